@@ -1,0 +1,66 @@
+"""Press a Hugging Face Transformer to a smaller model that still loads, and show what it cost.
+
+Importing this makes ``from_pretrained`` understand packed models; nothing heavy is imported until it
+is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prensa.errors import (
+    CheckpointError,
+    FormatError,
+    MissingPackageError,
+    OutputError,
+    PlanError,
+    PrensaError,
+    RecipeError,
+)
+from prensa.integrations import register
+
+if TYPE_CHECKING:
+    from prensa.api import compress, inspect
+    from prensa.checkpoint.manifest import Manifest
+    from prensa.recipe import Recipe, load_preset, load_recipe
+    from prensa.runtime.torch import load
+
+__all__ = [
+    "CheckpointError",
+    "FormatError",
+    "Manifest",
+    "MissingPackageError",
+    "OutputError",
+    "PlanError",
+    "PrensaError",
+    "Recipe",
+    "RecipeError",
+    "compress",
+    "inspect",
+    "load",
+    "load_preset",
+    "load_recipe",
+]
+
+_HOMES = {
+    "Manifest": "prensa.checkpoint.manifest",
+    "Recipe": "prensa.recipe",
+    "compress": "prensa.api",
+    "inspect": "prensa.api",
+    "load": "prensa.runtime.torch",
+    "load_preset": "prensa.recipe",
+    "load_recipe": "prensa.recipe",
+}
+
+register()
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs PyTorch when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'prensa' has no attribute {name!r}")
+    import importlib
+
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

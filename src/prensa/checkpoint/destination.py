@@ -1,0 +1,46 @@
+"""Whether a result may be written where the user asked, before anything is read or written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from prensa.errors import OutputError
+
+
+def check_destination(model: Path, output: Path, *, force: bool) -> None:
+    """Raise :class:`OutputError` unless ``output`` is free to be written or may be replaced.
+
+    Only a model directory is ever replaced, and only with ``force``.
+    """
+    if output != model and output.is_relative_to(model):
+        raise OutputError(
+            f"{output}: lies inside the model directory {model}; choose a place outside it"
+        )
+    if model != output and model.is_relative_to(output):
+        raise OutputError(f"{output}: holds the model directory {model}; choose another place")
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output}: expected a directory, found a file; choose another place")
+    if output.is_dir() and any(output.iterdir()):
+        if not (output / "config.json").is_file():
+            raise OutputError(f"{output}: holds files that are not a model; choose another place")
+        if not force:
+            raise OutputError(f"{output}: is not empty; give --force to replace the model in it")
+    parent = _existing_parent(output)
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{output}: no permission to write in {parent}; choose another place")
+
+
+def check_space(output: Path, needed: int) -> None:
+    """Raise :class:`OutputError` where the disk has fewer than ``needed`` bytes free."""
+    free = shutil.disk_usage(_existing_parent(output)).free
+    if free < needed:
+        raise OutputError(
+            f"{output}: up to {needed / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} MB are free; "
+            "free some space or choose another place"
+        )
+
+
+def _existing_parent(path: Path) -> Path:
+    return next(parent for parent in path.parents if parent.exists())

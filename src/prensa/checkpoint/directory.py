@@ -1,0 +1,135 @@
+"""Replace a directory as a whole: whoever looks sees the old one or the new one, never a part.
+
+The new directory grows beside the old one under a hidden name, is synced, and then takes its place
+by one atomic exchange (``renameat2`` on Linux, ``renamex_np`` on macOS). Where the file system
+cannot exchange, two renames are used; should the machine stop between them, the next run
+finishes the first half backwards.
+
+A hidden directory is locked as long as its maker lives, so that a later run can tell what an
+interrupted one left behind from what another one is writing now.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prensa.errors import OutputError
+
+_UNFINISHED = ".prensa-unfinished-"
+_REPLACED = ".prensa-replaced"
+
+
+@contextmanager
+def replacing(output: Path) -> Iterator[Path]:
+    """Yield a new empty directory that takes the place of ``output`` when the block ends well.
+
+    If the block raises, the new directory is removed and ``output`` stays as it was. Raises
+    :class:`OutputError` where the directory cannot be made.
+    """
+    clean_up(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{output.name}{_UNFINISHED}", dir=output.parent))
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written ({error.strerror})") from error
+    lock = _lock(new)
+    try:
+        yield new
+        new.chmod(0o777 & ~_umask())
+        _sync(new)
+        _put_in_place(new, output)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise OutputError(
+                f"{output}: the disk is full; nothing was changed, free some space and run again"
+            ) from error
+        raise OutputError(f"{output}: cannot be written ({error}); nothing was changed") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        os.close(lock)
+
+
+def clean_up(output: Path) -> None:
+    """Remove what interrupted runs left beside ``output``, and bring back what they moved away."""
+    replaced = _replaced(output)
+    if replaced.is_dir() and not output.exists():
+        replaced.rename(output)
+    if not output.parent.is_dir():
+        return
+    for leftover in [*output.parent.glob(f".*{_UNFINISHED}*"), replaced]:
+        try:
+            lock = _lock(leftover)
+        except OSError:  # another run is writing it, it is gone already, or it is not ours to open
+            continue
+        shutil.rmtree(leftover, ignore_errors=True)
+        os.close(lock)
+
+
+def _put_in_place(new: Path, output: Path) -> None:
+    if not output.exists():
+        new.rename(output)
+    elif not _exchange(new, output):
+        replaced = _replaced(output)
+        output.rename(replaced)
+        new.rename(output)
+        shutil.rmtree(replaced, ignore_errors=True)
+    _sync_directory(output.parent)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two directories in one step; false where this system or file system cannot."""
+    library = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(first), os.fsencode(second)
+    if sys.platform == "linux" and hasattr(library, "renameat2"):
+        at_cwd, rename_exchange = -100, 2
+        failed = library.renameat2(at_cwd, names[0], at_cwd, names[1], rename_exchange)
+    elif sys.platform == "darwin" and hasattr(library, "renamex_np"):
+        rename_swap = 2
+        failed = library.renamex_np(*names, rename_swap)
+    else:
+        return False
+    return not failed
+
+
+def _replaced(output: Path) -> Path:
+    return output.parent / f".{output.name}{_REPLACED}"
+
+
+def _lock(directory: Path) -> int:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _sync(directory: Path) -> None:
+    for folder, _, files in os.walk(directory):
+        for file in files:
+            handle = os.open(Path(folder) / file, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)
+        _sync_directory(Path(folder))
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,44 @@
+"""Find the model that a user named: a directory, or a name on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from prensa.errors import CheckpointError
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_COMPANIONS = ["*.json", "*.txt", "*.model", "*.jinja", "*/config.json"]
+_WEIGHTS = (["model*.safetensors"], ["pytorch_model*.bin"])
+
+
+def locate(model: str | Path) -> Path:
+    """Return the directory of ``model``; a hub name is fetched into the hub's cache, or found there.
+
+    ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. Raises :class:`CheckpointError`.
+    """
+    path = Path(model).expanduser()
+    if path.exists():
+        return path
+    if not _HUB_NAME.fullmatch(str(model)):
+        raise CheckpointError(f"{model}: no such directory")
+    return _from_hub(str(model))
+
+
+def _from_hub(name: str) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError
+
+    try:
+        for weights in _WEIGHTS:
+            path = Path(
+                huggingface_hub.snapshot_download(name, allow_patterns=_COMPANIONS + weights)
+            )
+            if any(found for pattern in weights for found in path.glob(pattern)):
+                break
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"{name}: no such directory, and the hub did not give a model of that name ({reason})"
+        ) from error
+    return path

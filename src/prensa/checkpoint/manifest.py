@@ -1,0 +1,120 @@
+"""The manifest: what really happened to each tensor, as ``manifest.json`` beside the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prensa.errors import FormatError
+from prensa.spec import Role
+
+MANIFEST_FILE = "manifest.json"
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """What one pass did to one tensor. The error is relative to what the pass was given."""
+
+    name: str
+    zeros_added: int
+    relative_squared_error: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TensorReport:
+    """One tensor from the original to the file.
+
+    ``nbytes`` are the stored bytes without the file's header; ``dtype`` is the original's,
+    ``stored_dtype`` that of the decoded tensor. ``relative_squared_error`` compares it with the original.
+    Zeros and error are None where no weight was read.
+    """
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    dtype: str
+    stored_dtype: str
+    file: str
+    codec: str
+    nbytes_before: int
+    nbytes: int
+    zeros: int | None
+    relative_squared_error: float | None
+    passes: tuple[PassReport, ...] = ()
+    note: str = ""
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits for each element, 0 where there is none."""
+        return 8 * self.nbytes / self.numel if self.numel else 0.0
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """A weight file: its size on disk and its SHA-256."""
+
+    name: str
+    nbytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that happened in one run. ``nbytes_before`` are the original weight files, from the disk.
+
+    ``nbytes_float32`` is what the same tensors would take in float32: many checkpoints come in
+    half precision already, and then the given file is not what the model was trained as.
+    """
+
+    format: str
+    nbytes_before: int
+    nbytes_float32: int
+    files: tuple[FileReport, ...]
+    tensors: tuple[TensorReport, ...]
+    prensa_version: str
+    version: int = MANIFEST_VERSION
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the written weight files."""
+        return sum(file.nbytes for file in self.files)
+
+    def save(self, directory: Path) -> None:
+        """Write ``manifest.json``."""
+        text = json.dumps(dataclasses.asdict(self), indent=1)
+        (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_manifest(directory: Path) -> Manifest:
+    """Read ``manifest.json``. Raises :class:`FormatError` where it is damaged or of another version."""
+    path = directory / MANIFEST_FILE
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if content["version"] != MANIFEST_VERSION:
+            raise FormatError(
+                f"{path}: expected version {MANIFEST_VERSION}, found {content['version']}; "
+                "install a newer prensa"
+            )
+        files = tuple(FileReport(**file) for file in content.pop("files"))
+        tensors = tuple(_tensor(tensor) for tensor in content.pop("tensors"))
+        return Manifest(files=files, tensors=tensors, **content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path}: not a readable manifest ({error!r})") from error
+
+
+def _tensor(content: dict[str, Any]) -> TensorReport:
+    passes = tuple(PassReport(**report) for report in content.pop("passes"))
+    return TensorReport(shape=tuple(content.pop("shape")), passes=passes, **content)

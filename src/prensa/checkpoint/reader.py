@@ -1,0 +1,239 @@
+"""Read a Hugging Face model directory: headers first, then one tensor at a time.
+
+Safetensors files are opened anew for each tensor, so that their pages leave the process's memory
+with it; pickled files are mapped (never executed: ``weights_only=True``) and re-mapped now and then
+for the same reason.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from prensa.errors import CheckpointError
+from prensa.spec import TensorSpec
+
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+"""Where weights are looked for, first come first served, as ``from_pretrained`` does."""
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+    "U16": torch.uint16,
+    "U32": torch.uint32,
+    "U64": torch.uint64,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "C64": torch.complex64,
+}
+SAFETENSORS_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+_REMAP_AFTER = 1 << 28  # bytes read from one mapping of a pickled file
+
+
+@dataclass
+class Checkpoint:
+    """A model directory whose headers have been read. ``files`` are its weight files, in order.
+
+    ``shared`` maps a tensor's name to the name under which the same memory was met first (pickled
+    files only: safetensors holds each memory once).
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    files: tuple[str, ...]
+    specs: tuple[TensorSpec, ...]
+    shared: Mapping[str, str]
+    _mapped: dict[str, tuple[dict[str, Tensor], int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weight files."""
+        return sum((self.path / file).stat().st_size for file in self.files)
+
+    def read(self, spec: TensorSpec) -> Tensor:
+        """Read one tensor. It may lie in mapped memory: do not write to it."""
+        path = self.path / spec.file
+        if path.suffix == ".safetensors":
+            with _explained(path), safe_open(path, framework="pt") as file:
+                return file.get_tensor(spec.name)  # type: ignore[no-any-return]
+        tensors, read = self._mapped.get(spec.file, ({}, _REMAP_AFTER))
+        if read >= _REMAP_AFTER:
+            self._mapped.clear()
+            tensors, read = _load_pickle(path), 0
+        self._mapped[spec.file] = (tensors, read + spec.nbytes)
+        return tensors[spec.name]
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Read the config and the headers of a model directory; no weight is read.
+
+    Raises :class:`CheckpointError` for whatever is missing, damaged, or quantized already.
+    """
+    config = read_config(path)
+    files = _weight_files(path)
+    specs: list[TensorSpec] = []
+    shared: dict[str, str] = {}
+    for file in files:
+        if file.endswith(".safetensors"):
+            specs += _safetensors_specs(path / file)
+        else:
+            found, aliases = _pickle_specs(path / file)
+            specs += found
+            shared |= aliases
+    _refuse_duplicates(path, specs)
+    return Checkpoint(path, config, tuple(files), tuple(specs), shared)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read ``config.json`` and refuse a model that is quantized already."""
+    if not path.is_dir():
+        raise CheckpointError(
+            f"{path}: expected a model directory, found a file; give its directory"
+        )
+    config = _read_json(path / "config.json", "it is not a Hugging Face model directory")
+    if "quantization_config" in config:
+        method = (config["quantization_config"] or {}).get("quant_method", "an unnamed method")
+        raise CheckpointError(
+            f"{path}: the model is quantized already ({method}); compress the original instead"
+        )
+    return config
+
+
+def _weight_files(path: Path) -> list[str]:
+    for name in WEIGHT_FILES:
+        if not (path / name).is_file():
+            continue
+        return _indexed_files(path / name) if name.endswith(".json") else [name]
+    raise CheckpointError(f"{path}: no weights found; expected one of {', '.join(WEIGHT_FILES)}")
+
+
+def _indexed_files(index: Path) -> list[str]:
+    weight_map = _read_json(index, "").get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(
+            f"{index}: expected a weight_map of tensor names to files, found none"
+        )
+    files = sorted({str(file) for file in weight_map.values()})
+    for file in files:
+        if Path(file).name != file:
+            raise CheckpointError(f"{index}: {file!r} is not a file beside the index")
+        if not (index.parent / file).is_file():
+            raise CheckpointError(
+                f"{index}: names the shard {file}, which is missing; fetch it again"
+            )
+    return files
+
+
+def _safetensors_specs(path: Path) -> list[TensorSpec]:
+    with _explained(path), safe_open(path, framework="pt") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        return [
+            TensorSpec(
+                name, tuple(piece.get_shape()), _dtype(path, name, piece.get_dtype()), path.name
+            )
+            for name, piece in slices.items()
+        ]
+
+
+def _dtype(path: Path, name: str, dtype: str) -> torch.dtype:
+    if dtype not in _DTYPES:
+        raise CheckpointError(
+            f"{path}: tensor {name} has the dtype {dtype}, which Prensa does not know"
+        )
+    return _DTYPES[dtype]
+
+
+def _pickle_specs(path: Path) -> tuple[list[TensorSpec], dict[str, str]]:
+    specs, shared, first = [], {}, {}
+    for name, tensor in _load_pickle(path).items():
+        specs.append(TensorSpec(name, tuple(tensor.shape), tensor.dtype, path.name))
+        memory = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        if tensor.numel() and memory in first:
+            shared[name] = first[memory]
+        first.setdefault(memory, name)
+    return specs, shared
+
+
+def _load_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        try:
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as error:  # files from before torch 1.6 cannot be mapped
+            if "mmap" not in str(error):
+                raise
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: expected a pickled dictionary of tensors and nothing else, "
+            f"found something that does not load as one ({_first_line(error)})"
+        ) from error
+    if not isinstance(loaded, dict) or not loaded:
+        raise CheckpointError(
+            f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}"
+        )
+    for name, value in loaded.items():
+        if not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{path}: expected a dictionary of tensors, found {type(value).__name__} under {name!r}"
+            )
+    return loaded
+
+
+def _refuse_duplicates(path: Path, specs: Iterable[TensorSpec]) -> None:
+    files: dict[str, str] = {}
+    for spec in specs:
+        if spec.name in files:
+            raise CheckpointError(
+                f"{path}: tensor {spec.name} is in {files[spec.name]} and in {spec.file}"
+            )
+        files[spec.name] = spec.file
+
+
+def _read_json(path: Path, meaning: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent}: no {path.name}; {meaning}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the safetensors library says of a file into our error."""
+    try:
+        yield
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({_first_line(error)}); fetch or save it again"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,74 @@
+"""Write safetensors files tensor by tensor.
+
+The format begins with a header that lists every offset, but sizes of packed tensors are known only
+once they are coded. So room is reserved for the longest header possible, the tensors are streamed
+behind it, and the header is filled in at the end, padded with spaces as the format allows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+from prensa.checkpoint.reader import SAFETENSORS_NAMES
+
+_METADATA = {"format": "pt"}  # transformers refuses files that do not say it
+_ALIGNMENT = 8
+_ENTRY = 72  # characters of an entry besides name and shape, with the longest offsets
+_DIMENSION = 12  # characters of one number in a shape
+
+
+class ShardWriter:
+    """A safetensors file that grows by :meth:`add`. Use it as a context manager.
+
+    ``expected`` are the names that may be added, with their number of dimensions.
+    """
+
+    def __init__(self, path: Path, expected: Iterable[tuple[str, int]]) -> None:
+        """Open the file and leave room for the header."""
+        entries = ((len(json.dumps(name)), dims) for name, dims in expected)
+        room = 64 + sum(length + _ENTRY + _DIMENSION * dims for length, dims in entries)
+        self._room = room + -room % _ALIGNMENT
+        self._header: dict[str, object] = {"__metadata__": _METADATA}
+        self._offset = 0
+        self._file = path.open("wb")
+        self._file.seek(8 + self._room)
+
+    def add(self, name: str, tensor: Tensor) -> None:
+        """Append one tensor."""
+        data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+        self._file.write(memoryview(data))
+        self._header[name] = {
+            "dtype": SAFETENSORS_NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [self._offset, self._offset + len(data)],
+        }
+        self._offset += len(data)
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._file:
+            if error is None:
+                self._finish()
+
+    def _finish(self) -> None:
+        header = json.dumps(self._header, separators=(",", ":")).encode().ljust(self._room)
+        assert len(header) == self._room, "a tensor was added that was not expected"  # noqa: S101
+        self._file.seek(0)
+        self._file.write(struct.pack("<Q", len(header)) + header)
+        self._file.flush()
+        os.fsync(self._file.fileno())

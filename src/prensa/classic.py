@@ -1,0 +1,116 @@
+"""The classic script's interface, kept whole: same names, same defaults, same meaning.
+
+``apply_quantization`` converts to float16, prunes, zeroes what is near zero, quantizes the linear layers
+for bitsandbytes, and leaves in the output directory the safetensors model, the same weights as
+``model_optimized.pt``, and the tokenizer files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from prensa.errors import MissingPackageError, PrensaError
+
+_BNB_PACKAGES = ("bitsandbytes", "accelerate")
+
+
+def apply_quantization(  # noqa: PLR0913  the classic signature
+    model_path: str | Path,
+    output_path: str | Path | None = None,
+    pruning: bool = True,  # noqa: FBT001, FBT002
+    pruning_amount: float = 0.3,
+    use_bnb: bool = True,  # noqa: FBT001, FBT002
+    compress: bool = True,  # noqa: FBT001, FBT002
+    threshold: float = 1e-3,
+) -> Any:  # noqa: ANN401  transformers is not typed here
+    """Optimize a model and return it, loaded.
+
+    ``output_path`` defaults to ``model_path``: the model is then replaced, in one step. ``pruning`` zeroes
+    ``pruning_amount`` of each linear layer, ``compress`` zeroes weights smaller than ``threshold``,
+    ``use_bnb`` stores linear layers in 8 bits; without it the result is a float16 model.
+
+    Raises :class:`MissingPackageError` where ``use_bnb`` is asked for and bitsandbytes is not
+    installed, before anything is read, and any other :class:`PrensaError` with nothing changed.
+    """
+    if use_bnb:
+        _require_bitsandbytes()
+    from prensa import pipeline
+    from prensa.checkpoint.locate import locate
+    from prensa.cli.progress import progress_bar
+    from prensa.passes import Half, Pass, Prune, Quantize, Threshold
+    from prensa.recipe import Recipe
+    from prensa.runtime.torch import load
+
+    passes: list[Pass] = [Half()]
+    if pruning:
+        passes.append(Prune(amount=pruning_amount))
+    if compress:
+        passes.append(Threshold(threshold=threshold))
+    if use_bnb:
+        passes.append(Quantize())
+    recipe = Recipe(tuple(passes), format="bitsandbytes" if use_bnb else "plain", state_dict=True)
+    model = locate(model_path)
+    output = Path(output_path) if output_path is not None else model
+    plan = pipeline.plan(model, recipe, output, force=True)
+    with progress_bar("optimizing") as progress:
+        pipeline.run(plan, progress)
+    return load(output)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the classic command line."""
+    options = _parser().parse_args(arguments)
+    try:
+        model = apply_quantization(**vars(options))
+    except PrensaError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted; nothing was changed")
+    output = options.output_path or options.model_path
+    sys.stdout.write(f"Optimized model ({type(model).__name__}) written to {output}\n")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        _fail(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="quantization_code.py", description=apply_quantization.__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--model_path", required=True, help="model directory or hub name")
+    parser.add_argument("--output_path", help="directory to write (default: the model path)")
+    parser.add_argument("--pruning_amount", type=float, default=0.3, help="default: 0.3")
+    parser.add_argument("--threshold", type=float, default=1e-3, help="default: 1e-3")
+    for flag in ("pruning", "use_bnb", "compress"):
+        parser.add_argument(
+            f"--{flag}", nargs="?", type=_boolean, const=True, default=True, help="default: True"
+        )
+        parser.add_argument(f"--no-{flag}", dest=flag, action="store_false", help=argparse.SUPPRESS)
+    return parser
+
+
+def _boolean(word: str) -> bool:
+    values = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if word.lower() not in values:
+        raise argparse.ArgumentTypeError(f"expected True or False, found {word!r}")
+    return values[word.lower()]
+
+
+def _require_bitsandbytes() -> None:
+    missing = [name for name in _BNB_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingPackageError(
+            f"use_bnb needs {' and '.join(missing)}, not installed here: "
+            "run pip install 'prensa[bitsandbytes]', or give --use_bnb False for a float16 model"
+        )
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"quantization_code.py: error: {' '.join(message.split())}\n")
+    sys.exit(2)

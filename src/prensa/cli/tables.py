@@ -1,0 +1,218 @@
+"""What the commands print: tables made from plans and manifests, and nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from prensa.checkpoint.manifest import Manifest, TensorReport
+from prensa.example.demo import DemoResult
+from prensa.pipeline import Plan
+from prensa.spec import ROLES
+
+_PIPED_WIDTH = 160  # columns where stdout is not a terminal
+
+
+def megabytes(nbytes: float) -> str:
+    """``1234567`` → ``"1.23 MB"``."""
+    return f"{nbytes / 1e6:,.2f} MB"
+
+
+def percent(part: float, whole: float) -> str:
+    """``(1, 8)`` → ``"12.5 %"``; a dash where there is no whole."""
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def print_result(manifest: Manifest, output: Path) -> None:
+    """Print before and after by kind of tensor, remarks, and how to load the result."""
+    console = _console()
+    table = _table("kind", "tensors", "before", "after", "share", "bits/weight", "zeros", "error")
+    for role, reports in _by_role(manifest.tensors):
+        table.add_row(role, *_row(reports))
+    stored = sum(report.nbytes for report in manifest.tensors)
+    original = sum(report.nbytes_before for report in manifest.tensors)
+    table.add_row(
+        "headers",
+        "",
+        megabytes(manifest.nbytes_before - original),
+        megabytes(manifest.nbytes - stored),
+    )
+    table.add_section()
+    before, after = manifest.nbytes_before, manifest.nbytes
+    table.add_row("weight files", "", megabytes(before), megabytes(after), percent(after, before))
+    console.print(table)
+    if abs(manifest.nbytes_float32 / before - 1) > 0.05:  # noqa: PLR2004  not float32 to begin with
+        console.print(f"Against float32: {percent(after, manifest.nbytes_float32)}.")
+    for report in manifest.tensors:
+        if any(step.note for step in report.passes):
+            console.print(f"{report.name}: {report.note}")
+    console.print(f"Written to {output}. {_how_to_load(manifest, output)}", soft_wrap=True)
+
+
+def print_plan(plan: Plan) -> None:
+    """Print what a run would do, with upper bounds in place of results."""
+    console = _console()
+    table = _table("kind", "tensors", "before", "after, at most", "passes")
+    for row in plan_summary(plan)["kinds"]:
+        table.add_row(
+            row["kind"],
+            str(row["tensors"]),
+            megabytes(row["nbytes_before"]),
+            megabytes(row["nbytes_at_most"]),
+            ", ".join(row["passes"]) or "–",
+        )
+    console.print(table)
+    for tensor in plan.tensors:
+        if tensor.note and tensor.spec.is_float:
+            console.print(f"{tensor.spec.name}: {tensor.note}")
+    console.print(
+        f"Format {plan.recipe.format}; at most {megabytes(plan.nbytes)} of weights and {megabytes(plan.memory)} "
+        f"of memory for tensors. Nothing was written to {plan.output}.",
+        soft_wrap=True,
+    )
+
+
+def plan_summary(plan: Plan) -> dict[str, Any]:
+    """Return the plan as plain data, for JSON."""
+    kinds = []
+    for role in ROLES:
+        tensors = [tensor for tensor in plan.tensors if tensor.spec.role == role]
+        if tensors:
+            kinds.append(
+                {
+                    "kind": role,
+                    "tensors": len(tensors),
+                    "nbytes_before": sum(tensor.spec.nbytes for tensor in tensors),
+                    "nbytes_at_most": sum(tensor.extent.nbytes for tensor in tensors),
+                    "passes": list(dict.fromkeys(step.name for t in tensors for step in t.passes)),
+                }
+            )
+    return {
+        "output": str(plan.output),
+        "format": plan.recipe.format,
+        "nbytes_at_most": plan.nbytes,
+        "memory_at_most": plan.memory,
+        "kinds": kinds,
+    }
+
+
+def print_tensors(manifest: Manifest) -> None:
+    """Print every tensor, and the total."""
+    table = _table("tensor", "kind", "shape", "codec", "bits/weight", "bytes", "zeros", "error")
+    for report in manifest.tensors:
+        table.add_row(
+            report.name,
+            report.role,
+            "×".join(map(str, report.shape)) or "scalar",
+            report.codec,
+            f"{report.bits_per_weight:.2f}",
+            f"{report.nbytes:,}",
+            "–" if report.zeros is None else percent(report.zeros, report.numel),
+            _error(report.relative_squared_error),
+        )
+    reports = manifest.tensors
+    _, before, after, share, bits, zeros, error = _row(reports)
+    table.add_section()
+    table.add_row(
+        "all tensors", "", "", "", bits, f"{sum(r.nbytes for r in reports):,}", zeros, error
+    )
+    console = _console()
+    console.print(table)
+    console.print(
+        f"Format {manifest.format}: weight files {megabytes(manifest.nbytes)}, "
+        f"{percent(manifest.nbytes, manifest.nbytes_before)} of the original's, "
+        f"{percent(manifest.nbytes, manifest.nbytes_float32)} of float32.",
+        soft_wrap=True,
+    )
+
+
+def _row(reports: Sequence[TensorReport]) -> list[str]:
+    before, after = sum(r.nbytes_before for r in reports), sum(r.nbytes for r in reports)
+    weights = sum(r.numel for r in reports)
+    known = [r for r in reports if r.zeros is not None]
+    errors = [r.relative_squared_error for r in reports if r.relative_squared_error is not None]
+    return [
+        str(len(reports)),
+        megabytes(before),
+        megabytes(after),
+        percent(after, before),
+        f"{8 * after / weights:.2f}" if weights else "–",
+        percent(sum(r.zeros or 0 for r in known), weights) if known else "–",
+        _error(max(errors) if errors else None),
+    ]
+
+
+def _by_role(reports: Iterable[TensorReport]) -> list[tuple[str, list[TensorReport]]]:
+    groups: dict[str, list[TensorReport]] = defaultdict(list)
+    for report in reports:
+        groups[report.role].append(report)
+    return [(role, groups[role]) for role in ROLES if role in groups]
+
+
+def _error(error: float | None) -> str:
+    return "–" if error is None else "0" if error == 0 else f"{error:.1e}"
+
+
+def _how_to_load(manifest: Manifest, output: Path) -> str:
+    needs = {"packed": "import prensa, then ", "bitsandbytes": "with bitsandbytes installed, "}
+    return (
+        f"To load it: {needs.get(manifest.format, '')}AutoModel….from_pretrained({str(output)!r})."
+    )
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        left = index == 0 or column in {"kind", "shape", "codec", "passes", "label"}
+        table.add_column(
+            column, justify="left" if left else "right", no_wrap=column not in {"passes", "comment"}
+        )
+    return table
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPED_WIDTH)
+
+
+def print_demo(result: DemoResult, output: Path) -> None:
+    """Print the sizes of each preset, then every comment's probability of its second label."""
+    console = _console()
+    console.print(
+        "A DeBERTa that flags toxic comments, kept in float16 and restored to float32 first.\n"
+    )
+    sizes = _table("preset", "weights", "share", "right answers", "same answer", "largest shift")
+    first = next(iter(result.manifests.values()))
+    count = len(result.comments)
+    accuracy = f"{result.accuracy(result.original):.1%}"
+    sizes.add_row("(original)", megabytes(first.nbytes_before), "100.0 %", accuracy, "", "")
+    for preset, manifest in result.manifests.items():
+        pressed = result.pressed[preset]
+        same = int((pressed.argmax(dim=1) == result.original.argmax(dim=1)).sum())
+        sizes.add_row(
+            preset,
+            megabytes(manifest.nbytes),
+            percent(manifest.nbytes, manifest.nbytes_before),
+            f"{result.accuracy(pressed):.1%}",
+            f"{same} of {count}",
+            f"{float((pressed - result.original).abs().max()):.4f}",
+        )
+    console.print(sizes)
+    console.print(f"\nProbability of “{result.labels[1]}”:")
+    predictions = _table("comment", "label", "original", *result.pressed)
+    for index, comment in enumerate(result.comments):
+        columns = [result.original, *result.pressed.values()]
+        predictions.add_row(
+            comment.text, comment.label, *(f"{float(column[index, 1]):.4f}" for column in columns)
+        )
+    console.print(predictions)
+    console.print(
+        f"\n{count} comments show that the results work; they are too few to measure accuracy with.\n"
+        f"Everything is in {output}. Look closer: prensa inspect {output / 'classic'}",
+        soft_wrap=True,
+    )

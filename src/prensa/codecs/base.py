@@ -1,0 +1,71 @@
+"""What every codec does, and the view of a tensor as bytes that they share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prensa.errors import FormatError
+from prensa.ops import entropy
+from prensa.ops.entropy import Bytes, Stream
+
+
+class Codec(Protocol):
+    """A lossless way to turn a dense tensor of any dtype into streams of bytes and back."""
+
+    @property
+    def name(self) -> str:
+        """The name in recipes, manifests and packed files."""
+
+    def can_win(self, tensor: Tensor) -> bool:
+        """Whether it is worth trying: false only where another codec is always as small."""
+
+    def encode(self, tensor: Tensor) -> list[Stream]:
+        """Return the streams that hold ``tensor``."""
+
+    def decode(
+        self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype
+    ) -> Tensor:
+        """Return the tensor. Raises :class:`FormatError` where the streams cannot hold it."""
+
+
+def to_bytes(tensor: Tensor) -> Bytes:
+    """View a tensor as its bytes, in memory order."""
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+def from_bytes(data: Bytes, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """View bytes as a tensor."""
+    return torch.from_numpy(data).view(dtype).reshape(shape)
+
+
+def split_planes(elements: Bytes) -> list[Bytes]:
+    """Turn elements ``[n, itemsize]`` into ``itemsize`` planes of ``n`` bytes."""
+    return [np.ascontiguousarray(elements[:, plane]) for plane in range(elements.shape[1])]
+
+
+def join_planes(streams: Sequence[Stream]) -> Bytes:
+    """Decode planes of ``n`` bytes each and weave them into elements ``[n, itemsize]``."""
+    if len(streams) == 1:
+        return entropy.decode(streams[0]).reshape(-1, 1)
+    elements = np.empty((streams[0].size, len(streams)), dtype=np.uint8)
+    for plane, stream in enumerate(streams):
+        elements[:, plane] = entropy.decode(stream)
+    return elements
+
+
+def expect_sizes(streams: Sequence[Stream], sizes: Sequence[int]) -> None:
+    """Raise :class:`FormatError` unless the streams say these sizes, before any is decoded."""
+    found = [stream.size for stream in streams]
+    if found != list(sizes):
+        raise FormatError(f"expected streams of {list(sizes)} bytes, found {found}")
+
+
+def numel(shape: tuple[int, ...]) -> int:
+    """Number of elements of a shape."""
+    return math.prod(shape)

@@ -1,0 +1,39 @@
+"""The tensor's bytes as they are: the measure that every other codec has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prensa.codecs.base import expect_sizes, from_bytes, numel, to_bytes
+from prensa.errors import FormatError
+from prensa.ops.entropy import Stream
+
+
+class Raw:
+    """One stream, not coded."""
+
+    name = "raw"
+
+    def can_win(self, tensor: Tensor) -> bool:  # noqa: ARG002
+        """Be tried always."""
+        return True
+
+    def encode(self, tensor: Tensor) -> list[Stream]:
+        """Copy the bytes."""
+        data = to_bytes(tensor).tobytes()
+        return [Stream(len(data), [data])]
+
+    def decode(
+        self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype
+    ) -> Tensor:
+        """Copy the bytes back."""
+        size = numel(shape) * dtype.itemsize
+        expect_sizes(streams, [size])
+        if streams[0].nbytes != size:
+            raise FormatError(f"expected {size} bytes, found {streams[0].nbytes}")
+        data = np.frombuffer(b"".join(streams[0].frames), dtype=np.uint8).copy()
+        return from_bytes(data, shape, dtype)

@@ -1,0 +1,41 @@
+"""Every error that Prensa raises on purpose, as one tree.
+
+PrensaError
+├── CheckpointError       the model directory or a weight in it cannot be used
+├── RecipeError           a recipe, preset or setting is not valid
+├── PlanError             recipe, model and format do not fit together
+├── OutputError           the result cannot be written where it was asked for
+├── FormatError           a packed file is damaged or of an unknown version
+└── MissingPackageError   an optional package is needed and not installed
+
+A message names the file or tensor, what was expected, what was found and what to do. The command
+line prints it as one line and exits with 2.
+"""
+
+
+class PrensaError(Exception):
+    """Base of every error that Prensa raises on purpose."""
+
+
+class CheckpointError(PrensaError):
+    """The model directory, one of its files, or a weight in it cannot be used."""
+
+
+class RecipeError(PrensaError):
+    """A recipe, a preset's name or a setting is not valid."""
+
+
+class PlanError(PrensaError):
+    """Recipe, model and format are each valid but do not fit together."""
+
+
+class OutputError(PrensaError):
+    """The result cannot be written where it was asked for."""
+
+
+class FormatError(PrensaError):
+    """A packed file is damaged, or was written by a version this one does not know."""
+
+
+class MissingPackageError(PrensaError):
+    """An optional package is needed for what was asked and is not installed."""

@@ -1,0 +1,223 @@
+"""Load packed models with ``from_pretrained``: the only file that knows the quantizer API.
+
+Every packed parameter ``x`` lies in the checkpoint twice: as a tensor of no elements under its own name
+and as bytes under ``x_packed`` (see ``formats.packed``). So that ``transformers`` finds just that, the
+model's parameters are swapped for such pairs before loading; afterwards the bytes are decoded and
+the pairs give way to ordinary parameters. What comes out is an ordinary model that trains and saves.
+
+No weight conversion is registered with ``transformers``: what its patterns match has changed between
+5.0 and 5.23, while modules and their parameters have not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers.quantizers.auto import register_quantization_config, register_quantizer
+from transformers.quantizers.base import HfQuantizer
+from transformers.utils.quantization_config import QuantizationConfigMixin
+
+from prensa.checkpoint.checksum import sha256
+from prensa.codecs.container import unpack
+from prensa.errors import FormatError
+from prensa.formats.packed import FORMAT_VERSION, QUANT_METHOD, SUFFIX
+from prensa.ops.affine import Quantized, dequantize
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A packed parameter's place in the model, and what it must become."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+@register_quantization_config(QUANT_METHOD)
+class PrensaConfig(QuantizationConfigMixin):  # type: ignore[misc]
+    """The ``quantization_config`` of a packed model. ``sha256`` maps weight files to their digests."""
+
+    def __init__(
+        self,
+        format_version: int = FORMAT_VERSION,
+        sha256: Mapping[str, str] | None = None,
+        **_: object,
+    ) -> None:
+        """Remember what ``config.json`` says."""
+        self.quant_method = QUANT_METHOD
+        self.format_version = format_version
+        self.sha256 = dict(sha256 or {})
+        self.dequantize = True  # packing is storage: what is loaded is an ordinary model
+
+
+@register_quantizer(QUANT_METHOD)
+class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
+    """Decodes packed parameters while a model is loaded."""
+
+    requires_calibration = True  # in transformers' words: only loads what is quantized already
+    quantization_config: PrensaConfig
+
+    def validate_environment(self, *_: object, **__: object) -> None:
+        """Refuse what a newer Prensa has written."""
+        found = self.quantization_config.format_version
+        if found != FORMAT_VERSION:
+            raise FormatError(
+                f"config.json: expected packed format version {FORMAT_VERSION}, found {found!r}; "
+                "install a newer prensa"
+            )
+
+    def _process_model_before_weight_loading(
+        self,
+        model: Any,
+        checkpoint_files: Iterable[str] = (),
+        **_: object,  # noqa: ANN401
+    ) -> None:
+        sizes: dict[str, int] = {}
+        for file in map(Path, checkpoint_files or ()):
+            self._check_file(file)
+            sizes |= _packed_sizes(file)
+        self.slots = [
+            _open_slot(model, name, size) for name, size in _own_sizes(model, sizes).items()
+        ]
+
+    def _process_model_after_weight_loading(self, model: Any, **_: object) -> Any:  # noqa: ANN401
+        places = _places(model)
+        with ThreadPoolExecutor() as pool:
+            weights = pool.map(lambda slot: _decode(model, slot), self.slots)
+            for slot, weight in zip(self.slots, weights, strict=True):
+                _fill_slot(model, slot, weight, places)
+        return model
+
+    def _check_file(self, file: Path) -> None:
+        expected = self.quantization_config.sha256.get(file.name)
+        if expected is None:
+            raise FormatError(
+                f"{file}: config.json has no checksum of it; compress the model again"
+            )
+        found = sha256(file)
+        if found != expected:
+            raise FormatError(
+                f"{file}: damaged, expected SHA-256 {expected[:12]}…, found {found[:12]}…; fetch it again"
+            )
+
+    def is_serializable(self, *_: object, **__: object) -> bool:
+        """Say that a loaded model can be saved: it is an ordinary one."""
+        return True
+
+    @property
+    def is_trainable(self) -> bool:
+        """Say that a loaded model can be trained: it is an ordinary one."""
+        return True
+
+
+def make_savable(model: Any) -> None:  # noqa: ANN401
+    """Let ``save_pretrained`` save what was loaded from a bitsandbytes checkpoint.
+
+    ``transformers`` (5.23) keeps the conversions it loaded with and reverses them on saving, but the one for
+    bitsandbytes has no reverse and raises. Its weights are in the form they are saved in, so it
+    needs none.
+    """
+    conversions = getattr(model, "_weight_conversions", None) or []
+    model._weight_conversions = [
+        conversion for conversion in conversions if _is_reversible(conversion)
+    ]  # noqa: SLF001
+
+
+def _is_reversible(conversion: Any) -> bool:  # noqa: ANN401
+    try:
+        conversion.reverse_transform()
+    except NotImplementedError:
+        return False
+    return True
+
+
+def _packed_sizes(file: Path) -> dict[str, int]:
+    with safe_open(file, framework="pt") as tensors:
+        names = [name for name in tensors.keys() if name.endswith(SUFFIX)]  # noqa: SIM118
+        return {name.removesuffix(SUFFIX): tensors.get_slice(name).get_shape()[0] for name in names}
+
+
+def _own_sizes(model: Any, sizes: Mapping[str, int]) -> dict[str, int]:  # noqa: ANN401
+    """Translate names where a base model is loaded from a checkpoint with a head, or the reverse."""
+    own = set(dict(model.named_parameters(remove_duplicate=False)))
+    own |= set(dict(model.named_buffers(remove_duplicate=False)))
+    prefix = f"{model.base_model_prefix}."
+    found = {}
+    for name, size in sizes.items():
+        candidates = (name, prefix + name, name.removeprefix(prefix))
+        match = next((candidate for candidate in candidates if candidate in own), None)
+        if match is not None:
+            found[match] = size
+    return found
+
+
+def _open_slot(model: Any, name: str, size: int) -> _Slot:  # noqa: ANN401
+    """Put a pair of an empty parameter and room for its bytes where the parameter is."""
+    module, attribute = _owner(model, name)
+    weight = getattr(module, attribute)
+    empty = torch.empty(0, dtype=weight.dtype, device="meta")
+    is_parameter = isinstance(weight, nn.Parameter)
+    setattr(module, attribute, nn.Parameter(empty, requires_grad=False) if is_parameter else empty)
+    module.register_buffer(attribute + SUFFIX, torch.empty(size, dtype=torch.uint8, device="meta"))
+    return _Slot(name, tuple(weight.shape), _wanted_dtype(model, name, weight.dtype))
+
+
+def _wanted_dtype(model: Any, name: str, dtype: torch.dtype) -> torch.dtype:  # noqa: ANN401
+    """Return float32 for the modules that the model class keeps in it."""
+    kept = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    if dtype == torch.float16:
+        kept |= set(getattr(model, "_keep_in_fp32_modules", None) or ())
+    half = dtype in {torch.float16, torch.bfloat16}
+    return torch.float32 if half and kept & set(name.split(".")) else dtype
+
+
+def _places(model: Any) -> dict[int, list[tuple[nn.Module, str]]]:  # noqa: ANN401
+    """List where each parameter object is: tied ones are in several places."""
+    places: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for attribute, weight in {**module._parameters, **module._buffers}.items():  # noqa: SLF001
+            places.setdefault(id(weight), []).append((module, attribute))
+    return places
+
+
+def _decode(model: Any, slot: _Slot) -> Tensor:  # noqa: ANN401
+    module, attribute = _owner(model, slot.name)
+    data = getattr(module, attribute + SUFFIX)
+    if data.device.type == "meta":
+        raise FormatError(
+            f"{slot.name}: a packed model cannot be loaded with weights offloaded to disk"
+        )
+    try:
+        value = unpack(data.cpu().numpy(), slot.shape)
+    except FormatError as error:
+        raise FormatError(f"tensor {slot.name}: {error}") from error
+    dense = dequantize(value, slot.dtype) if isinstance(value, Quantized) else value.to(slot.dtype)
+    return dense.to(data.device)
+
+
+def _fill_slot(
+    model: Any,  # noqa: ANN401
+    slot: _Slot,
+    weight: Tensor,
+    places: Mapping[int, list[tuple[nn.Module, str]]],
+) -> None:
+    module, attribute = _owner(model, slot.name)
+    placeholder = getattr(module, attribute)
+    trainable = weight.is_floating_point()
+    is_parameter = isinstance(placeholder, nn.Parameter)
+    new = nn.Parameter(weight, requires_grad=trainable) if is_parameter else weight
+    for other, name in {*places[id(placeholder)], (module, attribute)}:
+        setattr(other, name, new)
+    delattr(module, attribute + SUFFIX)
+
+
+def _owner(model: Any, name: str) -> tuple[Any, str]:  # noqa: ANN401
+    path, _, attribute = name.rpartition(".")
+    return model.get_submodule(path), attribute

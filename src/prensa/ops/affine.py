@@ -1,0 +1,69 @@
+"""Row-wise symmetric quantization: a row of weights as small integers times one number.
+
+``weight ≈ values × scale ÷ levels``, where ``scale`` is the magnitude that the integer ``levels``
+stands for. With ``levels = 127`` and ``scale`` the row's largest magnitude this is absmax
+quantization as in LLM.int8() (Dettmers et al. 2022, section 2.1) and as bitsandbytes stores it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from prensa.ops.blocks import blocks
+
+INT8_LEVELS = 127
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A matrix on an integer grid.
+
+    ``values``      int8 ``[rows, columns]``, one row for each output
+    ``scale``       float32 ``[rows]``
+    ``levels``      the integer that ``scale`` stands for
+    ``transposed``  the dense tensor is ``values`` turned over (``Conv1D``)
+    ``dtype``       dtype of the dense tensor
+    """
+
+    values: Tensor
+    scale: Tensor
+    levels: int
+    transposed: bool
+    dtype: torch.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the dense tensor."""
+        shape = tuple(self.values.shape)
+        return shape[::-1] if self.transposed else shape
+
+
+def quantize(weight: Tensor, *, transposed: bool = False) -> Quantized:
+    """Round a float matrix ``[rows, columns]`` to the nearest of 255 integers, row by row.
+
+    ``transposed`` says that outputs run along the columns. A row of zeros has scale 0. The arithmetic
+    (float32, times ``127 / absmax``, halves to even) is that of bitsandbytes, so that its format can
+    hold the result unchanged.
+    """
+    rows = weight.t().contiguous() if transposed else weight
+    values = torch.empty(rows.shape, dtype=torch.int8)
+    scale = torch.zeros(rows.shape[0])
+    for block in blocks(*rows.shape) if rows.numel() else ():
+        piece = rows[block].float()
+        absmax = piece.abs().amax(dim=1)
+        factor = torch.where(absmax > 0, INT8_LEVELS / absmax, 0.0)
+        values[block] = piece.mul_(factor[:, None]).round_().to(torch.int8)
+        scale[block] = absmax
+    return Quantized(values, scale, INT8_LEVELS, transposed, weight.dtype)
+
+
+def dequantize(quantized: Quantized, dtype: torch.dtype | None = None) -> Tensor:
+    """Return the dense tensor in ``dtype`` (its own if not given), computed in float32."""
+    step = (quantized.scale / quantized.levels)[:, None]
+    dense = torch.empty(quantized.values.shape, dtype=dtype or quantized.dtype)
+    for block in blocks(*dense.shape):
+        dense[block] = quantized.values[block] * step[block]
+    return dense.t().contiguous() if quantized.transposed else dense

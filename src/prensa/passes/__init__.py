@@ -1,0 +1,16 @@
+"""Lossy steps: each chooses new values for a tensor, and none of them writes a file.
+
+A new pass is one file beside this one and one line in the table.
+"""
+
+from __future__ import annotations
+
+from prensa.passes.base import Outcome, Pass
+from prensa.passes.half import Half
+from prensa.passes.prune import Prune
+from prensa.passes.quantize import Quantize
+from prensa.passes.threshold import Threshold
+
+PASSES: dict[str, type[Pass]] = {kind.name: kind for kind in (Half, Prune, Threshold, Quantize)}
+
+__all__ = ["PASSES", "Half", "Outcome", "Pass", "Prune", "Quantize", "Threshold"]

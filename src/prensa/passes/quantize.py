@@ -1,0 +1,37 @@
+"""8-bit quantization: row-wise, symmetric, rounded to nearest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from prensa.errors import RecipeError
+from prensa.ops.affine import quantize
+from prensa.passes.base import Outcome, check_targets
+from prensa.spec import TensorSpec
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Round each row of a matrix to 255 integers."""
+
+    name: ClassVar[str] = "quantize"
+    bits: int = 8
+    targets: tuple[str, ...] = ("linear", "embedding")
+    ignore: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_targets(self.name, self.targets, self.ignore)
+        if self.bits != 8 or isinstance(self.bits, bool):  # noqa: PLR2004
+            raise RecipeError(f"pass quantize: bits must be 8, found {self.bits!r}")
+
+    def refuses(self, spec: TensorSpec) -> str:
+        """Take matrices."""
+        return "" if len(spec.shape) == 2 else "not a matrix"  # noqa: PLR2004
+
+    def apply(self, weight: Tensor, spec: TensorSpec) -> Outcome:
+        """Quantize."""
+        return Outcome(quantize(weight, transposed=spec.is_transposed))

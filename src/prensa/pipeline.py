@@ -1,0 +1,332 @@
+"""Plan, then run: the one way from a model directory and a recipe to a smaller model directory.
+
+:func:`plan` looks at names, shapes, dtypes, settings and disk, and fails there if it can.
+:func:`run` holds the one loop over tensors: read, passes in order, format, write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from prensa.checkpoint import companions
+from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.destination import check_destination, check_space
+from prensa.checkpoint.directory import clean_up, replacing
+from prensa.checkpoint.manifest import FileReport, Manifest, PassReport, TensorReport
+from prensa.checkpoint.reader import Checkpoint, open_checkpoint
+from prensa.checkpoint.roles import ModelShape, model_shape
+from prensa.checkpoint.writer import ShardWriter
+from prensa.errors import CheckpointError, PlanError
+from prensa.formats import FORMATS, Stored
+from prensa.formats.base import Extent
+from prensa.ops.affine import Quantized
+from prensa.ops.distortion import count_zeros, relative_squared_error
+from prensa.passes import Half, Pass, Quantize
+from prensa.passes.base import is_targeted
+from prensa.recipe import Recipe
+from prensa.spec import FLOATS, TensorSpec, dtype_name
+from prensa.version import VERSION
+
+RECIPE_FILE = "recipe.toml"
+
+Progress = Callable[[str, int, int], None]
+"""Called after each tensor with its name, the bytes read so far, and the bytes there are."""
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    """What will be done to one tensor.
+
+    ``tied_to`` names the tensor whose values it shares: if that proves true, it is not stored.
+    ``note`` says why a pass that targets it is left out.
+    """
+
+    spec: TensorSpec
+    passes: tuple[Pass, ...]
+    extent: Extent
+    tied_to: str = ""
+    note: str = ""
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether it ends as integers."""
+        return any(isinstance(step, Quantize) for step in self.passes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before a weight is read.
+
+    ``nbytes`` bounds the weight files that will be written, ``memory`` the tensors held at a time.
+    """
+
+    checkpoint: Checkpoint
+    model: ModelShape
+    recipe: Recipe
+    output: Path
+    tensors: tuple[TensorPlan, ...]
+    files: Mapping[str, str]
+
+    @property
+    def nbytes(self) -> int:
+        """Upper bound of the weight files."""
+        return sum(tensor.extent.nbytes for tensor in self.tensors)
+
+    @property
+    def memory(self) -> int:
+        """Upper bound of the tensors in memory at one time: the largest, before and after, and packed."""
+        return max((3 * tensor.spec.nbytes for tensor in self.tensors), default=0)
+
+
+def plan(model: Path, recipe: Recipe, output: Path, *, force: bool = False) -> Plan:
+    """Decide what happens to each tensor of the directory ``model``. Reads headers only.
+
+    Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
+    """
+    model, output = model.resolve(), output.resolve()
+    clean_up(output)
+    check_destination(model, output, force=force)
+    checkpoint = open_checkpoint(model)
+    shape = model_shape(model)
+    specs = [shape.describe(spec) for spec in checkpoint.specs]
+    _check_recipe_fits(recipe, specs)
+    ties = _ties(checkpoint, shape)
+    tensors = tuple(_plan_tensor(spec, recipe, ties.get(spec.name, "")) for spec in specs)
+    if recipe.format == "bitsandbytes" and not any(tensor.is_quantized for tensor in tensors):
+        raise PlanError(
+            "format bitsandbytes: the recipe quantizes no linear layer; use the format plain"
+        )
+    result = Plan(checkpoint, shape, recipe, output, tensors, _output_files(checkpoint.files))
+    copies = 2 if recipe.state_dict else 1
+    check_space(output, copies * result.nbytes + companions.companion_bytes(model))
+    return result
+
+
+def run(plan: Plan, progress: Progress = lambda name, done, total: None) -> Manifest:
+    """Carry out a plan. At every moment ``plan.output`` is as it was before, or whole and new."""
+    source, output = plan.checkpoint, plan.output
+    with replacing(output) as directory:
+        weight_map: dict[str, str] = {}
+        reports: list[TensorReport] = []
+        done, total = 0, sum(tensor.spec.nbytes for tensor in plan.tensors)
+        for file, target in plan.files.items():
+            tensors = [tensor for tensor in plan.tensors if tensor.spec.file == file]
+            with ShardWriter(directory / target, _expected(tensors)) as writer:
+                for tensor in tensors:
+                    stored, report = _press(tensor, plan, target)
+                    for name, part in stored.tensors.items():
+                        writer.add(name, part)
+                        weight_map[name] = target
+                    reports.append(report)
+                    done += tensor.spec.nbytes
+                    progress(tensor.spec.name, done, total)
+        files = tuple(_file_report(directory / target) for target in plan.files.values())
+        if len(files) > 1:
+            companions.write_index(directory, weight_map, sum(report.nbytes for report in reports))
+        if plan.recipe.state_dict:
+            state_dict = {
+                k: v for file in files for k, v in load_file(directory / file.name).items()
+            }
+            torch.save(state_dict, directory / companions.STATE_DICT_FILE)
+        manifest = Manifest(
+            format=plan.recipe.format,
+            nbytes_before=source.nbytes,
+            nbytes_float32=sum(4 * tensor.spec.numel for tensor in plan.tensors),
+            files=files,
+            tensors=tuple(reports),
+            prensa_version=VERSION,
+        )
+        manifest.save(directory)
+        (directory / RECIPE_FILE).write_text(plan.recipe.to_toml(), encoding="utf-8")
+        quantization = FORMATS[plan.recipe.format].quantization_config(
+            _dense_layers(plan), {file.name: file.sha256 for file in files}
+        )
+        companions.write_config(directory, source.config, _config_dtype(manifest), quantization)
+        companions.copy_companions(source.path, directory)
+        if output.is_dir():
+            companions.keep_others(output, directory)
+    return manifest
+
+
+def _check_recipe_fits(recipe: Recipe, specs: list[TensorSpec]) -> None:
+    if recipe.format == "plain" and any(isinstance(step, Quantize) for step in recipe.passes):
+        raise PlanError(
+            "format plain: stores dense tensors, so quantization would cost accuracy and save nothing; "
+            "give --bits 16, or the format packed or bitsandbytes"
+        )
+    if recipe.format == "packed" and recipe.state_dict:
+        raise PlanError(
+            "format packed: cannot be copied to a state dict; use plain or bitsandbytes"
+        )
+    for spec in specs:
+        if spec.role in {"linear", "embedding"} and not spec.is_float:
+            raise CheckpointError(
+                f"{spec.file}: tensor {spec.name} is {dtype_name(spec.dtype)}, expected a float dtype; "
+                "the model is quantized already, compress the original instead"
+            )
+    for step in recipe.passes:
+        for word in step.targets:
+            if "." in word or "*" in word or "?" in word:
+                only = type(step)(targets=(word,))  # type: ignore[call-arg]
+                if not any(is_targeted(only, spec) for spec in specs):
+                    raise PlanError(f"pass {step.name}: the target {word!r} matches no tensor")
+
+
+def _ties(checkpoint: Checkpoint, model: ModelShape) -> dict[str, str]:
+    """Map each tensor that the model class ties to another one of the checkpoint, to that one."""
+    names = {model.own_name(spec.name): spec.name for spec in checkpoint.specs}
+    return {
+        names[target]: names[source]
+        for target, source in model.tied.items()
+        if target in names and source in names
+    }
+
+
+def _plan_tensor(spec: TensorSpec, recipe: Recipe, tied_to: str) -> TensorPlan:
+    steps, notes, dtype = [], [], spec.dtype
+    for step in recipe.passes if spec.is_float else ():
+        if not is_targeted(step, spec):
+            continue
+        reason = step.refuses(spec)
+        if not reason and isinstance(step, Quantize):
+            reason = FORMATS[recipe.format].refuses(spec)
+        if reason:
+            notes.append(f"{step.name}: {reason}")
+            continue
+        steps.append(step)
+        dtype = step.torch_dtype if isinstance(step, Half) else dtype
+    quantized = any(isinstance(step, Quantize) for step in steps)
+    extent = FORMATS[recipe.format].extent(spec, dtype, quantized=quantized)
+    if not spec.is_float:
+        notes.append(f"{dtype_name(spec.dtype)}, stored as it is")
+    return TensorPlan(spec, tuple(steps), extent, tied_to, "; ".join(notes))
+
+
+def _output_files(files: tuple[str, ...]) -> dict[str, str]:
+    """Name one safetensors file for each file of the original."""
+    if len(files) == 1:
+        return {files[0]: "model.safetensors"}
+    return {
+        file: f"model-{i:05d}-of-{len(files):05d}.safetensors" for i, file in enumerate(files, 1)
+    }
+
+
+def _expected(tensors: list[TensorPlan]) -> list[tuple[str, int]]:
+    return [
+        (name, len(tensor.spec.shape) + 1) for tensor in tensors for name in tensor.extent.names
+    ]
+
+
+def _press(tensor: TensorPlan, plan: Plan, file: str) -> tuple[Stored, TensorReport]:
+    """Read one tensor, pass it through its passes, and lay it out."""
+    spec, source = tensor.spec, plan.checkpoint
+    original = source.read(spec).contiguous()
+    if tensor.tied_to and _is_shared(tensor, original, plan):
+        return Stored({}, "tied"), _report(tensor, original, Stored({}, "tied"), (), file)
+    _check_finite(spec, original)
+    value: Tensor | Quantized = original
+    zeros, reports = count_zeros(value), []
+    for step in tensor.passes:
+        if isinstance(value, Quantized):
+            break
+        outcome = step.apply(value, spec)
+        zeros_before, zeros = zeros, count_zeros(outcome.value)
+        error = 0.0 if outcome.value is value else relative_squared_error(value, outcome.value)
+        reports.append(PassReport(step.name, zeros - zeros_before, error, outcome.note))
+        value = outcome.value
+    stored = FORMATS[plan.recipe.format].store(spec.name, value, plan.recipe.codecs)
+    return stored, _report(tensor, original, stored, tuple(reports), file, value)
+
+
+def _report(  # noqa: PLR0913
+    tensor: TensorPlan,
+    original: Tensor,
+    stored: Stored,
+    passes: tuple[PassReport, ...],
+    file: str,
+    value: Tensor | Quantized | None = None,
+) -> TensorReport:
+    spec = tensor.spec
+    value = original if value is None else value
+    changed = [report for report in passes if report.relative_squared_error > 0]
+    if len(changed) > 1:
+        error = relative_squared_error(original, value)
+    else:
+        error = changed[0].relative_squared_error if changed else 0.0
+    notes = [tensor.note, *(f"{report.name}: {report.note}" for report in passes if report.note)]
+    if stored.codec == "tied":
+        notes = [f"tied to {tensor.tied_to}"]
+    return TensorReport(
+        name=spec.name,
+        role=spec.role,
+        shape=spec.shape,
+        dtype=dtype_name(spec.dtype),
+        stored_dtype=dtype_name(value.dtype),
+        file=file,
+        codec=stored.codec,
+        nbytes_before=spec.nbytes,
+        nbytes=stored.nbytes,
+        zeros=count_zeros(value),
+        relative_squared_error=error,
+        passes=passes,
+        note="; ".join(note for note in notes if note),
+    )
+
+
+def _is_shared(tensor: TensorPlan, original: Tensor, plan: Plan) -> bool:
+    if plan.checkpoint.shared.get(tensor.spec.name) == tensor.tied_to:
+        return True
+    other = next(spec for spec in plan.checkpoint.specs if spec.name == tensor.tied_to)
+    return torch.equal(original, plan.checkpoint.read(other))
+
+
+def _check_finite(spec: TensorSpec, tensor: Tensor) -> None:
+    if not spec.is_float or not tensor.numel():
+        return
+    low, high = tensor.aminmax()
+    if torch.isfinite(low) and torch.isfinite(high):
+        return
+    kind, count = (
+        ("NaN", tensor.isnan().sum()) if low.isnan() else ("infinite", tensor.isinf().sum())
+    )
+    raise CheckpointError(
+        f"{spec.file}: tensor {spec.name} has {int(count)} {kind} values of {tensor.numel()}, expected "
+        "finite weights; the checkpoint was damaged before it was saved, use an earlier one"
+    )
+
+
+def _file_report(path: Path) -> FileReport:
+    return FileReport(path.name, path.stat().st_size, sha256(path))
+
+
+def _dense_layers(plan: Plan) -> list[str]:
+    """Name the modules with a linear weight, tied ones included, that were not quantized."""
+    quantized = {plan.model.own_name(t.spec.name) for t in plan.tensors if t.is_quantized}
+    linear = [
+        n
+        for n, p in plan.model.parameters.items()
+        if p.role in {"linear", "head"} or n in plan.model.tied
+    ]
+    return sorted(
+        name.removesuffix(".weight")
+        for name in linear
+        if name not in quantized and name.endswith(".weight")
+    )
+
+
+def _config_dtype(manifest: Manifest) -> str | None:
+    """Return the dtype that ``from_pretrained`` should load in, None to leave it as it was.
+
+    That is one which holds every tensor: where one had to stay in float32, all are widened on loading.
+    """
+    if all(report.stored_dtype == report.dtype for report in manifest.tensors):
+        return None
+    dtypes = {getattr(torch, report.stored_dtype) for report in manifest.tensors}
+    return dtype_name(reduce(torch.promote_types, dtypes & set(FLOATS)))

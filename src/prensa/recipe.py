@@ -1,0 +1,187 @@
+"""A recipe: which passes with which settings, then which format. TOML in, TOML out.
+
+This is the only place where words from a file or a command line become objects. Presets are recipe
+files in ``presets/``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from prensa.codecs import CODECS
+from prensa.errors import RecipeError
+from prensa.formats import FORMATS
+from prensa.passes import PASSES, Pass, Prune, Quantize, Threshold
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_ORDER = tuple(PASSES)  # where an added pass goes
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to do to a checkpoint.
+
+    ``codecs`` are the ones that the packed format may choose from; ``state_dict`` asks for a second copy
+    of the weights as a ``torch.save`` file, for code that does not read safetensors.
+    """
+
+    passes: tuple[Pass, ...]
+    format: str = "packed"
+    codecs: tuple[str, ...] = tuple(CODECS)
+    state_dict: bool = False
+
+    def __post_init__(self) -> None:
+        """Check names, types, and that nothing that needs real weights follows quantization."""
+        _check_known("format", self.format, FORMATS)
+        for codec in self.codecs:
+            _check_known("codec", codec, CODECS)
+        if not isinstance(self.state_dict, bool):
+            raise RecipeError(f"state_dict must be true or false, found {self.state_dict!r}")
+        names = [step.name for step in self.passes]
+        if Quantize.name in names and set(names[names.index(Quantize.name) + 1 :]) - {"half"}:
+            raise RecipeError(
+                f"passes {names}: quantize leaves only integers, so it must come last"
+            )
+
+    def to_toml(self) -> str:
+        """Write out every setting, defaults too."""
+        content: dict[str, Any] = {
+            "format": self.format,
+            "codecs": list(self.codecs),
+            "state_dict": self.state_dict,
+            "passes": [
+                {"name": step.name}
+                | {key: list(v) if isinstance(v, tuple) else v for key, v in vars(step).items()}
+                for step in self.passes
+            ],
+        }
+        return tomli_w.dumps(content)
+
+
+def preset_names() -> list[str]:
+    """List the presets that come with the package."""
+    files = resources.files("prensa").joinpath("presets").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_preset(name: str) -> Recipe:
+    """Read a preset. Raises :class:`RecipeError` for an unknown name."""
+    if name not in preset_names():
+        raise RecipeError(f"unknown preset {name!r}; there are {', '.join(preset_names())}")
+    text = resources.files("prensa").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
+    return parse_recipe(text, f"preset {name}")
+
+
+def chosen_recipe(preset: str | None, path: Path | None, *, default: str) -> Recipe:
+    """Read the preset or the file, whichever was asked for, or the default preset."""
+    if preset is not None and path is not None:
+        raise RecipeError("give a preset or a recipe file, not both")
+    return load_recipe(path) if path is not None else load_preset(preset or default)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe file. Raises :class:`RecipeError` naming the file and what is wrong in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read ({error})") from error
+    return parse_recipe(text, str(path))
+
+
+def parse_recipe(text: str, source: str) -> Recipe:
+    """Turn TOML into a recipe. ``source`` names it in messages."""
+    try:
+        return _recipe(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{source}: not valid TOML ({error})") from error
+    except RecipeError as error:
+        raise RecipeError(f"{source}: {error}") from error
+
+
+def adjusted(
+    recipe: Recipe,
+    *,
+    format: str | None = None,  # noqa: A002  the recipe's own word
+    prune: float | None = None,
+    threshold: float | None = None,
+    bits: int | None = None,
+) -> Recipe:
+    """Change single settings of a recipe.
+
+    A pass that is asked for and missing is put in its usual place; ``prune=0``, ``threshold=0`` and
+    ``bits=16`` take the pass out.
+    """
+    if bits not in {None, 8, 16}:
+        raise RecipeError(f"bits must be 8 or 16, found {bits!r}")
+    if format is not None:
+        recipe = dataclasses.replace(recipe, format=format)
+    if prune is not None:
+        recipe = _with_pass(recipe, Prune(amount=prune), wanted=prune != 0)
+    if threshold is not None:
+        recipe = _with_pass(recipe, Threshold(threshold=threshold), wanted=threshold != 0)
+    if bits is not None:
+        recipe = _with_pass(recipe, Quantize(), wanted=bits == 8)  # noqa: PLR2004
+    return recipe
+
+
+def _with_pass(recipe: Recipe, step: Pass, *, wanted: bool) -> Recipe:
+    same = [old for old in recipe.passes if old.name == step.name]
+    others = [old for old in recipe.passes if old.name != step.name]
+    if not wanted:
+        return dataclasses.replace(recipe, passes=tuple(others))
+    if same:  # keeps its targets
+        settings = {
+            key: value for key, value in vars(step).items() if key not in {"targets", "ignore"}
+        }
+        changed = dataclasses.replace(same[-1], **settings)  # type: ignore[type-var]
+        kept = [
+            changed if old is same[-1] else old for old in recipe.passes if old not in same[:-1]
+        ]
+        return dataclasses.replace(recipe, passes=tuple(kept))
+    position = sum(_ORDER.index(old.name) < _ORDER.index(step.name) for old in others)
+    return dataclasses.replace(recipe, passes=(*others[:position], step, *others[position:]))
+
+
+def _recipe(content: Mapping[str, Any]) -> Recipe:
+    keys = [field.name for field in dataclasses.fields(Recipe)]
+    for key in content:
+        _check_known("key", key, keys)
+    steps = content.get("passes", [])
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise RecipeError("passes must be a list of tables ([[passes]])")
+    settings = {key: _as_tuple(value) for key, value in content.items() if key != "passes"}
+    if not isinstance(settings.get("codecs", ()), tuple):
+        raise RecipeError(f"codecs must be a list of names, found {settings['codecs']!r}")
+    return Recipe(passes=tuple(map(_pass, steps)), **settings)
+
+
+def _pass(content: Mapping[str, Any]) -> Pass:
+    name = content.get("name")
+    _check_known("pass", name, PASSES)
+    kind: Any = PASSES[str(name)]
+    keys = [field.name for field in dataclasses.fields(kind)]
+    settings = {key: _as_tuple(value) for key, value in content.items() if key != "name"}
+    for key in settings:
+        _check_known(f"key of pass {name}", key, keys)
+    return kind(**settings)  # type: ignore[no-any-return]
+
+
+def _check_known(what: str, name: object, known: Mapping[str, object] | list[str]) -> None:
+    if not isinstance(name, str) or name not in known:
+        raise RecipeError(f"unknown {what} {name!r}; there are {', '.join(known)}")
+
+
+def _as_tuple(value: object) -> Any:  # noqa: ANN401  TOML values, checked where they are used
+    return tuple(value) if isinstance(value, list) else value

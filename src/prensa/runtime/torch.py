@@ -1,0 +1,23 @@
+"""Run a model in PyTorch, through the class that its config names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prensa.checkpoint.locate import locate
+from prensa.checkpoint.roles import load_config, model_class
+from prensa.integrations.transformers import make_savable
+
+
+def load(path: str | Path, **settings: Any) -> Any:  # noqa: ANN401  transformers is not typed here
+    """Load a pressed or an original model with the head it was saved with, ready to predict.
+
+    ``settings`` go to ``from_pretrained`` (``dtype``, ``device_map`` …). Raises
+    :class:`~prensa.errors.CheckpointError` where there is no model, and
+    :class:`~prensa.errors.FormatError` where a packed file is damaged.
+    """
+    directory = locate(path)
+    model = model_class(load_config(directory)).from_pretrained(directory, **settings)
+    make_savable(model)
+    return model
