@@ -21,7 +21,7 @@ def compress(
 ) -> Manifest:
     """Press a model directory, or a model of the hub, into ``output``.
 
-    ``recipe`` is a :class:`Recipe` or a preset's name. ``force`` allows replacing a model that is in ``output``.
+    ``recipe`` is a :class:`Recipe` or a preset's name; ``force`` allows replacing a model in ``output``.
     Returns what was done, tensor by tensor. Raises a :class:`~prensa.errors.PrensaError`; then
     ``output`` is as it was.
     """

@@ -19,7 +19,7 @@ from prensa.errors import MissingPackageError, PrensaError
 _BNB_PACKAGES = ("bitsandbytes", "accelerate")
 
 
-def apply_quantization(  # noqa: PLR0913  the classic signature
+def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     model_path: str | Path,
     output_path: str | Path | None = None,
     pruning: bool = True,  # noqa: FBT001, FBT002

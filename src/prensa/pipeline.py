@@ -6,35 +6,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
+from prensa import press
 from prensa.checkpoint import companions
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.directory import clean_up, replacing
-from prensa.checkpoint.manifest import FileReport, Manifest, PassReport, TensorReport
+from prensa.checkpoint.manifest import FileReport, Manifest, TensorReport
 from prensa.checkpoint.reader import Checkpoint, open_checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
 from prensa.checkpoint.writer import ShardWriter
 from prensa.errors import CheckpointError, PlanError
 from prensa.formats import FORMATS, Stored
 from prensa.formats.base import Extent
-from prensa.ops.affine import Quantized
-from prensa.ops.distortion import count_zeros, relative_squared_error
 from prensa.passes import Half, Pass, Quantize
 from prensa.passes.base import is_targeted
+from prensa.press import Pressed
 from prensa.recipe import Recipe
 from prensa.spec import FLOATS, TensorSpec, dtype_name
 from prensa.version import VERSION
 
 RECIPE_FILE = "recipe.toml"
+
+_AHEAD = 1 << 26  # bytes of tensors that are read and pressed while earlier ones are coded and written
 
 Progress = Callable[[str, int, int], None]
 """Called after each tensor with its name, the bytes read so far, and the bytes there are."""
@@ -100,9 +102,7 @@ def plan(model: Path, recipe: Recipe, output: Path, *, force: bool = False) -> P
     ties = _ties(checkpoint, shape)
     tensors = tuple(_plan_tensor(spec, recipe, ties.get(spec.name, "")) for spec in specs)
     if recipe.format == "bitsandbytes" and not any(tensor.is_quantized for tensor in tensors):
-        raise PlanError(
-            "format bitsandbytes: the recipe quantizes no linear layer; use the format plain"
-        )
+        raise PlanError("format bitsandbytes: the recipe quantizes no linear layer; use the format plain")
     result = Plan(checkpoint, shape, recipe, output, tensors, _output_files(checkpoint.files))
     copies = 2 if recipe.state_dict else 1
     check_space(output, copies * result.nbytes + companions.companion_bytes(model))
@@ -119,21 +119,19 @@ def run(plan: Plan, progress: Progress = lambda name, done, total: None) -> Mani
         for file, target in plan.files.items():
             tensors = [tensor for tensor in plan.tensors if tensor.spec.file == file]
             with ShardWriter(directory / target, _expected(tensors)) as writer:
-                for tensor in tensors:
-                    stored, report = _press(tensor, plan, target)
+                for tensor, pressed in _pressed(tensors, source):
+                    stored = _stored(tensor, pressed, plan.recipe)
                     for name, part in stored.tensors.items():
                         writer.add(name, part)
                         weight_map[name] = target
-                    reports.append(report)
+                    reports.append(_report(tensor, pressed, stored, target))
                     done += tensor.spec.nbytes
                     progress(tensor.spec.name, done, total)
         files = tuple(_file_report(directory / target) for target in plan.files.values())
         if len(files) > 1:
             companions.write_index(directory, weight_map, sum(report.nbytes for report in reports))
         if plan.recipe.state_dict:
-            state_dict = {
-                k: v for file in files for k, v in load_file(directory / file.name).items()
-            }
+            state_dict = {k: v for file in files for k, v in load_file(directory / file.name).items()}
             torch.save(state_dict, directory / companions.STATE_DICT_FILE)
         manifest = Manifest(
             format=plan.recipe.format,
@@ -162,9 +160,7 @@ def _check_recipe_fits(recipe: Recipe, specs: list[TensorSpec]) -> None:
             "give --bits 16, or the format packed or bitsandbytes"
         )
     if recipe.format == "packed" and recipe.state_dict:
-        raise PlanError(
-            "format packed: cannot be copied to a state dict; use plain or bitsandbytes"
-        )
+        raise PlanError("format packed: cannot be copied to a state dict; use plain or bitsandbytes")
     for spec in specs:
         if spec.role in {"linear", "embedding"} and not spec.is_float:
             raise CheckpointError(
@@ -213,92 +209,57 @@ def _output_files(files: tuple[str, ...]) -> dict[str, str]:
     """Name one safetensors file for each file of the original."""
     if len(files) == 1:
         return {files[0]: "model.safetensors"}
-    return {
-        file: f"model-{i:05d}-of-{len(files):05d}.safetensors" for i, file in enumerate(files, 1)
-    }
+    return {file: f"model-{i:05d}-of-{len(files):05d}.safetensors" for i, file in enumerate(files, 1)}
 
 
 def _expected(tensors: list[TensorPlan]) -> list[tuple[str, int]]:
-    return [
-        (name, len(tensor.spec.shape) + 1) for tensor in tensors for name in tensor.extent.names
-    ]
+    return [(name, len(tensor.spec.shape) + 1) for tensor in tensors for name in tensor.extent.names]
 
 
-def _press(tensor: TensorPlan, plan: Plan, file: str) -> tuple[Stored, TensorReport]:
-    """Read one tensor, pass it through its passes, and lay it out."""
-    spec, source = tensor.spec, plan.checkpoint
-    original = source.read(spec).contiguous()
-    if tensor.tied_to and _is_shared(tensor, original, plan):
-        return Stored({}, "tied"), _report(tensor, original, Stored({}, "tied"), (), file)
-    _check_finite(spec, original)
-    value: Tensor | Quantized = original
-    zeros, reports = count_zeros(value), []
-    for step in tensor.passes:
-        if isinstance(value, Quantized):
-            break
-        outcome = step.apply(value, spec)
-        zeros_before, zeros = zeros, count_zeros(outcome.value)
-        error = 0.0 if outcome.value is value else relative_squared_error(value, outcome.value)
-        reports.append(PassReport(step.name, zeros - zeros_before, error, outcome.note))
-        value = outcome.value
-    stored = FORMATS[plan.recipe.format].store(spec.name, value, plan.recipe.codecs)
-    return stored, _report(tensor, original, stored, tuple(reports), file, value)
+def _pressed(tensors: list[TensorPlan], source: Checkpoint) -> Iterator[tuple[TensorPlan, Pressed | None]]:
+    """Read and press the tensors in order, some ahead of what is asked for; None for a tied one."""
+    ahead: deque[tuple[TensorPlan, Callable[[], Pressed | None]]] = deque()
+    for tensor in tensors:
+        ahead.append((tensor, _start(tensor, source)))
+        while sum(waiting.spec.nbytes for waiting, _ in ahead) > _AHEAD:
+            waiting, result = ahead.popleft()
+            yield waiting, result()
+    for waiting, result in ahead:
+        yield waiting, result()
 
 
-def _report(  # noqa: PLR0913
-    tensor: TensorPlan,
-    original: Tensor,
-    stored: Stored,
-    passes: tuple[PassReport, ...],
-    file: str,
-    value: Tensor | Quantized | None = None,
-) -> TensorReport:
+def _start(tensor: TensorPlan, source: Checkpoint) -> Callable[[], Pressed | None]:
+    if tensor.tied_to and source.holds_the_same(tensor.spec, tensor.tied_to):
+        return lambda: None
+    return press.start(lambda rows: source.read(tensor.spec, rows), tensor.spec, tensor.passes)
+
+
+def _stored(tensor: TensorPlan, pressed: Pressed | None, recipe: Recipe) -> Stored:
+    if pressed is None:
+        return Stored({}, "tied")
+    return FORMATS[recipe.format].store(tensor.spec.name, pressed.value, recipe.codecs)
+
+
+def _report(tensor: TensorPlan, pressed: Pressed | None, stored: Stored, file: str) -> TensorReport:
     spec = tensor.spec
-    value = original if value is None else value
-    changed = [report for report in passes if report.relative_squared_error > 0]
-    if len(changed) > 1:
-        error = relative_squared_error(original, value)
-    else:
-        error = changed[0].relative_squared_error if changed else 0.0
-    notes = [tensor.note, *(f"{report.name}: {report.note}" for report in passes if report.note)]
-    if stored.codec == "tied":
-        notes = [f"tied to {tensor.tied_to}"]
+    notes = [tensor.note] if pressed else [f"tied to {tensor.tied_to}"]
+    notes += [
+        f"{report.name}: {report.note}" for report in (pressed.reports if pressed else ()) if report.note
+    ]
     return TensorReport(
         name=spec.name,
         role=spec.role,
         shape=spec.shape,
         dtype=dtype_name(spec.dtype),
-        stored_dtype=dtype_name(value.dtype),
+        stored_dtype=dtype_name(pressed.value.dtype if pressed else spec.dtype),
         file=file,
         codec=stored.codec,
         nbytes_before=spec.nbytes,
         nbytes=stored.nbytes,
-        zeros=count_zeros(value),
-        relative_squared_error=error,
-        passes=passes,
+        zeros=pressed.zeros if pressed else None,
+        relative_squared_error=pressed.relative_squared_error if pressed else None,
+        passes=pressed.reports if pressed else (),
         note="; ".join(note for note in notes if note),
-    )
-
-
-def _is_shared(tensor: TensorPlan, original: Tensor, plan: Plan) -> bool:
-    if plan.checkpoint.shared.get(tensor.spec.name) == tensor.tied_to:
-        return True
-    other = next(spec for spec in plan.checkpoint.specs if spec.name == tensor.tied_to)
-    return torch.equal(original, plan.checkpoint.read(other))
-
-
-def _check_finite(spec: TensorSpec, tensor: Tensor) -> None:
-    if not spec.is_float or not tensor.numel():
-        return
-    low, high = tensor.aminmax()
-    if torch.isfinite(low) and torch.isfinite(high):
-        return
-    kind, count = (
-        ("NaN", tensor.isnan().sum()) if low.isnan() else ("infinite", tensor.isinf().sum())
-    )
-    raise CheckpointError(
-        f"{spec.file}: tensor {spec.name} has {int(count)} {kind} values of {tensor.numel()}, expected "
-        "finite weights; the checkpoint was damaged before it was saved, use an earlier one"
     )
 
 
@@ -310,14 +271,10 @@ def _dense_layers(plan: Plan) -> list[str]:
     """Name the modules with a linear weight, tied ones included, that were not quantized."""
     quantized = {plan.model.own_name(t.spec.name) for t in plan.tensors if t.is_quantized}
     linear = [
-        n
-        for n, p in plan.model.parameters.items()
-        if p.role in {"linear", "head"} or n in plan.model.tied
+        n for n, p in plan.model.parameters.items() if p.role in {"linear", "head"} or n in plan.model.tied
     ]
     return sorted(
-        name.removesuffix(".weight")
-        for name in linear
-        if name not in quantized and name.endswith(".weight")
+        name.removesuffix(".weight") for name in linear if name not in quantized and name.endswith(".weight")
     )
 
 
@@ -328,5 +285,5 @@ def _config_dtype(manifest: Manifest) -> str | None:
     """
     if all(report.stored_dtype == report.dtype for report in manifest.tensors):
         return None
-    dtypes = {getattr(torch, report.stored_dtype) for report in manifest.tensors}
+    dtypes = {getattr(torch, report.stored_dtype) for report in manifest.tensors if report.codec != "tied"}
     return dtype_name(reduce(torch.promote_types, dtypes & set(FLOATS)))

@@ -51,9 +51,7 @@ class Recipe:
             raise RecipeError(f"state_dict must be true or false, found {self.state_dict!r}")
         names = [step.name for step in self.passes]
         if Quantize.name in names and set(names[names.index(Quantize.name) + 1 :]) - {"half"}:
-            raise RecipeError(
-                f"passes {names}: quantize leaves only integers, so it must come last"
-            )
+            raise RecipeError(f"passes {names}: quantize leaves only integers, so it must come last")
 
     def to_toml(self) -> str:
         """Write out every setting, defaults too."""
@@ -80,7 +78,8 @@ def load_preset(name: str) -> Recipe:
     """Read a preset. Raises :class:`RecipeError` for an unknown name."""
     if name not in preset_names():
         raise RecipeError(f"unknown preset {name!r}; there are {', '.join(preset_names())}")
-    text = resources.files("prensa").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
+    file = resources.files("prensa").joinpath("presets").joinpath(f"{name}.toml")
+    text = file.read_text(encoding="utf-8")
     return parse_recipe(text, f"preset {name}")
 
 
@@ -142,13 +141,9 @@ def _with_pass(recipe: Recipe, step: Pass, *, wanted: bool) -> Recipe:
     if not wanted:
         return dataclasses.replace(recipe, passes=tuple(others))
     if same:  # keeps its targets
-        settings = {
-            key: value for key, value in vars(step).items() if key not in {"targets", "ignore"}
-        }
+        settings = {key: value for key, value in vars(step).items() if key not in {"targets", "ignore"}}
         changed = dataclasses.replace(same[-1], **settings)  # type: ignore[type-var]
-        kept = [
-            changed if old is same[-1] else old for old in recipe.passes if old not in same[:-1]
-        ]
+        kept = [changed if old is same[-1] else old for old in recipe.passes if old not in same[:-1]]
         return dataclasses.replace(recipe, passes=tuple(kept))
     position = sum(_ORDER.index(old.name) < _ORDER.index(step.name) for old in others)
     return dataclasses.replace(recipe, passes=(*others[:position], step, *others[position:]))

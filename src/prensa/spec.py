@@ -58,7 +58,7 @@ class TensorSpec:
 
     @property
     def is_transposed(self) -> bool:
-        """Whether outputs run along the columns: ``Conv1D`` stores ``[in, out]``, ``Linear`` ``[out, in]``."""
+        """Whether outputs run along the columns: ``Conv1D`` stores ``[in, out]``."""
         return self.layer == "Conv1D"
 
 

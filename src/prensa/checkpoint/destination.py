@@ -15,9 +15,7 @@ def check_destination(model: Path, output: Path, *, force: bool) -> None:
     Only a model directory is ever replaced, and only with ``force``.
     """
     if output != model and output.is_relative_to(model):
-        raise OutputError(
-            f"{output}: lies inside the model directory {model}; choose a place outside it"
-        )
+        raise OutputError(f"{output}: lies inside the model directory {model}; choose a place outside it")
     if model != output and model.is_relative_to(output):
         raise OutputError(f"{output}: holds the model directory {model}; choose another place")
     if output.exists() and not output.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.manifest import (
     MANIFEST_FILE,
     FileReport,
@@ -12,7 +13,6 @@ from prensa.checkpoint.manifest import (
     load_manifest,
 )
 from prensa.checkpoint.reader import open_checkpoint
-from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.roles import model_shape
 from prensa.errors import CheckpointError, FormatError
 from prensa.spec import dtype_name
@@ -31,9 +31,7 @@ def describe(path: Path) -> Manifest:
         if not (path / file.name).is_file():
             raise CheckpointError(f"{path}: {file.name} is missing; fetch it again")
         if sha256(path / file.name) != file.sha256:
-            raise FormatError(
-                f"{path / file.name}: not the file that manifest.json tells of; fetch it again"
-            )
+            raise FormatError(f"{path / file.name}: not the file that manifest.json tells of; fetch it again")
     return manifest
 
 
@@ -57,6 +55,4 @@ def _from_headers(path: Path) -> Manifest:
         for spec in map(shape.describe, checkpoint.specs)
     )
     files = tuple(FileReport(file, (path / file).stat().st_size, "") for file in checkpoint.files)
-    return Manifest(
-        "original", checkpoint.nbytes, sum(4 * t.numel for t in tensors), files, tensors, ""
-    )
+    return Manifest("original", checkpoint.nbytes, sum(4 * t.numel for t in tensors), files, tensors, "")

@@ -27,13 +27,11 @@ def locate(model: str | Path) -> Path:
 
 def _from_hub(name: str) -> Path:
     import huggingface_hub
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         for weights in _WEIGHTS:
-            path = Path(
-                huggingface_hub.snapshot_download(name, allow_patterns=_COMPANIONS + weights)
-            )
+            path = Path(huggingface_hub.snapshot_download(name, allow_patterns=_COMPANIONS + weights))
             if any(found for pattern in weights for found in path.glob(pattern)):
                 break
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:

@@ -17,7 +17,10 @@ MANIFEST_VERSION = 1
 
 @dataclass(frozen=True)
 class PassReport:
-    """What one pass did to one tensor. The error is relative to what the pass was given."""
+    """What one pass did to one tensor.
+
+    ``relative_squared_error`` is the squared error that the pass added, over the original's squared norm.
+    """
 
     name: str
     zeros_added: int

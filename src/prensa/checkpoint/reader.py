@@ -1,18 +1,20 @@
 """Read a Hugging Face model directory: headers first, then one tensor at a time.
 
-Safetensors files are opened anew for each tensor, so that their pages leave the process's memory
-with it; pickled files are mapped (never executed: ``weights_only=True``) and re-mapped now and then
-for the same reason.
+Safetensors headers are checked by the safetensors library; their tensors are then read, not mapped, so that
+memory holds what was asked for and no more. Pickled files are mapped (never executed:
+``weights_only=True``), and mapped anew now and then so that their pages leave the process's memory.
 """
 
 from __future__ import annotations
 
 import json
 import pickle
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -66,25 +68,47 @@ class Checkpoint:
     files: tuple[str, ...]
     specs: tuple[TensorSpec, ...]
     shared: Mapping[str, str]
+    _offsets: Mapping[str, int]
     _mapped: dict[str, tuple[dict[str, Tensor], int]] = field(default_factory=dict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the weight files."""
         return sum((self.path / file).stat().st_size for file in self.files)
 
-    def read(self, spec: TensorSpec) -> Tensor:
-        """Read one tensor. It may lie in mapped memory: do not write to it."""
+    def read(self, spec: TensorSpec, rows: slice = slice(None)) -> Tensor:
+        """Read one tensor, or some of its rows. May be called from several threads."""
+        if spec.name not in self._offsets:
+            return self._read_pickled(spec)[rows].contiguous() if spec.shape else self._read_pickled(spec)
+        start, stop, _ = rows.indices(spec.shape[0] if spec.shape else 1)
+        shape = (stop - start, *spec.shape[1:]) if spec.shape else ()
+        tensor = torch.empty(shape, dtype=spec.dtype)
+        row_bytes = spec.nbytes // max(1, spec.shape[0] if spec.shape else 1)
+        buffer = tensor.reshape(-1).view(torch.uint8).numpy().data
         path = self.path / spec.file
-        if path.suffix == ".safetensors":
-            with _explained(path), safe_open(path, framework="pt") as file:
-                return file.get_tensor(spec.name)  # type: ignore[no-any-return]
-        tensors, read = self._mapped.get(spec.file, ({}, _REMAP_AFTER))
-        if read >= _REMAP_AFTER:
-            self._mapped.clear()
-            tensors, read = _load_pickle(path), 0
-        self._mapped[spec.file] = (tensors, read + spec.nbytes)
-        return tensors[spec.name]
+        with _explained(path), path.open("rb", buffering=0) as file:
+            file.seek(self._offsets[spec.name] + start * row_bytes)
+            if file.readinto(buffer) != len(buffer):
+                raise CheckpointError(f"{path}: became shorter while tensor {spec.name} was read")
+        return tensor
+
+    def _read_pickled(self, spec: TensorSpec) -> Tensor:
+        with self._lock:
+            tensors, read = self._mapped.get(spec.file, ({}, _REMAP_AFTER))
+            if read >= _REMAP_AFTER:
+                self._mapped.clear()
+                tensors, read = _load_pickle(self.path / spec.file), 0
+            self._mapped[spec.file] = (tensors, read + spec.nbytes)
+            return tensors[spec.name]
+
+    def holds_the_same(self, spec: TensorSpec, other: str) -> bool:
+        """Whether the tensor ``other`` has the same values."""
+        if self.shared.get(spec.name) == other:
+            return True
+        return torch.equal(
+            self.read(spec), self.read(next(each for each in self.specs if each.name == other))
+        )
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -96,23 +120,23 @@ def open_checkpoint(path: Path) -> Checkpoint:
     files = _weight_files(path)
     specs: list[TensorSpec] = []
     shared: dict[str, str] = {}
+    offsets: dict[str, int] = {}
     for file in files:
         if file.endswith(".safetensors"):
             specs += _safetensors_specs(path / file)
+            offsets |= _safetensors_offsets(path / file)
         else:
             found, aliases = _pickle_specs(path / file)
             specs += found
             shared |= aliases
     _refuse_duplicates(path, specs)
-    return Checkpoint(path, config, tuple(files), tuple(specs), shared)
+    return Checkpoint(path, config, tuple(files), tuple(specs), shared, offsets)
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read ``config.json`` and refuse a model that is quantized already."""
     if not path.is_dir():
-        raise CheckpointError(
-            f"{path}: expected a model directory, found a file; give its directory"
-        )
+        raise CheckpointError(f"{path}: expected a model directory, found a file; give its directory")
     config = _read_json(path / "config.json", "it is not a Hugging Face model directory")
     if "quantization_config" in config:
         method = (config["quantization_config"] or {}).get("quant_method", "an unnamed method")
@@ -133,17 +157,13 @@ def _weight_files(path: Path) -> list[str]:
 def _indexed_files(index: Path) -> list[str]:
     weight_map = _read_json(index, "").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(
-            f"{index}: expected a weight_map of tensor names to files, found none"
-        )
+        raise CheckpointError(f"{index}: expected a weight_map of tensor names to files, found none")
     files = sorted({str(file) for file in weight_map.values()})
     for file in files:
         if Path(file).name != file:
             raise CheckpointError(f"{index}: {file!r} is not a file beside the index")
         if not (index.parent / file).is_file():
-            raise CheckpointError(
-                f"{index}: names the shard {file}, which is missing; fetch it again"
-            )
+            raise CheckpointError(f"{index}: names the shard {file}, which is missing; fetch it again")
     return files
 
 
@@ -151,23 +171,30 @@ def _safetensors_specs(path: Path) -> list[TensorSpec]:
     with _explained(path), safe_open(path, framework="pt") as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
         return [
-            TensorSpec(
-                name, tuple(piece.get_shape()), _dtype(path, name, piece.get_dtype()), path.name
-            )
+            TensorSpec(name, tuple(piece.get_shape()), _dtype(path, name, piece.get_dtype()), path.name)
             for name, piece in slices.items()
         ]
 
 
+def _safetensors_offsets(path: Path) -> dict[str, int]:
+    """Return where each tensor's bytes begin in a file whose header the library has accepted."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return {name: 8 + length + entry["data_offsets"][0] for name, entry in header.items()}
+
+
 def _dtype(path: Path, name: str, dtype: str) -> torch.dtype:
     if dtype not in _DTYPES:
-        raise CheckpointError(
-            f"{path}: tensor {name} has the dtype {dtype}, which Prensa does not know"
-        )
+        raise CheckpointError(f"{path}: tensor {name} has the dtype {dtype}, which Prensa does not know")
     return _DTYPES[dtype]
 
 
 def _pickle_specs(path: Path) -> tuple[list[TensorSpec], dict[str, str]]:
-    specs, shared, first = [], {}, {}
+    specs: list[TensorSpec] = []
+    shared: dict[str, str] = {}
+    first: dict[object, str] = {}
     for name, tensor in _load_pickle(path).items():
         specs.append(TensorSpec(name, tuple(tensor.shape), tensor.dtype, path.name))
         memory = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
@@ -191,9 +218,7 @@ def _load_pickle(path: Path) -> dict[str, Tensor]:
             f"found something that does not load as one ({_first_line(error)})"
         ) from error
     if not isinstance(loaded, dict) or not loaded:
-        raise CheckpointError(
-            f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}"
-        )
+        raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}")
     for name, value in loaded.items():
         if not isinstance(value, Tensor):
             raise CheckpointError(
@@ -206,9 +231,7 @@ def _refuse_duplicates(path: Path, specs: Iterable[TensorSpec]) -> None:
     files: dict[str, str] = {}
     for spec in specs:
         if spec.name in files:
-            raise CheckpointError(
-                f"{path}: tensor {spec.name} is in {files[spec.name]} and in {spec.file}"
-            )
+            raise CheckpointError(f"{path}: tensor {spec.name} is in {files[spec.name]} and in {spec.file}")
         files[spec.name] = spec.file
 
 

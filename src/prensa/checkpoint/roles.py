@@ -61,7 +61,7 @@ class ModelShape:
         return dataclasses.replace(spec, role=parameter.role, layer=parameter.layer, in_model=True)
 
 
-def model_class(config: Any) -> Any:  # noqa: ANN401  transformers is not typed here
+def model_class(config: Any) -> Any:
     """Return the class that ``config.architectures`` names, or the model type's base class."""
     wanted = (getattr(config, "architectures", None) or [""])[0]
     mapped = _classes_of(config.model_type)
@@ -72,15 +72,13 @@ def model_class(config: Any) -> Any:  # noqa: ANN401  transformers is not typed 
     raise PlanError(f"transformers has no model class for the model type {config.model_type!r}")
 
 
-def load_config(path: Path) -> Any:  # noqa: ANN401
+def load_config(path: Path) -> Any:
     """Read the config as ``transformers`` understands it, without running code from it."""
     try:
         return transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"{path / 'config.json'}: transformers cannot use it ({reason})"
-        ) from error
+        raise CheckpointError(f"{path / 'config.json'}: transformers cannot use it ({reason})") from error
 
 
 def model_shape(path: Path) -> ModelShape:
@@ -91,9 +89,7 @@ def model_shape(path: Path) -> ModelShape:
             model = model_class(config)(config)
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PlanError(
-            f"{path / 'config.json'}: the model class cannot be built ({reason})"
-        ) from error
+        raise PlanError(f"{path / 'config.json'}: the model class cannot be built ({reason})") from error
     tied = dict(model.all_tied_weights_keys)
     return ModelShape(_parameters(model, tied), tied, model.base_model_prefix)
 
@@ -119,20 +115,16 @@ def _names(entry: str | Iterable[str]) -> tuple[str, ...]:
     return (entry,) if isinstance(entry, str) else tuple(entry)
 
 
-def _parameters(model: Any, tied: Mapping[str, str]) -> dict[str, Parameter]:  # noqa: ANN401
+def _parameters(model: Any, tied: Mapping[str, str]) -> dict[str, Parameter]:
     head = _head_module(model, tied)
     found = {}
     for module_name, module in model.named_modules():
-        own = {**module._parameters, **module._buffers}  # noqa: SLF001  named_* hide tied ones
+        own = {**module._parameters, **module._buffers}
         for name, tensor in own.items():
             if tensor is None:
                 continue
             full = f"{module_name}.{name}" if module_name else name
-            role = (
-                "head"
-                if module_name == head and name in {"weight", "bias"}
-                else _role(module, name)
-            )
+            role = "head" if module_name == head and name in {"weight", "bias"} else _role(module, name)
             found[full] = Parameter(tuple(tensor.shape), role, type(module).__name__)
     return found
 
@@ -147,7 +139,7 @@ def _role(module: torch.nn.Module, name: str) -> Role:
     return "bias" if name == "bias" else "other"
 
 
-def _head_module(model: Any, tied: Mapping[str, str]) -> str | None:  # noqa: ANN401
+def _head_module(model: Any, tied: Mapping[str, str]) -> str | None:
     """Find the layer that makes the outputs, by the rule of ``transformers``' own quantizers.
 
     That is the output embedding, else the module that owns the last parameter. A tied output layer

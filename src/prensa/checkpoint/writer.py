@@ -44,7 +44,7 @@ class ShardWriter:
     def add(self, name: str, tensor: Tensor) -> None:
         """Append one tensor."""
         data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
-        self._file.write(memoryview(data))
+        self._file.write(data.data)
         self._header[name] = {
             "dtype": SAFETENSORS_NAMES[tensor.dtype],
             "shape": list(tensor.shape),
@@ -52,7 +52,7 @@ class ShardWriter:
         }
         self._offset += len(data)
 
-    def __enter__(self) -> ShardWriter:
+    def __enter__(self) -> ShardWriter:  # noqa: PYI034  typing.Self is newer than Python 3.10
         return self
 
     def __exit__(

@@ -23,5 +23,5 @@ def demo(
     logging.disable_progress_bar()
     console = Console(stderr=True)
     with console.status("") as status:
-        result = run_demo(output, lambda title: status.update(title))
+        result = run_demo(output, status.update)
     tables.print_demo(result, output)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -33,7 +33,7 @@ app = typer.Typer(
 def prensa(
     context: typer.Context,
     *,
-    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     """Press a Hugging Face Transformer to a smaller model that still loads."""
     if version:

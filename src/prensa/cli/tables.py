@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,8 @@ def print_plan(plan: Plan) -> None:
         if tensor.note and tensor.spec.is_float:
             console.print(f"{tensor.spec.name}: {tensor.note}")
     console.print(
-        f"Format {plan.recipe.format}; at most {megabytes(plan.nbytes)} of weights and {megabytes(plan.memory)} "
-        f"of memory for tensors. Nothing was written to {plan.output}.",
+        f"Format {plan.recipe.format}; at most {megabytes(plan.nbytes)} of weights, and "
+        f"{megabytes(plan.memory)} of memory for tensors. Nothing was written to {plan.output}.",
         soft_wrap=True,
     )
 
@@ -116,11 +116,9 @@ def print_tensors(manifest: Manifest) -> None:
             _error(report.relative_squared_error),
         )
     reports = manifest.tensors
-    _, before, after, share, bits, zeros, error = _row(reports)
+    bits, zeros, error = _row(reports)[-3:]
     table.add_section()
-    table.add_row(
-        "all tensors", "", "", "", bits, f"{sum(r.nbytes for r in reports):,}", zeros, error
-    )
+    table.add_row("all tensors", "", "", "", bits, f"{sum(r.nbytes for r in reports):,}", zeros, error)
     console = _console()
     console.print(table)
     console.print(
@@ -160,9 +158,7 @@ def _error(error: float | None) -> str:
 
 def _how_to_load(manifest: Manifest, output: Path) -> str:
     needs = {"packed": "import prensa, then ", "bitsandbytes": "with bitsandbytes installed, "}
-    return (
-        f"To load it: {needs.get(manifest.format, '')}AutoModel….from_pretrained({str(output)!r})."
-    )
+    return f"To load it: {needs.get(manifest.format, '')}AutoModel….from_pretrained({str(output)!r})."
 
 
 def _table(*columns: str) -> Table:
@@ -183,9 +179,7 @@ def _console() -> Console:
 def print_demo(result: DemoResult, output: Path) -> None:
     """Print the sizes of each preset, then every comment's probability of its second label."""
     console = _console()
-    console.print(
-        "A DeBERTa that flags toxic comments, kept in float16 and restored to float32 first.\n"
-    )
+    console.print("A DeBERTa that flags toxic comments, kept in float16 and restored to float32 first.\n")
     sizes = _table("preset", "weights", "share", "right answers", "same answer", "largest shift")
     first = next(iter(result.manifests.values()))
     count = len(result.comments)

@@ -28,9 +28,7 @@ class Codec(Protocol):
     def encode(self, tensor: Tensor) -> list[Stream]:
         """Return the streams that hold ``tensor``."""
 
-    def decode(
-        self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype
-    ) -> Tensor:
+    def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return the tensor. Raises :class:`FormatError` where the streams cannot hold it."""
 
 
@@ -67,5 +65,5 @@ def expect_sizes(streams: Sequence[Stream], sizes: Sequence[int]) -> None:
 
 
 def numel(shape: tuple[int, ...]) -> int:
-    """Number of elements of a shape."""
+    """Count the elements of a shape."""
     return math.prod(shape)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,9 +31,9 @@ _DTYPES = {dtype_name(dtype): dtype for dtype in (*FLOATS, torch.int8)}
 
 @dataclass(frozen=True)
 class Packed:
-    """A packed tensor: its bytes, and the codec chosen for its values."""
+    """A packed tensor: its bytes as a uint8 tensor, and the codec chosen for its values."""
 
-    data: bytes
+    data: Tensor
     codec: str
 
 
@@ -41,8 +42,10 @@ def pack(value: Tensor | Quantized, codecs: Sequence[str]) -> Packed:
 
     Of codecs that make a part equally small the one named first is taken.
     """
-    quantized = isinstance(value, Quantized)
-    parts = {"values": value.values, "scale": value.scale} if quantized else {"values": value}
+    if isinstance(value, Quantized):
+        parts = {"values": value.values, "scale": value.scale}
+    else:
+        parts = {"values": value}
     chosen = {part: _smallest(tensor, codecs) for part, tensor in parts.items()}
     header: dict[str, Any] = {
         "parts": {
@@ -64,11 +67,11 @@ def pack(value: Tensor | Quantized, codecs: Sequence[str]) -> Packed:
             "transposed": value.transposed,
         }
     text = json.dumps(header, separators=(",", ":")).encode()
-    frames = [
-        frame for _, streams in chosen.values() for stream in streams for frame in stream.frames
-    ]
-    data = b"".join([_PREFIX.pack(MAGIC, VERSION, 0, len(text)), text, *frames])
-    return Packed(data + bytes(-len(data) % _ALIGNMENT), chosen["values"][0])
+    frames = [frame for _, streams in chosen.values() for stream in streams for frame in stream.frames]
+    pieces = [_PREFIX.pack(MAGIC, VERSION, 0, len(text)), text, *frames]
+    padding = bytes(-sum(map(len, pieces)) % _ALIGNMENT)
+    data = np.concatenate([np.frombuffer(piece, dtype=np.uint8) for piece in (*pieces, padding)])
+    return Packed(torch.from_numpy(data), chosen["values"][0])
 
 
 def unpack(data: Bytes, shape: tuple[int, ...]) -> Tensor | Quantized:
@@ -76,7 +79,7 @@ def unpack(data: Bytes, shape: tuple[int, ...]) -> Tensor | Quantized:
 
     Raises :class:`FormatError` where the bytes are damaged, of another version, or of another shape.
     """
-    header, body = _read_header(memoryview(data))
+    header, body = _read_header(data.data)
     try:
         grid = header.get("grid")
         rows = shape[::-1] if grid and grid["transposed"] else shape
@@ -107,9 +110,7 @@ def _read_header(data: memoryview) -> tuple[dict[str, Any], memoryview]:
     if magic != MAGIC:
         raise FormatError(f"expected it to begin with {MAGIC!r}, found {magic!r}")
     if version != VERSION:
-        raise FormatError(
-            f"expected packing version {VERSION}, found {version}; install a newer prensa"
-        )
+        raise FormatError(f"expected packing version {VERSION}, found {version}; install a newer prensa")
     body = data[_PREFIX.size :]
     if length > len(body):
         raise FormatError(f"its header says {length} bytes, only {len(body)} follow")
@@ -129,9 +130,7 @@ def _cut_streams(body: memoryview, parts: Sequence[Sequence[dict[str, Any]]]) ->
     def cut(length: int) -> memoryview:
         nonlocal position
         if not 0 <= length <= len(body) - position:
-            raise FormatError(
-                f"a frame of {length} bytes does not fit in the {len(body) - position} left"
-            )
+            raise FormatError(f"a frame of {length} bytes does not fit in the {len(body) - position} left")
         position += length
         return body[position - length : position]
 
@@ -146,11 +145,7 @@ def _cut_streams(body: memoryview, parts: Sequence[Sequence[dict[str, Any]]]) ->
 
 def _on_grid(values: Tensor, scale: Tensor, grid: dict[str, Any]) -> Quantized:
     if values.dtype != torch.int8 or scale.dtype != torch.float32:
-        raise FormatError(
-            f"expected int8 values and float32 scale, found {values.dtype}, {scale.dtype}"
-        )
+        raise FormatError(f"expected int8 values and float32 scale, found {values.dtype}, {scale.dtype}")
     if type(grid["levels"]) is not int or grid["levels"] < 1:
         raise FormatError(f"expected levels to be a positive integer, found {grid['levels']!r}")
-    return Quantized(
-        values, scale, grid["levels"], bool(grid["transposed"]), _DTYPES[grid["dtype"]]
-    )
+    return Quantized(values, scale, grid["levels"], bool(grid["transposed"]), _DTYPES[grid["dtype"]])

@@ -31,9 +31,7 @@ class Planes:
         elements = to_bytes(tensor).reshape(-1, tensor.dtype.itemsize)
         return [entropy.encode(plane) for plane in split_planes(elements)]
 
-    def decode(
-        self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype
-    ) -> Tensor:
+    def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Decode the planes and weave them together."""
         expect_sizes(streams, [numel(shape)] * dtype.itemsize)
         return from_bytes(join_planes(streams).reshape(-1), shape, dtype)

@@ -23,13 +23,11 @@ class Raw:
         return True
 
     def encode(self, tensor: Tensor) -> list[Stream]:
-        """Copy the bytes."""
-        data = to_bytes(tensor).tobytes()
+        """View the bytes."""
+        data = to_bytes(tensor).data
         return [Stream(len(data), [data])]
 
-    def decode(
-        self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype
-    ) -> Tensor:
+    def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Copy the bytes back."""
         size = numel(shape) * dtype.itemsize
         expect_sizes(streams, [size])

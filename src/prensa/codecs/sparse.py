@@ -18,14 +18,14 @@ from torch import Tensor
 from prensa.codecs.base import expect_sizes, from_bytes, join_planes, numel, split_planes, to_bytes
 from prensa.errors import FormatError
 from prensa.ops import entropy
-from prensa.ops.distortion import count_zeros
 from prensa.ops.entropy import Stream
+from prensa.ops.sparsity import count_zeros
 
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 # Share of zeros from which the mask can pay. In one-byte elements planes code zeros as well until a
 # zero is worth about one bit; in wider ones the mask pays as soon as it covers its own overhead.
-_WORTH_IN_BYTES, _WORTH_IN_WORDS = 0.25, 0.005
+_WORTH_IN_BYTES, _WORTH_IN_WORDS = 0.4, 0.005
 
 
 class Sparse:
@@ -47,18 +47,14 @@ class Sparse:
         bits = np.packbits(mask, bitorder="little")
         return [entropy.encode(bits), *map(entropy.encode, split_planes(kept))]
 
-    def decode(
-        self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype
-    ) -> Tensor:
+    def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Put the kept elements back where the mask says."""
         count = numel(shape)
         kept = streams[-1].size if len(streams) > 1 else 0
         expect_sizes(streams, [(count + 7) // 8] + [min(kept, count)] * dtype.itemsize)
         mask = np.unpackbits(entropy.decode(streams[0]), count=count, bitorder="little").view(bool)
         if np.count_nonzero(mask) != kept:
-            raise FormatError(
-                f"the mask keeps {np.count_nonzero(mask)} elements, the planes hold {kept}"
-            )
+            raise FormatError(f"the mask keeps {np.count_nonzero(mask)} elements, the planes hold {kept}")
         elements = np.zeros(count, dtype=_UNSIGNED[dtype.itemsize])
         elements[mask] = join_planes(streams[1:]).reshape(-1).view(elements.dtype)
         return from_bytes(elements.view(np.uint8), shape, dtype)

@@ -37,13 +37,7 @@ def restore_example(directory: Path) -> None:
     with resources.as_file(resources.files(__name__).joinpath("model")) as model:
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(model / file, directory / file)
-        config = json.loads((model / "config.json").read_text(encoding="utf-8")) | {
-            "dtype": "float32"
-        }
-        (directory / "config.json").write_text(
-            json.dumps(config, indent=2) + "\n", encoding="utf-8"
-        )
-        weights = {
-            name: weight.float() for name, weight in load_file(model / "model.safetensors").items()
-        }
+        config = json.loads((model / "config.json").read_text(encoding="utf-8")) | {"dtype": "float32"}
+        (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        weights = {name: weight.float() for name, weight in load_file(model / "model.safetensors").items()}
     save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})

@@ -71,6 +71,4 @@ def predict(path: Path, texts: Sequence[str]) -> tuple[list[str], Tensor]:
         )
         with torch.inference_mode():
             rows.append(model(**batch).logits.softmax(dim=-1))
-    return [model.config.id2label[index] for index in range(model.config.num_labels)], torch.cat(
-        rows
-    )
+    return [model.config.id2label[index] for index in range(model.config.num_labels)], torch.cat(rows)

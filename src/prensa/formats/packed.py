@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,27 +38,20 @@ class PackedFormat:
 
     def extent(self, spec: TensorSpec, dtype: torch.dtype, *, quantized: bool) -> Extent:
         """Never take more than the dense tensor, or than its integers and scales as they are."""
-        if quantized:
-            nbytes = spec.numel + 4 * max(spec.shape) + _OVERHEAD
-        else:
-            nbytes = spec.numel * dtype.itemsize
-        names = (
-            (spec.name, spec.name + SUFFIX) if quantized or nbytes >= _SMALLEST else (spec.name,)
-        )
+        dense = spec.numel * dtype.itemsize
+        nbytes = spec.numel + 4 * max(spec.shape) + _OVERHEAD if quantized else dense
+        names = (spec.name, spec.name + SUFFIX) if quantized or nbytes >= _SMALLEST else (spec.name,)
         return Extent(names, nbytes)
 
     def store(self, name: str, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:
         """Pack where that is smaller."""
-        if not isinstance(value, Quantized) and (
-            value.nbytes < _SMALLEST or value.dtype not in FLOATS
-        ):
+        if not isinstance(value, Quantized) and (value.nbytes < _SMALLEST or value.dtype not in FLOATS):
             return Stored({name: value}, "dense")
         packed = pack(value, codecs)
-        if not isinstance(value, Quantized) and len(packed.data) >= value.nbytes:
+        if not isinstance(value, Quantized) and packed.data.nbytes >= value.nbytes:
             return Stored({name: value}, "dense")
         placeholder = torch.empty(0, dtype=value.dtype)
-        data = torch.from_numpy(np.frombuffer(packed.data, dtype=np.uint8).copy())
-        return Stored({name: placeholder, name + SUFFIX: data}, packed.codec)
+        return Stored({name: placeholder, name + SUFFIX: packed.data}, packed.codec)
 
     def quantization_config(
         self,

@@ -31,7 +31,7 @@ class Plain:
 
     def quantization_config(
         self,
-        dense_layers: Sequence[str],  # noqa: ARG002
-        checksums: Mapping[str, str],  # noqa: ARG002
+        dense_layers: Sequence[str],
+        checksums: Mapping[str, str],
     ) -> None:
         """Need nothing."""

@@ -33,7 +33,10 @@ class _WhenImported(importlib.abc.MetaPathFinder):
     """Find the table's module as usual, and register once it has been executed."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         if fullname != _TABLE:
             return None

@@ -77,17 +77,15 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
         self,
         model: Any,
         checkpoint_files: Iterable[str] = (),
-        **_: object,  # noqa: ANN401
+        **_: object,
     ) -> None:
         sizes: dict[str, int] = {}
         for file in map(Path, checkpoint_files or ()):
             self._check_file(file)
             sizes |= _packed_sizes(file)
-        self.slots = [
-            _open_slot(model, name, size) for name, size in _own_sizes(model, sizes).items()
-        ]
+        self.slots = [_open_slot(model, name, size) for name, size in _own_sizes(model, sizes).items()]
 
-    def _process_model_after_weight_loading(self, model: Any, **_: object) -> Any:  # noqa: ANN401
+    def _process_model_after_weight_loading(self, model: Any, **_: object) -> Any:
         places = _places(model)
         with ThreadPoolExecutor() as pool:
             weights = pool.map(lambda slot: _decode(model, slot), self.slots)
@@ -98,9 +96,7 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
     def _check_file(self, file: Path) -> None:
         expected = self.quantization_config.sha256.get(file.name)
         if expected is None:
-            raise FormatError(
-                f"{file}: config.json has no checksum of it; compress the model again"
-            )
+            raise FormatError(f"{file}: config.json has no checksum of it; compress the model again")
         found = sha256(file)
         if found != expected:
             raise FormatError(
@@ -117,7 +113,7 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
         return True
 
 
-def make_savable(model: Any) -> None:  # noqa: ANN401
+def make_savable(model: Any) -> None:
     """Let ``save_pretrained`` save what was loaded from a bitsandbytes checkpoint.
 
     ``transformers`` (5.23) keeps the conversions it loaded with and reverses them on saving, but the one for
@@ -125,12 +121,10 @@ def make_savable(model: Any) -> None:  # noqa: ANN401
     needs none.
     """
     conversions = getattr(model, "_weight_conversions", None) or []
-    model._weight_conversions = [
-        conversion for conversion in conversions if _is_reversible(conversion)
-    ]  # noqa: SLF001
+    model._weight_conversions = [conversion for conversion in conversions if _is_reversible(conversion)]
 
 
-def _is_reversible(conversion: Any) -> bool:  # noqa: ANN401
+def _is_reversible(conversion: Any) -> bool:
     try:
         conversion.reverse_transform()
     except NotImplementedError:
@@ -144,7 +138,7 @@ def _packed_sizes(file: Path) -> dict[str, int]:
         return {name.removesuffix(SUFFIX): tensors.get_slice(name).get_shape()[0] for name in names}
 
 
-def _own_sizes(model: Any, sizes: Mapping[str, int]) -> dict[str, int]:  # noqa: ANN401
+def _own_sizes(model: Any, sizes: Mapping[str, int]) -> dict[str, int]:
     """Translate names where a base model is loaded from a checkpoint with a head, or the reverse."""
     own = set(dict(model.named_parameters(remove_duplicate=False)))
     own |= set(dict(model.named_buffers(remove_duplicate=False)))
@@ -158,7 +152,7 @@ def _own_sizes(model: Any, sizes: Mapping[str, int]) -> dict[str, int]:  # noqa:
     return found
 
 
-def _open_slot(model: Any, name: str, size: int) -> _Slot:  # noqa: ANN401
+def _open_slot(model: Any, name: str, size: int) -> _Slot:
     """Put a pair of an empty parameter and room for its bytes where the parameter is."""
     module, attribute = _owner(model, name)
     weight = getattr(module, attribute)
@@ -169,7 +163,7 @@ def _open_slot(model: Any, name: str, size: int) -> _Slot:  # noqa: ANN401
     return _Slot(name, tuple(weight.shape), _wanted_dtype(model, name, weight.dtype))
 
 
-def _wanted_dtype(model: Any, name: str, dtype: torch.dtype) -> torch.dtype:  # noqa: ANN401
+def _wanted_dtype(model: Any, name: str, dtype: torch.dtype) -> torch.dtype:
     """Return float32 for the modules that the model class keeps in it."""
     kept = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
     if dtype == torch.float16:
@@ -178,22 +172,20 @@ def _wanted_dtype(model: Any, name: str, dtype: torch.dtype) -> torch.dtype:  # 
     return torch.float32 if half and kept & set(name.split(".")) else dtype
 
 
-def _places(model: Any) -> dict[int, list[tuple[nn.Module, str]]]:  # noqa: ANN401
+def _places(model: Any) -> dict[int, list[tuple[nn.Module, str]]]:
     """List where each parameter object is: tied ones are in several places."""
     places: dict[int, list[tuple[nn.Module, str]]] = {}
     for module in model.modules():
-        for attribute, weight in {**module._parameters, **module._buffers}.items():  # noqa: SLF001
+        for attribute, weight in {**module._parameters, **module._buffers}.items():
             places.setdefault(id(weight), []).append((module, attribute))
     return places
 
 
-def _decode(model: Any, slot: _Slot) -> Tensor:  # noqa: ANN401
+def _decode(model: Any, slot: _Slot) -> Tensor:
     module, attribute = _owner(model, slot.name)
     data = getattr(module, attribute + SUFFIX)
     if data.device.type == "meta":
-        raise FormatError(
-            f"{slot.name}: a packed model cannot be loaded with weights offloaded to disk"
-        )
+        raise FormatError(f"{slot.name}: a packed model cannot be loaded with weights offloaded to disk")
     try:
         value = unpack(data.cpu().numpy(), slot.shape)
     except FormatError as error:
@@ -203,7 +195,7 @@ def _decode(model: Any, slot: _Slot) -> Tensor:  # noqa: ANN401
 
 
 def _fill_slot(
-    model: Any,  # noqa: ANN401
+    model: Any,
     slot: _Slot,
     weight: Tensor,
     places: Mapping[int, list[tuple[nn.Module, str]]],
@@ -218,6 +210,6 @@ def _fill_slot(
     delattr(module, attribute + SUFFIX)
 
 
-def _owner(model: Any, name: str) -> tuple[Any, str]:  # noqa: ANN401
+def _owner(model: Any, name: str) -> tuple[Any, str]:
     path, _, attribute = name.rpartition(".")
     return model.get_submodule(path), attribute

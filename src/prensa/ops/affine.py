@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prensa.ops.blocks import blocks
+from prensa.ops.parallel import map_parallel, pieces
 
 INT8_LEVELS = 127
 
@@ -48,22 +48,20 @@ def quantize(weight: Tensor, *, transposed: bool = False) -> Quantized:
     (float32, times ``127 / absmax``, halves to even) is that of bitsandbytes, so that its format can
     hold the result unchanged.
     """
-    rows = weight.t().contiguous() if transposed else weight
-    values = torch.empty(rows.shape, dtype=torch.int8)
-    scale = torch.zeros(rows.shape[0])
-    for block in blocks(*rows.shape) if rows.numel() else ():
-        piece = rows[block].float()
-        absmax = piece.abs().amax(dim=1)
-        factor = torch.where(absmax > 0, INT8_LEVELS / absmax, 0.0)
-        values[block] = piece.mul_(factor[:, None]).round_().to(torch.int8)
-        scale[block] = absmax
+    rows = (weight.t() if transposed else weight).float()
+    scale = rows.abs().amax(dim=1) if rows.numel() else rows.new_zeros(rows.shape[0])
+    factor = torch.where(scale > 0, INT8_LEVELS / scale, 0.0)
+    values = (rows * factor[:, None]).round_().to(torch.int8)
     return Quantized(values, scale, INT8_LEVELS, transposed, weight.dtype)
 
 
 def dequantize(quantized: Quantized, dtype: torch.dtype | None = None) -> Tensor:
-    """Return the dense tensor in ``dtype`` (its own if not given), computed in float32."""
+    """Return the dense tensor in ``dtype`` (its own if not given), computed in float32 on all cores."""
     step = (quantized.scale / quantized.levels)[:, None]
     dense = torch.empty(quantized.values.shape, dtype=dtype or quantized.dtype)
-    for block in blocks(*dense.shape):
-        dense[block] = quantized.values[block] * step[block]
+
+    def multiply(rows: slice) -> None:
+        dense[rows] = quantized.values[rows] * step[rows]
+
+    map_parallel(multiply, pieces(*dense.shape))
     return dense.t().contiguous() if quantized.transposed else dense

@@ -11,21 +11,20 @@ a reader never needs more than one block beside its output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import zstandard
 
 from prensa.errors import FormatError
+from prensa.ops.parallel import map_parallel
 
 BLOCK = 1 << 20
 
-Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
-T = TypeVar("T")
-R = TypeVar("R")
+Bytes = npt.NDArray[np.uint8]
+"""Bytes as a NumPy array, flat unless its shape is given."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,7 @@ class Stream:
 def encode(data: Bytes) -> Stream:
     """Code ``data`` into one frame for each started MiB."""
     starts = range(0, len(data), BLOCK)
-    return Stream(
-        len(data), _in_parallel(lambda start: _compress(data[start : start + BLOCK]), starts)
-    )
+    return Stream(len(data), map_parallel(lambda start: _compress(data[start : start + BLOCK]), starts))
 
 
 def decode(stream: Stream) -> Bytes:
@@ -69,22 +66,15 @@ def decode(stream: Stream) -> Bytes:
         index = start // BLOCK
         data[start : start + sizes[index]] = _decompress(stream.frames[index], sizes[index])
 
-    _in_parallel(fill, starts)
+    map_parallel(fill, starts)
     return data
-
-
-def _in_parallel(function: Callable[[T], R], items: Sequence[T] | range) -> list[R]:
-    if len(items) < 2:  # noqa: PLR2004  a pool costs more than one block
-        return [function(item) for item in items]
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(function, items))
 
 
 def _compress(block: Bytes) -> bytes:
     parameters = zstandard.ZstdCompressionParameters.from_level(
         1, strategy=zstandard.STRATEGY_FAST, min_match=7, hash_log=6
     )
-    return zstandard.ZstdCompressor(compression_params=parameters).compress(block)
+    return zstandard.ZstdCompressor(compression_params=parameters).compress(block.data)
 
 
 def _check_frame(frame: bytes | memoryview, size: int) -> None:

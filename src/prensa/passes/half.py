@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor
 
 from prensa.errors import RecipeError
-from prensa.passes.base import Outcome, check_targets
-from prensa.spec import ROLES, TensorSpec
+from prensa.passes.base import check_targets
+from prensa.spec import ROLES, TensorSpec, dtype_name
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -23,6 +24,7 @@ class Half:
     """
 
     name: ClassVar[str] = "half"
+    needs_whole: ClassVar[bool] = False
     dtype: str = "float16"
     targets: tuple[str, ...] = ROLES
     ignore: tuple[str, ...] = ()
@@ -31,9 +33,7 @@ class Half:
         """Check the settings."""
         check_targets(self.name, self.targets, self.ignore)
         if self.dtype not in _DTYPES:
-            raise RecipeError(
-                f"pass half: dtype must be one of {', '.join(_DTYPES)}, found {self.dtype!r}"
-            )
+            raise RecipeError(f"pass half: dtype must be one of {', '.join(_DTYPES)}, found {self.dtype!r}")
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -44,12 +44,12 @@ class Half:
         """Take every float tensor."""
         return ""
 
-    def apply(self, weight: Tensor, spec: TensorSpec) -> Outcome:  # noqa: ARG002
-        """Round, or leave alone what would overflow."""
-        rounded = weight.to(self.torch_dtype)
-        low, high = rounded.aminmax() if rounded.numel() else (rounded.sum(), rounded.sum())
-        if torch.isfinite(low) and torch.isfinite(high):
-            return Outcome(rounded)
-        return Outcome(
-            weight, f"overflows {self.dtype}, kept in {str(weight.dtype).removeprefix('torch.')}"
-        )
+    def declines(self, largest: float, dtype: torch.dtype) -> str:
+        """Leave alone what would overflow."""
+        if math.isfinite(torch.tensor(largest, dtype=torch.float64).to(self.torch_dtype).item()):
+            return ""
+        return f"overflows {self.dtype}, kept in {dtype_name(dtype)}"
+
+    def apply(self, rows: Tensor, spec: TensorSpec) -> Tensor:  # noqa: ARG002
+        """Round to nearest."""
+        return rows.to(self.torch_dtype)

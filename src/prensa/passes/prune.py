@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from prensa.ops.sparsity import prune_smallest
-from prensa.passes.base import Outcome, check_number, check_targets
+from prensa.passes.base import check_number, check_targets
 from prensa.spec import TensorSpec
 
 
@@ -17,6 +18,7 @@ class Prune:
     """Make ``amount`` (0 to 0.9) of each tensor zero, to the element."""
 
     name: ClassVar[str] = "prune"
+    needs_whole: ClassVar[bool] = True
     amount: float = 0.3
     targets: tuple[str, ...] = ("linear",)
     ignore: tuple[str, ...] = ()
@@ -30,6 +32,10 @@ class Prune:
         """Take every float tensor."""
         return ""
 
-    def apply(self, weight: Tensor, spec: TensorSpec) -> Outcome:  # noqa: ARG002
+    def declines(self, largest: float, dtype: torch.dtype) -> str:  # noqa: ARG002
+        """Decline nothing."""
+        return ""
+
+    def apply(self, rows: Tensor, spec: TensorSpec) -> Tensor:  # noqa: ARG002
         """Prune."""
-        return Outcome(prune_smallest(weight, self.amount))
+        return prune_smallest(rows, self.amount)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from prensa.errors import RecipeError
-from prensa.ops.affine import quantize
-from prensa.passes.base import Outcome, check_targets
+from prensa.ops.affine import Quantized, quantize
+from prensa.passes.base import check_targets
 from prensa.spec import TensorSpec
 
 
@@ -18,6 +19,7 @@ class Quantize:
     """Round each row of a matrix to 255 integers."""
 
     name: ClassVar[str] = "quantize"
+    needs_whole: ClassVar[bool] = False
     bits: int = 8
     targets: tuple[str, ...] = ("linear", "embedding")
     ignore: tuple[str, ...] = ()
@@ -32,6 +34,10 @@ class Quantize:
         """Take matrices."""
         return "" if len(spec.shape) == 2 else "not a matrix"  # noqa: PLR2004
 
-    def apply(self, weight: Tensor, spec: TensorSpec) -> Outcome:
+    def declines(self, largest: float, dtype: torch.dtype) -> str:  # noqa: ARG002
+        """Decline nothing."""
+        return ""
+
+    def apply(self, rows: Tensor, spec: TensorSpec) -> Quantized:
         """Quantize."""
-        return Outcome(quantize(weight, transposed=spec.is_transposed))
+        return quantize(rows, transposed=spec.is_transposed)

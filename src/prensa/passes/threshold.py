@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from prensa.ops.sparsity import zero_below
-from prensa.passes.base import Outcome, check_number, check_targets
+from prensa.passes.base import check_number, check_targets
 from prensa.spec import TensorSpec
 
 
@@ -17,6 +18,7 @@ class Threshold:
     """Zero every weight whose magnitude is smaller than ``threshold`` (0 to 1)."""
 
     name: ClassVar[str] = "threshold"
+    needs_whole: ClassVar[bool] = False
     threshold: float = 1e-3
     targets: tuple[str, ...] = ("linear", "embedding")
     ignore: tuple[str, ...] = ()
@@ -30,6 +32,10 @@ class Threshold:
         """Take every float tensor."""
         return ""
 
-    def apply(self, weight: Tensor, spec: TensorSpec) -> Outcome:  # noqa: ARG002
+    def declines(self, largest: float, dtype: torch.dtype) -> str:  # noqa: ARG002
+        """Decline nothing."""
+        return ""
+
+    def apply(self, rows: Tensor, spec: TensorSpec) -> Tensor:  # noqa: ARG002
         """Zero what is small."""
-        return Outcome(zero_below(weight, self.threshold))
+        return zero_below(rows, self.threshold)

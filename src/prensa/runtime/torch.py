@@ -10,7 +10,7 @@ from prensa.checkpoint.roles import load_config, model_class
 from prensa.integrations.transformers import make_savable
 
 
-def load(path: str | Path, **settings: Any) -> Any:  # noqa: ANN401  transformers is not typed here
+def load(path: str | Path, **settings: Any) -> Any:
     """Load a pressed or an original model with the head it was saved with, ready to predict.
 
     ``settings`` go to ``from_pretrained`` (``dtype``, ``device_map`` …). Raises

@@ -1,0 +1,48 @@
+"""Work on pieces of a tensor, on all cores.
+
+Several operations in a row on a piece that fits a core's second-level cache cost one trip to memory
+instead of one each, and temporaries are as small as the piece, however large the tensor. A piece is worked
+on by one thread: that scales where PyTorch and NumPy by themselves would use one core or wait for memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+import torch
+
+_ELEMENTS = 1 << 19  # float32 elements of one piece: 2 MiB
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def pieces(rows: int, columns: int = 1) -> list[slice]:
+    """Cut rows into slices of about 2¹⁸ elements each, at least one row; at least one slice."""
+    step = max(1, _ELEMENTS // max(1, columns))
+    return [slice(start, min(start + step, rows)) for start in range(0, max(1, rows), step)]
+
+
+def map_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Call ``function`` on each item, on all cores; results are in order.
+
+    ``function`` must not itself wait for work on other threads.
+    """
+    if len(items) < 2:  # noqa: PLR2004  a thread costs more than it saves
+        return [function(item) for item in items]
+    return list(_pool().map(function, items))
+
+
+def submit(function: Callable[[T], R], item: T) -> Future[R]:
+    """Start ``function`` on another thread. It must not itself wait for work on other threads."""
+    return _pool().submit(function, item)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ThreadPoolExecutor(cores, "prensa", initializer=torch.set_num_threads, initargs=(1,))
