@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import warnings
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -206,12 +208,9 @@ def _pickle_specs(path: Path) -> tuple[list[TensorSpec], dict[str, str]]:
 
 def _load_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        try:
-            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as error:  # files from before torch 1.6 cannot be mapped
-            if "mmap" not in str(error):
-                raise
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on pickle protocols
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{path}: expected a pickled dictionary of tensors and nothing else, "

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from transformers.models.auto import modeling_auto
 from transformers.pytorch_utils import Conv1D
 
@@ -76,7 +77,7 @@ def load_config(path: Path) -> Any:
     """Read the config as ``transformers`` understands it, without running code from it."""
     try:
         return transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
-    except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:
+    except (StrictDataclassError, ValueError, OSError, TypeError, KeyError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{path / 'config.json'}: transformers cannot use it ({reason})") from error
 
@@ -91,7 +92,10 @@ def model_shape(path: Path) -> ModelShape:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise PlanError(f"{path / 'config.json'}: the model class cannot be built ({reason})") from error
     tied = dict(model.all_tied_weights_keys)
-    return ModelShape(_parameters(model, tied), tied, model.base_model_prefix)
+    parameters = _parameters(model, tied)
+    for target, source in tied.items():  # it holds the other's values, whatever module it is in
+        parameters[target] = parameters[source]
+    return ModelShape(parameters, tied, model.base_model_prefix)
 
 
 @contextmanager

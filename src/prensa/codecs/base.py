@@ -39,7 +39,7 @@ def to_bytes(tensor: Tensor) -> Bytes:
 
 def from_bytes(data: Bytes, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """View bytes as a tensor."""
-    return torch.from_numpy(data).view(dtype).reshape(shape)
+    return torch.from_numpy(data).view(dtype).reshape(shape) if data.size else torch.empty(shape, dtype=dtype)
 
 
 def split_planes(elements: Bytes) -> list[Bytes]:

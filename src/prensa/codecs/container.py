@@ -48,6 +48,7 @@ def pack(value: Tensor | Quantized, codecs: Sequence[str]) -> Packed:
         parts = {"values": value}
     chosen = {part: _smallest(tensor, codecs) for part, tensor in parts.items()}
     header: dict[str, Any] = {
+        "shape": list(value.shape),
         "parts": {
             part: {
                 "codec": codec,
@@ -81,6 +82,8 @@ def unpack(data: Bytes, shape: tuple[int, ...]) -> Tensor | Quantized:
     """
     header, body = _read_header(data.data)
     try:
+        if header["shape"] != list(shape):
+            raise FormatError(f"expected the shape {list(shape)}, found {header['shape']}")
         grid = header.get("grid")
         rows = shape[::-1] if grid and grid["transposed"] else shape
         shapes = {"values": rows, "scale": rows[:1]} if grid else {"values": shape}

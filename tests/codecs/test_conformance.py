@@ -1,0 +1,96 @@
+"""What every codec must hold: it is found in the table, so a new one is tested by being added there."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prensa.codecs import CODECS
+from prensa.codecs.base import to_bytes
+from prensa.errors import FormatError
+from prensa.ops.entropy import Stream
+
+DTYPES = [torch.int8, torch.float16, torch.bfloat16, torch.float32, torch.float64]
+each_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS.keys())
+
+
+def same_bits(left, right):
+    return left.dtype == right.dtype and left.shape == right.shape and np.array_equal(
+        to_bytes(left), to_bytes(right)
+    )
+
+
+def round_trip(codec, tensor):
+    return codec.decode(codec.encode(tensor), tuple(tensor.shape), tensor.dtype)
+
+
+@each_codec
+@given(content=st.binary(min_size=8, max_size=800), dtype=st.sampled_from(DTYPES), zeros=st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_any_bits_come_back(codec, content, dtype, zeros):
+    """Any bits: NaN with payloads, negative zeros, subnormals."""
+    count = len(content) // dtype.itemsize
+    array = np.frombuffer(content[: count * dtype.itemsize], dtype=np.uint8).copy()
+    array.reshape(count, dtype.itemsize)[: int(zeros * count)] = 0
+    tensor = torch.from_numpy(array).view(dtype)
+    assert same_bits(round_trip(codec, tensor), tensor)
+
+
+@each_codec
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2), (7, 5), (2, 3, 4), (1 << 11, 1 << 10)])
+def test_any_shape_comes_back(codec, shape):
+    tensor = torch.randn(shape).to(torch.float16)
+    assert same_bits(round_trip(codec, tensor), tensor)
+
+
+@each_codec
+def test_views_come_back(codec):
+    tensor = torch.randn(6, 8).t()[::2]
+    assert same_bits(round_trip(codec, tensor), tensor.contiguous())
+
+
+@each_codec
+def test_negative_zero_comes_back(codec):
+    tensor = torch.tensor([0.0, -0.0, 1.0])
+    assert torch.signbit(round_trip(codec, tensor)).tolist() == [False, True, False]
+
+
+@each_codec
+def test_encoding_is_deterministic(codec):
+    tensor = torch.randn(100, 100).round().to(torch.int8)
+    first, second = codec.encode(tensor), codec.encode(tensor)
+    assert [bytes(f) for s in first for f in s.frames] == [bytes(f) for s in second for f in s.frames]
+
+
+@each_codec
+def test_another_shape_or_dtype_is_refused(codec):
+    streams = codec.encode(torch.ones(10, dtype=torch.float16))
+    for shape, dtype in [((17,), torch.float16), ((9,), torch.float16), ((10,), torch.float32)]:
+        with pytest.raises(FormatError):
+            codec.decode(streams, shape, dtype)
+    with pytest.raises(FormatError):
+        codec.decode([], (10,), torch.float16)
+
+
+@each_codec
+def test_absurd_sizes_are_refused_without_memory(codec):
+    absurd = 1 << 50
+    for count in range(1, 4):
+        with pytest.raises(FormatError):
+            codec.decode([Stream(absurd, [b""])] * count, (absurd,), torch.int8)
+
+
+def test_zeros_are_cheap():
+    weight = torch.randn(512, 512).to(torch.float16)
+    weight[torch.rand(512, 512) < 0.5] = 0
+    bits = {name: 8 * sum(s.nbytes for s in codec.encode(weight)) for name, codec in CODECS.items()}
+    assert bits["sparse"] < bits["planes"] < bits["raw"]
+    assert bits["sparse"] / weight.numel() < 1 + 0.5 * 14
+
+
+def test_a_mask_that_disagrees_with_its_planes_is_refused():
+    streams = CODECS["sparse"].encode(torch.tensor([0, 1, 2, 0], dtype=torch.int8))
+    other = CODECS["sparse"].encode(torch.tensor([0, 1, 2, 3], dtype=torch.int8))
+    with pytest.raises(FormatError, match="mask keeps 2"):
+        CODECS["sparse"].decode([streams[0], other[1]], (4,), torch.int8)

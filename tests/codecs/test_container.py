@@ -1,0 +1,132 @@
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prensa.codecs import CODECS
+from prensa.codecs.container import pack, unpack
+from prensa.errors import FormatError
+from prensa.ops.affine import Quantized, quantize
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+ALL = list(CODECS)
+
+
+def golden_values():
+    """Tensors that do not depend on a random number generator."""
+    index = torch.arange(2400, dtype=torch.int64).reshape(40, 60)
+    dense = (((index * index) % 61 - 30) / 16).to(torch.float16)
+    sparse = torch.where(index % 3 > 0, 0.0, dense.float()).to(torch.bfloat16)
+    return {
+        "dense": dense,
+        "sparse": sparse,
+        "quantized": quantize(dense),
+        "transposed": quantize(dense, transposed=True),
+    }
+
+
+def equal(left, right):
+    if isinstance(left, Quantized):
+        same = [getattr(left, key) == getattr(right, key) for key in ("levels", "transposed", "dtype")]
+        return all(same) and torch.equal(left.values, right.values) and torch.equal(left.scale, right.scale)
+    return left.dtype == right.dtype and torch.equal(left, right)
+
+
+@pytest.mark.parametrize("name", golden_values())
+def test_golden_bytes_are_read(name):
+    """Files that an earlier version wrote must be read for ever: these are never made anew."""
+    value = golden_values()[name]
+    data = np.frombuffer((GOLDEN / f"{name}.packed").read_bytes(), dtype=np.uint8)
+    assert equal(unpack(data, tuple(value.shape)), value)
+
+
+@pytest.mark.parametrize("codec", ALL)
+@pytest.mark.parametrize("name", golden_values())
+def test_round_trip(name, codec):
+    value = golden_values()[name]
+    packed = pack(value, [codec])
+    assert packed.data.dtype == torch.uint8
+    assert len(packed.data) % 8 == 0
+    assert equal(unpack(packed.data.numpy(), tuple(value.shape)), value)
+
+
+def test_the_smallest_codec_wins():
+    weight = quantize(torch.randn(256, 256)).values.clone()
+    assert pack(weight, ALL).codec == "planes"
+    weight[torch.rand(256, 256) < 0.9] = 0
+    assert pack(weight, ALL).codec == "sparse"
+    assert pack(torch.randint(-128, 128, (64, 64)).to(torch.int8), ALL).codec == "raw"
+    sizes = {name: len(pack(weight, [name]).data) for name in ALL}
+    assert len(pack(weight, ALL).data) == min(sizes.values())
+
+
+def test_another_shape_is_refused():
+    packed = pack(torch.ones(4, 5, dtype=torch.float16), ALL)
+    with pytest.raises(FormatError):
+        unpack(packed.data.numpy(), (4, 6))
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_flipped_byte_never_crashes(data):
+    """Damage is either refused or, in the coded values, decodes to other numbers of the same shape."""
+    value = golden_values()[data.draw(st.sampled_from(sorted(golden_values())))]
+    content = pack(value, ALL).data.numpy().copy()
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        result = unpack(content, tuple(value.shape))
+    except FormatError:
+        return
+    assert tuple(result.shape) == tuple(value.shape)
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_random_bytes_are_refused(content):
+    with pytest.raises(FormatError):
+        unpack(np.frombuffer(content, dtype=np.uint8), (4, 4))
+
+
+def with_header(change):
+    content = pack(golden_values()["quantized"], ALL).data.numpy().tobytes()
+    (length,) = struct.unpack_from("<Q", content, 8)
+    header = json.loads(content[16 : 16 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    return np.frombuffer(content[:8] + struct.pack("<Q", len(text)) + text + content[16 + length :], np.uint8)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header["parts"].pop("scale"),
+        lambda header: header["parts"]["values"].update(codec="exec"),
+        lambda header: header["parts"]["values"].update(dtype="object"),
+        lambda header: header["parts"]["values"]["streams"][0].update(size=1 << 60),
+        lambda header: header["parts"]["values"]["streams"][0].update(frames=[1 << 60]),
+        lambda header: header["parts"]["values"]["streams"][0].update(frames=[-1]),
+        lambda header: header["parts"]["values"].update(streams=[]),
+        lambda header: header["parts"]["values"].update(streams=None),
+        lambda header: header["grid"].update(levels=0),
+        lambda header: header["grid"].update(levels="127"),
+        lambda header: header.update(grid=None),
+    ],
+)
+def test_a_header_that_lies_is_refused(change):
+    with pytest.raises(FormatError):
+        unpack(with_header(change), (40, 60))
+
+
+def test_versions_and_strangers_are_named():
+    content = pack(torch.ones(2, 2), ALL).data.numpy().copy()
+    content[4] = 9
+    with pytest.raises(FormatError, match="version 1, found 9; install a newer prensa"):
+        unpack(content, (2, 2))
+    content[0] = 0
+    with pytest.raises(FormatError, match="begin with"):
+        unpack(content, (2, 2))

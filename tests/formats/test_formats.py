@@ -1,0 +1,71 @@
+"""What every format must hold, and what each writes."""
+
+import pytest
+import torch
+
+from prensa.codecs import CODECS
+from prensa.formats import FORMATS
+from prensa.ops.affine import quantize
+from prensa.spec import TensorSpec
+
+CASES = [
+    (torch.randn(64, 100), "linear", "Linear"),
+    (torch.randn(500, 48).to(torch.float16), "embedding", "Embedding"),
+    (torch.randn(48), "norm", "LayerNorm"),
+    (torch.arange(4000), "other", ""),
+    (torch.tensor(3.0), "other", ""),
+    (torch.empty(0, 4), "other", ""),
+]
+each_format = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS.keys())
+
+
+def spec_of(tensor, role, layer):
+    return TensorSpec("m.weight", tuple(tensor.shape), tensor.dtype, "f", role, layer, in_model=True)
+
+
+@each_format
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[1] + str(tuple(case[0].shape)))
+@pytest.mark.parametrize("quantized", [False, True])
+def test_what_is_stored_stays_within_its_extent(form, case, quantized):
+    tensor, role, layer = case
+    spec = spec_of(*case)
+    if quantized and (tensor.dim() != 2 or not tensor.numel() or form.refuses(spec)):
+        pytest.skip("cannot be quantized here")
+    value = quantize(tensor) if quantized else tensor
+    extent = form.extent(spec, tensor.dtype, quantized=quantized)
+    stored = form.store("m.weight", value, list(CODECS))
+    assert set(stored.tensors) <= set(extent.names)
+    assert stored.nbytes <= extent.nbytes
+
+
+def test_plain_stores_the_tensor_itself():
+    tensor = torch.randn(3, 4)
+    stored = FORMATS["plain"].store("a", tensor, [])
+    assert stored.tensors["a"] is tensor
+    assert FORMATS["plain"].refuses(spec_of(tensor, "linear", "Linear"))
+
+
+def test_packed_leaves_an_empty_tensor_under_the_own_name():
+    stored = FORMATS["packed"].store("a", torch.zeros(100, 100), list(CODECS))
+    assert stored.tensors["a"].shape == (0,)
+    assert stored.tensors["a_packed"].dtype == torch.uint8
+    assert stored.codec == "sparse"
+
+
+def test_packed_leaves_alone_what_it_cannot_shrink():
+    noise = torch.randint(0, 256, (10_000,), dtype=torch.uint8).view(torch.float16)
+    assert FORMATS["packed"].store("a", noise, list(CODECS)).codec == "dense"
+    assert FORMATS["packed"].store("a", torch.zeros(10), list(CODECS)).codec == "dense"
+
+
+def test_bitsandbytes_takes_linear_layers_only():
+    weight = torch.randn(6, 8).to(torch.float16)
+    form = FORMATS["bitsandbytes"]
+    assert form.refuses(spec_of(weight, "embedding", "Embedding"))
+    stored = form.store("layer.weight", quantize(weight), [])
+    assert {name: tensor.dtype for name, tensor in stored.tensors.items()} == {
+        "layer.weight": torch.int8,
+        "layer.SCB": torch.float32,
+        "layer.weight_format": torch.uint8,
+    }
+    assert torch.equal(stored.tensors["layer.SCB"], weight.abs().amax(dim=1).float())

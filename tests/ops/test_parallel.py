@@ -1,0 +1,16 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prensa.ops.parallel import map_parallel, pieces
+
+
+@given(st.integers(0, 5000), st.integers(0, 100_000))
+def test_pieces_cover_all_rows_once(rows, columns):
+    cuts = pieces(rows, columns)
+    assert cuts[0].start == 0
+    assert cuts[-1].stop == rows
+    assert all(left.stop == right.start for left, right in zip(cuts, cuts[1:], strict=False))
+
+
+def test_results_are_in_order():
+    assert map_parallel(lambda number: number * number, range(100)) == [n * n for n in range(100)]
