@@ -1,9 +1,10 @@
 """Entropy-coded tensors: what was pruned, thresholded or rounded to small integers takes few bytes.
 
-A packed tensor ``x`` lies in the file as ``x_packed``, a run of bytes (see ``codecs.container``), and
-under its own name is a tensor of no elements. A reader that does not know Prensa therefore meets
-a wrong shape at every packed tensor and must fail; it can never run on random weights.
-A tensor that packing would not shrink is stored dense under its own name.
+A packed tensor ``x`` of shape ``[rows, …]`` lies in the file as ``x_packed``, a run of bytes (see
+``codecs.container``), and under its own name is a tensor of shape ``[rows, 0]`` without elements. A reader
+that does not know Prensa therefore meets a wrong shape at every packed tensor and must fail; it can never
+run on random weights. (The rows are kept because libraries size biases by them.) Vectors, and tensors that
+packing would not shrink, are stored dense under their own names.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prensa.codecs.container import pack
+from prensa.codecs.container import Packed, pack
 from prensa.formats.base import Extent, Stored
 from prensa.ops.affine import Quantized
 from prensa.spec import FLOATS, TensorSpec
@@ -23,6 +24,7 @@ QUANT_METHOD = "prensa"
 FORMAT_VERSION = 1
 SUFFIX = "_packed"
 
+_MATRIX = 2  # dimensions
 _SMALLEST = 4096  # bytes; below, the headers cost more than the coding saves
 _OVERHEAD = 1024  # bytes; header and padding of one packed tensor, generously
 
@@ -40,18 +42,18 @@ class PackedFormat:
         """Never take more than the dense tensor, or than its integers and scales as they are."""
         dense = spec.numel * dtype.itemsize
         nbytes = spec.numel + 4 * max(spec.shape) + _OVERHEAD if quantized else dense
-        names = (spec.name, spec.name + SUFFIX) if quantized or nbytes >= _SMALLEST else (spec.name,)
-        return Extent(names, nbytes)
+        may_be_packed = quantized or (len(spec.shape) >= _MATRIX and nbytes >= _SMALLEST)
+        return Extent((spec.name, spec.name + SUFFIX) if may_be_packed else (spec.name,), nbytes)
 
     def store(self, name: str, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:
         """Pack where that is smaller."""
-        if not isinstance(value, Quantized) and (value.nbytes < _SMALLEST or value.dtype not in FLOATS):
+        if isinstance(value, Quantized):
+            return _packed(name, value, pack(value, codecs))
+        is_candidate = value.dim() >= _MATRIX and value.nbytes >= _SMALLEST and value.dtype in FLOATS
+        packed = pack(value, codecs) if is_candidate else None
+        if packed is None or packed.data.nbytes >= value.nbytes:
             return Stored({name: value}, "dense")
-        packed = pack(value, codecs)
-        if not isinstance(value, Quantized) and packed.data.nbytes >= value.nbytes:
-            return Stored({name: value}, "dense")
-        placeholder = torch.empty(0, dtype=value.dtype)
-        return Stored({name: placeholder, name + SUFFIX: packed.data}, packed.codec)
+        return _packed(name, value, packed)
 
     def quantization_config(
         self,
@@ -64,3 +66,13 @@ class PackedFormat:
             "format_version": FORMAT_VERSION,
             "sha256": dict(checksums),
         }
+
+
+def placeholder(shape: Sequence[int], dtype: torch.dtype, device: str = "cpu") -> Tensor:
+    """Return the tensor without elements that stands in for a packed one."""
+    return torch.empty((shape[0], 0), dtype=dtype, device=device)
+
+
+def _packed(name: str, value: Tensor | Quantized, packed: Packed) -> Stored:
+    tensors = {name: placeholder(value.shape, value.dtype), name + SUFFIX: packed.data}
+    return Stored(tensors, packed.codec)

@@ -11,7 +11,7 @@ No weight conversion is registered with ``transformers``: what its patterns matc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from prensa.checkpoint.checksum import sha256
 from prensa.codecs.container import unpack
 from prensa.errors import FormatError
-from prensa.formats.packed import FORMAT_VERSION, QUANT_METHOD, SUFFIX
+from prensa.formats.packed import FORMAT_VERSION, QUANT_METHOD, SUFFIX, placeholder
 from prensa.ops.affine import Quantized, dequantize
 
 
@@ -86,11 +86,11 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
         self.slots = [_open_slot(model, name, size) for name, size in _own_sizes(model, sizes).items()]
 
     def _process_model_after_weight_loading(self, model: Any, **_: object) -> Any:
-        places = _places(model)
+        places = _places(model, self.slots)
         with ThreadPoolExecutor() as pool:
             weights = pool.map(lambda slot: _decode(model, slot), self.slots)
             for slot, weight in zip(self.slots, weights, strict=True):
-                _fill_slot(model, slot, weight, places)
+                _fill_slot(model, slot, weight, places[slot])
         return model
 
     def _check_file(self, file: Path) -> None:
@@ -156,7 +156,7 @@ def _open_slot(model: Any, name: str, size: int) -> _Slot:
     """Put a pair of an empty parameter and room for its bytes where the parameter is."""
     module, attribute = _owner(model, name)
     weight = getattr(module, attribute)
-    empty = torch.empty(0, dtype=weight.dtype, device="meta")
+    empty = placeholder(weight.shape, weight.dtype, "meta")
     is_parameter = isinstance(weight, nn.Parameter)
     setattr(module, attribute, nn.Parameter(empty, requires_grad=False) if is_parameter else empty)
     module.register_buffer(attribute + SUFFIX, torch.empty(size, dtype=torch.uint8, device="meta"))
@@ -172,13 +172,18 @@ def _wanted_dtype(model: Any, name: str, dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if half and kept & set(name.split(".")) else dtype
 
 
-def _places(model: Any) -> dict[int, list[tuple[nn.Module, str]]]:
-    """List where each parameter object is: tied ones are in several places."""
-    places: dict[int, list[tuple[nn.Module, str]]] = {}
+def _places(model: Any, slots: Sequence[_Slot]) -> dict[_Slot, set[tuple[nn.Module, str]]]:
+    """List where each slot's weight belongs: in its own place, and where its placeholder was tied to.
+
+    Placeholders all look alike, so two slots may have been tied to each other; each keeps its own place.
+    """
+    own = {slot: _owner(model, slot.name) for slot in slots}
+    holders: dict[int, set[tuple[nn.Module, str]]] = {}
     for module in model.modules():
         for attribute, weight in {**module._parameters, **module._buffers}.items():
-            places.setdefault(id(weight), []).append((module, attribute))
-    return places
+            holders.setdefault(id(weight), set()).add((module, attribute))
+    others = set(own.values())
+    return {slot: (holders[id(getattr(*place))] - others) | {place} for slot, place in own.items()}
 
 
 def _decode(model: Any, slot: _Slot) -> Tensor:
@@ -194,19 +199,12 @@ def _decode(model: Any, slot: _Slot) -> Tensor:
     return dense.to(data.device)
 
 
-def _fill_slot(
-    model: Any,
-    slot: _Slot,
-    weight: Tensor,
-    places: Mapping[int, list[tuple[nn.Module, str]]],
-) -> None:
+def _fill_slot(model: Any, slot: _Slot, weight: Tensor, places: set[tuple[nn.Module, str]]) -> None:
     module, attribute = _owner(model, slot.name)
-    placeholder = getattr(module, attribute)
-    trainable = weight.is_floating_point()
-    is_parameter = isinstance(placeholder, nn.Parameter)
-    new = nn.Parameter(weight, requires_grad=trainable) if is_parameter else weight
-    for other, name in {*places[id(placeholder)], (module, attribute)}:
-        setattr(other, name, new)
+    is_parameter = isinstance(getattr(module, attribute), nn.Parameter)
+    value = nn.Parameter(weight) if is_parameter else weight
+    for other, name in places:
+        setattr(other, name, value)
     delattr(module, attribute + SUFFIX)
 
 
