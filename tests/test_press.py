@@ -65,7 +65,9 @@ def test_transposed_layers_are_quantized_by_output():
     weight = torch.randn(20, 30)
     result = pressed(weight, Quantize(), layer="Conv1D")
     assert result.value.values.shape == (30, 20)
-    assert result.relative_squared_error == pytest.approx(relative(weight, dequantize(result.value)), rel=1e-4)
+    assert result.relative_squared_error == pytest.approx(
+        relative(weight, dequantize(result.value)), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("weight", [torch.arange(5), torch.tensor(True), torch.empty(0, 3)], ids=str)

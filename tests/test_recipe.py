@@ -4,7 +4,15 @@ from hypothesis import strategies as st
 
 from prensa.errors import RecipeError
 from prensa.passes import Half, Prune, Quantize, Threshold
-from prensa.recipe import Recipe, adjusted, chosen_recipe, load_preset, load_recipe, parse_recipe, preset_names
+from prensa.recipe import (
+    Recipe,
+    adjusted,
+    chosen_recipe,
+    load_preset,
+    load_recipe,
+    parse_recipe,
+    preset_names,
+)
 
 
 def test_presets():
@@ -86,7 +94,12 @@ def test_single_settings_are_changed_in_place():
 
 def test_a_missing_pass_is_put_in_its_usual_place():
     half = load_preset("half")
-    assert names(adjusted(half, threshold=0.01, bits=8, prune=0.2)) == ["half", "prune", "threshold", "quantize"]
+    assert names(adjusted(half, threshold=0.01, bits=8, prune=0.2)) == [
+        "half",
+        "prune",
+        "threshold",
+        "quantize",
+    ]
     assert names(adjusted(Recipe((Quantize(),)), prune=0.2)) == ["prune", "quantize"]
 
 

@@ -3,11 +3,11 @@ import fcntl
 import os
 
 import pytest
+from tests.conftest import leftovers
 
 from prensa.checkpoint import directory
 from prensa.checkpoint.directory import clean_up, replacing
 from prensa.errors import OutputError
-from tests.conftest import leftovers
 
 
 def fill(path, content):

@@ -9,7 +9,9 @@ def test_a_directory_is_itself(tmp_path):
     assert locate(str(tmp_path)) == tmp_path
 
 
-@pytest.mark.parametrize("name", ["/no/such/place", "./nothing", "../nothing", "~/no/such/model", "a/b/c", "a b"])
+@pytest.mark.parametrize(
+    "name", ["/no/such/place", "./nothing", "../nothing", "~/no/such/model", "a/b/c", "a b"]
+)
 def test_what_cannot_be_a_hub_name_is_a_missing_directory(name):
     with pytest.raises(CheckpointError, match="no such directory$"):
         locate(name)

@@ -5,10 +5,10 @@ import pickle
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.conftest import build_model, change_config
 
 from prensa.checkpoint.reader import open_checkpoint
 from prensa.errors import CheckpointError
-from tests.conftest import build_model, change_config
 
 
 def expected_tensors(directory):
@@ -131,7 +131,10 @@ def pickled_object(directory):
         damage("which is missing; fetch it again", missing_shard),
         damage("is not a file beside the index", climbing_shard),
         damage("expected a pickled dictionary of tensors", pickled_object),
-        damage("quantized already (gptq)", lambda d: change_config(d, quantization_config={"quant_method": "gptq"})),
+        damage(
+            "quantized already (gptq)",
+            lambda d: change_config(d, quantization_config={"quant_method": "gptq"}),
+        ),
         damage("quantized already (an unnamed", lambda d: change_config(d, quantization_config=None)),
     ],
 )

@@ -1,10 +1,10 @@
 import pytest
 import torch
+from tests.conftest import build_model, change_config, change_weights
 
 from prensa.checkpoint.reader import open_checkpoint
 from prensa.checkpoint.roles import model_shape
 from prensa.errors import CheckpointError, PlanError
-from tests.conftest import build_model, change_config, change_weights
 
 
 def roles(directory):

@@ -16,8 +16,10 @@ each_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS.keys()
 
 
 def same_bits(left, right):
-    return left.dtype == right.dtype and left.shape == right.shape and np.array_equal(
-        to_bytes(left), to_bytes(right)
+    return (
+        left.dtype == right.dtype
+        and left.shape == right.shape
+        and np.array_equal(to_bytes(left), to_bytes(right))
     )
 
 

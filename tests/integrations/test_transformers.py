@@ -7,12 +7,12 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tests.conftest import FAMILIES, build_model, directory_bytes
 
 import prensa
 from prensa.checkpoint.checksum import sha256
 from prensa.errors import FormatError
 from prensa.ops.affine import dequantize, quantize
-from tests.conftest import FAMILIES, build_model, directory_bytes
 
 IDS = torch.arange(2, 18).reshape(2, 8)
 
@@ -101,7 +101,7 @@ def test_shards(tmp_path):
 def test_without_prensa_a_packed_model_raises(model, tmp_path, auto_class):
     """In another process, since this one has imported it. Random weights would be silent garbage."""
     prensa.compress(model, tmp_path / "out")
-    script = f"from transformers import *; {auto_class}.from_pretrained({str(tmp_path / 'out')!r})"
+    script = f"from transformers import {auto_class}; {auto_class}.from_pretrained({str(tmp_path / 'out')!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "mismatched" in done.stderr

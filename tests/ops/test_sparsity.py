@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn.utils import prune as torch_prune
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from torch.nn.utils import prune as torch_prune
 
 from prensa.ops.sparsity import count_zeros, prune_smallest, zero_below
 

@@ -21,7 +21,7 @@ def check_destination(model: Path, output: Path, *, force: bool) -> None:
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output}: expected a directory, found a file; choose another place")
     if output.is_dir() and any(output.iterdir()):
-        if not (output / "config.json").is_file():
+        if output != model and not (output / "config.json").is_file():
             raise OutputError(f"{output}: holds files that are not a model; choose another place")
         if not force:
             raise OutputError(f"{output}: is not empty; give --force to replace the model in it")

@@ -13,7 +13,9 @@ DEFAULT_PRESET = "int8"
 
 
 def compress(  # noqa: PLR0913  one parameter for each option
-    model: Annotated[str, typer.Argument(help="Model directory, or a name on the Hugging Face hub.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Model directory, or a name on the Hugging Face hub.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")],
     *,
     preset: Annotated[

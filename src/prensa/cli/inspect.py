@@ -10,7 +10,7 @@ import typer
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(help="A pressed model, or any other.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A pressed model, or any other.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:

@@ -59,7 +59,7 @@ def pack(value: Tensor | Quantized, codecs: Sequence[str]) -> Packed:
                 ],
             }
             for part, (codec, streams) in chosen.items()
-        }
+        },
     }
     if isinstance(value, Quantized):
         header["grid"] = {

@@ -116,20 +116,16 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
 def make_savable(model: Any) -> None:
     """Let ``save_pretrained`` save what was loaded from a bitsandbytes checkpoint.
 
-    ``transformers`` (5.23) keeps the conversions it loaded with and reverses them on saving, but the one for
-    bitsandbytes has no reverse and raises. Its weights are in the form they are saved in, so it
-    needs none.
+    ``transformers`` reverses on saving the conversions that it loaded with. The one for bitsandbytes cannot be
+    reversed and raises; the weights are in the form they are saved in already, so it need not be.
     """
     conversions = getattr(model, "_weight_conversions", None) or []
-    model._weight_conversions = [conversion for conversion in conversions if _is_reversible(conversion)]
+    model._weight_conversions = [each for each in conversions if not _is_of_bitsandbytes(each)]
 
 
-def _is_reversible(conversion: Any) -> bool:
-    try:
-        conversion.reverse_transform()
-    except NotImplementedError:
-        return False
-    return True
+def _is_of_bitsandbytes(conversion: Any) -> bool:
+    operations = getattr(conversion, "operations", None) or ()
+    return any(type(each).__module__ == "transformers.integrations.bitsandbytes" for each in operations)
 
 
 def _packed_sizes(file: Path) -> dict[str, int]:
@@ -192,7 +188,7 @@ def _decode(model: Any, slot: _Slot) -> Tensor:
     if data.device.type == "meta":
         raise FormatError(f"{slot.name}: a packed model cannot be loaded with weights offloaded to disk")
     try:
-        value = unpack(data.cpu().numpy(), slot.shape)
+        value = unpack(data.cpu().to(torch.uint8).numpy(), slot.shape)  # 5.0 made floats of some
     except FormatError as error:
         raise FormatError(f"tensor {slot.name}: {error}") from error
     dense = dequantize(value, slot.dtype) if isinstance(value, Quantized) else value.to(slot.dtype)

@@ -1,0 +1,82 @@
+import json
+
+import pytest
+from tests.conftest import change_weights, directory_bytes
+from typer.testing import CliRunner
+
+from prensa.cli.main import app
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+        assert result.exit_code == 0
+        return result.stdout
+
+    return run
+
+
+def test_compress_shows_before_and_after_by_kind(run, model, tmp_path):
+    out = run("compress", model, "-o", tmp_path / "out")
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    assert {"linear", "embedding", "norm", "bias", "head", "headers", "weight"} <= set(rows)
+    size = (tmp_path / "out" / "model.safetensors").stat().st_size
+    assert f"{size / 1e6:.2f} MB" in rows["weight"]
+    assert "import prensa" in out
+
+
+def test_every_setting_reaches_the_recipe(run, model, tmp_path):
+    run(
+        "compress", model, "-o", tmp_path / "out", "--preset", "half", "--prune", "0.4", "--threshold", "0.01"
+    )
+    recipe = (tmp_path / "out" / "recipe.toml").read_text()
+    assert "amount = 0.4" in recipe
+    assert "threshold = 0.01" in recipe
+    assert 'name = "quantize"' not in recipe
+    run("compress", model, "-o", tmp_path / "again", "--recipe", tmp_path / "out" / "recipe.toml")
+    assert directory_bytes(tmp_path / "again") == directory_bytes(tmp_path / "out")
+
+
+def test_a_dry_run_writes_nothing(run, model, tmp_path):
+    before = directory_bytes(tmp_path)
+    out = run("compress", model, "-o", tmp_path / "out", "--preset", "classic", "--dry-run")
+    assert "after, at most" in out
+    plan = json.loads(run("compress", model, "-o", tmp_path / "out", "--dry-run", "--json"))
+    assert plan["nbytes_at_most"] == sum(kind["nbytes_at_most"] for kind in plan["kinds"])
+    assert directory_bytes(tmp_path) == before
+
+
+def test_json_is_all_that_is_printed(run, model, tmp_path):
+    result = json.loads(run("compress", model, "-o", tmp_path / "out", "--json"))
+    assert result["files"][0]["nbytes"] == (tmp_path / "out" / "model.safetensors").stat().st_size
+    inspected = json.loads(run("inspect", tmp_path / "out", "--json"))
+    assert {key: result[key] for key in inspected} == inspected
+
+
+def test_inspect_lists_every_tensor(run, model, tmp_path):
+    run("compress", model, "-o", tmp_path / "out", "--preset", "classic")
+    out = run("inspect", tmp_path / "out")
+    assert "deberta.encoder.layer.1.output.dense.weight" in out
+    assert "48×96" in out
+    assert "planes" in out
+    assert "all tensors" in out
+    assert "dense" in run("inspect", model)
+
+
+def test_remarks_are_shown(run, model, tmp_path):
+    change_weights(model, lambda tensors: tensors["classifier.weight"].mul_(1e9))
+    out = run("compress", model, "-o", tmp_path / "out")
+    assert "classifier.weight: half: overflows float16, kept in float32" in out
+
+
+def test_demo(run, tmp_path):
+    out = run("demo", "-o", tmp_path / "demo")
+    assert "restored to float32" in out
+    for preset in ("classic", "half", "int8"):
+        assert (tmp_path / "demo" / preset / "manifest.json").is_file()
+        assert preset in out
+    assert "of 72" in out
+    run("demo", "-o", tmp_path / "demo")  # a second time over the first
