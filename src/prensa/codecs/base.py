@@ -23,7 +23,7 @@ class Codec(Protocol):
         """The name in recipes, manifests and packed files."""
 
     def can_win(self, tensor: Tensor) -> bool:
-        """Whether it is worth trying: false only where another codec is always as small."""
+        """Whether it is worth the time to try: false where it saves next to nothing over another codec."""
 
     def encode(self, tensor: Tensor) -> list[Stream]:
         """Return the streams that hold ``tensor``."""
