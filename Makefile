@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A plain `torch` brings gigabytes of CUDA libraries; this version is also served as a CPU build.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test check format clean
+.PHONY: demo test check versions format clean
 
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,9 +24,20 @@ check: $(BIN)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The loading tests on the oldest and the newest supported transformers, each in an environment of its own.
+versions:
+	for version in "==5.0.0" ">=5.0"; do \
+		$(PYTHON) -m venv --clear $(VENV)-versions && \
+		$(VENV)-versions/bin/python -m pip install --quiet "$(TORCH)" && \
+		$(VENV)-versions/bin/python -m pip install --quiet --editable ".[all,dev]" "transformers$$version" && \
+		$(VENV)-versions/bin/python -m pytest tests/integrations tests/formats tests/runtime tests/checkpoint \
+			tests/test_pipeline.py || exit 1; \
+	done
+	rm -rf $(VENV)-versions
+
 format: $(BIN)/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) prensa-demo
+	rm -rf $(VENV) $(VENV)-versions prensa-demo

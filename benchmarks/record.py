@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -53,10 +54,8 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    facts = dict(
-        line.split("\t: ", 1) for line in (line.replace("\t\t", "\t") for line in lines) if "\t: " in line
-    )
-    return f"{facts.get('model name', '?')} (family {facts.get('cpu family', '?')}, model {facts.get('model', '?')})"
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return "{model name}, family {cpu family}, model {model}".format_map(defaultdict(lambda: "?", facts))
 
 
 def _versions() -> dict[str, str]:

@@ -8,7 +8,6 @@ Weights are random: good for time and memory, never for accuracy.
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -104,7 +103,7 @@ def _make_large(path: Path, layers: int) -> None:
     with torch.device("meta"):
         shapes = transformers.LlamaForCausalLM(config).state_dict()
     names, generator = list(shapes), torch.Generator().manual_seed(0)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for shard in range(4):
         part = names[shard * len(names) // 4 : (shard + 1) * len(names) // 4]
         file = f"model-{shard + 1:05d}-of-00004.safetensors"
@@ -131,9 +130,15 @@ def _child(model: str, output: str) -> None:
     start = time.perf_counter()
     manifest = prensa.compress(model, output, recipe="classic")
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = _high_water_mark()
     largest = max(tensor.nbytes_before for tensor in manifest.tensors)
     print(json.dumps({"seconds": round(seconds, 2), "peak_bytes": peak, "largest_tensor_bytes": largest}))
+
+
+def _high_water_mark() -> int:
+    """Return the peak resident memory; ``ru_maxrss`` would count what the parent had when it forked."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ SLOW = """
 import sys, time
 from prensa import pipeline
 from prensa.cli.main import main
-stored = pipeline._stored
+press = pipeline._press
 def slowly(*arguments):
     print("pressing", flush=True)
     time.sleep(0.05)
-    return stored(*arguments)
-pipeline._stored = slowly
+    return press(*arguments)
+pipeline._press = slowly
 sys.argv[0] = "prensa"
 main()
 """

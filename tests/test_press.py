@@ -1,16 +1,16 @@
 import pytest
 import torch
 
-from prensa import press
 from prensa.errors import CheckpointError
 from prensa.ops.affine import dequantize
 from prensa.passes import Half, Prune, Quantize, Threshold
+from prensa.press import press
 from prensa.spec import TensorSpec
 
 
 def pressed(weight, *steps, role="linear", layer="Linear"):
     spec = TensorSpec("w", tuple(weight.shape), weight.dtype, "f", role, layer, in_model=True)
-    return press.start(lambda rows: weight[rows] if weight.dim() else weight, spec, steps)()
+    return press(lambda rows: weight[rows] if weight.dim() else weight, spec, steps)
 
 
 def relative(before, after):
@@ -39,6 +39,20 @@ def test_pieces_together_are_the_whole(shape, prune):
     assert [report.zeros_added for report in result.reports] == [
         after - before for before, after in zip(zeros, zeros[1:], strict=False)
     ]
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3000, 400)])
+@pytest.mark.parametrize("steps", [(Threshold(threshold=0.1), Prune()), (Prune(), Threshold(threshold=0.5))])
+def test_float32_is_not_disturbed_by_what_is_measured(shape, steps):
+    weight = torch.randn(shape)
+    before = weight.clone()
+    result = pressed(weight, *steps)
+    expected = weight
+    for step in steps:
+        expected = step.apply(expected, TensorSpec("w", shape, weight.dtype, "f"))
+    assert torch.equal(result.value, expected)
+    assert torch.equal(weight, before)
+    assert result.relative_squared_error == pytest.approx(relative(weight, expected), rel=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (3000, 400)])

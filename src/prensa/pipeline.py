@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
-from prensa import press
 from prensa.checkpoint import companions
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.destination import check_destination, check_space
@@ -27,16 +26,18 @@ from prensa.checkpoint.writer import ShardWriter
 from prensa.errors import CheckpointError, PlanError
 from prensa.formats import FORMATS, Stored
 from prensa.formats.base import Extent
+from prensa.ops.parallel import submit
 from prensa.passes import Half, Pass, Quantize
 from prensa.passes.base import is_targeted
-from prensa.press import Pressed
+from prensa.press import Pressed, press
 from prensa.recipe import Recipe
 from prensa.spec import FLOATS, TensorSpec, dtype_name
 from prensa.version import VERSION
 
 RECIPE_FILE = "recipe.toml"
 
-_AHEAD = 1 << 26  # bytes of tensors that are read and pressed while earlier ones are coded and written
+_AHEAD = 1 << 26  # bytes of tensors that are pressed while earlier ones are written
+_SMALL = 1 << 24  # elements of a tensor that one core presses alone, beside others
 
 Progress = Callable[[str, int, int], None]
 """Called after each tensor with its name, the bytes read so far, and the bytes there are."""
@@ -119,8 +120,7 @@ def run(plan: Plan, progress: Progress = lambda name, done, total: None) -> Mani
         for file, target in plan.files.items():
             tensors = [tensor for tensor in plan.tensors if tensor.spec.file == file]
             with ShardWriter(directory / target, _expected(tensors)) as writer:
-                for tensor, pressed in _pressed(tensors, source):
-                    stored = _stored(tensor, pressed, plan.recipe)
+                for tensor, pressed, stored in _in_order(plan, tensors):
                     for name, part in stored.tensors.items():
                         writer.add(name, part)
                         weight_map[name] = target
@@ -216,28 +216,27 @@ def _expected(tensors: list[TensorPlan]) -> list[tuple[str, int]]:
     return [(name, len(tensor.spec.shape) + 1) for tensor in tensors for name in tensor.extent.names]
 
 
-def _pressed(tensors: list[TensorPlan], source: Checkpoint) -> Iterator[tuple[TensorPlan, Pressed | None]]:
-    """Read and press the tensors in order, some ahead of what is asked for; None for a tied one."""
-    ahead: deque[tuple[TensorPlan, Callable[[], Pressed | None]]] = deque()
+def _in_order(plan: Plan, tensors: list[TensorPlan]) -> Iterator[tuple[TensorPlan, Pressed | None, Stored]]:
+    """Press and lay out the tensors in order: small ones on one core each, some ahead of what is asked for."""
+    ahead: deque[tuple[TensorPlan, Callable[[], tuple[Pressed | None, Stored]]]] = deque()
     for tensor in tensors:
-        ahead.append((tensor, _start(tensor, source)))
+        work = partial(_press, tensor, plan)
+        ahead.append((tensor, submit(work).result if tensor.spec.numel <= _SMALL else work))
         while sum(waiting.spec.nbytes for waiting, _ in ahead) > _AHEAD:
             waiting, result = ahead.popleft()
-            yield waiting, result()
-    for waiting, result in ahead:
-        yield waiting, result()
+            yield waiting, *result()
+    while ahead:
+        waiting, result = ahead.popleft()
+        yield waiting, *result()
 
 
-def _start(tensor: TensorPlan, source: Checkpoint) -> Callable[[], Pressed | None]:
+def _press(tensor: TensorPlan, plan: Plan) -> tuple[Pressed | None, Stored]:
+    """Read one tensor, put it through its passes and lay it out; a tied one is not stored again."""
+    source, recipe = plan.checkpoint, plan.recipe
     if tensor.tied_to and source.holds_the_same(tensor.spec, tensor.tied_to):
-        return lambda: None
-    return press.start(lambda rows: source.read(tensor.spec, rows), tensor.spec, tensor.passes)
-
-
-def _stored(tensor: TensorPlan, pressed: Pressed | None, recipe: Recipe) -> Stored:
-    if pressed is None:
-        return Stored({}, "tied")
-    return FORMATS[recipe.format].store(tensor.spec.name, pressed.value, recipe.codecs)
+        return None, Stored({}, "tied")
+    pressed = press(partial(source.read, tensor.spec), tensor.spec, tensor.passes)
+    return pressed, FORMATS[recipe.format].store(tensor.spec.name, pressed.value, recipe.codecs)
 
 
 def _report(tensor: TensorPlan, pressed: Pressed | None, stored: Stored, file: str) -> TensorReport:

@@ -1,7 +1,7 @@
 """Press one tensor: its passes over its rows, on all cores, and what they did.
 
-Rows go through all passes piece by piece while they are in the processor's cache. Only where a pass must
-see the whole tensor is the whole tensor one piece.
+Rows go through the passes piece by piece, while they are in the processor's cache. A pass that needs the
+whole tensor is a point where the pieces wait for each other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from prensa.checkpoint.manifest import PassReport
 from prensa.errors import CheckpointError
 from prensa.ops.affine import Quantized
-from prensa.ops.parallel import map_parallel, pieces, submit
+from prensa.ops.parallel import map_parallel, pieces
 from prensa.ops.sparsity import count_zeros
 from prensa.passes import Pass
 from prensa.spec import TensorSpec
@@ -37,72 +37,104 @@ class Pressed:
     reports: tuple[PassReport, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Piece:
-    """Some rows after all passes, with numbers that add up over pieces.
+    """Some rows on their way through the passes, with numbers that add up over pieces.
 
-    ``low`` and ``high`` are the range of the rows as they were, and NaN where one of them is; ``energy`` is
-    their squared norm. ``zeros`` are counted before the first pass and after each. ``errors`` are the
-    squared errors of each pass, and at last of all together.
+    ``dense`` is ``value`` in float32. ``low`` and ``high`` are the range of the original rows, NaN where one of
+    them is, and ``energy`` is their squared norm. ``zeros`` are counted before the first pass and after each,
+    ``errors`` are the squared errors of each, ``error`` is that of all together.
     """
 
+    original: Tensor | None
     value: Tensor | Quantized
+    dense: Tensor | None
     low: float
     high: float
     energy: float
     zeros: list[int]
-    errors: list[float]
+    errors: list[float] = dataclasses.field(default_factory=list)
+    error: float = 0.0
 
 
-def start(read: Read, spec: TensorSpec, steps: Sequence[Pass]) -> Callable[[], Pressed]:
-    """Begin to press a tensor on other threads; call what is returned to wait for the result.
+def press(read: Read, spec: TensorSpec, steps: Sequence[Pass]) -> Pressed:
+    """Put a tensor through its passes. ``read`` returns some of its rows.
 
-    ``read`` returns some rows of the tensor. Waiting raises :class:`CheckpointError` where they hold NaN or
-    infinite values.
+    Raises :class:`CheckpointError` where they hold NaN or infinite values.
     """
     if not spec.is_float or not spec.numel:
         value = read(_ALL)
-        return lambda: Pressed(value, count_zeros(value), 0.0, ())
-    futures = [submit(lambda rows: _press_rows(read(rows), spec, steps), rows) for rows in _cuts(spec, steps)]
-    return lambda: _finish([future.result() for future in futures], read, spec, steps)
-
-
-def _finish(done: list[_Piece], read: Read, spec: TensorSpec, steps: Sequence[Pass]) -> Pressed:
+        return Pressed(value, count_zeros(value), 0.0, ())
+    done = map_parallel(lambda rows: _begin(read(rows), steps, spec), _cuts(spec))
     largest = _largest_magnitude(done, spec)
     notes = [step.declines(largest, spec.dtype) for step in steps]
-    if any(notes):  # only now is the range known: press again without the passes that decline
-        accepted = [step for step, note in zip(steps, notes, strict=True) if not note]
-        cuts = _cuts(spec, accepted)
-        done = map_parallel(lambda rows: _press_rows(read(rows), spec, accepted), cuts)
+    accepted = [step for step, note in zip(steps, notes, strict=True) if not note]
+    if len(accepted) < len(steps):  # only now is the range known: begin again without those that decline
+        done = map_parallel(lambda rows: _begin(read(rows), accepted, spec), _cuts(spec))
+    while done[0].original is not None:
+        _go_on(done, accepted, spec)
     return _join(done, steps, notes)
 
 
-def _cuts(spec: TensorSpec, steps: Sequence[Pass]) -> list[slice]:
-    if not spec.shape or spec.is_transposed or any(step.needs_whole for step in steps):
+def _cuts(spec: TensorSpec) -> list[slice]:
+    if not spec.shape or spec.is_transposed:
         return [_ALL]
     return pieces(spec.shape[0], math.prod(spec.shape[1:]))
 
 
-def _press_rows(rows: Tensor, spec: TensorSpec, steps: Sequence[Pass]) -> _Piece:
+def _begin(rows: Tensor, steps: Sequence[Pass], spec: TensorSpec) -> _Piece:
     low, high = rows.aminmax()
-    value: Tensor | Quantized = rows
-    original = dense = rows.float()
-    zeros, errors = [count_zeros(rows)], []
+    dense = rows.float()
+    piece = _Piece(rows, rows, dense, low.item(), high.item(), _squared_norm(dense), [count_zeros(rows)])
+    _through(piece, steps, spec)
+    return piece
+
+
+def _go_on(done: list[_Piece], steps: Sequence[Pass], spec: TensorSpec) -> None:
+    """Apply the next pass, which needs the whole tensor, and those behind it up to another one."""
+    at = len(done[0].errors)
+    value = steps[at].apply(_concatenate([piece.value for piece in done]), spec)
+    parts = value.split([len(piece.value) for piece in done]) if spec.shape else (value,)
+
+    def go_on(pair: tuple[_Piece, Tensor]) -> None:
+        piece, part = pair
+        piece.dense = _dense(piece.value)
+        _record(piece, part)
+        _through(piece, steps[at + 1 :], spec)
+
+    map_parallel(go_on, list(zip(done, parts, strict=True)))
+
+
+def _through(piece: _Piece, steps: Sequence[Pass], spec: TensorSpec) -> None:
+    """Apply passes up to one that needs the whole tensor, or to the end."""
     for step in steps:
-        if isinstance(value, Quantized):
-            break
-        before, value = dense, step.apply(value, spec)
-        dense = _dense(value)
-        zeros.append(count_zeros(value.values if isinstance(value, Quantized) else value))
-        errors.append(_squared_norm(before - dense))
-    errors.append(_squared_norm(original - dense) if len(errors) > 1 else sum(errors))
-    return _Piece(value, low.item(), high.item(), _squared_norm(original), zeros, errors)
+        if step.needs_whole:
+            piece.dense = None  # its place in the cache is lost anyway
+            return
+        if not isinstance(piece.value, Quantized):
+            _record(piece, step.apply(piece.value, spec))
+    if len(piece.errors) == 1:
+        piece.error = piece.errors[0]
+    elif piece.errors and piece.original is not None and piece.dense is not None:
+        scratch = piece.dense if piece.dense is not piece.value else None  # the same where it is float32
+        piece.error = _squared_norm(torch.sub(piece.original, piece.dense, out=scratch))
+    piece.original = piece.dense = None
+
+
+def _record(piece: _Piece, value: Tensor | Quantized) -> None:
+    """Take over what a pass made of a piece, and what that cost."""
+    before, dense = piece.dense, _dense(value)
+    if before is not None:
+        is_ours = bool(piece.errors)  # before the first pass it may be the original itself
+        piece.errors.append(_squared_norm(torch.sub(before, dense, out=before if is_ours else None)))
+    piece.value, piece.dense = value, dense
+    piece.zeros.append(count_zeros(value.values if isinstance(value, Quantized) else value))
 
 
 def _dense(value: Tensor | Quantized) -> Tensor:
     if not isinstance(value, Quantized):
         return value.float()
-    rows = value.values * (value.scale / value.levels)[:, None]
+    rows = value.values.float().mul_((value.scale / value.levels)[:, None])
     return rows.t() if value.transposed else rows
 
 
@@ -126,12 +158,13 @@ def _join(done: list[_Piece], steps: Sequence[Pass], notes: Sequence[str]) -> Pr
     energy = math.fsum(piece.energy for piece in done) or 1.0
     zeros = [sum(counts) for counts in zip(*(piece.zeros for piece in done), strict=True)]
     errors = [math.fsum(parts) / energy for parts in zip(*(piece.errors for piece in done), strict=True)]
-    made = zip((after - before for before, after in pairwise(zeros)), errors, strict=False)
+    made = zip((after - before for before, after in pairwise(zeros)), errors, strict=True)
     reports = tuple(
         PassReport(step.name, 0, 0.0, note) if note else PassReport(step.name, *next(made, (0, 0.0)))
         for step, note in zip(steps, notes, strict=True)
     )
-    return Pressed(_concatenate([piece.value for piece in done]), zeros[-1], errors[-1], reports)
+    value = _concatenate([piece.value for piece in done])
+    return Pressed(value, zeros[-1], math.fsum(piece.error for piece in done) / energy, reports)
 
 
 def _concatenate(values: list[Tensor | Quantized]) -> Tensor | Quantized:

@@ -124,7 +124,7 @@ def test_stopped_on_the_way(run, model, tmp_path, monkeypatch, error, message):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(pipeline, "_stored", fail)
+    monkeypatch.setattr(pipeline, "_press", fail)
     before = directory_bytes(tmp_path)
     for output in (tmp_path / "out", model):
         assert_refused(run("compress", model, "-o", output, "--force"), message)

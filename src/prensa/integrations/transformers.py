@@ -116,8 +116,8 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
 def make_savable(model: Any) -> None:
     """Let ``save_pretrained`` save what was loaded from a bitsandbytes checkpoint.
 
-    On saving ``transformers`` reverses the conversions that it loaded with. The one for bitsandbytes cannot be
-    reversed and raises; its weights are in the form they are saved in already, so it need not be.
+    On saving ``transformers`` reverses the conversions that it loaded with. The one for bitsandbytes cannot
+    be reversed and raises; its weights are in the form they are saved in already, so it need not be.
     """
     conversions = getattr(model, "_weight_conversions", None) or []
     model._weight_conversions = [each for each in conversions if not _is_of_bitsandbytes(each)]

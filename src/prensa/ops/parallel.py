@@ -8,6 +8,7 @@ on by one thread: that scales where PyTorch and NumPy by themselves would use on
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -16,6 +17,8 @@ from typing import TypeVar
 import torch
 
 _ELEMENTS = 1 << 19  # float32 elements of one piece: 2 MiB
+
+_NAME = "prensa-worker"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,19 +33,19 @@ def pieces(rows: int, columns: int = 1) -> list[slice]:
 def map_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """Call ``function`` on each item, on all cores; results are in order.
 
-    ``function`` must not itself wait for work on other threads.
+    Where one of those cores is already at work on something larger, the items are done there, one by one.
     """
-    if len(items) < 2:  # noqa: PLR2004  a thread costs more than it saves
+    if len(items) < 2 or threading.current_thread().name.startswith(_NAME):  # noqa: PLR2004
         return [function(item) for item in items]
     return list(_pool().map(function, items))
 
 
-def submit(function: Callable[[T], R], item: T) -> Future[R]:
-    """Start ``function`` on another thread. It must not itself wait for work on other threads."""
-    return _pool().submit(function, item)
+def submit(function: Callable[[], R]) -> Future[R]:
+    """Start ``function`` on another core."""
+    return _pool().submit(function)
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ThreadPoolExecutor(cores, "prensa", initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(cores, _NAME, initializer=torch.set_num_threads, initargs=(1,))

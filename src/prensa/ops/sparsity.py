@@ -14,6 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from prensa.ops.parallel import map_parallel, pieces
+
 _UNSIGNED: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 _SAMPLE = 1 << 14
 
@@ -21,21 +23,32 @@ Bits = npt.NDArray[Any]
 
 
 def prune_smallest(weight: Tensor, amount: float) -> Tensor:
-    """Set the ``round(amount × numel)`` elements of smallest magnitude to zero.
+    """Set the ``round(amount × numel)`` elements of smallest magnitude to zero. Works on all cores.
 
     Zeros that are there already count; of equal magnitudes the first in memory go first, so that the
     share is exact. This is unstructured L1 pruning per tensor (Han et al. 2015, section 3), with
     the count that ``torch.nn.utils.prune.l1_unstructured`` uses. Returns a new tensor.
     """
     count = round(amount * weight.numel())
+    bits = _bits(weight)
     if count == 0:
         return weight.clone()
-    bits = _bits(weight)
-    magnitude = _magnitude(bits)
-    cut = _kth_smallest(magnitude, count - 1)
-    kept = bits * (magnitude >= cut)
-    missing = count - np.count_nonzero(magnitude < cut)
-    kept[np.flatnonzero(magnitude == cut)[:missing]] = 0
+    kept = np.empty_like(bits)
+    cuts = pieces(len(bits))
+    cut = _kth_smallest(bits, count - 1)
+
+    def keep_large(part: slice) -> int:
+        large = _magnitude(bits[part]) >= cut
+        np.multiply(bits[part], large, out=kept[part])
+        return int(np.count_nonzero(large))
+
+    missing = count - len(bits) + sum(map_parallel(keep_large, cuts))
+    for part in cuts:
+        ties = np.flatnonzero(_magnitude(bits[part]) == cut)[:missing]
+        kept[part][ties] = 0
+        missing -= len(ties)
+        if not missing:
+            break
     return _from_bits(kept, weight)
 
 
@@ -51,9 +64,7 @@ def count_zeros(tensor: Tensor) -> int:
     flat = tensor.contiguous().reshape(-1)
     if not tensor.is_floating_point():
         return flat.numel() - int(np.count_nonzero(flat.numpy()))
-    bits = _bits(flat)
-    negative_zero = bits.dtype.type(1) << bits.dtype.type(8 * bits.itemsize - 1)
-    return len(bits) - int(np.count_nonzero(bits)) + int(np.count_nonzero(bits == negative_zero))
+    return flat.numel() - int(np.count_nonzero(_magnitude(_bits(flat))))
 
 
 def _from_bits(bits: Bits, like: Tensor) -> Tensor:
@@ -82,18 +93,24 @@ def _round_up(threshold: float, dtype: torch.dtype) -> Tensor:
     )
 
 
-def _kth_smallest(values: Bits, k: int) -> Any:  # noqa: ANN401  a NumPy scalar
-    """Return the element that would be at ``k`` if ``values`` were sorted.
+def _kth_smallest(bits: Bits, k: int) -> Any:  # noqa: ANN401  a NumPy scalar
+    """Return the magnitude that would be at ``k`` if they were sorted.
 
-    A sorted sample gives a narrow window that nearly always holds it; only the window is partitioned. This
-    is the idea of Floyd and Rivest (1975), and twenty times faster here than partitioning everything.
+    A sorted sample gives a narrow window that nearly always holds it; only the window is sorted further. This
+    is the idea of Floyd and Rivest (1975), and many times faster here than partitioning everything.
     """
-    sample = np.sort(values[:: max(1, len(values) // _SAMPLE)])
-    position, margin = k / len(values) * len(sample), 4 * math.sqrt(len(sample))
+    sample = np.sort(_magnitude(bits[:: max(1, len(bits) // _SAMPLE)]))
+    position, margin = k / len(bits) * len(sample), 4 * math.sqrt(len(sample))
     low = sample[max(0, math.floor(position - margin))]
     high = sample[min(len(sample) - 1, math.ceil(position + margin))]
-    below = np.count_nonzero(values < low)
-    window = values[(values >= low) & (values <= high)]
-    if not below <= k < below + len(window):
-        return np.partition(values, k)[k]
-    return np.partition(window, k - below)[k - below]
+
+    def look(part: slice) -> tuple[int, Bits]:
+        magnitude = _magnitude(bits[part])
+        above = magnitude >= low
+        return len(magnitude) - int(np.count_nonzero(above)), magnitude[above & (magnitude <= high)]
+
+    found = map_parallel(look, pieces(len(bits)))
+    below, window = sum(count for count, _ in found), np.concatenate([inside for _, inside in found])
+    if below <= k < below + len(window):
+        return np.partition(window, k - below)[k - below]
+    return np.partition(_magnitude(bits), k)[k]

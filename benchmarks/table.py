@@ -1,0 +1,98 @@
+"""Put the measured numbers into the READMEs: ``python -m benchmarks.table`` writes what ``results/`` says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import RESULTS, ROOT
+
+START, END = "<!-- numbers -->\n", "<!-- /numbers -->"
+
+WORDS = {
+    "README.md": {
+        "result": "result",
+        "size": "weight file",
+        "share": "of the original",
+        "original": "original, float32",
+        "technique": "what a technique saves, in points of the original",
+        "pruning": "pruning 30 %",
+        "thresholding": "thresholding 0.001",
+        "quantization": "8 bits instead of 16",
+        "coding": "Coding takes {over:.1%} more than the entropy of the integers and decodes {speed:.1f} billion "
+        "weights a second on one core ({copy:.0f} times the time of a memory copy).",
+        "speed": "Pressing 738 MB with `classic` takes {ratio:.2f} times as long as `from_pretrained` and "
+        "`save_pretrained` of the same model (medians), and {peak:.2f} GiB of memory at most; 8 GB in four shards "
+        "take {large:.2f} GiB.",
+    },
+    "README.es.md": {
+        "result": "resultado",
+        "size": "fichero de pesos",
+        "share": "del original",
+        "original": "original, float32",
+        "technique": "lo que ahorra cada técnica, en puntos del original",
+        "pruning": "poda del 30 %",
+        "thresholding": "umbral de 0,001",
+        "quantization": "8 bits en vez de 16",
+        "coding": "La codificación ocupa un {over:.1%} más que la entropía de los enteros y se decodifica a {speed:.1f} "
+        "mil millones de pesos por segundo en un núcleo ({copy:.0f} veces lo que tarda una copia de memoria).",
+        "speed": "Comprimir 738 MB con `classic` tarda {ratio:.2f} veces lo que `from_pretrained` y `save_pretrained` "
+        "del mismo modelo (medianas) y usa {peak:.2f} GiB de memoria como máximo; 8 GB en cuatro partes, "
+        "{large:.2f} GiB.",
+    },
+}
+
+
+def main() -> None:
+    """Rewrite the block of numbers in each README."""
+    for name in WORDS:
+        path = ROOT / name
+        path.write_text(updated(path), encoding="utf-8")
+
+
+def updated(path: Path) -> str:
+    """Return the text of a README with the numbers of the results."""
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(START)
+    return before + START + block(WORDS[path.name]) + END + rest.split(END)[1]
+
+
+def block(words: dict[str, str]) -> str:
+    """Make the tables and sentences in one language."""
+    sizes, coding, speed = (_result(name) for name in ("sizes", "coding", "speed"))
+    lines = [f"| {words['result']} | {words['size']} | {words['share']} |", "|---|--:|--:|"]
+    lines.append(f"| {words['original']} | {sizes['nbytes_before'] / 1e6:.1f} MB | 100 % |")
+    for name, nbytes in sizes["nbytes"].items():
+        preset, form = name.split()
+        lines.append(f"| `{preset}`, {form} | {nbytes / 1e6:.1f} MB | {100 * sizes['share'][name]:.1f} % |")
+    forms = ("plain", "bitsandbytes", "packed")
+    lines += ["", f"| {words['technique']} | {' | '.join(forms)} |", "|---|--:|--:|--:|"]
+    gains = {form: sizes["techniques"][form]["gain_in_points_of_the_original"] for form in forms}
+    for technique in ("pruning", "thresholding", "quantization"):
+        cells = (f"{gains[form][technique]:.1f}" if technique in gains[form] else "" for form in forms)
+        lines.append(f"| {words[technique]} | {' | '.join(cells)} |")
+    degrees = coding["pruned"]["0.3"]
+    lines += [
+        "",
+        words["coding"].format(
+            over=degrees["over_entropy"],
+            speed=degrees["weights_per_second"] / 1e9,
+            copy=degrees["times_memcpy"],
+        ),
+        words["speed"].format(
+            ratio=speed["base"]["ratio_of_medians"],
+            peak=speed["base"]["peak"]["peak_bytes"] / 2**30,
+            large=speed["large"]["8 GB"]["peak_bytes"] / 2**30,
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _result(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+if __name__ == "__main__":
+    main()
