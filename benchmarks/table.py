@@ -20,11 +20,11 @@ WORDS = {
         "pruning": "pruning 30 %",
         "thresholding": "thresholding 0.001",
         "quantization": "8 bits instead of 16",
-        "coding": "Coding takes {over:.1%} more than the entropy of the integers and decodes {speed:.1f} billion "
-        "weights a second on one core ({copy:.0f} times the time of a memory copy).",
+        "coding": "Coding takes {over:.1%} more than the entropy of the integers and decodes {speed:.1f} "
+        "billion weights a second on one core ({copy:.0f} times the time of a memory copy).",
         "speed": "Pressing 738 MB with `classic` takes {ratio:.2f} times as long as `from_pretrained` and "
-        "`save_pretrained` of the same model (medians), and {peak:.2f} GiB of memory at most; 8 GB in four shards "
-        "take {large:.2f} GiB.",
+        "`save_pretrained` of the same model (medians), and {peak:.2f} GiB of memory at most; 8 GB in four "
+        "shards take {large:.2f} GiB.",
     },
     "README.es.md": {
         "result": "resultado",
@@ -35,11 +35,12 @@ WORDS = {
         "pruning": "poda del 30 %",
         "thresholding": "umbral de 0,001",
         "quantization": "8 bits en vez de 16",
-        "coding": "La codificación ocupa un {over:.1%} más que la entropía de los enteros y se decodifica a {speed:.1f} "
-        "mil millones de pesos por segundo en un núcleo ({copy:.0f} veces lo que tarda una copia de memoria).",
-        "speed": "Comprimir 738 MB con `classic` tarda {ratio:.2f} veces lo que `from_pretrained` y `save_pretrained` "
-        "del mismo modelo (medianas) y usa {peak:.2f} GiB de memoria como máximo; 8 GB en cuatro partes, "
-        "{large:.2f} GiB.",
+        "coding": "La codificación ocupa un {over:.1%} más que la entropía de los enteros, y en un núcleo "
+        "se decodifican {speed:.1f} mil millones de pesos por segundo ({copy:.0f} veces lo que tarda una "
+        "copia de memoria).",
+        "speed": "Comprimir 738 MB con `classic` tarda {ratio:.2f} veces lo que `from_pretrained` y "
+        "`save_pretrained` del mismo modelo (medianas) y usa {peak:.2f} GiB de memoria como máximo; 8 GB en "
+        "cuatro partes, {large:.2f} GiB.",
     },
 }
 

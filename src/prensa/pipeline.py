@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial, reduce
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -36,7 +38,7 @@ from prensa.version import VERSION
 
 RECIPE_FILE = "recipe.toml"
 
-_AHEAD = 1 << 26  # bytes of tensors that are pressed while earlier ones are written
+_AHEAD = 1 << 27  # bytes of tensors that are pressed while an earlier one is written
 _SMALL = 1 << 24  # elements of a tensor that one core presses alone, beside others
 
 Progress = Callable[[str, int, int], None]
@@ -112,33 +114,14 @@ def plan(model: Path, recipe: Recipe, output: Path, *, force: bool = False) -> P
 
 def run(plan: Plan, progress: Progress = lambda name, done, total: None) -> Manifest:
     """Carry out a plan. At every moment ``plan.output`` is as it was before, or whole and new."""
-    source, output = plan.checkpoint, plan.output
-    with replacing(output) as directory:
-        weight_map: dict[str, str] = {}
-        reports: list[TensorReport] = []
-        done, total = 0, sum(tensor.spec.nbytes for tensor in plan.tensors)
-        for file, target in plan.files.items():
-            tensors = [tensor for tensor in plan.tensors if tensor.spec.file == file]
-            with ShardWriter(directory / target, _expected(tensors)) as writer:
-                for tensor, pressed, stored in _in_order(plan, tensors):
-                    for name, part in stored.tensors.items():
-                        writer.add(name, part)
-                        weight_map[name] = target
-                    reports.append(_report(tensor, pressed, stored, target))
-                    done += tensor.spec.nbytes
-                    progress(tensor.spec.name, done, total)
-        files = tuple(_file_report(directory / target) for target in plan.files.values())
-        if len(files) > 1:
-            companions.write_index(directory, weight_map, sum(report.nbytes for report in reports))
-        if plan.recipe.state_dict:
-            state_dict = {k: v for file in files for k, v in load_file(directory / file.name).items()}
-            torch.save(state_dict, directory / companions.STATE_DICT_FILE)
+    with replacing(plan.output) as directory:
+        reports, files = _write_weights(plan, directory, progress)
         manifest = Manifest(
             format=plan.recipe.format,
-            nbytes_before=source.nbytes,
+            nbytes_before=plan.checkpoint.nbytes,
             nbytes_float32=sum(4 * tensor.spec.numel for tensor in plan.tensors),
             files=files,
-            tensors=tuple(reports),
+            tensors=reports,
             prensa_version=VERSION,
         )
         manifest.save(directory)
@@ -146,11 +129,39 @@ def run(plan: Plan, progress: Progress = lambda name, done, total: None) -> Mani
         quantization = FORMATS[plan.recipe.format].quantization_config(
             _dense_layers(plan), {file.name: file.sha256 for file in files}
         )
-        companions.write_config(directory, source.config, _config_dtype(manifest), quantization)
-        companions.copy_companions(source.path, directory)
-        if output.is_dir():
-            companions.keep_others(output, directory)
+        companions.write_config(directory, plan.checkpoint.config, _config_dtype(manifest), quantization)
+        companions.copy_companions(plan.checkpoint.path, directory)
+        if plan.output.is_dir():
+            companions.keep_others(plan.output, directory)
     return manifest
+
+
+def _write_weights(
+    plan: Plan, directory: Path, progress: Progress
+) -> tuple[tuple[TensorReport, ...], tuple[FileReport, ...]]:
+    """Press every tensor into the weight files, and write their index and their copy as a state dict."""
+    reports: list[TensorReport] = []
+    weight_map: dict[str, str] = {}
+    checksums: list[Future[FileReport]] = []
+    done, total = 0, sum(tensor.spec.nbytes for tensor in plan.tensors)
+    for file, target in plan.files.items():
+        tensors = [tensor for tensor in plan.tensors if tensor.spec.file == file]
+        with ShardWriter(directory / target, _expected(tensors)) as writer:
+            for tensor, pressed, stored in _in_order(plan, tensors):
+                for name, part in stored.tensors.items():
+                    writer.add(name, part)
+                    weight_map[name] = target
+                reports.append(_report(tensor, pressed, stored, target))
+                done += tensor.spec.nbytes
+                progress(tensor.spec.name, done, total)
+        checksums.append(submit(partial(_file_report, directory / target)))
+    files = tuple(checksum.result() for checksum in checksums)
+    if len(files) > 1:
+        companions.write_index(directory, weight_map, sum(report.nbytes for report in reports))
+    if plan.recipe.state_dict:
+        state_dict = {k: v for file in files for k, v in load_file(directory / file.name).items()}
+        torch.save(state_dict, directory / companions.STATE_DICT_FILE)
+    return tuple(reports), files
 
 
 def _check_recipe_fits(recipe: Recipe, specs: list[TensorSpec]) -> None:
@@ -217,12 +228,12 @@ def _expected(tensors: list[TensorPlan]) -> list[tuple[str, int]]:
 
 
 def _in_order(plan: Plan, tensors: list[TensorPlan]) -> Iterator[tuple[TensorPlan, Pressed | None, Stored]]:
-    """Press and lay out the tensors in order: small ones on one core each, some ahead of what is asked for."""
+    """Press and lay out the tensors in order: small ones on one core each, some ahead of their turn."""
     ahead: deque[tuple[TensorPlan, Callable[[], tuple[Pressed | None, Stored]]]] = deque()
     for tensor in tensors:
         work = partial(_press, tensor, plan)
         ahead.append((tensor, submit(work).result if tensor.spec.numel <= _SMALL else work))
-        while sum(waiting.spec.nbytes for waiting, _ in ahead) > _AHEAD:
+        while sum(waiting.spec.nbytes for waiting, _ in islice(ahead, 1, None)) > _AHEAD:
             waiting, result = ahead.popleft()
             yield waiting, *result()
     while ahead:

@@ -41,9 +41,9 @@ class Pressed:
 class _Piece:
     """Some rows on their way through the passes, with numbers that add up over pieces.
 
-    ``dense`` is ``value`` in float32. ``low`` and ``high`` are the range of the original rows, NaN where one of
-    them is, and ``energy`` is their squared norm. ``zeros`` are counted before the first pass and after each,
-    ``errors`` are the squared errors of each, ``error`` is that of all together.
+    ``dense`` is ``value`` in float32. ``low`` and ``high`` are the range of the original rows, NaN where one
+    of them is, and ``energy`` is their squared norm. ``zeros`` are counted before the first pass and after
+    each, ``errors`` are the squared errors of each, ``error`` is that of all together.
     """
 
     original: Tensor | None
@@ -93,10 +93,12 @@ def _begin(rows: Tensor, steps: Sequence[Pass], spec: TensorSpec) -> _Piece:
 def _go_on(done: list[_Piece], steps: Sequence[Pass], spec: TensorSpec) -> None:
     """Apply the next pass, which needs the whole tensor, and those behind it up to another one."""
     at = len(done[0].errors)
-    value = steps[at].apply(_concatenate([piece.value for piece in done]), spec)
-    parts = value.split([len(piece.value) for piece in done]) if spec.shape else (value,)
+    before = [piece.value for piece in done if isinstance(piece.value, Tensor)]
+    after = steps[at].apply(torch.cat(before) if len(before) > 1 else before[0], spec)
+    sizes = [len(part) for part in before] if spec.shape else []
+    parts = torch.split(after, sizes) if sizes and isinstance(after, Tensor) else [after]
 
-    def go_on(pair: tuple[_Piece, Tensor]) -> None:
+    def go_on(pair: tuple[_Piece, Tensor | Quantized]) -> None:
         piece, part = pair
         piece.dense = _dense(piece.value)
         _record(piece, part)
