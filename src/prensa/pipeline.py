@@ -38,6 +38,8 @@ from prensa.version import VERSION
 
 RECIPE_FILE = "recipe.toml"
 
+_Done = tuple[Pressed | None, Stored]
+
 _AHEAD = 1 << 27  # bytes of tensors that are pressed while an earlier one is written
 _SMALL = 1 << 24  # elements of a tensor that one core presses alone, beside others
 
@@ -229,19 +231,29 @@ def _expected(tensors: list[TensorPlan]) -> list[tuple[str, int]]:
 
 def _in_order(plan: Plan, tensors: list[TensorPlan]) -> Iterator[tuple[TensorPlan, Pressed | None, Stored]]:
     """Press and lay out the tensors in order: small ones on one core each, some ahead of their turn."""
-    ahead: deque[tuple[TensorPlan, Callable[[], tuple[Pressed | None, Stored]]]] = deque()
-    for tensor in tensors:
-        work = partial(_press, tensor, plan)
-        ahead.append((tensor, submit(work).result if tensor.spec.numel <= _SMALL else work))
-        while sum(waiting.spec.nbytes for waiting, _ in islice(ahead, 1, None)) > _AHEAD:
-            waiting, result = ahead.popleft()
-            yield waiting, *result()
-    while ahead:
-        waiting, result = ahead.popleft()
-        yield waiting, *result()
+    ahead: deque[tuple[TensorPlan, Future[_Done] | None]] = deque()
+    try:
+        for tensor in tensors:
+            is_small = tensor.spec.numel <= _SMALL
+            ahead.append((tensor, submit(partial(_press, tensor, plan)) if is_small else None))
+            while sum(waiting.spec.nbytes for waiting, _ in islice(ahead, 1, None)) > _AHEAD:
+                yield _next(ahead, plan)
+        while ahead:
+            yield _next(ahead, plan)
+    finally:
+        for _, future in ahead:
+            if future is not None:
+                future.cancel()
 
 
-def _press(tensor: TensorPlan, plan: Plan) -> tuple[Pressed | None, Stored]:
+def _next(
+    ahead: deque[tuple[TensorPlan, Future[_Done] | None]], plan: Plan
+) -> tuple[TensorPlan, Pressed | None, Stored]:
+    tensor, future = ahead.popleft()
+    return tensor, *(_press(tensor, plan) if future is None else future.result())
+
+
+def _press(tensor: TensorPlan, plan: Plan) -> _Done:
     """Read one tensor, put it through its passes and lay it out; a tied one is not stored again."""
     source, recipe = plan.checkpoint, plan.recipe
     if tensor.tied_to and source.holds_the_same(tensor.spec, tensor.tied_to):

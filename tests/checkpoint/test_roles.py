@@ -71,7 +71,7 @@ def test_an_unknown_model_type(model):
         roles(model)
 
 
-@pytest.mark.parametrize("name", ["os.system", "PreTrainedModel", "BertModel", "pipeline"])
+@pytest.mark.parametrize("name", ["", "os.system", "PreTrainedModel", "BertModel", "pipeline"])
 def test_a_class_outside_the_model_type_resolves_to_the_base_class(model, name):
     change_config(model, architectures=[name])
     assert "encoder.LayerNorm.weight" in model_shape(model).parameters

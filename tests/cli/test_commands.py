@@ -5,6 +5,7 @@ from tests.conftest import change_weights, directory_bytes
 from typer.testing import CliRunner
 
 from prensa.cli.main import app
+from prensa.errors import OutputError
 
 
 @pytest.fixture
@@ -80,3 +81,13 @@ def test_demo(run, tmp_path):
         assert preset in out
     assert "of 72" in out
     run("demo", "-o", tmp_path / "demo")  # a second time over the first
+
+
+def test_demo_touches_nothing_else(tmp_path):
+    (tmp_path / "original").mkdir()
+    (tmp_path / "letter.txt").write_text("x")
+    for place, message in [(tmp_path, "holds other files"), (tmp_path / "letter.txt", "found a file")]:
+        result = CliRunner().invoke(app, ["demo", "-o", str(place)])
+        assert isinstance(result.exception, OutputError)
+        assert message in str(result.exception)
+    assert directory_bytes(tmp_path) == {"letter.txt": b"x"}

@@ -116,7 +116,8 @@ def _classes_of(model_type: str) -> set[str]:
 
 
 def _names(entry: str | Iterable[str]) -> tuple[str, ...]:
-    return (entry,) if isinstance(entry, str) else tuple(entry)
+    names = (entry,) if isinstance(entry, str) else entry
+    return tuple(name for name in names if name)
 
 
 def _parameters(model: Any, tied: Mapping[str, str]) -> dict[str, Parameter]:

@@ -58,6 +58,8 @@ def main() -> NoReturn:
         _fail(str(error))
     except typer.TyperException as error:
         _fail(error.format_message())
+    except OSError as error:
+        _fail(str(error))
     except MemoryError:
         _fail("out of memory; nothing was changed")
     except KeyboardInterrupt:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from prensa.checkpoint.directory import replacing
+
 
 @dataclass(frozen=True)
 class Comment:
@@ -32,12 +34,17 @@ def example_comments() -> list[Comment]:
 
 
 def restore_example(directory: Path) -> None:
-    """Write the example model to a new or existing ``directory``, in float32."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with resources.as_file(resources.files(__name__).joinpath("model")) as model:
+    """Write the example model to ``directory``, in float32; what is there is replaced.
+
+    Raises :class:`~prensa.errors.OutputError` where it cannot be written.
+    """
+    with (
+        resources.as_file(resources.files(__name__).joinpath("model")) as model,
+        replacing(directory.resolve()) as new,
+    ):
         for file in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copyfile(model / file, directory / file)
+            shutil.copyfile(model / file, new / file)
         config = json.loads((model / "config.json").read_text(encoding="utf-8")) | {"dtype": "float32"}
-        (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (new / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         weights = {name: weight.float() for name, weight in load_file(model / "model.safetensors").items()}
-    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+        save_file(weights, new / "model.safetensors", metadata={"format": "pt"})

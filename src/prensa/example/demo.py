@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from prensa.api import compress
 from prensa.checkpoint.manifest import Manifest
+from prensa.errors import OutputError
 from prensa.example import Comment, example_comments, restore_example
 from prensa.recipe import preset_names
 from prensa.runtime.torch import load
@@ -42,9 +43,11 @@ class DemoResult:
 def run_demo(directory: Path, step: Callable[[str], None] = lambda title: None) -> DemoResult:
     """Restore the example under ``directory``, press it with each preset beside it, and predict.
 
-    ``step`` is told what is being done.
+    ``step`` is told what is being done. Raises :class:`~prensa.errors.OutputError` where ``directory`` holds
+    anything that an earlier demonstration did not leave.
     """
     original = directory / "original"
+    _check_directory(directory, {original.name, *preset_names()})
     step("restoring the example to float32")
     restore_example(original)
     comments = example_comments()
@@ -58,6 +61,14 @@ def run_demo(directory: Path, step: Callable[[str], None] = lambda title: None) 
         step(f"predicting with preset {preset}")
         _, pressed[preset] = predict(directory / preset, texts)
     return DemoResult(comments, labels, before, manifests, pressed)
+
+
+def _check_directory(directory: Path, ours: set[str]) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise OutputError(f"{directory}: expected a directory, found a file; choose another place")
+    others = sorted(path.name for path in directory.glob("*") if path.name not in ours)
+    if others:
+        raise OutputError(f"{directory}: holds other files ({others[0]}); choose another place")
 
 
 def predict(path: Path, texts: Sequence[str]) -> tuple[list[str], Tensor]:
