@@ -259,7 +259,7 @@ def _press(tensor: TensorPlan, plan: Plan) -> _Done:
     if tensor.tied_to and source.holds_the_same(tensor.spec, tensor.tied_to):
         return None, Stored({}, "tied")
     pressed = press(partial(source.read, tensor.spec), tensor.spec, tensor.passes)
-    return pressed, FORMATS[recipe.format].store(tensor.spec.name, pressed.value, recipe.codecs)
+    return pressed, FORMATS[recipe.format].store(tensor.spec, pressed.value, recipe.codecs)
 
 
 def _report(tensor: TensorPlan, pressed: Pressed | None, stored: Stored, file: str) -> TensorReport:

@@ -1,5 +1,7 @@
 """What every format must hold, and what each writes."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -33,40 +35,50 @@ def test_what_is_stored_stays_within_its_extent(form, case, quantized):
         pytest.skip("cannot be quantized here")
     value = quantize(tensor) if quantized else tensor
     extent = form.extent(spec, tensor.dtype, quantized=quantized)
-    stored = form.store("m.weight", value, list(CODECS))
+    stored = form.store(spec, value, list(CODECS))
     assert set(stored.tensors) <= set(extent.names)
     assert stored.nbytes <= extent.nbytes
 
 
 def test_plain_stores_the_tensor_itself():
     tensor = torch.randn(3, 4)
-    stored = FORMATS["plain"].store("a", tensor, [])
-    assert stored.tensors["a"] is tensor
+    stored = FORMATS["plain"].store(spec_of(tensor, "linear", "Linear"), tensor, [])
+    assert stored.tensors["m.weight"] is tensor
     assert FORMATS["plain"].refuses(spec_of(tensor, "linear", "Linear"))
 
 
+def packed(tensor):
+    return FORMATS["packed"].store(spec_of(tensor, "linear", "Linear"), tensor, list(CODECS))
+
+
+def test_packed_leaves_alone_what_loading_could_not_swap():
+    spec = dataclasses.replace(spec_of(torch.zeros(100, 100), "other", ""), in_model=False)
+    assert FORMATS["packed"].store(spec, torch.zeros(100, 100), list(CODECS)).codec == "dense"
+    assert FORMATS["packed"].refuses(spec)
+
+
 def test_packed_leaves_an_empty_tensor_under_the_own_name():
-    stored = FORMATS["packed"].store("a", torch.zeros(100, 100), list(CODECS))
-    assert stored.tensors["a"].shape == (100, 0)
-    assert stored.tensors["a_packed"].dtype == torch.uint8
+    stored = packed(torch.zeros(100, 100))
+    assert stored.tensors["m.weight"].shape == (100, 0)
+    assert stored.tensors["m.weight_packed"].dtype == torch.uint8
     assert stored.codec == "sparse"
 
 
 def test_packed_leaves_alone_what_it_cannot_shrink():
     noise = torch.randint(0, 256, (100, 100), dtype=torch.uint8).view(torch.float16)
-    assert FORMATS["packed"].store("a", noise, list(CODECS)).codec == "dense"
-    assert FORMATS["packed"].store("a", torch.zeros(10, 2), list(CODECS)).codec == "dense"
-    assert FORMATS["packed"].store("a", torch.zeros(9999), list(CODECS)).codec == "dense"
+    assert packed(noise).codec == "dense"
+    assert packed(torch.zeros(10, 2)).codec == "dense"
+    assert packed(torch.zeros(9999)).codec == "dense"
 
 
 def test_bitsandbytes_takes_linear_layers_only():
     weight = torch.randn(6, 8).to(torch.float16)
     form = FORMATS["bitsandbytes"]
     assert form.refuses(spec_of(weight, "embedding", "Embedding"))
-    stored = form.store("layer.weight", quantize(weight), [])
+    stored = form.store(spec_of(weight, "linear", "Linear"), quantize(weight), [])
     assert {name: tensor.dtype for name, tensor in stored.tensors.items()} == {
-        "layer.weight": torch.int8,
-        "layer.SCB": torch.float32,
-        "layer.weight_format": torch.uint8,
+        "m.weight": torch.int8,
+        "m.SCB": torch.float32,
+        "m.weight_format": torch.uint8,
     }
-    assert torch.equal(stored.tensors["layer.SCB"], weight.abs().amax(dim=1).float())
+    assert torch.equal(stored.tensors["m.SCB"], weight.abs().amax(dim=1).float())

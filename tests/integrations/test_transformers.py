@@ -189,3 +189,39 @@ def test_outputs_are_close_to_the_originals(family, tmp_path):
         before = prensa.load(model)(IDS).logits
         after = prensa.load(tmp_path / "out", dtype=torch.float32)(IDS).logits
     assert (after - before).norm() / before.norm() < 0.05
+
+
+def test_names_that_transformers_changes_on_loading(tmp_path):
+    """ViT is saved under the names of an earlier version; experts of Mixtral are saved apart and merged."""
+    config = transformers.ViTConfig(
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=96,
+        image_size=32,
+        patch_size=8,
+    )
+    mixtral = transformers.MixtralConfig(
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=160,
+        num_local_experts=2,
+    )
+    for name, model in {
+        "vit": transformers.ViTForImageClassification(config),
+        "mixtral": transformers.MixtralForCausalLM(mixtral),
+    }.items():
+        model.save_pretrained(tmp_path / name)
+        manifest = prensa.compress(tmp_path / name, tmp_path / f"{name} half", recipe="half")
+        assert any(report.codec == "planes" for report in manifest.tensors)
+        loaded = prensa.load(tmp_path / f"{name} half")
+        reference = prensa.load(tmp_path / name, dtype=torch.float16)
+        assert same_state(loaded, reference)
+        prensa.compress(tmp_path / name, tmp_path / f"{name} int8", recipe="int8")
+        assert prensa.load(tmp_path / f"{name} int8").dtype == torch.float16
+    linear = [report for report in prensa.inspect(tmp_path / "vit int8").tensors if report.role == "linear"]
+    assert len(linear) == 12
+    assert all(report.bits_per_weight < 12 for report in linear)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 from transformers.models.auto import modeling_auto
 from transformers.pytorch_utils import Conv1D
 
@@ -34,19 +36,15 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class ModelShape:
-    """A model class without weights: its parameters, which of them are tied, and its name prefix.
+    """A model class without weights: its parameters, which of them are tied, and how it is named on disk.
 
-    ``tied`` maps the name of a tied parameter to the one it takes its values from.
+    ``tied`` maps the name of a tied parameter to the one it takes its values from. ``own_name`` gives the
+    model's name for a checkpoint's tensor, None where it has none.
     """
 
     parameters: Mapping[str, Parameter]
     tied: Mapping[str, str]
-    prefix: str
-
-    def own_name(self, name: str) -> str | None:
-        """Return the model's name for a checkpoint's tensor, which may lack or carry the base prefix."""
-        candidates = (name, f"{self.prefix}.{name}", name.removeprefix(f"{self.prefix}."))
-        return next((own for own in candidates if own in self.parameters), None)
+    own_name: Callable[[str], str | None]
 
     def describe(self, spec: TensorSpec) -> TensorSpec:
         """Fill in role and layer. Raises :class:`PlanError` where the config asks for another shape."""
@@ -95,7 +93,26 @@ def model_shape(path: Path) -> ModelShape:
     parameters = _parameters(model, tied)
     for target, source in tied.items():  # it holds the other's values, whatever module it is in
         parameters[target] = parameters[source]
-    return ModelShape(parameters, tied, model.base_model_prefix)
+    return ModelShape(parameters, tied, own_names(model))
+
+
+def own_names(model: Any) -> Callable[[str], str | None]:
+    """Return a function from a checkpoint's tensor names to the model's, as ``from_pretrained`` would rename.
+
+    That adds or strips the base model's prefix and follows the renamings that ``transformers`` knows for the
+    model type. A tensor that is merged with others or split on loading has no name of its own in the model.
+    """
+    transforms = get_model_conversion_mapping(model)
+    renamings = [each for each in transforms if isinstance(each, WeightRenaming)]
+    converters = [each for each in transforms if isinstance(each, WeightConverter)]
+    state = model.state_dict()
+    names = {name for name, _ in model.named_parameters(remove_duplicate=False)} | set(state)
+
+    def own_name(name: str) -> str | None:
+        renamed, merged = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
+        return renamed if merged is None and renamed in names else None
+
+    return own_name
 
 
 @contextmanager

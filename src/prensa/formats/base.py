@@ -47,7 +47,7 @@ class Format(Protocol):
     def extent(self, spec: TensorSpec, dtype: torch.dtype, *, quantized: bool) -> Extent:
         """Bound what :meth:`store` returns for a tensor of this dtype."""
 
-    def store(self, name: str, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:
+    def store(self, spec: TensorSpec, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:
         """Lay out one tensor."""
 
     def quantization_config(

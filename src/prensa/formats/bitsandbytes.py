@@ -37,13 +37,13 @@ class BitsAndBytes:
             return Extent((spec.name,), spec.numel * dtype.itemsize)
         return Extent(_names(spec.name), spec.numel + 4 * max(spec.shape) + 1)
 
-    def store(self, name: str, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:  # noqa: ARG002
+    def store(self, spec: TensorSpec, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:  # noqa: ARG002
         """Store the integers as they are, and the row maxima."""
         if not isinstance(value, Quantized):
-            return Stored({name: value}, "dense")
+            return Stored({spec.name: value}, "dense")
         row_maxima = value.scale * (INT8_LEVELS / value.levels)
         parts = (value.values, row_maxima, torch.tensor(_ROW_MAJOR, dtype=torch.uint8))
-        return Stored(dict(zip(_names(name), parts, strict=True)), "bitsandbytes")
+        return Stored(dict(zip(_names(spec.name), parts, strict=True)), "bitsandbytes")
 
     def quantization_config(
         self,

@@ -3,8 +3,8 @@
 A packed tensor ``x`` of shape ``[rows, …]`` lies in the file as ``x_packed``, a run of bytes (see
 ``codecs.container``), and under its own name is a tensor of shape ``[rows, 0]`` without elements. A reader
 that does not know Prensa therefore meets a wrong shape at every packed tensor and must fail; it can never
-run on random weights. (The rows are kept because libraries size biases by them.) Vectors, and tensors that
-packing would not shrink, are stored dense under their own names.
+run on random weights. (The rows are kept because libraries size biases by them.) Vectors, tensors that the
+model class does not have, and those that packing would not shrink are stored dense under their own names.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ class PackedFormat:
 
     name = "packed"
 
-    def refuses(self, spec: TensorSpec) -> str:  # noqa: ARG002
-        """Take every matrix."""
-        return ""
+    def refuses(self, spec: TensorSpec) -> str:
+        """Take every matrix that the model class has, since loading swaps its parameters."""
+        return "" if spec.in_model else "the model class has no such tensor"
 
     def extent(self, spec: TensorSpec, dtype: torch.dtype, *, quantized: bool) -> Extent:
         """Never take more than the dense tensor, or than its integers and scales as they are."""
         dense = spec.numel * dtype.itemsize
         nbytes = spec.numel + 4 * max(spec.shape) + _OVERHEAD if quantized else dense
-        may_be_packed = quantized or (len(spec.shape) >= _MATRIX and nbytes >= _SMALLEST)
+        may_be_packed = quantized or _may_be_packed(spec, dense)
         return Extent((spec.name, spec.name + SUFFIX) if may_be_packed else (spec.name,), nbytes)
 
-    def store(self, name: str, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:
+    def store(self, spec: TensorSpec, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:
         """Pack where that is smaller."""
         if isinstance(value, Quantized):
-            return _packed(name, value, pack(value, codecs))
-        is_candidate = value.dim() >= _MATRIX and value.nbytes >= _SMALLEST and value.dtype in FLOATS
+            return _packed(spec.name, value, pack(value, codecs))
+        is_candidate = _may_be_packed(spec, value.nbytes) and value.dtype in FLOATS
         packed = pack(value, codecs) if is_candidate else None
         if packed is None or packed.data.nbytes >= value.nbytes:
-            return Stored({name: value}, "dense")
-        return _packed(name, value, packed)
+            return Stored({spec.name: value}, "dense")
+        return _packed(spec.name, value, packed)
 
     def quantization_config(
         self,
@@ -66,6 +66,10 @@ class PackedFormat:
             "format_version": FORMAT_VERSION,
             "sha256": dict(checksums),
         }
+
+
+def _may_be_packed(spec: TensorSpec, nbytes: int) -> bool:
+    return spec.in_model and len(spec.shape) >= _MATRIX and nbytes >= _SMALLEST
 
 
 def placeholder(shape: Sequence[int], dtype: torch.dtype, device: str = "cpu") -> Tensor:

@@ -25,9 +25,9 @@ class Plain:
         """Take its elements times the dtype's size."""
         return Extent((spec.name,), spec.numel * dtype.itemsize)
 
-    def store(self, name: str, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:  # noqa: ARG002
+    def store(self, spec: TensorSpec, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:  # noqa: ARG002
         """Store the dense tensor."""
-        return Stored({name: dequantize(value) if isinstance(value, Quantized) else value}, "dense")
+        return Stored({spec.name: dequantize(value) if isinstance(value, Quantized) else value}, "dense")
 
     def quantization_config(
         self,

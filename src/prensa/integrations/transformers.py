@@ -25,6 +25,7 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.roles import own_names
 from prensa.codecs.container import unpack
 from prensa.errors import FormatError
 from prensa.formats.packed import FORMAT_VERSION, QUANT_METHOD, SUFFIX, placeholder
@@ -83,7 +84,9 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
         for file in map(Path, checkpoint_files or ()):
             self._check_file(file)
             sizes |= _packed_sizes(file)
-        self.slots = [_open_slot(model, name, size) for name, size in _own_sizes(model, sizes).items()]
+        own_name = own_names(model)
+        found = {own_name(name): size for name, size in sizes.items()}
+        self.slots = [_open_slot(model, name, size) for name, size in found.items() if name is not None]
 
     def _process_model_after_weight_loading(self, model: Any, **_: object) -> Any:
         places = _places(model, self.slots)
@@ -132,20 +135,6 @@ def _packed_sizes(file: Path) -> dict[str, int]:
     with safe_open(file, framework="pt") as tensors:
         names = [name for name in tensors.keys() if name.endswith(SUFFIX)]  # noqa: SIM118
         return {name.removesuffix(SUFFIX): tensors.get_slice(name).get_shape()[0] for name in names}
-
-
-def _own_sizes(model: Any, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Translate names where a base model is loaded from a checkpoint with a head, or the reverse."""
-    own = set(dict(model.named_parameters(remove_duplicate=False)))
-    own |= set(dict(model.named_buffers(remove_duplicate=False)))
-    prefix = f"{model.base_model_prefix}."
-    found = {}
-    for name, size in sizes.items():
-        candidates = (name, prefix + name, name.removeprefix(prefix))
-        match = next((candidate for candidate in candidates if candidate in own), None)
-        if match is not None:
-            found[match] = size
-    return found
 
 
 def _open_slot(model: Any, name: str, size: int) -> _Slot:
