@@ -1,3 +1,4 @@
+import hashlib
 import json
 import struct
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from prensa.codecs import CODECS
 from prensa.codecs.container import pack, unpack
 from prensa.errors import FormatError
-from prensa.ops.affine import Quantized, quantize
+from prensa.ops.affine import Quantized, dequantize, quantize
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 ALL = list(CODECS)
@@ -19,14 +20,18 @@ ALL = list(CODECS)
 
 def golden_values():
     """Tensors that do not depend on a random number generator."""
-    index = torch.arange(2400, dtype=torch.int64).reshape(40, 60)
+    index = torch.arange(2403, dtype=torch.int64).reshape(89, 27)
     dense = (((index * index) % 61 - 30) / 16).to(torch.float16)
-    sparse = torch.where(index % 3 > 0, 0.0, dense.float()).to(torch.bfloat16)
+    uneven = (dense.float() * (1 + torch.arange(89) / 8)[:, None]).to(torch.float16)
+    signs = torch.where(index % 3 > 0, 0.0, dense.float()).masked_fill(index % 7 == 0, -0.0)
     return {
         "dense": dense,
-        "sparse": sparse,
-        "quantized": quantize(dense),
-        "transposed": quantize(dense, transposed=True),
+        "dense-3d": dense.float().reshape(3, 89, 9),
+        "raw": dense / 3,
+        "sparse": signs.to(torch.bfloat16),
+        "quantized": quantize(uneven),
+        "quantized-float32": quantize(uneven.float() / 3),
+        "transposed": quantize(uneven.to(torch.bfloat16), transposed=True),
     }
 
 
@@ -43,6 +48,17 @@ def test_golden_bytes_are_read(name):
     value = golden_values()[name]
     data = np.frombuffer((GOLDEN / f"{name}.packed").read_bytes(), dtype=np.uint8)
     assert equal(unpack(data, tuple(value.shape)), value)
+
+
+def test_the_specification_lists_the_golden_files():
+    lines = ["| file | shape | dtype | codec of the values | SHA-256 |", "|---|---|---|---|---|"]
+    for name, value in golden_values().items():
+        dense = dequantize(value) if isinstance(value, Quantized) else value
+        digest = hashlib.sha256(dense.contiguous().reshape(-1).view(torch.uint8).numpy()).hexdigest()
+        codec = pack(value, ["raw"] if name == "raw" else ALL).codec
+        lines.append(f"| `{name}` | {list(dense.shape)} | {str(dense.dtype)[6:]} | {codec} | `{digest}` |")
+    text = (GOLDEN.parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
+    assert text.split("<!-- golden -->\n")[1].split("<!-- /golden -->")[0] == "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("codec", ALL)
@@ -119,7 +135,7 @@ def with_header(change):
 )
 def test_a_header_that_lies_is_refused(change):
     with pytest.raises(FormatError):
-        unpack(with_header(change), (40, 60))
+        unpack(with_header(change), (89, 27))
 
 
 def test_versions_and_strangers_are_named():
