@@ -23,7 +23,7 @@ import transformers
 import prensa
 from benchmarks.record import SHARED, save, spread
 
-REPEATS = 7
+REPEATS = 11
 # 184 M parameters in 1 file; 0.5, 1 and 2 billion in 4, of tensors of one size.
 LARGE_LAYERS = {"2 GB": 10, "4 GB": 20, "8 GB": 40}
 
