@@ -23,8 +23,8 @@ WORDS = {
         "coding": "Coding takes {over:.1%} more than the entropy of the integers and decodes {speed:.1f} "
         "billion weights a second on one core ({copy:.0f} times the time of a memory copy).",
         "speed": "Pressing 738 MB with `classic` takes {seconds:.1f} s and {peak:.2f} GiB of memory: "
-        "{ratio:.1f} times as long as `from_pretrained` and `save_pretrained` of the same model, {synced:.1f} "
-        "times if those wait for the disk as well (medians). 8 GB in four shards take {large:.2f} GiB.",
+        "{ratio:.1f} times as long as `from_pretrained` and `save_pretrained` of the same model, "
+        "{synced:.1f} times if those wait for the disk as well (medians). 8 GB in four shards take {large:.2f} GiB.",
     },
     "README.es.md": {
         "result": "resultado",
@@ -39,8 +39,8 @@ WORDS = {
         "se decodifican {speed:.1f} mil millones de pesos por segundo ({copy:.0f} veces lo que tarda una "
         "copia de memoria).",
         "speed": "Comprimir 738 MB con `classic` tarda {seconds:.1f} s y usa {peak:.2f} GiB de memoria: "
-        "{ratio:.1f} veces lo que tardan `from_pretrained` y `save_pretrained` del mismo modelo, {synced:.1f} "
-        "veces si también esperan al disco (medianas). 8 GB en cuatro partes usan {large:.2f} GiB.",
+        "{ratio:.1f} veces lo que tardan `from_pretrained` y `save_pretrained` del mismo modelo, "
+        "{synced:.1f} veces si también esperan al disco (medianas). 8 GB en cuatro partes usan {large:.2f} GiB.",
     },
 }
 
