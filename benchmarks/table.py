@@ -24,7 +24,8 @@ WORDS = {
         "billion weights a second on one core ({copy:.0f} times the time of a memory copy).",
         "speed": "Pressing 738 MB with `classic` takes {seconds:.1f} s and {peak:.2f} GiB of memory: "
         "{ratio:.1f} times as long as `from_pretrained` and `save_pretrained` of the same model, "
-        "{synced:.1f} times if those wait for the disk as well (medians). 8 GB in four shards take {large:.2f} GiB.",
+        "{synced:.1f} times if those wait for the disk as well (medians). 8 GB in four shards take "
+        "{large:.2f} GiB.",
     },
     "README.es.md": {
         "result": "resultado",
@@ -40,7 +41,8 @@ WORDS = {
         "copia de memoria).",
         "speed": "Comprimir 738 MB con `classic` tarda {seconds:.1f} s y usa {peak:.2f} GiB de memoria: "
         "{ratio:.1f} veces lo que tardan `from_pretrained` y `save_pretrained` del mismo modelo, "
-        "{synced:.1f} veces si también esperan al disco (medianas). 8 GB en cuatro partes usan {large:.2f} GiB.",
+        "{synced:.1f} veces si también esperan al disco (medianas). 8 GB en cuatro partes usan "
+        "{large:.2f} GiB.",
     },
 }
 
