@@ -111,7 +111,12 @@ def test_numbers_arrive(model, tmp_path):
         ([], "required: --model_path"),
         (["--model_path", "m", "--pruning", "maybe"], "expected True or False, found 'maybe'"),
         (["--model_path", "m", "--pruning_amount", "x"], "invalid float value"),
-        (["--model_path", "/no/model", "--use_bnb", "False"], "/no/model: no such directory"),
+        (["--model_path", "/no/model", "--use_bnb", "False"], "no such directory to replace"),
+        (
+            ["--model_path", "/no/model", "--output_path", "o", "--use_bnb", "False"],
+            "/no/model: no such directory",
+        ),
+        (["--model_path", "someone/model", "--use_bnb", "False"], "give an output path"),
         (["--model_path", "/no/model", "--use_bnb", "False", "--pruning_amount", "2"], "from 0 to 0.9"),
         (["--model_path", "/no/model", "--use_bnb", "False", "--threshold", "nan"], "from 0 to 1"),
     ],

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from prensa.errors import MissingPackageError, PrensaError
+from prensa.errors import MissingPackageError, OutputError, PrensaError
 
 _BNB_PACKAGES = ("bitsandbytes", "accelerate")
 
@@ -54,6 +54,8 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     if use_bnb:
         passes.append(Quantize())
     recipe = Recipe(tuple(passes), format="bitsandbytes" if use_bnb else "plain", state_dict=True)
+    if output_path is None and not Path(model_path).expanduser().exists():
+        raise OutputError(f"{model_path}: no such directory to replace; give an output path")
     model = locate(model_path)
     output = Path(output_path) if output_path is not None else model
     plan = pipeline.plan(model, recipe, output, force=True)
