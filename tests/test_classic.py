@@ -78,7 +78,7 @@ def test_techniques_can_be_switched_off(model, tmp_path):
 
 
 def test_missing_bitsandbytes_is_said_before_anything_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(classic.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"pip install 'prensa\[bitsandbytes\]'"):
         apply_quantization(tmp_path / "no such model")
 

@@ -5,7 +5,19 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
-    *("version", "errors", "spec", "ops", "codecs", "formats", "checkpoint", "passes", "press", "recipe"),
+    *(
+        "version",
+        "errors",
+        "extras",
+        "spec",
+        "ops",
+        "codecs",
+        "formats",
+        "checkpoint",
+        "passes",
+        "press",
+        "recipe",
+    ),
     *("pipeline", "integrations", "runtime", "api", "example", "cli", "classic"),
 ]
 

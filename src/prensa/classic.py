@@ -8,15 +8,13 @@ for bitsandbytes, and leaves in the output directory the safetensors model, the 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from prensa.errors import MissingPackageError, OutputError, PrensaError
-
-_BNB_PACKAGES = ("bitsandbytes", "accelerate")
+from prensa.errors import OutputError, PrensaError
+from prensa.extras import require_bitsandbytes
 
 
 def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
@@ -38,7 +36,7 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     installed, before anything is read, and any other :class:`PrensaError` with nothing changed.
     """
     if use_bnb:
-        _require_bitsandbytes()
+        require_bitsandbytes("use_bnb (--use_bnb False gives a float16 model)")
     from prensa import pipeline
     from prensa.checkpoint.locate import locate
     from prensa.cli.progress import progress_bar
@@ -102,15 +100,6 @@ def _boolean(word: str) -> bool:
     if word.lower() not in values:
         raise argparse.ArgumentTypeError(f"expected True or False, found {word!r}")
     return values[word.lower()]
-
-
-def _require_bitsandbytes() -> None:
-    missing = [name for name in _BNB_PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingPackageError(
-            f"use_bnb needs {' and '.join(missing)}, not installed here: "
-            "run pip install 'prensa[bitsandbytes]', or give --use_bnb False for a float16 model"
-        )
 
 
 def _fail(message: str) -> NoReturn:

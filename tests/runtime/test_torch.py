@@ -1,9 +1,12 @@
+import importlib.util
+
 import pytest
 import torch
 import transformers
 
 import prensa
-from prensa.errors import CheckpointError
+from prensa.errors import CheckpointError, MissingPackageError
+from prensa.recipe import adjusted, load_preset
 
 
 def test_an_original_loads_with_its_head(model):
@@ -11,6 +14,19 @@ def test_an_original_loads_with_its_head(model):
     assert isinstance(loaded, transformers.DebertaV2ForSequenceClassification)
     assert not loaded.training
     assert loaded.dtype == torch.float32
+
+
+def test_a_missing_package_is_named(model, tmp_path, monkeypatch):
+    recipe = adjusted(load_preset("int8"), format="bitsandbytes")
+    prensa.compress(model, tmp_path / "out", recipe=recipe)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "bitsandbytes" else find_spec(name)
+    )
+    with pytest.raises(
+        MissingPackageError, match=r"needs bitsandbytes.*pip install 'prensa\[bitsandbytes\]'"
+    ):
+        prensa.load(tmp_path / "out")
 
 
 def test_nothing_to_load(tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config, model_class
+from prensa.extras import require_bitsandbytes
 from prensa.integrations.transformers import make_savable
 
 
@@ -15,9 +16,13 @@ def load(path: str | Path, **settings: Any) -> Any:
 
     ``settings`` go to ``from_pretrained`` (``dtype``, ``device_map`` …). Raises
     :class:`~prensa.errors.CheckpointError` where there is no model, and
-    :class:`~prensa.errors.FormatError` where a packed file is damaged.
+    :class:`~prensa.errors.FormatError` where a packed file is damaged, and
+    :class:`~prensa.errors.MissingPackageError` where a bitsandbytes model cannot be loaded here.
     """
     directory = locate(path)
-    model = model_class(load_config(directory)).from_pretrained(directory, **settings)
+    config = load_config(directory)
+    if (getattr(config, "quantization_config", None) or {}).get("quant_method") == "bitsandbytes":
+        require_bitsandbytes(f"{directory}: an 8-bit model")
+    model = model_class(config).from_pretrained(directory, **settings)
     make_savable(model)
     return model
