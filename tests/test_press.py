@@ -75,6 +75,11 @@ def test_what_is_not_finite_is_named(value, word):
         pressed(weight, Half())
 
 
+def test_huge_weights_still_have_an_error():
+    result = pressed(torch.full((4, 4), 1e25), Half(dtype="bfloat16"), Prune(amount=0.5))
+    assert 0.4 < result.relative_squared_error < 0.6
+
+
 def test_transposed_layers_are_quantized_by_output():
     weight = torch.randn(20, 30)
     result = pressed(weight, Quantize(), layer="Conv1D")

@@ -55,6 +55,9 @@ def test_toml_round_trip(amount, threshold, form, state_dict, targets):
         ("passes = 3", "passes must be a list of tables"),
         ("passes = [3]", "passes must be a list of tables"),
         ("state_dict = 1", "state_dict must be true or false"),
+        ('[[passes]]\nname = "prune"\namount = 1' + "0" * 400, "amount must be a number"),
+        ('[[passes]]\nname = "half"\ndtype = [[1]]', "dtype must be one of"),
+        ("a = " + "[" * 100_000, "not valid TOML"),
         ("[[passes]]", "unknown pass None; there are half, prune, threshold, quantize"),
         ('[[passes]]\nname = "distil"', "unknown pass 'distil'"),
         ('[[passes]]\nname = "prune"\namuont = 0.3', "unknown key of pass prune 'amuont'; there are amount"),
@@ -90,6 +93,11 @@ def test_single_settings_are_changed_in_place():
     changed = adjusted(recipe, prune=0.5)
     assert changed.passes[1] == Prune(amount=0.5, targets=("*.query.*",))
     assert adjusted(recipe, format="plain").format == "plain"
+
+
+def test_of_several_alike_the_last_is_changed_and_the_others_go():
+    recipe = Recipe((Half(), Prune(amount=0.3), Prune(amount=0.3), Quantize()))
+    assert adjusted(recipe, prune=0.5).passes == (Half(), Prune(amount=0.5), Quantize())
 
 
 def test_a_missing_pass_is_put_in_its_usual_place():

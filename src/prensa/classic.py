@@ -59,7 +59,7 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     plan = pipeline.plan(model, recipe, output, force=True)
     with progress_bar("optimizing") as progress:
         pipeline.run(plan, progress)
-    return load(output)
+    return load(plan.output)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -88,8 +88,9 @@ class Plan:
 
     @property
     def memory(self) -> int:
-        """Upper bound of the tensors in memory at one time: the largest, before and after, and packed."""
-        return max((3 * tensor.spec.nbytes for tensor in self.tensors), default=0)
+        """Upper bound of the tensors in memory: the largest before, after and packed, and those ahead."""
+        largest = max((tensor.spec.nbytes for tensor in self.tensors), default=0)
+        return 3 * largest + min(_AHEAD, sum(tensor.spec.nbytes for tensor in self.tensors))
 
 
 def plan(model: Path, recipe: Recipe, output: Path, *, force: bool = False) -> Plan:
@@ -106,6 +107,11 @@ def plan(model: Path, recipe: Recipe, output: Path, *, force: bool = False) -> P
     _check_recipe_fits(recipe, specs)
     ties = _ties(checkpoint, shape)
     tensors = tuple(_plan_tensor(spec, recipe, ties.get(spec.name, "")) for spec in specs)
+    names = Counter(name for tensor in tensors for name in tensor.extent.names)
+    if max(names.values(), default=1) > 1:
+        raise PlanError(
+            f"tensor {max(names, key=names.__getitem__)}: the format needs this name for another tensor"
+        )
     if recipe.format == "bitsandbytes" and not any(tensor.is_quantized for tensor in tensors):
         raise PlanError("format bitsandbytes: the recipe quantizes no linear layer; use the format plain")
     result = Plan(checkpoint, shape, recipe, output, tensors, _output_files(checkpoint.files))
@@ -307,5 +313,9 @@ def _config_dtype(manifest: Manifest) -> str | None:
     """
     if all(report.stored_dtype == report.dtype for report in manifest.tensors):
         return None
-    dtypes = {getattr(torch, report.stored_dtype) for report in manifest.tensors if report.codec != "tied"}
+    dtypes = {
+        getattr(torch, report.stored_dtype)
+        for report in manifest.tensors
+        if report.codec != "tied" and report.numel
+    }
     return dtype_name(reduce(torch.promote_types, dtypes & set(FLOATS)))

@@ -142,7 +142,8 @@ def _dense(value: Tensor | Quantized) -> Tensor:
 
 def _squared_norm(tensor: Tensor) -> float:
     flat = tensor.reshape(-1)
-    return torch.dot(flat, flat).item()
+    norm = torch.dot(flat, flat).item()
+    return norm if math.isfinite(norm) else torch.dot(flat.double(), flat.double()).item()
 
 
 def _largest_magnitude(done: list[_Piece], spec: TensorSpec) -> float:

@@ -90,10 +90,10 @@ def chosen_recipe(preset: str | None, path: Path | None, *, default: str) -> Rec
     return load_recipe(path) if path is not None else load_preset(preset or default)
 
 
-def load_recipe(path: Path) -> Recipe:
+def load_recipe(path: str | Path) -> Recipe:
     """Read a recipe file. Raises :class:`RecipeError` naming the file and what is wrong in it."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read ({error})") from error
     return parse_recipe(text, str(path))
@@ -103,7 +103,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
     """Turn TOML into a recipe. ``source`` names it in messages."""
     try:
         return _recipe(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: not valid TOML ({error})") from error
     except RecipeError as error:
         raise RecipeError(f"{source}: {error}") from error
@@ -140,11 +140,12 @@ def _with_pass(recipe: Recipe, step: Pass, *, wanted: bool) -> Recipe:
     others = [old for old in recipe.passes if old.name != step.name]
     if not wanted:
         return dataclasses.replace(recipe, passes=tuple(others))
-    if same:  # keeps its targets
+    if same:  # the last one keeps its place and targets, earlier ones go
         settings = {key: value for key, value in vars(step).items() if key not in {"targets", "ignore"}}
         changed = dataclasses.replace(same[-1], **settings)  # type: ignore[type-var]
-        kept = [changed if old is same[-1] else old for old in recipe.passes if old not in same[:-1]]
-        return dataclasses.replace(recipe, passes=tuple(kept))
+        kept = [old for old in recipe.passes if old is same[-1] or old.name != step.name]
+        passes = tuple(changed if old is same[-1] else old for old in kept)
+        return dataclasses.replace(recipe, passes=passes)
     position = sum(_ORDER.index(old.name) < _ORDER.index(step.name) for old in others)
     return dataclasses.replace(recipe, passes=(*others[:position], step, *others[position:]))
 

@@ -33,7 +33,14 @@ def test_everything_but_weights_is_copied(model, tmp_path):
 def test_modules_of_sentence_transformers_are_copied_with_their_weights(model, tmp_path):
     (model / "2_Dense").mkdir()
     (model / "2_Dense" / "model.safetensors").write_text("weights")
-    modules = [{"path": ""}, {"path": "2_Dense"}, {"path": "../outside"}, {"path": "missing"}]
+    modules = [
+        {"path": ""},
+        {"path": "2_Dense"},
+        {"path": "../outside"},
+        {"path": ".."},
+        {"path": "."},
+        {"path": "missing"},
+    ]
     (model / "modules.json").write_text(json.dumps(modules))
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret").write_text("x")

@@ -27,7 +27,7 @@ def test_a_new_or_empty_directory_is_fine(place):
 
 def test_a_model_is_replaced_only_with_force(place):
     (place / "old").mkdir()
-    (place / "old" / "config.json").write_text("{}")
+    (place / "old" / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(OutputError, match="is not empty; give --force"):
         check(place, "old")
     check(place, "old", force=True)
@@ -40,6 +40,7 @@ def test_a_model_is_replaced_only_with_force(place):
 def test_other_files_are_never_replaced(place, force):
     (place / "photos").mkdir()
     (place / "photos" / "one.jpg").write_text("x")
+    (place / "photos" / "config.json").write_text('{"port": 80}')
     with pytest.raises(OutputError, match="holds files that are not a model"):
         check(place, "photos", force=force)
 

@@ -97,3 +97,24 @@ def test_the_usual_permissions(tmp_path):
     finally:
         os.umask(mask)
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_private_model_stays_private(tmp_path):
+    fill(tmp_path / "out", "old")
+    (tmp_path / "out").chmod(0o700)
+    (tmp_path / "out" / "file").chmod(0o600)
+    with replacing(tmp_path / "out") as new:
+        (new / "file").write_text("new")
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "out" / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with replacing(tmp_path / "out") as new:
+        (new / "file").write_text("new")
+    assert (tmp_path / "out" / "file").read_text() == "new"
+    assert not leftovers(tmp_path)

@@ -17,6 +17,11 @@ def test_what_cannot_be_a_hub_name_is_a_missing_directory(name):
         locate(name)
 
 
+def test_a_home_that_is_nobodys():
+    with pytest.raises(CheckpointError, match="no-such-user"):
+        locate("~no-such-user/model")
+
+
 def test_a_hub_name_that_is_not_cached_offline(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError, match="the hub did not give a model of that name"):

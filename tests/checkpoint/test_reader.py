@@ -1,6 +1,8 @@
+import contextlib
 import json
 import os
 import pickle
+import random
 
 import pytest
 import torch
@@ -135,7 +137,8 @@ def pickled_object(directory):
             "quantized already (gptq)",
             lambda d: change_config(d, quantization_config={"quant_method": "gptq"}),
         ),
-        damage("quantized already (an unnamed", lambda d: change_config(d, quantization_config=None)),
+        damage("quantized already (an unnamed", lambda d: change_config(d, quantization_config=["x"])),
+        damage("not readable as JSON (max", lambda d: (d / "config.json").write_text("[" * 100_000)),
     ],
 )
 def test_damage_is_named(model, change, message, monkeypatch, tmp_path):
@@ -156,6 +159,30 @@ def test_a_pickle_that_is_not_tensors(model, content):
         open_checkpoint(model)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"a": torch.eye(3).to_sparse()},
+        {"a": torch.empty(2, device="meta")},
+        {3: torch.ones(1)},
+        {"a": torch.ones(1, dtype=torch.complex128)},
+    ],
+    ids=["sparse", "meta", "integer key", "complex128"],
+)
+def test_tensors_that_cannot_be_stored(model, content):
+    (model / "model.safetensors").unlink()
+    torch.save(content, model / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="expected"):
+        open_checkpoint(model)
+
+
+def test_pickled_parameters(model):
+    expected = to_pickle(model)
+    parameters = {name: torch.nn.Parameter(tensor) for name, tensor in expected.items()}
+    torch.save(parameters, model / "pytorch_model.bin")
+    assert_reads(open_checkpoint(model), expected)
+
+
 def test_a_tensor_in_two_shards(model):
     (model / "a.safetensors").write_bytes((model / "model.safetensors").read_bytes())
     (model / "model.safetensors").rename(model / "b.safetensors")
@@ -163,6 +190,27 @@ def test_a_tensor_in_two_shards(model):
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(CheckpointError, match=r"is in a.safetensors and in b.safetensors"):
         open_checkpoint(model)
+
+
+def test_a_tensor_of_the_index_that_is_in_no_shard(model):
+    (model / "model.safetensors").rename(model / "a.safetensors")
+    index = {"weight_map": {"lost.weight": "a.safetensors"}}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=r"names the tensor lost.weight, which is in no shard"):
+        open_checkpoint(model)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damaged_pickles_are_refused_whatever_is_damaged(model, zipped):
+    torch.save({"a": torch.randn(3, 4)}, model / "whole.bin", _use_new_zipfile_serialization=zipped)
+    (model / "model.safetensors").unlink()
+    content, generator = (model / "whole.bin").read_bytes(), random.Random(0)
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        (model / "pytorch_model.bin").write_bytes(damaged)
+        with contextlib.suppress(CheckpointError):
+            open_checkpoint(model)
 
 
 def test_a_file_that_shrinks_while_it_is_read(model):

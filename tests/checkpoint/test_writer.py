@@ -1,6 +1,10 @@
+import json
+import struct
+
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.numpy import load_file as numpy_file
 from safetensors.torch import load_file
 
 from prensa.checkpoint.reader import SAFETENSORS_NAMES
@@ -38,6 +42,29 @@ def test_views_and_odd_names(tmp_path):
     assert torch.equal(load_file(tmp_path / "a.safetensors")[name], tensor)
 
 
+def test_every_tensor_is_aligned(tmp_path):
+    tensors = {
+        "a": torch.tensor(1, dtype=torch.uint8),
+        "b": torch.ones(3, dtype=torch.float16),
+        "c": torch.ones(5),
+        "d": torch.ones(4, dtype=torch.float64),
+    }
+    with ShardWriter(tmp_path / "a.safetensors", [(name, 1) for name in tensors]) as writer:
+        for name, tensor in tensors.items():
+            writer.add(name, tensor)
+    content = (tmp_path / "a.safetensors").read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    assert (8 + length) % 8 == 0
+    assert all(header[name]["data_offsets"][0] % tensor.itemsize == 0 for name, tensor in tensors.items())
+    assert {name: each.tolist() for name, each in numpy_file(tmp_path / "a.safetensors").items()} == {
+        name: tensor.tolist() for name, tensor in tensors.items()
+    }
+
+
 def test_an_unexpected_tensor_is_a_defect_not_a_broken_file(tmp_path):
-    with pytest.raises(AssertionError), ShardWriter(tmp_path / "a.safetensors", []) as writer:
+    with (
+        pytest.raises(ValueError, match="not expected"),
+        ShardWriter(tmp_path / "a.safetensors", []) as writer,
+    ):
         writer.add("x" * 200, torch.ones(1))

@@ -73,6 +73,12 @@ def test_remarks_are_shown(run, model, tmp_path):
     assert "classifier.weight: half: overflows float16, kept in float32" in out
 
 
+def test_names_are_not_markup(run, model, tmp_path):
+    change_weights(model, lambda tensors: tensors.update({"a[/b]": tensors["classifier.bias"].clone()}))
+    assert "run[v1]" in run("compress", model, "-o", tmp_path / "run[v1]")
+    assert "a[/b]" in run("inspect", tmp_path / "run[v1]")
+
+
 def test_demo(run, tmp_path):
     out = run("demo", "-o", tmp_path / "demo")
     assert "restored to float32" in out

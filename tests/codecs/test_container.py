@@ -130,6 +130,7 @@ def with_header(change):
         lambda header: header["parts"]["values"].update(streams=None),
         lambda header: header["grid"].update(levels=0),
         lambda header: header["grid"].update(levels="127"),
+        lambda header: header["grid"].update(levels=10**400),
         lambda header: header.update(grid=None),
     ],
 )

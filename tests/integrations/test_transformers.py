@@ -225,3 +225,22 @@ def test_names_that_transformers_changes_on_loading(tmp_path):
     linear = [report for report in prensa.inspect(tmp_path / "vit int8").tensors if report.role == "linear"]
     assert len(linear) == 12
     assert all(report.bits_per_weight < 12 for report in linear)
+
+
+def test_weights_that_the_model_computes_from_others(tmp_path):
+    """The positional convolution of wav2vec 2.0 has a parametrized weight."""
+    config = transformers.Wav2Vec2Config(
+        hidden_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=96,
+        conv_dim=(32, 32),
+        conv_stride=(5, 2),
+        conv_kernel=(10, 3),
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+    )
+    transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "model")
+    prensa.compress(tmp_path / "model", tmp_path / "out", recipe="half")
+    loaded, reference = prensa.load(tmp_path / "out"), prensa.load(tmp_path / "model", dtype=torch.float16)
+    assert same_state(loaded, reference)

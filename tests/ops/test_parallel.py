@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,3 +22,31 @@ def test_results_are_in_order():
 def test_work_inside_work_does_not_wait_for_itself():
     futures = [submit(lambda: sum(map_parallel(lambda number: number, range(50)))) for _ in range(20)]
     assert [future.result(timeout=30) for future in futures] == [1225] * 20
+
+
+def test_other_threads_keep_their_number_of_threads():
+    script = """
+import threading, torch
+from prensa.ops.parallel import map_parallel
+torch.set_num_threads(2)
+assert map_parallel(lambda _: torch.get_num_threads(), range(8)) == [1] * 8
+seen = []
+thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+thread.start(); thread.join()
+assert seen == [2], seen
+assert torch.get_num_threads() == 2
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_forked_process_starts_threads_of_its_own():
+    script = """
+import os
+from prensa.ops.parallel import map_parallel
+map_parallel(abs, range(8))
+child = os.fork()
+if not child:
+    os._exit(0 if map_parallel(abs, range(8)) == list(range(8)) else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=120)

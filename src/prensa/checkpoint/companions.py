@@ -33,6 +33,7 @@ def write_config(
     if dtype is not None:
         content.pop("torch_dtype", None)  # the name before transformers 5
         content["dtype"] = dtype
+    content.pop("quantization_config", None)
     if quantization is not None:
         content["quantization_config"] = dict(quantization)
     _write_json(directory / "config.json", content)
@@ -55,7 +56,7 @@ def companion_bytes(model: Path) -> int:
 def copy_companions(model: Path, directory: Path) -> None:
     """Copy tokenizer files and all else that is not weights; what is there already is left alone.
 
-    The module folders of a Sentence Transformers model are copied whole.
+    Chat templates and the module folders of a Sentence Transformers model are copied whole.
     """
     for path in _companions(model):
         target = directory / path.relative_to(model)
@@ -83,7 +84,7 @@ def _companions(model: Path) -> Iterator[Path]:
     for path in sorted(model.iterdir()):
         if path.is_file() and not path.name.startswith(".") and path.suffix not in _WEIGHT_SUFFIXES:
             yield path
-    for folder in _sentence_transformers_modules(model):
+    for folder in (model / "additional_chat_templates", *_sentence_transformers_modules(model)):
         yield from (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
@@ -91,10 +92,10 @@ def _sentence_transformers_modules(model: Path) -> list[Path]:
     try:
         modules = json.loads((model / "modules.json").read_text(encoding="utf-8"))
         names = [module["path"] for module in modules if module["path"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     folders = [model / str(name) for name in names]
-    return [folder for folder in folders if folder.is_dir() and folder.parent == model]
+    return [folder for folder in folders if folder.is_dir() and folder.resolve().parent == model.resolve()]
 
 
 def _link(source: str | Path, target: str | Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -21,7 +22,7 @@ def check_destination(model: Path, output: Path, *, force: bool) -> None:
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output}: expected a directory, found a file; choose another place")
     if output.is_dir() and any(output.iterdir()):
-        if output != model and not (output / "config.json").is_file():
+        if output != model and not _is_model(output):
             raise OutputError(f"{output}: holds files that are not a model; choose another place")
         if not force:
             raise OutputError(f"{output}: is not empty; give --force to replace the model in it")
@@ -38,6 +39,14 @@ def check_space(output: Path, needed: int) -> None:
             f"{output}: up to {needed / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} MB are free; "
             "free some space or choose another place"
         )
+
+
+def _is_model(directory: Path) -> bool:
+    try:
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and "model_type" in config
 
 
 def _existing_parent(path: Path) -> Path:

@@ -16,10 +16,11 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prensa.errors import OutputError
@@ -41,10 +42,12 @@ def replacing(output: Path) -> Iterator[Path]:
         new = Path(tempfile.mkdtemp(prefix=f".{output.name}{_UNFINISHED}", dir=output.parent))
     except OSError as error:
         raise OutputError(f"{output}: cannot be written ({error.strerror})") from error
-    lock = _lock(new)
+    lock = None
     try:
+        with suppress(OSError):  # some file systems have no locks
+            lock = _lock(new)
         yield new
-        new.chmod(0o777 & ~_umask())
+        _set_modes(new, output)
         _sync(new)
         _put_in_place(new, output)
     except OSError as error:
@@ -55,7 +58,8 @@ def replacing(output: Path) -> Iterator[Path]:
         raise OutputError(f"{output}: cannot be written ({error}); nothing was changed") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
 
 
 def clean_up(output: Path) -> None:
@@ -127,6 +131,15 @@ def _sync_directory(directory: Path) -> None:
     handle = os.open(directory, os.O_RDONLY)
     os.fsync(handle)
     os.close(handle)
+
+
+def _set_modes(new: Path, output: Path) -> None:
+    """Give the directory and its files the permissions of those they replace, or the usual ones."""
+    new.chmod(stat.S_IMODE(output.stat().st_mode) if output.exists() else 0o777 & ~_umask())
+    for path in new.iterdir():
+        replaced = output / path.name
+        if path.is_file() and not path.is_symlink() and replaced.is_file():
+            path.chmod(stat.S_IMODE(replaced.stat().st_mode))
 
 
 def _umask() -> int:

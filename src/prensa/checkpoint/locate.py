@@ -8,7 +8,17 @@ from pathlib import Path
 from prensa.errors import CheckpointError
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_COMPANIONS = ["*.json", "*.txt", "*.model", "*.jinja", "*/config.json"]
+_COMPANIONS = [
+    "*.json",
+    "*.txt",
+    "*.model",
+    "*.jinja",
+    "*.bpe",
+    "*.codes",
+    "*.spm",
+    "*.tiktoken",
+    "[0-9]*_*/*",
+]
 _WEIGHTS = (["model*.safetensors"], ["pytorch_model*.bin"])
 
 
@@ -17,7 +27,10 @@ def locate(model: str | Path) -> Path:
 
     ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. Raises :class:`CheckpointError`.
     """
-    path = Path(model).expanduser()
+    try:
+        path = Path(model).expanduser()
+    except RuntimeError as error:
+        raise CheckpointError(f"{model}: {error}") from error
     if path.exists():
         return path
     if not _HUB_NAME.fullmatch(str(model)):

@@ -114,7 +114,7 @@ def load_manifest(directory: Path) -> Manifest:
         files = tuple(FileReport(**file) for file in content.pop("files"))
         tensors = tuple(_tensor(tensor) for tensor in content.pop("tensors"))
         return Manifest(files=files, tensors=tensors, **content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{path}: not a readable manifest ({error!r})") from error
 
 

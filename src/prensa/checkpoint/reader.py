@@ -8,7 +8,6 @@ memory holds what was asked for and no more. Pickled files are mapped (never exe
 from __future__ import annotations
 
 import json
-import pickle
 import struct
 import warnings
 import zipfile
@@ -82,7 +81,7 @@ class Checkpoint:
     def read(self, spec: TensorSpec, rows: slice = slice(None)) -> Tensor:
         """Read one tensor, or some of its rows. May be called from several threads."""
         if spec.name not in self._offsets:
-            return self._read_pickled(spec)[rows].contiguous() if spec.shape else self._read_pickled(spec)
+            return self._read_pickled(spec, rows)
         start, stop, _ = rows.indices(spec.shape[0] if spec.shape else 1)
         shape = (stop - start, *spec.shape[1:]) if spec.shape else ()
         tensor = torch.empty(shape, dtype=spec.dtype)
@@ -91,18 +90,23 @@ class Checkpoint:
         path = self.path / spec.file
         with _explained(path), path.open("rb", buffering=0) as file:
             file.seek(self._offsets[spec.name] + start * row_bytes)
-            if file.readinto(buffer) != len(buffer):
-                raise CheckpointError(f"{path}: became shorter while tensor {spec.name} was read")
+            while buffer:  # one call reads 2 GiB at most
+                count = file.readinto(buffer)
+                if not count:
+                    raise CheckpointError(f"{path}: became shorter while tensor {spec.name} was read")
+                buffer = buffer[count:]
         return tensor
 
-    def _read_pickled(self, spec: TensorSpec) -> Tensor:
+    def _read_pickled(self, spec: TensorSpec, rows: slice) -> Tensor:
         with self._lock:
             tensors, read = self._mapped.get(spec.file, ({}, _REMAP_AFTER))
             if read >= _REMAP_AFTER:
                 self._mapped.clear()
                 tensors, read = _load_pickle(self.path / spec.file), 0
-            self._mapped[spec.file] = (tensors, read + spec.nbytes)
-            return tensors[spec.name]
+            part = tensors[spec.name][rows].contiguous() if spec.shape else tensors[spec.name]
+            is_mapped = zipfile.is_zipfile(self.path / spec.file)
+            self._mapped[spec.file] = (tensors, read + part.nbytes if is_mapped else read)
+            return part
 
     def holds_the_same(self, spec: TensorSpec, other: str) -> bool:
         """Whether the tensor ``other`` has the same values."""
@@ -132,6 +136,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
             specs += found
             shared |= aliases
     _refuse_duplicates(path, specs)
+    _refuse_missing(path, files, specs)
     return Checkpoint(path, config, tuple(files), tuple(specs), shared, offsets)
 
 
@@ -140,8 +145,10 @@ def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise CheckpointError(f"{path}: expected a model directory, found a file; give its directory")
     config = _read_json(path / "config.json", "it is not a Hugging Face model directory")
-    if "quantization_config" in config:
-        method = (config["quantization_config"] or {}).get("quant_method", "an unnamed method")
+    quantization = config.get("quantization_config")
+    if quantization:
+        named = isinstance(quantization, dict) and "quant_method" in quantization
+        method = quantization["quant_method"] if named else "an unnamed method"
         raise CheckpointError(
             f"{path}: the model is quantized already ({method}); compress the original instead"
         )
@@ -211,7 +218,7 @@ def _load_pickle(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on pickle protocols
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:
         raise CheckpointError(
             f"{path}: expected a pickled dictionary of tensors and nothing else, "
             f"found something that does not load as one ({_first_line(error)})"
@@ -223,7 +230,13 @@ def _load_pickle(path: Path) -> dict[str, Tensor]:
             raise CheckpointError(
                 f"{path}: expected a dictionary of tensors, found {type(value).__name__} under {name!r}"
             )
-    return loaded
+        is_plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+        if not isinstance(name, str) or not is_plain or value.dtype not in SAFETENSORS_NAMES:
+            raise CheckpointError(
+                f"{path}: tensor {name!r}: expected a name and a dense tensor, found {value.layout}, "
+                f"{value.dtype} on {value.device}"
+            )
+    return {name: value.detach() for name, value in loaded.items()}
 
 
 def _refuse_duplicates(path: Path, specs: Iterable[TensorSpec]) -> None:
@@ -234,12 +247,26 @@ def _refuse_duplicates(path: Path, specs: Iterable[TensorSpec]) -> None:
         files[spec.name] = spec.file
 
 
+def _refuse_missing(path: Path, files: Iterable[str], specs: Iterable[TensorSpec]) -> None:
+    """Raise where an index names a tensor that its shards do not hold."""
+    names = {spec.name for spec in specs}
+    for index in (path / name for name in WEIGHT_FILES if name.endswith(".json")):
+        if not index.is_file():
+            continue
+        weight_map = _read_json(index, "")["weight_map"]
+        missing = sorted(set(weight_map) - names) if set(weight_map.values()) == set(files) else []
+        if missing:
+            raise CheckpointError(
+                f"{index}: names the tensor {missing[0]}, which is in no shard; fetch them again"
+            )
+
+
 def _read_json(path: Path, meaning: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent}: no {path.name}; {meaning}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a JSON object, found {type(content).__name__}")

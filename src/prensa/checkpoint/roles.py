@@ -1,7 +1,8 @@
 """What each tensor is for, from the model class on the meta device: no weight is read or made.
 
 The class is looked up among those that ``transformers`` maps to the config's model type; a name in
-``config.json`` that is not one of them resolves to nothing, so a config cannot make code run.
+``config.json`` that is not one of them resolves to nothing. Attention kernels that a config asks for by
+name are not fetched: the class is built with the plain ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any
 
 import torch
 import transformers
-from huggingface_hub.errors import StrictDataclassError
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 from transformers.models.auto import modeling_auto
@@ -75,18 +75,21 @@ def load_config(path: Path) -> Any:
     """Read the config as ``transformers`` understands it, without running code from it."""
     try:
         return transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
-    except (StrictDataclassError, ValueError, OSError, TypeError, KeyError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path / 'config.json'}: transformers cannot use it ({reason})") from error
 
 
 def model_shape(path: Path) -> ModelShape:
     """Build the model class of a directory on the meta device and list what it holds."""
     config = load_config(path)
+    config._attn_implementation = "eager"
     try:
         with torch.device("meta"), quiet_transformers():
             model = model_class(config)(config)
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
+    except PlanError:
+        raise
+    except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise PlanError(f"{path / 'config.json'}: the model class cannot be built ({reason})") from error
     tied = dict(model.all_tied_weights_keys)
@@ -100,7 +103,8 @@ def own_names(model: Any) -> Callable[[str], str | None]:
     """Return a function from a checkpoint's tensor names to the model's, as ``from_pretrained`` would rename.
 
     That adds or strips the base model's prefix and follows the renamings that ``transformers`` knows for the
-    model type. A tensor that is merged with others or split on loading has no name of its own in the model.
+    model type. A tensor that is merged with others or split on loading has no name of its own in the model,
+    nor has one that the model computes another from (``torch.nn.utils.parametrize``).
     """
     transforms = get_model_conversion_mapping(model)
     renamings = [each for each in transforms if isinstance(each, WeightRenaming)]
@@ -110,7 +114,8 @@ def own_names(model: Any) -> Callable[[str], str | None]:
 
     def own_name(name: str) -> str | None:
         renamed, merged = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
-        return renamed if merged is None and renamed in names else None
+        is_plain = merged is None and renamed in names and ".parametrizations." not in renamed
+        return renamed if is_plain else None
 
     return own_name
 

@@ -38,11 +38,25 @@ class ShardWriter:
         self._room = room + -room % _ALIGNMENT
         self._header: dict[str, object] = {"__metadata__": _METADATA}
         self._offset = 0
+        self._names: set[str] = set()
+        self._waiting: list[tuple[str, Tensor]] = []
         self._file = path.open("wb")
         self._file.seek(8 + self._room)
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Append one tensor."""
+        """Append one tensor. Raises :class:`ValueError` for a name that is there already.
+
+        One that would leave the next unaligned waits for the end: some readers need aligned numbers.
+        """
+        if name in self._names:
+            raise ValueError(f"tensor {name} was added twice")
+        self._names.add(name)
+        if tensor.nbytes % _ALIGNMENT:
+            self._waiting.append((name, tensor))
+        else:
+            self._append(name, tensor)
+
+    def _append(self, name: str, tensor: Tensor) -> None:
         data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
         self._file.write(data.data)
         self._header[name] = {
@@ -66,8 +80,11 @@ class ShardWriter:
                 self._finish()
 
     def _finish(self) -> None:
+        for name, tensor in sorted(self._waiting, key=lambda pair: -pair[1].dtype.itemsize):
+            self._append(name, tensor)
         header = json.dumps(self._header, separators=(",", ":")).encode().ljust(self._room)
-        assert len(header) == self._room, "a tensor was added that was not expected"  # noqa: S101
+        if len(header) > self._room:
+            raise ValueError("a tensor was added that was not expected")
         self._file.seek(0)
         self._file.write(struct.pack("<Q", len(header)) + header)
         self._file.flush()

@@ -6,6 +6,7 @@ stderr that says why.
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -18,6 +19,7 @@ from prensa.cli.inspect import inspect
 from prensa.errors import PrensaError
 
 FAILED = 2
+_OUT_OF_MEMORY = "out of memory; nothing was changed"
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
@@ -51,6 +53,8 @@ app.command()(demo)
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no × or – must not fail at the end
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
         code = app(standalone_mode=False)
@@ -61,7 +65,11 @@ def main() -> NoReturn:
     except OSError as error:
         _fail(str(error))
     except MemoryError:
-        _fail("out of memory; nothing was changed")
+        _fail(_OUT_OF_MEMORY)
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):  # how PyTorch says it
+            raise
+        _fail(_OUT_OF_MEMORY)
     except KeyboardInterrupt:
         code = _INTERRUPTED
     if code == _INTERRUPTED:

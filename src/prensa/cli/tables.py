@@ -131,7 +131,7 @@ def print_tensors(manifest: Manifest) -> None:
 
 def _row(reports: Sequence[TensorReport]) -> list[str]:
     before, after = sum(r.nbytes_before for r in reports), sum(r.nbytes for r in reports)
-    weights = sum(r.numel for r in reports)
+    weights = sum(r.numel for r in reports if r.codec != "tied")
     known = [r for r in reports if r.zeros is not None]
     errors = [r.relative_squared_error for r in reports if r.relative_squared_error is not None]
     return [
@@ -172,8 +172,8 @@ def _table(*columns: str) -> Table:
 
 
 def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPED_WIDTH)
+    width = None if Console().is_terminal else _PIPED_WIDTH
+    return Console(width=width, markup=False, highlight=False, emoji=False)  # names are data, not markup
 
 
 def print_demo(result: DemoResult, output: Path) -> None:

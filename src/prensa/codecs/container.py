@@ -26,6 +26,7 @@ MAGIC = b"PRNS"
 VERSION = 1
 _PREFIX = struct.Struct("<4sHHQ")  # magic, version, zero, bytes of the header
 _ALIGNMENT = 8
+_MAX_LEVELS = 1 << 24  # what float32 holds exactly
 _DTYPES = {dtype_name(dtype): dtype for dtype in (*FLOATS, torch.int8)}
 
 
@@ -85,6 +86,8 @@ def unpack(data: Bytes, shape: tuple[int, ...]) -> Tensor | Quantized:
         if header["shape"] != list(shape):
             raise FormatError(f"expected the shape {list(shape)}, found {header['shape']}")
         grid = header.get("grid")
+        if grid and len(shape) != 2:  # noqa: PLR2004
+            raise FormatError(f"expected a matrix on a grid, found the shape {list(shape)}")
         rows = shape[::-1] if grid and grid["transposed"] else shape
         shapes = {"values": rows, "scale": rows[:1]} if grid else {"values": shape}
         parts = {name: header["parts"][name] for name in shapes}
@@ -149,6 +152,6 @@ def _cut_streams(body: memoryview, parts: Sequence[Sequence[dict[str, Any]]]) ->
 def _on_grid(values: Tensor, scale: Tensor, grid: dict[str, Any]) -> Quantized:
     if values.dtype != torch.int8 or scale.dtype != torch.float32:
         raise FormatError(f"expected int8 values and float32 scale, found {values.dtype}, {scale.dtype}")
-    if type(grid["levels"]) is not int or grid["levels"] < 1:
-        raise FormatError(f"expected levels to be a positive integer, found {grid['levels']!r}")
+    if type(grid["levels"]) is not int or not 1 <= grid["levels"] <= _MAX_LEVELS:
+        raise FormatError(f"expected levels to be an integer from 1 to {_MAX_LEVELS}")
     return Quantized(values, scale, grid["levels"], bool(grid["transposed"]), _DTYPES[grid["dtype"]])

@@ -19,6 +19,7 @@ from prensa.recipe import preset_names
 from prensa.runtime.torch import load
 
 _BATCH = 32
+_MARK = ".prensa-demo"  # says that everything in the directory is ours to replace
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def run_demo(directory: Path, step: Callable[[str], None] = lambda title: None) 
     anything that an earlier demonstration did not leave.
     """
     original = directory / "original"
-    _check_directory(directory, {original.name, *preset_names()})
+    _take(directory)
     step("restoring the example to float32")
     restore_example(original)
     comments = example_comments()
@@ -63,12 +64,17 @@ def run_demo(directory: Path, step: Callable[[str], None] = lambda title: None) 
     return DemoResult(comments, labels, before, manifests, pressed)
 
 
-def _check_directory(directory: Path, ours: set[str]) -> None:
+def _take(directory: Path) -> None:
+    """Make the directory ours, unless it holds anything that no demonstration made."""
     if directory.exists() and not directory.is_dir():
         raise OutputError(f"{directory}: expected a directory, found a file; choose another place")
-    others = sorted(path.name for path in directory.glob("*") if path.name not in ours)
-    if others:
-        raise OutputError(f"{directory}: holds other files ({others[0]}); choose another place")
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / _MARK).is_file():
+        raise OutputError(f"{directory}: holds other files; choose another place")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / _MARK).touch()
+    except OSError as error:
+        raise OutputError(f"{directory}: cannot be written ({error.strerror})") from error
 
 
 def predict(path: Path, texts: Sequence[str]) -> tuple[list[str], Tensor]:

@@ -42,7 +42,7 @@ class PackedFormat:
         """Never take more than the dense tensor, or than its integers and scales as they are."""
         dense = spec.numel * dtype.itemsize
         nbytes = spec.numel + 4 * max(spec.shape) + _OVERHEAD if quantized else dense
-        may_be_packed = quantized or _may_be_packed(spec, dense)
+        may_be_packed = quantized or _may_be_packed(spec, spec.nbytes)  # it may have to keep its dtype
         return Extent((spec.name, spec.name + SUFFIX) if may_be_packed else (spec.name,), nbytes)
 
     def store(self, spec: TensorSpec, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:

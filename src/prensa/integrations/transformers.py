@@ -133,7 +133,8 @@ def _is_of_bitsandbytes(conversion: Any) -> bool:
 
 def _packed_sizes(file: Path) -> dict[str, int]:
     with safe_open(file, framework="pt") as tensors:
-        names = [name for name in tensors.keys() if name.endswith(SUFFIX)]  # noqa: SIM118
+        every = set(tensors.keys())
+        names = [name for name in every if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) in every]
         return {name.removesuffix(SUFFIX): tensors.get_slice(name).get_shape()[0] for name in names}
 
 

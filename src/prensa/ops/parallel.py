@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 def pieces(rows: int, columns: int = 1) -> list[slice]:
-    """Cut rows into slices of about 2¹⁸ elements each, at least one row; at least one slice."""
+    """Cut rows into slices of about 2¹⁹ elements each, at least one row; at least one slice."""
     step = max(1, _ELEMENTS // max(1, columns))
     return [slice(start, min(start + step, rows)) for start in range(0, max(1, rows), step)]
 
@@ -47,5 +47,20 @@ def submit(function: Callable[[], R]) -> Future[R]:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ThreadPoolExecutor(cores, _NAME, initializer=torch.set_num_threads, initargs=(1,))
+    """Start the threads. Each works alone; the rest of the process keeps its number of threads."""
+    cores = (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(cores, _NAME, initializer=_work_alone)
+    everyone = threading.Barrier(cores)
+    for started in [pool.submit(everyone.wait) for _ in range(cores)]:
+        started.result()
+    torch.set_num_threads(before)  # set_num_threads in a thread is also the default for threads to come
+    return pool
+
+
+def _work_alone() -> None:
+    torch.get_num_threads()  # sets the thread up first, which would undo what comes now
+    torch.set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork

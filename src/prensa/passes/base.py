@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from fnmatch import fnmatchcase
 from typing import ClassVar, Protocol
 
@@ -63,6 +62,6 @@ def check_targets(name: str, targets: tuple[str, ...], ignore: tuple[str, ...]) 
 
 def check_number(name: str, key: str, value: object, low: float, high: float) -> None:
     """Raise :class:`RecipeError` unless ``value`` is a number from ``low`` to ``high``."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value  # noqa: PLR0124
     if not is_number or not low <= value <= high:  # type: ignore[operator]
         raise RecipeError(f"pass {name}: {key} must be a number from {low:g} to {high:g}, found {value!r}")

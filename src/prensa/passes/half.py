@@ -32,7 +32,7 @@ class Half:
     def __post_init__(self) -> None:
         """Check the settings."""
         check_targets(self.name, self.targets, self.ignore)
-        if self.dtype not in _DTYPES:
+        if not isinstance(self.dtype, str) or self.dtype not in _DTYPES:
             raise RecipeError(f"pass half: dtype must be one of {', '.join(_DTYPES)}, found {self.dtype!r}")
 
     @property

@@ -21,7 +21,8 @@ def load(path: str | Path, **settings: Any) -> Any:
     """
     directory = locate(path)
     config = load_config(directory)
-    if (getattr(config, "quantization_config", None) or {}).get("quant_method") == "bitsandbytes":
+    quantization = getattr(config, "quantization_config", None)
+    if isinstance(quantization, dict) and quantization.get("quant_method") == "bitsandbytes":
         require_bitsandbytes(f"{directory}: an 8-bit model")
     model = model_class(config).from_pretrained(directory, **settings)
     make_savable(model)
