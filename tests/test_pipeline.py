@@ -224,6 +224,14 @@ def test_a_full_disk_is_foreseen(model, tmp_path, monkeypatch):
         prensa.compress(model, tmp_path / "out")
 
 
+def test_a_name_that_the_format_needs_is_taken(model, tmp_path):
+    change_weights(model, lambda tensors: tensors.update({f"{WEIGHT}_packed": torch.ones(3)}))
+    with pytest.raises(PlanError, match=f"tensor {WEIGHT}_packed: the format needs this name"):
+        prensa.compress(model, tmp_path / "out")
+    manifest = prensa.compress(model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain"))
+    assert f"{WEIGHT}_packed" in {report.name for report in manifest.tensors}
+
+
 def test_threads_do_not_change_the_bytes(tmp_path):
     model = build_model("llama", tmp_path / "model")
     recipe = Recipe((Half(), Prune(), Threshold(threshold=0.01), Quantize()))

@@ -82,3 +82,10 @@ def test_bitsandbytes_takes_linear_layers_only():
         "m.weight_format": torch.uint8,
     }
     assert torch.equal(stored.tensors["m.SCB"], weight.abs().amax(dim=1).float())
+
+
+def test_packed_leaves_room_for_a_tensor_that_cannot_be_halved():
+    tensor = torch.zeros(32, 40)  # 5,120 bytes in float32, 2,560 in float16
+    spec = spec_of(tensor, "linear", "Linear")
+    extent = FORMATS["packed"].extent(spec, torch.float16, quantized=False)
+    assert set(packed(tensor).tensors) <= set(extent.names)
