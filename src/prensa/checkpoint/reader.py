@@ -8,6 +8,7 @@ memory holds what was asked for and no more. Pickled files are mapped (never exe
 from __future__ import annotations
 
 import json
+import math
 import struct
 import warnings
 import zipfile
@@ -70,7 +71,7 @@ class Checkpoint:
     specs: tuple[TensorSpec, ...]
     shared: Mapping[str, str]
     _offsets: Mapping[str, int]
-    _mapped: dict[str, tuple[dict[str, Tensor], int]] = field(default_factory=dict, repr=False)
+    _mapped: dict[str, tuple[dict[str, Tensor], float]] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -99,13 +100,13 @@ class Checkpoint:
 
     def _read_pickled(self, spec: TensorSpec, rows: slice) -> Tensor:
         with self._lock:
-            tensors, read = self._mapped.get(spec.file, ({}, _REMAP_AFTER))
-            if read >= _REMAP_AFTER:
+            tensors, left = self._mapped.get(spec.file, ({}, 0))
+            if left <= 0:
                 self._mapped.clear()
-                tensors, read = _load_pickle(self.path / spec.file), 0
+                path = self.path / spec.file
+                tensors, left = _load_pickle(path), _REMAP_AFTER if zipfile.is_zipfile(path) else math.inf
             part = tensors[spec.name][rows].contiguous() if spec.shape else tensors[spec.name]
-            is_mapped = zipfile.is_zipfile(self.path / spec.file)
-            self._mapped[spec.file] = (tensors, read + part.nbytes if is_mapped else read)
+            self._mapped[spec.file] = (tensors, left - part.nbytes)
             return part
 
     def holds_the_same(self, spec: TensorSpec, other: str) -> bool:
@@ -123,7 +124,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises :class:`CheckpointError` for whatever is missing, damaged, or quantized already.
     """
     config = read_config(path)
-    files = _weight_files(path)
+    files, indexed = _weight_files(path)
     specs: list[TensorSpec] = []
     shared: dict[str, str] = {}
     offsets: dict[str, int] = {}
@@ -136,7 +137,9 @@ def open_checkpoint(path: Path) -> Checkpoint:
             specs += found
             shared |= aliases
     _refuse_duplicates(path, specs)
-    _refuse_missing(path, files, specs)
+    missing = sorted(indexed - {spec.name for spec in specs})
+    if missing:
+        raise CheckpointError(f"{path}: the index names the tensor {missing[0]}, which is in no shard")
     return Checkpoint(path, config, tuple(files), tuple(specs), shared, offsets)
 
 
@@ -155,15 +158,15 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _weight_files(path: Path) -> list[str]:
+def _weight_files(path: Path) -> tuple[list[str], set[str]]:
+    """Return the weight files in order, and the tensors that an index says are in them."""
     for name in WEIGHT_FILES:
-        if not (path / name).is_file():
-            continue
-        return _indexed_files(path / name) if name.endswith(".json") else [name]
+        if (path / name).is_file():
+            return _indexed_files(path / name) if name.endswith(".json") else ([name], set())
     raise CheckpointError(f"{path}: no weights found; expected one of {', '.join(WEIGHT_FILES)}")
 
 
-def _indexed_files(index: Path) -> list[str]:
+def _indexed_files(index: Path) -> tuple[list[str], set[str]]:
     weight_map = _read_json(index, "").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index}: expected a weight_map of tensor names to files, found none")
@@ -173,7 +176,7 @@ def _indexed_files(index: Path) -> list[str]:
             raise CheckpointError(f"{index}: {file!r} is not a file beside the index")
         if not (index.parent / file).is_file():
             raise CheckpointError(f"{index}: names the shard {file}, which is missing; fetch it again")
-    return files
+    return files, set(weight_map)
 
 
 def _safetensors_specs(path: Path) -> list[TensorSpec]:
@@ -245,20 +248,6 @@ def _refuse_duplicates(path: Path, specs: Iterable[TensorSpec]) -> None:
         if spec.name in files:
             raise CheckpointError(f"{path}: tensor {spec.name} is in {files[spec.name]} and in {spec.file}")
         files[spec.name] = spec.file
-
-
-def _refuse_missing(path: Path, files: Iterable[str], specs: Iterable[TensorSpec]) -> None:
-    """Raise where an index names a tensor that its shards do not hold."""
-    names = {spec.name for spec in specs}
-    for index in (path / name for name in WEIGHT_FILES if name.endswith(".json")):
-        if not index.is_file():
-            continue
-        weight_map = _read_json(index, "")["weight_map"]
-        missing = sorted(set(weight_map) - names) if set(weight_map.values()) == set(files) else []
-        if missing:
-            raise CheckpointError(
-                f"{index}: names the tensor {missing[0]}, which is in no shard; fetch them again"
-            )
 
 
 def _read_json(path: Path, meaning: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -62,8 +61,3 @@ def expect_sizes(streams: Sequence[Stream], sizes: Sequence[int]) -> None:
     found = [stream.size for stream in streams]
     if found != list(sizes):
         raise FormatError(f"expected streams of {list(sizes)} bytes, found {found}")
-
-
-def numel(shape: tuple[int, ...]) -> int:
-    """Count the elements of a shape."""
-    return math.prod(shape)

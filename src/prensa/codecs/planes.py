@@ -7,12 +7,13 @@ An int8 tensor has one plane. The idea is the byte shuffle of HDF5 and Blosc.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from prensa.codecs.base import expect_sizes, from_bytes, join_planes, numel, split_planes, to_bytes
+from prensa.codecs.base import expect_sizes, from_bytes, join_planes, split_planes, to_bytes
 from prensa.ops import entropy
 from prensa.ops.entropy import Stream
 
@@ -33,5 +34,5 @@ class Planes:
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Decode the planes and weave them together."""
-        expect_sizes(streams, [numel(shape)] * dtype.itemsize)
+        expect_sizes(streams, [math.prod(shape)] * dtype.itemsize)
         return from_bytes(join_planes(streams).reshape(-1), shape, dtype)

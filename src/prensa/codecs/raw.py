@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from prensa.codecs.base import expect_sizes, from_bytes, numel, to_bytes
+from prensa.codecs.base import expect_sizes, from_bytes, to_bytes
 from prensa.errors import FormatError
 from prensa.ops.entropy import Stream
 
@@ -29,7 +30,7 @@ class Raw:
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Copy the bytes back."""
-        size = numel(shape) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         expect_sizes(streams, [size])
         if streams[0].nbytes != size:
             raise FormatError(f"expected {size} bytes, found {streams[0].nbytes}")

@@ -9,13 +9,14 @@ An element counts as zero only if all its bits are: a negative zero comes back a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from prensa.codecs.base import expect_sizes, from_bytes, join_planes, numel, split_planes, to_bytes
+from prensa.codecs.base import expect_sizes, from_bytes, join_planes, split_planes, to_bytes
 from prensa.errors import FormatError
 from prensa.ops import entropy
 from prensa.ops.entropy import Stream
@@ -49,7 +50,7 @@ class Sparse:
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Put the kept elements back where the mask says."""
-        count = numel(shape)
+        count = math.prod(shape)
         kept = streams[-1].size if len(streams) > 1 else 0
         expect_sizes(streams, [(count + 7) // 8] + [min(kept, count)] * dtype.itemsize)
         mask = np.unpackbits(entropy.decode(streams[0]), count=count, bitorder="little").view(bool)
