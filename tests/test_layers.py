@@ -5,20 +5,9 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
-    *(
-        "version",
-        "errors",
-        "extras",
-        "spec",
-        "ops",
-        "codecs",
-        "formats",
-        "checkpoint",
-        "passes",
-        "press",
-        "recipe",
-    ),
-    *("pipeline", "integrations", "runtime", "api", "example", "cli", "classic"),
+    *("version", "errors", "extras", "atomic", "wording", "spec", "ops", "codecs", "formats"),
+    *("checkpoint", "passes", "press", "recipe", "pipeline", "integrations", "runtime", "evaluation"),
+    *("report", "api", "example", "cli", "classic"),
 ]
 
 

@@ -4,6 +4,9 @@ import prensa
 def test_the_public_names():
     assert prensa.__all__ == [
         "CheckpointError",
+        "DataError",
+        "Evaluation",
+        "EvaluationError",
         "FormatError",
         "Manifest",
         "MissingPackageError",
@@ -13,9 +16,13 @@ def test_the_public_names():
         "Recipe",
         "RecipeError",
         "compress",
+        "evaluate",
         "inspect",
         "load",
         "load_preset",
         "load_recipe",
+        "load_results",
+        "write_cards",
+        "write_report",
     ]
     assert all(getattr(prensa, name).__doc__ for name in prensa.__all__)

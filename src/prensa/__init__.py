@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from prensa.errors import (
     CheckpointError,
+    DataError,
+    EvaluationError,
     FormatError,
     MissingPackageError,
     OutputError,
@@ -20,13 +22,19 @@ from prensa.errors import (
 from prensa.integrations import register
 
 if TYPE_CHECKING:
-    from prensa.api import compress, inspect
+    from prensa.api import compress, evaluate, inspect
     from prensa.checkpoint.manifest import Manifest
+    from prensa.evaluation.results import Evaluation, load_results
     from prensa.recipe import Recipe, load_preset, load_recipe
+    from prensa.report.card import write_cards
+    from prensa.report.html import write_report
     from prensa.runtime.torch import load
 
 __all__ = [
     "CheckpointError",
+    "DataError",
+    "Evaluation",
+    "EvaluationError",
     "FormatError",
     "Manifest",
     "MissingPackageError",
@@ -36,20 +44,29 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "compress",
+    "evaluate",
     "inspect",
     "load",
     "load_preset",
     "load_recipe",
+    "load_results",
+    "write_cards",
+    "write_report",
 ]
 
 _HOMES = {
+    "Evaluation": "prensa.evaluation.results",
     "Manifest": "prensa.checkpoint.manifest",
     "Recipe": "prensa.recipe",
     "compress": "prensa.api",
+    "evaluate": "prensa.api",
     "inspect": "prensa.api",
     "load": "prensa.runtime.torch",
     "load_preset": "prensa.recipe",
     "load_recipe": "prensa.recipe",
+    "load_results": "prensa.evaluation.results",
+    "write_cards": "prensa.report.card",
+    "write_report": "prensa.report.html",
 }
 
 register()

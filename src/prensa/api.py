@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prensa import pipeline
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
+from prensa.evaluation.results import Evaluation, Progress, Settings
+from prensa.extras import require
 from prensa.recipe import Recipe, load_preset
 
 
@@ -37,3 +40,52 @@ def inspect(path: str | Path) -> Manifest:
     model, what the headers say.
     """
     return describe(locate(path))
+
+
+def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+    original: str | Path,
+    results: str | Path | Sequence[str | Path],
+    *,
+    data: str | Path | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    batch_size: int | None = None,
+    max_length: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    max_drop: float | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Compare pressed models with their original: size, speed, memory and quality.
+
+    ``data`` is a file, a directory or a data set's name (the built-in texts without it); ``text_column``
+    may be two names with a comma between them; ``limit`` takes that many texts at random. ``max_length``
+    and the lengths found are in tokens. ``max_drop`` is a share: 0.01 allows a point of accuracy; it
+    changes nothing but what ``within_budget`` of the evaluation says.
+
+    Nothing is written. An interruption while it measures returns what there is, with the rest in ``missing``.
+    Raises :class:`~prensa.errors.DataError` for texts or labels that cannot be used,
+    :class:`~prensa.errors.EvaluationError` for models that cannot be compared,
+    :class:`~prensa.errors.MissingPackageError` without ``prensa[evaluate]``.
+    """
+    require("evaluate", "evaluating")
+    from prensa.evaluation.evaluate import plan, run
+
+    several = [results] if isinstance(results, (str, Path)) else results
+    settings = Settings(
+        str(original),
+        tuple(map(str, several)),
+        data=None if data is None else str(data),
+        text_column=text_column,
+        label_column=label_column,
+        split=split,
+        limit=limit,
+        batch_size=batch_size,
+        max_length=max_length,
+        device=device,
+        dtype=dtype,
+        max_drop=max_drop,
+    )
+    return run(plan(settings), progress or (lambda stage, done, total: None))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from prensa.errors import OutputError, PrensaError
-from prensa.extras import require_bitsandbytes
+from prensa.extras import require
 
 
 def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
@@ -36,7 +36,7 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     installed, before anything is read, and any other :class:`PrensaError` with nothing changed.
     """
     if use_bnb:
-        require_bitsandbytes("use_bnb (--use_bnb False gives a float16 model)")
+        require("bitsandbytes", "use_bnb (--use_bnb False gives a float16 model)")
     from prensa import pipeline
     from prensa.checkpoint.locate import locate
     from prensa.cli.progress import progress_bar

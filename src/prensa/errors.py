@@ -5,7 +5,9 @@ PrensaError
 ├── RecipeError           a recipe, preset or setting is not valid
 ├── PlanError             recipe, model and format do not fit together
 ├── OutputError           the result cannot be written where it was asked for
-├── FormatError           a packed file is damaged or of an unknown version
+├── FormatError           a packed file, a manifest or results are damaged or of an unknown version
+├── DataError             the texts or labels to evaluate on cannot be used
+├── EvaluationError       the models cannot be compared with each other
 └── MissingPackageError   an optional package is needed and not installed
 
 A message names the file or tensor, what was expected, what was found and what to do. The command
@@ -34,7 +36,15 @@ class OutputError(PrensaError):
 
 
 class FormatError(PrensaError):
-    """A packed file is damaged, or was written by a version this one does not know."""
+    """A file that Prensa wrote is damaged, or was written by a version this one does not know."""
+
+
+class DataError(PrensaError):
+    """The texts or labels to evaluate on cannot be read, or do not fit the model."""
+
+
+class EvaluationError(PrensaError):
+    """The models cannot be compared: another task, other labels, another tokenizer, or no such device."""
 
 
 class MissingPackageError(PrensaError):

@@ -6,15 +6,31 @@ import importlib.util
 
 from prensa.errors import MissingPackageError
 
+EXTRAS = {
+    "bitsandbytes": {"bitsandbytes": "bitsandbytes", "accelerate": "accelerate"},
+    "data": {"datasets": "datasets"},
+    "evaluate": {
+        "cattrs": "cattrs",
+        "jinja2": "jinja2",
+        "scipy": "scipy",
+        "sklearn": "scikit-learn",
+        "vl_convert": "vl-convert-python",
+    },
+}
+"""For each extra of the package, the modules it brings and the packages they come in."""
 
-def require_bitsandbytes(purpose: str) -> None:
-    """Raise :class:`MissingPackageError` unless 8-bit models of bitsandbytes can be loaded here.
 
-    ``purpose`` begins the message: what it is that needs the package.
+def require(extra: str, purpose: str) -> None:
+    """Raise :class:`MissingPackageError` unless all modules of ``extra`` can be imported here.
+
+    ``purpose`` begins the message: what it is that needs them.
     """
-    missing = [name for name in ("bitsandbytes", "accelerate") if importlib.util.find_spec(name) is None]
+    missing = [package for module, package in EXTRAS[extra].items() if not _is_installed(module)]
     if missing:
         raise MissingPackageError(
-            f"{purpose} needs {' and '.join(missing)}, not installed here; "
-            "run pip install 'prensa[bitsandbytes]'"
+            f"{purpose} needs {' and '.join(missing)}, not installed here; run pip install 'prensa[{extra}]'"
         )
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from prensa.checkpoint import companions
+from prensa.checkpoint.card import write_card
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.directory import clean_up, replacing
@@ -133,7 +134,9 @@ def run(plan: Plan, progress: Progress = lambda name, done, total: None) -> Mani
             prensa_version=VERSION,
         )
         manifest.save(directory)
-        (directory / RECIPE_FILE).write_text(plan.recipe.to_toml(), encoding="utf-8")
+        recipe = plan.recipe.to_toml()
+        (directory / RECIPE_FILE).write_text(recipe, encoding="utf-8")
+        write_card(directory, plan.checkpoint.path, manifest, recipe)
         quantization = FORMATS[plan.recipe.format].quantization_config(
             _dense_layers(plan), {file.name: file.sha256 for file in files}
         )

@@ -16,7 +16,7 @@ INDEX_FILE = "model.safetensors.index.json"
 STATE_DICT_FILE = "model_optimized.pt"
 
 _REPLACED = ("model*.safetensors", "pytorch_model*.bin", *WEIGHT_FILES, STATE_DICT_FILE)
-_WEIGHT_SUFFIXES = {
+WEIGHT_SUFFIXES = {
     *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot"),
     *(".npz", ".tflite", ".mlmodel"),
 }
@@ -82,7 +82,7 @@ def keep_others(old: Path, directory: Path) -> None:
 
 def _companions(model: Path) -> Iterator[Path]:
     for path in sorted(model.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and path.suffix not in _WEIGHT_SUFFIXES:
+        if path.is_file() and not path.name.startswith(".") and path.suffix not in WEIGHT_SUFFIXES:
             yield path
     for folder in (model / "additional_chat_templates", *_sentence_transformers_modules(model)):
         yield from (path for path in sorted(folder.rglob("*")) if path.is_file())

@@ -12,7 +12,6 @@ interrupted one left behind from what another one is writing now.
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import os
 import shutil
@@ -23,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from prensa.atomic import FULL, umask
 from prensa.errors import OutputError
 
 _UNFINISHED = ".prensa-unfinished-"
@@ -51,7 +51,7 @@ def replacing(output: Path) -> Iterator[Path]:
         _sync(new)
         _put_in_place(new, output)
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        if error.errno in FULL:
             raise OutputError(
                 f"{output}: the disk is full; nothing was changed, free some space and run again"
             ) from error
@@ -135,14 +135,8 @@ def _sync_directory(directory: Path) -> None:
 
 def _set_modes(new: Path, output: Path) -> None:
     """Give the directory and its files the permissions of those they replace, or the usual ones."""
-    new.chmod(stat.S_IMODE(output.stat().st_mode) if output.exists() else 0o777 & ~_umask())
+    new.chmod(stat.S_IMODE(output.stat().st_mode) if output.exists() else 0o777 & ~umask())
     for path in new.iterdir():
         replaced = output / path.name
         if path.is_file() and not path.is_symlink() and replaced.is_file():
             path.chmod(stat.S_IMODE(replaced.stat().st_mode))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

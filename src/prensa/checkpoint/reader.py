@@ -124,7 +124,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises :class:`CheckpointError` for whatever is missing, damaged, or quantized already.
     """
     config = read_config(path)
-    files, indexed = _weight_files(path)
+    files, indexed = weight_files(path)
     specs: list[TensorSpec] = []
     shared: dict[str, str] = {}
     offsets: dict[str, int] = {}
@@ -158,8 +158,11 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _weight_files(path: Path) -> tuple[list[str], set[str]]:
-    """Return the weight files in order, and the tensors that an index says are in them."""
+def weight_files(path: Path) -> tuple[list[str], set[str]]:
+    """Return the weight files that ``from_pretrained`` reads, in order, and the tensors that an index names.
+
+    Raises :class:`CheckpointError` where there are none, or one is missing.
+    """
     for name in WEIGHT_FILES:
         if (path / name).is_file():
             return _indexed_files(path / name) if name.endswith(".json") else ([name], set())

@@ -137,6 +137,11 @@ def _classes_of(model_type: str) -> set[str]:
     return {name for table in tables for name in _names(table.get(model_type, ""))}
 
 
+def names_in(table: Mapping[str, str | Iterable[str]]) -> set[str]:
+    """List the classes in one of the library's tables, whose values are one name or several."""
+    return {name for entry in table.values() for name in _names(entry)}
+
+
 def _names(entry: str | Iterable[str]) -> tuple[str, ...]:
     names = (entry,) if isinstance(entry, str) else entry
     return tuple(name for name in names if name)

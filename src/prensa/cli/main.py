@@ -1,7 +1,7 @@
 """``prensa``: the commands, and how every one of them fails.
 
-Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 2 nothing done and one line on
-stderr that says why.
+Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 done and the budget not held, 2
+not done and one line on stderr that says why.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import typer
 
 from prensa.cli.compress import compress
 from prensa.cli.demo import demo
+from prensa.cli.evaluate import evaluate
 from prensa.cli.inspect import inspect
+from prensa.cli.report import report
 from prensa.errors import PrensaError
 
 FAILED = 2
@@ -48,6 +50,8 @@ def prensa(
 
 app.command()(compress)
 app.command()(inspect)
+app.command()(evaluate)
+app.command()(report)
 app.command()(demo)
 
 

@@ -1,4 +1,4 @@
-"""A live bar with bytes and time left, on stderr and only where someone can see it."""
+"""A live bar with time left, on stderr and only where someone can see it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,58 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from prensa import pipeline
+from prensa.evaluation.results import Progress as StageProgress
 
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[pipeline.Progress]:
-    """Yield the callback that moves the bar."""
+    """Yield the callback that moves a bar of bytes."""
+    with _bar(DownloadColumn(), detail=True) as bar:
+        task = bar.add_task(title, total=None, detail="")
+
+        def show(name: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, detail=name)
+
+        yield show
+
+
+@contextmanager
+def stages() -> Iterator[StageProgress]:
+    """Yield the callback that moves a bar for each stage of a longer job, one after the other."""
+    with _bar(TaskProgressColumn()) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                for earlier in tasks.values():
+                    bar.update(earlier, visible=False)
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+def _bar(amount: ProgressColumn, *, detail: bool = False) -> Progress:
     console = Console(stderr=True)
-    bar = Progress(
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(),
+        amount,
         TimeRemainingColumn(),
-        TextColumn("{task.fields[tensor]}", style="dim"),
+        *([TextColumn("{task.fields[detail]}", style="dim")] if detail else []),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     )
-    with bar:
-        task = bar.add_task(title, total=None, tensor="")
-
-        def show(name: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, tensor=name)
-
-        yield show

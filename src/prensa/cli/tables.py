@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -14,24 +14,17 @@ from prensa.checkpoint.manifest import Manifest, TensorReport
 from prensa.example.demo import DemoResult
 from prensa.pipeline import Plan
 from prensa.spec import ROLES
+from prensa.wording import megabytes, percent
 
 _PIPED_WIDTH = 160  # columns where stdout is not a terminal
-
-
-def megabytes(nbytes: float) -> str:
-    """``1234567`` → ``"1.23 MB"``."""
-    return f"{nbytes / 1e6:,.2f} MB"
-
-
-def percent(part: float, whole: float) -> str:
-    """``(1, 8)`` → ``"12.5 %"``; a dash where there is no whole."""
-    return f"{100 * part / whole:.1f} %" if whole else "–"
+_LEFT = {"kind", "shape", "codec", "passes", "label"}
+_WRAPPED = {"passes", "comment", "text"}
 
 
 def print_result(manifest: Manifest, output: Path) -> None:
     """Print before and after by kind of tensor, remarks, and how to load the result."""
-    console = _console()
-    table = _table("kind", "tensors", "before", "after", "share", "bits/weight", "zeros", "error")
+    out = console()
+    table = new_table("kind", "tensors", "before", "after", "share", "bits/weight", "zeros", "error")
     for role, reports in _by_role(manifest.tensors):
         table.add_row(role, *_row(reports))
     stored = sum(report.nbytes for report in manifest.tensors)
@@ -45,19 +38,19 @@ def print_result(manifest: Manifest, output: Path) -> None:
     table.add_section()
     before, after = manifest.nbytes_before, manifest.nbytes
     table.add_row("weight files", "", megabytes(before), megabytes(after), percent(after, before))
-    console.print(table)
+    out.print(table)
     if abs(manifest.nbytes_float32 / before - 1) > 0.05:  # noqa: PLR2004  not float32 to begin with
-        console.print(f"Against float32: {percent(after, manifest.nbytes_float32)}.")
+        out.print(f"Against float32: {percent(after, manifest.nbytes_float32)}.")
     for report in manifest.tensors:
         if any(step.note for step in report.passes):
-            console.print(f"{report.name}: {report.note}")
-    console.print(f"Written to {output}. {_how_to_load(manifest, output)}", soft_wrap=True)
+            out.print(f"{report.name}: {report.note}")
+    out.print(f"Written to {output}. {_how_to_load(manifest, output)}", soft_wrap=True)
 
 
 def print_plan(plan: Plan) -> None:
     """Print what a run would do, with upper bounds in place of results."""
-    console = _console()
-    table = _table("kind", "tensors", "before", "after, at most", "passes")
+    out = console()
+    table = new_table("kind", "tensors", "before", "after, at most", "passes")
     for row in plan_summary(plan)["kinds"]:
         table.add_row(
             row["kind"],
@@ -66,11 +59,11 @@ def print_plan(plan: Plan) -> None:
             megabytes(row["nbytes_at_most"]),
             ", ".join(row["passes"]) or "–",
         )
-    console.print(table)
+    out.print(table)
     for tensor in plan.tensors:
         if tensor.note and tensor.spec.is_float:
-            console.print(f"{tensor.spec.name}: {tensor.note}")
-    console.print(
+            out.print(f"{tensor.spec.name}: {tensor.note}")
+    out.print(
         f"Format {plan.recipe.format}; at most {megabytes(plan.nbytes)} of weights, and "
         f"{megabytes(plan.memory)} of memory for tensors. Nothing was written to {plan.output}.",
         soft_wrap=True,
@@ -103,7 +96,7 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
 
 def print_tensors(manifest: Manifest) -> None:
     """Print every tensor, and the total."""
-    table = _table("tensor", "kind", "shape", "codec", "bits/weight", "bytes", "zeros", "error")
+    table = new_table("tensor", "kind", "shape", "codec", "bits/weight", "bytes", "zeros", "error")
     for report in manifest.tensors:
         table.add_row(
             report.name,
@@ -119,9 +112,9 @@ def print_tensors(manifest: Manifest) -> None:
     bits, zeros, error = _row(reports)[-3:]
     table.add_section()
     table.add_row("all tensors", "", "", "", bits, f"{sum(r.nbytes for r in reports):,}", zeros, error)
-    console = _console()
-    console.print(table)
-    console.print(
+    out = console()
+    out.print(table)
+    out.print(
         f"Format {manifest.format}: weight files {megabytes(manifest.nbytes)}, "
         f"{percent(manifest.nbytes, manifest.nbytes_before)} of the original's, "
         f"{percent(manifest.nbytes, manifest.nbytes_float32)} of float32.",
@@ -161,26 +154,26 @@ def _how_to_load(manifest: Manifest, output: Path) -> str:
     return f"To load it: {needs.get(manifest.format, '')}AutoModel….from_pretrained({str(output)!r})."
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str, left: Collection[str] = _LEFT) -> Table:
+    """Make an empty table whose first column, and those named in ``left``, hold words."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
-        left = index == 0 or column in {"kind", "shape", "codec", "passes", "label"}
-        table.add_column(
-            column, justify="left" if left else "right", no_wrap=column not in {"passes", "comment"}
-        )
+        justify: Literal["left", "right"] = "left" if index == 0 or column in left else "right"
+        table.add_column(column, justify=justify, no_wrap=column not in _WRAPPED)
     return table
 
 
-def _console() -> Console:
+def console() -> Console:
+    """Return where results go: as wide as the terminal, and names are data, not markup."""
     width = None if Console().is_terminal else _PIPED_WIDTH
-    return Console(width=width, markup=False, highlight=False, emoji=False)  # names are data, not markup
+    return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 def print_demo(result: DemoResult, output: Path) -> None:
     """Print the sizes of each preset, then every comment's probability of its second label."""
-    console = _console()
-    console.print("A DeBERTa that flags toxic comments, kept in float16 and restored to float32 first.\n")
-    sizes = _table("preset", "weights", "share", "right answers", "same answer", "largest shift")
+    out = console()
+    out.print("A DeBERTa that flags toxic comments, kept in float16 and restored to float32 first.\n")
+    sizes = new_table("preset", "weights", "share", "right answers", "same answer", "largest shift")
     first = next(iter(result.manifests.values()))
     count = len(result.comments)
     accuracy = f"{result.accuracy(result.original):.1%}"
@@ -196,16 +189,16 @@ def print_demo(result: DemoResult, output: Path) -> None:
             f"{same} of {count}",
             f"{float((pressed - result.original).abs().max()):.4f}",
         )
-    console.print(sizes)
-    console.print(f"\nProbability of “{result.labels[1]}”:")
-    predictions = _table("comment", "label", "original", *result.pressed)
+    out.print(sizes)
+    out.print(f"\nProbability of “{result.labels[1]}”:")
+    predictions = new_table("comment", "label", "original", *result.pressed)
     for index, comment in enumerate(result.comments):
         columns = [result.original, *result.pressed.values()]
         predictions.add_row(
             comment.text, comment.label, *(f"{float(column[index, 1]):.4f}" for column in columns)
         )
-    console.print(predictions)
-    console.print(
+    out.print(predictions)
+    out.print(
         f"\n{count} comments show that the results work; they are too few to measure accuracy with.\n"
         f"Everything is in {output}. Look closer: prensa inspect {output / 'classic'}",
         soft_wrap=True,

@@ -7,7 +7,7 @@ from typing import Any
 
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config, model_class
-from prensa.extras import require_bitsandbytes
+from prensa.extras import require
 from prensa.integrations.transformers import make_savable
 
 
@@ -23,7 +23,7 @@ def load(path: str | Path, **settings: Any) -> Any:
     config = load_config(directory)
     quantization = getattr(config, "quantization_config", None)
     if isinstance(quantization, dict) and quantization.get("quant_method") == "bitsandbytes":
-        require_bitsandbytes(f"{directory}: an 8-bit model")
+        require("bitsandbytes", f"{directory}: an 8-bit model")
     model = model_class(config).from_pretrained(directory, **settings)
     make_savable(model)
     return model

@@ -1,0 +1,52 @@
+"""What ``prensa evaluate`` prints: verdicts, tables, and the texts on which the models disagree most."""
+
+from __future__ import annotations
+
+from prensa.cli.tables import console, new_table
+from prensa.evaluation.results import Evaluation, Model
+from prensa.evaluation.verdict import verdict
+from prensa.report.tables import computed_in, remarks, tables
+
+_SHOWN = 5
+_WIDTH = 70  # characters of a text
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print everything but the distributions."""
+    out = console()
+    for table in tables(evaluation):
+        out.print(f"\n{table.title}")
+        printed = new_table(*table.columns)
+        for row in table.rows:
+            printed.add_row(*row)
+        out.print(printed)
+        if table.note:
+            out.print(table.note, style="dim", soft_wrap=True)
+    for result in evaluation.results:
+        _print_disagreements(evaluation, result)
+    out.print(f"\nComputed on {computed_in(evaluation)}.", style="dim", soft_wrap=True)
+    for remark in remarks(evaluation):
+        out.print(remark, soft_wrap=True)
+    for result in evaluation.results:
+        out.print(f"\n{verdict(evaluation, result)}", soft_wrap=True, style="bold")
+
+
+def _print_disagreements(evaluation: Evaluation, result: Model) -> None:
+    listed = result.quality.disagreements[:_SHOWN] if result.quality else ()
+    if not listed:
+        return
+    out = console()
+    out.print(f"\nWhere {result.name} disagrees most")
+    labelled = ["right answer"] if evaluation.data.labelled else []
+    table = new_table("text", *labelled, "original", "result", left={"text", *labelled, "original", "result"})
+    for each in listed:
+        right = [_line(each.label)] if labelled else []
+        table.add_row(_line(each.text), *right, _line(each.original), _line(each.result))
+    out.print(table)
+
+
+def _line(text: str) -> str:
+    """Make one line of a text that shows no control characters: it may be anybody's."""
+    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
+    line = " ".join(words)
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"

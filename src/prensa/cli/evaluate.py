@@ -1,0 +1,86 @@
+"""``prensa evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prensa.errors import PrensaError
+
+NOT_HELD = 1
+
+
+def _share(word: str) -> float:
+    """``"0.01"`` and ``"1%"`` are the same."""
+    try:
+        return float(word.removesuffix("%")) / (100 if word.endswith("%") else 1)
+    except ValueError:
+        raise typer.BadParameter(f"expected a share such as 0.01 or 1%, found {word!r}") from None
+
+
+def evaluate(  # noqa: PLR0913  one parameter for each option
+    original: Annotated[str, typer.Argument(metavar="ORIGINAL", help="The model to compare with.")],
+    results: Annotated[list[str], typer.Argument(metavar="RESULT...", help="One pressed model or more.")],
+    *,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="CSV, TSV, JSON lines, Parquet or text file, or a data set. [default: built-in texts]"
+        ),
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts; A,B for pairs.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the right answers.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Part of a data set. [default: test or validation]")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Take this many texts, at random.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Texts at a time. [default: 32; language models 8]")
+    ] = None,
+    max_length: Annotated[int | None, typer.Option(help="Cut texts to this many tokens.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if there is one]")] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="auto, float32, float16 or bfloat16. [default: float32 on a processor, else auto]"),
+    ] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(parser=_share, help="Largest drop allowed: 0.01 or 1% is one point.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write this page, and results.json beside it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Compare pressed models with their original: size, speed, memory, quality.
+
+    Exits with 1 where a result is worse than --max-drop allows.
+    """
+    from prensa.extras import require
+
+    require("evaluate", "evaluating")
+    from transformers.utils import logging
+
+    from prensa.cli.comparison import print_evaluation
+    from prensa.cli.progress import stages
+    from prensa.evaluation.evaluate import plan, run
+    from prensa.evaluation.results import Settings
+    from prensa.report.card import write_cards
+    from prensa.report.html import check_place, write_report
+
+    logging.disable_progress_bar()
+    if report is not None:
+        check_place(report)
+    asked = (data, text_column, label_column, split, limit, batch_size, max_length, device, dtype, max_drop)
+    planned = plan(Settings(original, tuple(results), *asked))
+    with stages() as progress:
+        evaluation = run(planned, progress)
+    typer.echo(evaluation.to_json(), nl=False) if as_json else print_evaluation(evaluation)
+    for problem in write_cards(evaluation):
+        typer.echo(f"prensa: the model card was left as it is: {problem}", err=True)
+    if report is not None:
+        write_report(evaluation, report)
+        typer.echo(f"Report: {report}", err=True)
+    if evaluation.missing:
+        raise PrensaError(f"interrupted; {', '.join(evaluation.missing)} missing, the rest was kept")
+    if not evaluation.within_budget:
+        raise typer.Exit(NOT_HELD)

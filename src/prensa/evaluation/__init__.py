@@ -1,0 +1,1 @@
+"""The pressed model beside its original: size, speed, memory and quality, measured."""

@@ -1,0 +1,46 @@
+"""How far a difference between two models may be off, because the texts might have been others.
+
+Paired bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, chapters 6 and 13; Koehn,
+aclanthology.org/W04-3250): texts are drawn with replacement, the same ones for both models, and the
+difference is computed again; the interval is that of the middle 95 % of the differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1000
+
+Interval = tuple[float, float]
+Step = Callable[[int, int], None]
+"""Told how many of how many resamples are done."""
+
+
+def intervals(
+    statistics: Callable[[NDArray[Any]], Sequence[float]],
+    count: int,
+    step: Step = lambda done, total: None,
+) -> list[Interval | None]:
+    """Return a 95 % interval for each number that ``statistics`` makes of the indices of texts.
+
+    ``count`` is the number of texts. A number that is NaN on a resample (a metric that needs two classes, on
+    one that has one) is left out there; without any there is no interval.
+    """
+    generator = np.random.default_rng(0)
+    values = []
+    for done in range(RESAMPLES):
+        values.append(statistics(generator.integers(0, count, count)))
+        step(done + 1, RESAMPLES)
+    columns = np.array(values, dtype=float).T
+    return [_middle(column[~np.isnan(column)]) for column in columns]
+
+
+def _middle(values: NDArray[np.float64]) -> Interval | None:
+    if not values.size:
+        return None
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)

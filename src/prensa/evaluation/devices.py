@@ -1,0 +1,98 @@
+"""Where models run: which device and dtype, and how time is taken there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from prensa.checkpoint.roles import load_config
+from prensa.errors import EvaluationError
+from prensa.runtime.torch import load
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+_WARM = 1.0  # seconds of work until an accelerator runs at its full clock
+
+
+def choose_device(wanted: str | None) -> str:
+    """Return the device asked for, or a CUDA device where there is one, or the processor.
+
+    Raises :class:`EvaluationError` where PyTorch does not have it here.
+    """
+    if wanted is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EvaluationError(f"--device {wanted}: not to be had here ({reason})") from error
+    return wanted
+
+
+def choose_dtype(wanted: str | None, device: str) -> torch.dtype | str:
+    """Return the dtype that weights are computed in.
+
+    The default is float32 on a processor, where half precision is several times slower or not to be had, and
+    elsewhere ``"auto"``: what each model's ``config.json`` asks for. Raises :class:`EvaluationError`.
+    """
+    if wanted is None:
+        return torch.float32 if device == "cpu" else "auto"
+    if wanted == "auto":
+        return wanted
+    if wanted not in DTYPES:
+        raise EvaluationError(f"--dtype {wanted}: expected auto, {', '.join(DTYPES)}")
+    return DTYPES[wanted]
+
+
+def load_on(path: Path, dtype: torch.dtype | str, device: str) -> Any:
+    """Load a model onto a device, ready to predict. 8-bit models load there: they cannot be moved."""
+    where = {"device_map": {"": device}} if _is_eight_bit(path) and device != "cpu" else {}
+    model = load(path, dtype=dtype, **where).eval()
+    return model if model.device.type == torch.device(device).type else model.to(device)
+
+
+def _is_eight_bit(path: Path) -> bool:
+    quantization = getattr(load_config(path), "quantization_config", None)
+    return isinstance(quantization, dict) and quantization.get("quant_method") == "bitsandbytes"
+
+
+def timer(device: str) -> Callable[[Callable[[], object]], float]:
+    """Return a function that runs another and returns the seconds it took on ``device``."""
+    return _time_cuda if device.startswith("cuda") else _time_processor
+
+
+def warm_up(device: str, work: Callable[[], object]) -> None:
+    """Do some work twice, and on an accelerator until its clock is up."""
+    start = time.perf_counter()
+    work()
+    work()
+    while device != "cpu" and time.perf_counter() - start < _WARM:
+        work()
+        synchronize(device)
+
+
+def synchronize(device: str) -> None:
+    """Wait until all work on a CUDA device is done."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def _time_processor(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _time_cuda(work: Callable[[], object]) -> float:
+    event: Any = torch.cuda.Event  # not typed in all versions
+    start, stop = (event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    work()
+    stop.record()
+    torch.cuda.synchronize()
+    return float(start.elapsed_time(stop)) / 1e3

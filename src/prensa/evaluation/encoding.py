@@ -1,0 +1,192 @@
+"""Texts as token ids, and batches of texts of like length."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoTokenizer
+
+from prensa.checkpoint.roles import quiet_transformers
+from prensa.checkpoint.task import Kind
+from prensa.errors import DataError, EvaluationError
+from prensa.evaluation.labels import IGNORED
+from prensa.evaluation.texts import Texts
+
+_UNLIMITED = 1 << 20  # what a tokenizer that knows no maximum says is far above
+_VOCABULARIES = {"tokenizer.json", "tokenizer.model"}
+
+Row = dict[str, list[int]]
+"""What a model reads of one text: ``input_ids`` and what else its tokenizer gives, of equal length."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as rows of token ids, for a kind of task.
+
+    ``fill`` are the numbers that shorter rows are filled up with, ``mask_id`` stands for a masked piece.
+    ``truncated`` counts the texts that were longer than the model reads. ``places`` are, for models of
+    words, the positions of each word's first piece. ``nbytes`` are, for language models, the bytes of text
+    that each piece stands for, 0 for the marks around a text.
+    """
+
+    kind: Kind
+    rows: list[Row]
+    fill: dict[str, int]
+    mask_id: int | None
+    truncated: int
+    places: list[list[int]] | None = None
+    nbytes: list[list[int]] | None = None
+
+    @property
+    def lengths(self) -> list[int]:
+        """Pieces of each text."""
+        return [len(row["input_ids"]) for row in self.rows]
+
+
+def load_tokenizer(path: Path) -> Any:
+    """Load a model's tokenizer, able to pad. Raises :class:`EvaluationError` where there is none.
+
+    Without a vocabulary file ``transformers`` gives a tokenizer that knows its special tokens alone.
+    """
+    try:
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EvaluationError(
+            f"{path}: no usable tokenizer ({reason}); copy the tokenizer's files there, or, for a "
+            "SentencePiece model, run pip install 'prensa[evaluate]'"
+        ) from error
+    files = set(tokenizer.vocab_files_names.values())
+    if files and not any((path / name).is_file() for name in files | _VOCABULARIES):
+        raise EvaluationError(
+            f"{path}: no tokenizer, expected one of {', '.join(sorted(files | _VOCABULARIES))}; "
+            "copy it from the model that this one was made from"
+        )
+    if tokenizer.pad_token is None:  # its value does not matter behind an attention mask
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token is None:
+        raise EvaluationError(f"{path}: the tokenizer names no token to pad with; set pad_token")
+    return tokenizer
+
+
+def longest(tokenizer: Any, config: Any, wanted: int | None) -> int | None:
+    """Return how many tokens the model reads of a text, None where there is no maximum.
+
+    ``wanted`` may ask for fewer. Raises :class:`EvaluationError` where it asks for more.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if positions and config.model_type in _OFFSET_POSITIONS:
+        positions -= config.pad_token_id + 1
+    known = [size for size in (tokenizer.model_max_length, positions) if size and 0 < size < _UNLIMITED]
+    limit = min(known, default=None)
+    if wanted is not None and limit is not None and wanted > limit:
+        raise EvaluationError(f"--max-length {wanted}: the model reads at most {limit} tokens")
+    return wanted or limit
+
+
+# Models that count positions from behind the padding token's id, as fairseq did.
+_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet"}
+
+
+def encode(tokenizer: Any, texts: Texts, kind: Kind, limit: int | None) -> Encoded:
+    """Turn texts into token ids, cut where they are longer than ``limit``.
+
+    Raises :class:`EvaluationError` where the task needs to know which piece comes from where and the
+    tokenizer cannot tell, and :class:`DataError` where words and labels do not match in number.
+    """
+    needs_places = kind in {"tokens", "masked", "causal"}
+    if needs_places and not tokenizer.is_fast:
+        raise EvaluationError(f"{tokenizer.name_or_path}: comparing this task needs a tokenizer.json")
+    words = texts.words or tuple(tuple(text.split()) for text in texts.texts) if kind == "tokens" else None
+    if words and texts.labels is not None:
+        _match_words(texts, words)
+    full = tokenizer(
+        list(words or texts.texts),
+        list(texts.pairs) if texts.pairs and not words else None,
+        is_split_into_words=words is not None,
+        truncation=limit is not None,
+        max_length=limit,
+        return_offsets_mapping=needs_places,
+        return_special_tokens_mask=needs_places,
+        verbose=False,
+    )
+    keys = [key for key in tokenizer.model_input_names if key in full]
+    nothing = {key: [tokenizer.pad_token_id if key == "input_ids" else 1] for key in keys}
+    rows = [{key: full[key][i] for key in keys} for i in range(len(texts))]
+    rows = [row if row["input_ids"] else nothing for row in rows]  # an empty text, and no marks around it
+    return Encoded(
+        kind,
+        rows,
+        fill={"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id},
+        mask_id=tokenizer.mask_token_id,
+        truncated=_count_truncated(full) if tokenizer.is_fast else 0,
+        places=[_first_pieces(full.word_ids(i)) for i in range(len(rows))] if words else None,
+        nbytes=[_piece_bytes(text, full, i) for i, text in enumerate(texts.texts)]
+        if needs_places and not words
+        else None,
+    )
+
+
+def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Put texts of like length together: lists of up to ``size`` indices.
+
+    The longest come first, so that what does not fit into memory fails at once. The rest is in random order,
+    the same one every time: what was measured by any moment is a fair sample of all.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    parts = [order[start : start + size] for start in range(0, len(order), size)]
+    rest = parts[1:]
+    random.Random(0).shuffle(rest)  # noqa: S311
+    return parts[:1] + rest
+
+
+def pad(rows: Sequence[Row], fill: Mapping[str, int], device: torch.device | str) -> dict[str, Tensor]:
+    """Put rows into tensors ``[rows, longest]``, filled up on the right (0 where ``fill`` is silent)."""
+    return {
+        key: pad_sequence(
+            [torch.tensor(row[key]) for row in rows], batch_first=True, padding_value=fill.get(key, 0)
+        ).to(device)
+        for key in rows[0]
+    }
+
+
+def _count_truncated(full: Any) -> int:
+    return sum(bool(encoding.overflowing) for encoding in full.encodings)
+
+
+def _match_words(texts: Texts, words: Sequence[Sequence[str]]) -> None:
+    for row, (own, labels) in enumerate(zip(words, texts.labels or (), strict=True), 1):
+        if len(own) != len(labels):
+            raise DataError(
+                f"{texts.name}: row {row} has {len(own)} words and {len(labels)} labels; "
+                "expected one label for each word"
+            )
+
+
+def _first_pieces(word_ids: Sequence[int | None]) -> list[int]:
+    """Return the position of each word's first piece, ``IGNORED`` for words that gave none or were cut."""
+    first: dict[int, int] = {}
+    for position, word in enumerate(word_ids):
+        if word is not None:
+            first.setdefault(word, position)
+    return [first.get(word, IGNORED) for word in range(max(first, default=-1) + 1)]
+
+
+def _piece_bytes(text: str, full: Any, index: int) -> list[int]:
+    """Count the bytes from the end of the piece before to the end of each piece, 0 for special tokens."""
+    counts, end = [], 0
+    for (_, last), is_special in zip(
+        full["offset_mapping"][index], full["special_tokens_mask"][index], strict=True
+    ):
+        stop = end if is_special else max(end, last)
+        counts.append(len(text[end:stop].encode()))
+        end = stop
+    return counts

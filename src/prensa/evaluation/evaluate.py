@@ -1,0 +1,316 @@
+"""Compare pressed models with their original: plan, then measure quality, speed and memory.
+
+:func:`plan` reads configs, tokenizers and texts and fails there if it can. :func:`run` loads all models,
+lets them answer the texts side by side, times them in turns, and measures the memory of each in a process
+of its own. What was measured before an interruption is kept.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from prensa.checkpoint.locate import locate
+from prensa.checkpoint.roles import load_config
+from prensa.checkpoint.task import Task, task_of
+from prensa.errors import EvaluationError
+from prensa.evaluation import memory, speed
+from prensa.evaluation.devices import DTYPES, choose_device, choose_dtype, load_on, synchronize
+from prensa.evaluation.encoding import Encoded, encode, load_tokenizer, longest, pad
+from prensa.evaluation.machine import this_machine
+from prensa.evaluation.pooling import read_pool
+from prensa.evaluation.predict import Output, predict
+from prensa.evaluation.quality import Outputs, compare
+from prensa.evaluation.results import (
+    Data,
+    Evaluation,
+    File,
+    Memory,
+    Model,
+    Progress,
+    Quality,
+    Settings,
+    Timing,
+)
+from prensa.evaluation.size import list_files
+from prensa.evaluation.texts import Texts, built_in_texts, read_texts, sample
+from prensa.pipeline import RECIPE_FILE
+from prensa.spec import dtype_name
+from prensa.version import VERSION
+
+_BATCH = {"masked": 8, "causal": 8}  # language models give a number for each piece of the vocabulary
+_USUAL_BATCH = 32
+_COMPARED = 1000  # texts on which two tokenizers must agree
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is known before a weight is read. The first of ``paths`` and ``files`` is the original's."""
+
+    settings: Settings
+    paths: tuple[Path, ...]
+    files: tuple[tuple[File, ...], ...]
+    task: Task
+    texts: Texts
+    tokenizer: Any
+    max_length: int | None
+    encoded: Encoded
+    device: str
+    dtype: torch.dtype | str
+    batch_size: int
+
+
+@dataclass
+class Found:
+    """What has been measured so far. Lists are in the order of the models, the original first."""
+
+    outputs: list[dict[int, Output]]
+    qualities: list[Quality | None]
+    timings: list[list[Timing]]
+    memories: list[Memory | None]
+    missing: list[str] = field(default_factory=list)
+
+
+def plan(settings: Settings) -> Plan:
+    """Find out whether the models can be compared on the texts. Reads no weights.
+
+    Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
+    """
+    _check_numbers(settings)
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+    paths = tuple(map(locate, (settings.original, *settings.results)))
+    task = _common_task(paths)
+    files = tuple(map(list_files, paths))
+    tokenizer = load_tokenizer(paths[0])
+    if task.kind == "masked" and tokenizer.mask_token_id is None:
+        raise EvaluationError(f"{paths[0]}: the tokenizer has no mask token, which comparing this task needs")
+    limit = longest(tokenizer, load_config(paths[0]), settings.max_length)
+    texts = sample(_texts(settings, task), settings.limit)
+    encoded = encode(tokenizer, texts, task.kind, limit)
+    few = texts.take(range(min(_COMPARED, len(texts))))
+    for path in paths[1:]:
+        _check_same_tokenizer(paths[0], tokenizer, path, few, limit)
+    batch_size = settings.batch_size or _BATCH.get(task.kind, _USUAL_BATCH)
+    return Plan(
+        settings, paths, files, task, texts, tokenizer, limit, encoded, device, dtype, batch_size
+    )  # fmt: skip
+
+
+def run(plan: Plan, progress: Progress = lambda stage, done, total: None) -> Evaluation:
+    """Measure. An interruption (``KeyboardInterrupt``) ends the measuring, and what there is is returned."""
+    machine = this_machine(plan.device)
+    models = _load(plan, progress)
+    count = len(models)
+    found = Found([{} for _ in models], [None] * count, [[] for _ in models], [None] * count)
+    stages = {"quality": _measure_quality, "speed": _measure_speed, "memory": _measure_memory}
+    for name, stage in stages.items():
+        try:
+            stage(plan, models, found, progress)
+        except KeyboardInterrupt:
+            found.missing += list(stages)[list(stages).index(name) :]
+            break
+    measured = len(found.outputs[0])
+    return Evaluation(
+        settings=plan.settings,
+        date=dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        machine=machine,
+        task=plan.task,
+        data=_data(plan, measured),
+        device=plan.device,
+        batch_size=plan.batch_size,
+        nbytes_float32=4 * sum(weight.numel() for weight in models[0].parameters()),
+        original=_model(plan, models, found, 0, "original"),
+        results=tuple(
+            _model(plan, models, found, index, name)
+            for index, name in enumerate(_unique_names(plan.paths[1:]), 1)
+        ),
+        missing=tuple(found.missing),
+        prensa_version=VERSION,
+    )
+
+
+def _load(plan: Plan, progress: Progress) -> list[Any]:
+    models = []
+    for done, path in enumerate(plan.paths):
+        progress("loading", done, len(plan.paths))
+        model = load_on(path, plan.dtype, plan.device)
+        model.config.pad_token_id = plan.tokenizer.pad_token_id  # GPT-2 and its like look for it
+        models.append(model)
+    return models
+
+
+def _measure_quality(plan: Plan, models: Sequence[Any], found: Found, progress: Progress) -> None:
+    stopped = None
+    try:
+        _predict(plan, models, found, progress)
+    except KeyboardInterrupt as error:
+        stopped = error
+    indices = sorted(found.outputs[0])
+    if indices:
+        _compare(plan, found, indices, progress)
+    if stopped is not None:
+        raise stopped
+
+
+def _predict(plan: Plan, models: Sequence[Any], found: Found, progress: Progress) -> None:
+    lengths = plan.encoded.lengths
+    pools = [read_pool(path) for path in plan.paths]
+    done, total = 0, sum(lengths)
+    for indices, outputs in predict(models, pools, plan.encoded, plan.batch_size):
+        for kept, own in zip(found.outputs, outputs, strict=True):
+            kept.update(zip(indices, own, strict=True))
+        done += sum(lengths[i] for i in indices)
+        progress(f"answering {len(lengths):,} texts", done, total)
+
+
+def _compare(plan: Plan, found: Found, indices: list[int], progress: Progress) -> None:
+    original, *results = ([outputs[i] for i in indices] for outputs in found.outputs)
+    texts = plan.texts.take(indices)
+    places = None if plan.encoded.places is None else [plan.encoded.places[i] for i in indices]
+    for number, result in enumerate(results, 1):
+        step = functools.partial(progress, f"intervals, result {number} of {len(results)}")
+        found.qualities[number] = compare(Outputs(plan.task, texts, places, original, result), step)
+
+
+def _measure_speed(plan: Plan, models: Sequence[Any], found: Found, progress: Progress) -> None:
+    choices = speed.loads(plan.encoded.rows, plan.batch_size)
+    for number, load in enumerate(choices):
+        batch = pad(load.rows, plan.encoded.fill, plan.device)
+        works = [functools.partial(_answer, model, batch, plan.device) for model in models]
+
+        def step(done: int, rounds: int, number: int = number) -> None:
+            progress("timing", number * 1000 + 1000 * done // rounds, 1000 * len(choices))
+
+        for kept, timing in zip(found.timings, speed.measure(works, load, plan.device, step), strict=True):
+            kept.append(timing)
+
+
+@torch.inference_mode()
+def _answer(model: Any, batch: dict[str, torch.Tensor], device: str) -> None:
+    model(**batch)
+    synchronize(device)
+
+
+def _measure_memory(plan: Plan, models: Sequence[Any], found: Found, progress: Progress) -> None:
+    row = max(plan.encoded.rows, key=lambda each: len(each["input_ids"]))
+    for number, path in enumerate(plan.paths):
+        progress("memory, each in its own process", number, len(models))
+        dtype = next((name for name, each in DTYPES.items() if each == plan.dtype), "auto")
+        job = memory.Job(str(path.resolve()), dtype, plan.device, row, plan.batch_size)
+        found.memories[number] = memory.measure_memory(job)
+    progress("memory, each in its own process", len(models), len(models))
+
+
+def _common_task(paths: Sequence[Path]) -> Task:
+    configs = [load_config(path) for path in paths]
+    task = task_of(configs[0])
+    if task is None:
+        raise EvaluationError(
+            f"{paths[0]}: cannot compare {(configs[0].architectures or ['a model without a class'])[0]}; "
+            "Prensa compares classifiers, language models and embeddings of texts"
+        )
+    for path, config in zip(paths[1:], configs[1:], strict=True):
+        other = task_of(config)
+        if other is None or other.kind != task.kind:
+            raise EvaluationError(
+                f"{path}: is a model for {other.kind if other else 'something else'}, the original for "
+                f"{task.kind}; compare models of the same task"
+            )
+        if other.labels != task.labels:
+            raise EvaluationError(
+                f"{path}: has the labels {', '.join(other.labels)}, the original {', '.join(task.labels)}; "
+                "compare a model with the one it was made from"
+            )
+    return task
+
+
+def _check_same_tokenizer(
+    original: Path, tokenizer: Any, path: Path, texts: Texts, limit: int | None
+) -> None:
+    other = load_tokenizer(path)
+    if other.get_vocab() == tokenizer.get_vocab():
+        rows = (encode(each, texts, "classes", limit).rows for each in (tokenizer, other))
+        differing = next((i for i, pair in enumerate(zip(*rows, strict=True)) if pair[0] != pair[1]), None)
+        if differing is None:
+            return
+    raise EvaluationError(
+        f"{path}: its tokenizer is not that of {original}; copy the original's tokenizer files, or compare "
+        "with the model that it was made from"
+    )
+
+
+def _texts(settings: Settings, task: Task) -> Texts:
+    if settings.data is not None:
+        return read_texts(
+            settings.data,
+            task,
+            text_column=settings.text_column,
+            label_column=settings.label_column,
+            split=settings.split,
+        )
+    for option in ("text_column", "label_column", "split"):
+        if getattr(settings, option) is not None:
+            raise EvaluationError(f"--{option.replace('_', '-')} needs --data: the built-in texts have none")
+    return built_in_texts()
+
+
+def _check_numbers(settings: Settings) -> None:
+    for option in ("limit", "batch_size", "max_length"):
+        value = getattr(settings, option)
+        if value is not None and value < 1:
+            raise EvaluationError(f"--{option.replace('_', '-')} must be at least 1, found {value}")
+    if settings.max_drop is not None and not 0 <= settings.max_drop <= 1:
+        raise EvaluationError(
+            f"--max-drop must be a share from 0 to 1 (0.01 is one point), found {settings.max_drop}"
+        )
+    if not settings.results:
+        raise EvaluationError("expected at least one result to compare with the original")
+
+
+def _data(plan: Plan, measured: int) -> Data:
+    lengths = sorted(plan.encoded.lengths)
+    return Data(
+        name=plan.texts.name,
+        columns=plan.texts.columns,
+        label_columns=plan.texts.label_columns,
+        texts=len(plan.texts),
+        measured=measured,
+        labelled=plan.texts.labels is not None,
+        is_smoke_test=plan.texts.is_smoke_test,
+        truncated=plan.encoded.truncated,
+        max_length=plan.max_length,
+        quartiles=tuple(lengths[round(quarter / 4 * (len(lengths) - 1))] for quarter in range(5)),
+    )
+
+
+def _model(plan: Plan, models: Sequence[Any], found: Found, index: int, name: str) -> Model:
+    recipe = plan.paths[index] / RECIPE_FILE
+    return Model(
+        name=name,
+        path=str(plan.paths[index].resolve()),
+        dtype=dtype_name(models[index].dtype),
+        files=plan.files[index],
+        recipe=recipe.read_text(encoding="utf-8", errors="replace") if recipe.is_file() else "",
+        quality=found.qualities[index],
+        timings=tuple(found.timings[index]),
+        memory=found.memories[index],
+    )
+
+
+def _unique_names(paths: Sequence[Path]) -> list[str]:
+    """Name models after their directories, with as much of the path as tells them apart."""
+    parts = [path.resolve().parts for path in paths]
+    names: list[str] = []
+    for own in parts:
+        others = [each for each in parts if each != own]
+        depth = next((n for n in range(1, len(own)) if all(own[-n:] != o[-n:] for o in others)), len(own))
+        name = "/".join(own[-depth:])
+        names.append(f"{name} ({names.count(name) + 1})" if name in names or name == "original" else name)
+    return names

@@ -1,0 +1,118 @@
+"""Run models side by side over batches of texts, and keep of each output what its task compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from prensa.checkpoint.task import Kind
+from prensa.evaluation.encoding import Encoded, batches, pad
+from prensa.evaluation.labels import IGNORED
+from prensa.evaluation.pooling import Pool
+
+Output = NDArray[np.float32] | NDArray[np.float64]
+"""What is kept of one text: logits ``[labels]``, logits of its words ``[words, labels]``, a vector
+``[size]``, or, for a language model, sums over the predicted pieces in the order of ``SUMS``."""
+
+SUMS = ("nats", "pieces", "bytes", "divergence", "largest divergence", "same", "largest shift")
+"""Of a language model on one text: negative log likelihood, how many pieces were predicted and the bytes of
+text they stand for, Kullback–Leibler divergence from the original, summed and largest, how often the
+likeliest piece is the original's, and the largest change of the probability of the piece that came."""
+
+_MASKED_SHARE = 0.15  # of the pieces, as in BERT's training (Devlin et al., arXiv 1810.04805, section 3.1)
+
+
+def predict(
+    models: Sequence[Any], pools: Sequence[Pool], encoded: Encoded, batch_size: int
+) -> Iterator[tuple[list[int], list[list[Output]]]]:
+    """Yield, batch by batch, the indices of its texts and for each model what it makes of them.
+
+    The first model is the original, which language models are compared with on the spot: their outputs are
+    too large to keep.
+    """
+    for indices in batches(encoded.lengths, batch_size):
+        batch = pad([encoded.rows[i] for i in indices], encoded.fill, models[0].device)
+        if encoded.kind in {"masked", "causal"}:
+            yield indices, _language(models, batch, encoded, indices)
+        else:
+            outputs = [forward(m, batch, encoded.kind, p) for m, p in zip(models, pools, strict=True)]
+            yield indices, [_split(output, encoded, indices) for output in outputs]
+
+
+@torch.inference_mode()
+def forward(model: Any, batch: dict[str, Tensor], kind: Kind, pool: Pool) -> Tensor:
+    """Return a model's logits, or the vectors of texts, in float32."""
+    output = model(**batch)
+    if kind == "embedding":
+        return pool(output.last_hidden_state.float(), batch["attention_mask"])
+    logits: Tensor = output.logits
+    return logits.float()
+
+
+def _split(output: Tensor, encoded: Encoded, indices: Sequence[int]) -> list[Output]:
+    rows = output.cpu().numpy()
+    if encoded.places is None:
+        return list(rows)
+    places = [np.array([at for at in encoded.places[i] if at != IGNORED], dtype=int) for i in indices]
+    return [row[at] for row, at in zip(rows, places, strict=True)]
+
+
+def _language(
+    models: Sequence[Any], batch: dict[str, Tensor], encoded: Encoded, indices: Sequence[int]
+) -> list[list[Output]]:
+    is_masked = encoded.kind == "masked"
+    ids = batch["input_ids"].clone()
+    chosen = [_masked(encoded, i) if is_masked else _continued(encoded, i) for i in indices]
+    if is_masked:
+        for row, at in enumerate(chosen):
+            batch["input_ids"][row, at] = torch.tensor(encoded.mask_id, device=ids.device)
+    logits = [forward(model, batch, encoded.kind, Pool()) for model in models]
+    sums: list[list[Output]] = [[] for _ in models]
+    for row, (index, at) in enumerate(zip(indices, chosen, strict=True)):
+        before = at if is_masked else [position - 1 for position in at]
+        scores = [log_softmax(each[row, before].double(), dim=-1) for each in logits]
+        truth = ids[row, at]
+        nbytes = sum((encoded.nbytes or [])[index][position] for position in at)
+        for kept, score in zip(sums, scores, strict=True):
+            kept.append(_sums(scores[0], score, truth, nbytes))
+    return sums
+
+
+def _sums(original: Tensor, scores: Tensor, truth: Tensor, nbytes: int) -> Output:
+    """Sum up log probabilities ``[pieces, vocabulary]`` beside the original's, in the order of ``SUMS``."""
+    if not len(truth):
+        return np.zeros(len(SUMS))
+    at = torch.arange(len(truth), device=truth.device)
+    divergence = (original.exp() * (original - scores)).nan_to_num(posinf=0.0).sum(dim=-1)
+    came, came_before = scores[at, truth], original[at, truth]
+    sums = [
+        -came.sum(),
+        torch.tensor(len(truth)),
+        torch.tensor(nbytes),
+        divergence.sum(),
+        divergence.max(),
+        (scores.argmax(dim=-1) == original.argmax(dim=-1)).sum(),
+        (came.exp() - came_before.exp()).abs().max(),
+    ]
+    return np.array([float(each) for each in sums])
+
+
+def _continued(encoded: Encoded, index: int) -> list[int]:
+    """Return the positions of the pieces that a causal model predicts: all of the text but the first."""
+    nbytes = (encoded.nbytes or [])[index]
+    return [position for position, count in enumerate(nbytes) if count and position]
+
+
+def _masked(encoded: Encoded, index: int) -> list[int]:
+    """Choose the pieces of a text to mask, the same ones every time; at least one where there is one."""
+    nbytes = (encoded.nbytes or [])[index]
+    candidates = [position for position, count in enumerate(nbytes) if count]
+    generator = np.random.default_rng(index)
+    count = min(len(candidates), max(1, round(_MASKED_SHARE * len(candidates))))
+    return sorted(generator.choice(candidates, count, replace=False).tolist()) if candidates else []

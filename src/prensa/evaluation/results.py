@@ -1,0 +1,329 @@
+"""What an evaluation found, as frozen values that go to ``results.json`` and back.
+
+Shares and probabilities are numbers from 0 to 1, times are seconds, sizes are bytes, divergences are nats.
+What was not measured is None, or missing from its tuple.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+from prensa.atomic import write_text
+from prensa.checkpoint.task import Task
+from prensa.errors import FormatError, OutputError
+
+RESULTS_FILE = "results.json"
+RESULTS_VERSION = 1
+
+Budget = Literal["none", "held", "doubtful", "exceeded", "unknown"]
+"""What became of the largest drop that was allowed.
+
+``none``      none was given
+``held``      the drop is within it, and so is its interval
+``doubtful``  the drop is within it, but its interval reaches beyond
+``exceeded``  the drop is beyond it, or the result gives no numbers
+``unknown``   the drop was not measured
+"""
+
+_ROUNDING = 1e-9  # 0.91 − 0.90 is a little more than 0.01
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for: the parameters of :func:`prensa.evaluate`, None where the default was taken."""
+
+    original: str
+    results: tuple[str, ...]
+    data: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    split: str | None = None
+    limit: int | None = None
+    batch_size: int | None = None
+    max_length: int | None = None
+    device: str | None = None
+    dtype: str | None = None
+    max_drop: float | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it ran. ``threads`` are PyTorch's on the processor; ``accelerator`` is empty without one."""
+
+    processor: str
+    instruction_sets: tuple[str, ...]
+    cores: int
+    threads: int
+    memory_bytes: int
+    system: str
+    accelerator: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The texts. ``measured`` of ``texts`` were predicted, fewer where the run was interrupted.
+
+    ``quartiles`` are lengths in tokens: shortest, 25 %, median, 75 %, longest. ``truncated`` texts were
+    longer than ``max_length``.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    label_columns: tuple[str, ...]
+    texts: int
+    measured: int
+    labelled: bool
+    is_smoke_test: bool
+    truncated: int
+    max_length: int | None
+    quartiles: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a model directory. ``copy`` are weights that ``from_pretrained`` does not read."""
+
+    name: str
+    nbytes: int
+    kind: Literal["weights", "copy", "other"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of every round at one length and batch size; the same round of another model ran beside it."""
+
+    tokens: int
+    batch_size: int
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of a process of its own: seconds of each load, and peak memory, that before loading included.
+
+    ``peak_bytes`` and ``before_bytes`` are resident memory, ``accelerator_bytes`` the peak of the device's
+    allocator, None on a processor.
+    """
+
+    load_seconds: tuple[float, ...]
+    before_bytes: int
+    peak_bytes: int
+    accelerator_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of both models, and its difference (result minus original) with a 95 % interval.
+
+    ``note`` says why a number is None.
+    """
+
+    name: str
+    original: float | None
+    result: float | None
+    interval: tuple[float, float] | None = None
+    higher_is_better: bool = True
+    is_share: bool = True
+    note: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Result minus original."""
+        return None if self.original is None or self.result is None else self.result - self.original
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that compares the result's outputs with the original's, whatever the right answer is."""
+
+    name: str
+    value: float
+    is_share: bool = False
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Predictions of like confidence: how many, how confident, and the share of them that was right."""
+
+    count: int
+    confidence: float
+    right: float
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A text on which the models differ, what each says, and by how much (``Quality.disagreement``)."""
+
+    text: str
+    label: str
+    original: str
+    result: str
+    amount: float
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's exact test: answers that only one of the models has right."""
+
+    only_original: int
+    only_result: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Drop:
+    """How much worse the result is, by the figure that its task is judged by; negative where it is better.
+
+    All of them are shares: of accuracy or another score, of bits per byte (relative), of changed answers.
+    """
+
+    of: str
+    value: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What the result answers, beside what the original answers.
+
+    ``broken`` counts texts on which the result gives no number (NaN or infinity); then there is nothing else.
+    ``disagreement`` names what the disagreements are sorted by.
+    """
+
+    drop: Drop | None = None
+    metrics: tuple[Metric, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    mcnemar: McNemar | None = None
+    reliability_original: tuple[Bin, ...] = ()
+    reliability: tuple[Bin, ...] = ()
+    disagreement: str = ""
+    disagreements: tuple[Disagreement, ...] = ()
+    broken: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the models. ``quality`` is None for the original; ``recipe`` is a result's TOML, or empty."""
+
+    name: str
+    path: str
+    dtype: str
+    files: tuple[File, ...]
+    recipe: str = ""
+    quality: Quality | None = None
+    timings: tuple[Timing, ...] = ()
+    memory: Memory | None = None
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the files that ``from_pretrained`` reads weights from."""
+        return sum(file.nbytes for file in self.files if file.kind == "weights")
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(file.nbytes for file in self.files)
+
+    @property
+    def load_seconds(self) -> float | None:
+        """Median time to load."""
+        return median(self.memory.load_seconds) if self.memory else None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was measured. ``missing`` names what an interruption left out."""
+
+    settings: Settings
+    date: str
+    machine: Machine
+    task: Task
+    data: Data
+    device: str
+    batch_size: int
+    nbytes_float32: int
+    original: Model
+    results: tuple[Model, ...]
+    missing: tuple[str, ...]
+    prensa_version: str
+    version: int = RESULTS_VERSION
+
+    def budget(self, result: Model) -> Budget:
+        """Say whether a result's drop, as measured, is within ``max_drop``."""
+        allowed, quality = self.settings.max_drop, result.quality
+        if allowed is None:
+            return "none"
+        if quality is None or (quality.drop is None and not quality.broken):
+            return "unknown"
+        if quality.drop is None or quality.drop.value > allowed + _ROUNDING:
+            return "exceeded"
+        return "held" if quality.drop.interval[1] <= allowed + _ROUNDING else "doubtful"
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether every result is within ``max_drop``, or none was given."""
+        return all(self.budget(result) in {"none", "held", "doubtful"} for result in self.results)
+
+    def to_json(self) -> str:
+        """Write everything out."""
+        import cattrs
+
+        return json.dumps(cattrs.unstructure(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write ``path``, whole or not at all. Raises :class:`OutputError`."""
+        write_text(path, self.to_json())
+
+
+def load_results(path: str | Path) -> Evaluation:
+    """Read what :meth:`Evaluation.save` wrote; a directory is asked for its ``results.json``.
+
+    Raises :class:`FormatError` where the file is missing, damaged, or of another version.
+    """
+    import cattrs
+
+    place = Path(path)
+    place = place / RESULTS_FILE if place.is_dir() else place
+    try:
+        content: Any = json.loads(place.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FormatError(f"{place}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{place}: not readable as JSON ({error})") from error
+    if not _is_ours(content):
+        raise FormatError(f"{place}: not the results of an evaluation; expected what prensa evaluate writes")
+    if content["version"] != RESULTS_VERSION:
+        raise FormatError(
+            f"{place}: expected version {RESULTS_VERSION}, found {content['version']!r}; "
+            "install a newer prensa"
+        )
+    try:
+        return cattrs.structure(content, Evaluation)
+    except Exception as error:  # cattrs gathers errors of every kind in a group
+        reason = cattrs.transform_error(error)[0]
+        raise FormatError(f"{place}: damaged ({reason}); evaluate again") from error
+
+
+def check_results_place(path: Path) -> None:
+    """Raise :class:`OutputError` where ``path`` is a file that no evaluation wrote."""
+    if not path.exists():
+        return
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        content = None
+    if not _is_ours(content):
+        raise OutputError(f"{path}: would be replaced, and no evaluation wrote it; choose another folder")
+
+
+def _is_ours(content: object) -> bool:
+    return isinstance(content, dict) and {"version", "prensa_version", "settings"} <= set(content)

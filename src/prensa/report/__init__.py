@@ -1,0 +1,1 @@
+"""An evaluation as tables, as a page, and as a model card. Nothing here measures."""

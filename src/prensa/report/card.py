@@ -1,0 +1,55 @@
+"""An evaluation as a part of a result's model card: verdict and tables, and never a text of the user's."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+from pathlib import Path
+
+from prensa.checkpoint.card import set_evaluation
+from prensa.errors import OutputError
+from prensa.evaluation.results import Evaluation, Model
+from prensa.evaluation.verdict import verdict
+from prensa.report.tables import Table, computed_in, remarks, tables
+
+
+def write_cards(evaluation: Evaluation) -> list[str]:
+    """Put the numbers into each result's card, where Prensa made it. Return why some were not written."""
+    problems = []
+    for result in evaluation.results:
+        try:
+            set_evaluation(Path(result.path), card_text(evaluation, result))
+        except OutputError as error:
+            problems.append(str(error))
+    return problems
+
+
+def card_text(evaluation: Evaluation, result: Model) -> str:
+    """Make the Markdown for one result: verdict, remarks, tables, and where it was measured."""
+    alone = dataclasses.replace(evaluation, results=(result,))
+    where = f"Measured on {evaluation.date} with Prensa {evaluation.prensa_version}: {computed_in(alone)}."
+    parts = [_text(verdict(alone, result)), *map(_text, remarks(alone)), *map(_table, tables(alone))]
+    return "\n\n".join([*parts, _text(where)])
+
+
+def _table(table: Table) -> str:
+    lines = [
+        f"### {table.title}",
+        "",
+        _row(table.columns),
+        _row(["---", *["--:"] * (len(table.columns) - 1)]),
+    ]
+    lines += [_row([_text(cell) for cell in row]) for row in table.rows]
+    return "\n".join([*lines, "", _text(table.note)] if table.note else lines)
+
+
+def _row(cells: tuple[str, ...] | list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _text(words: str) -> str:
+    """Keep what would be markup in a label or a name from being it."""
+    escaped = html.escape(words, quote=False)
+    for mark in "\\`*_[]|":
+        escaped = escaped.replace(mark, f"\\{mark}")
+    return " ".join(escaped.split())

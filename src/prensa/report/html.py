@@ -1,0 +1,118 @@
+"""The report: one self-contained page, a pure function of an evaluation and the manifests of its results.
+
+Nothing is loaded from anywhere, and a content security policy forbids it. The template escapes users' text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from prensa.atomic import write_text
+from prensa.checkpoint.destination import check_space
+from prensa.checkpoint.manifest import MANIFEST_FILE, Manifest, load_manifest
+from prensa.errors import OutputError, PrensaError
+from prensa.evaluation.results import RESULTS_FILE, Evaluation, check_results_place
+from prensa.evaluation.verdict import verdict
+from prensa.extras import require
+from prensa.report import charts
+from prensa.report.tables import computed_in, remarks, tables
+from prensa.wording import megabytes, percent
+
+REPORT_FILE = "report.html"
+
+_ENOUGH = 8_000_000  # bytes: more than a report and its results take
+
+
+def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
+    """Make the page. ``manifests`` are looked up by the names of the results; any may be missing."""
+    import jinja2
+
+    template = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    ).from_string(_asset("report.html.jinja"))
+    style, script = _asset("report.css"), _asset("report.js")
+    drawn = [charts.size_chart(evaluation, manifests), charts.bits_chart(evaluation, manifests)]
+    content: dict[str, Any] = {
+        "evaluation": evaluation,
+        "original": Path(evaluation.original.path).name,
+        "manifests": manifests,
+        "verdicts": [
+            (result, verdict(evaluation, result), evaluation.budget(result)) for result in evaluation.results
+        ],
+        "remarks": remarks(evaluation),
+        "tables": {table.title: table for table in tables(evaluation)},
+        "size_charts": [chart for chart in drawn if chart],
+        "latency_charts": charts.latency_charts(evaluation),
+        "reliability_charts": [c for c in map(charts.reliability_chart, evaluation.results) if c],
+        "command": command(evaluation),
+        "computed_in": computed_in(evaluation),
+        "megabytes": megabytes,
+        "percent": percent,
+        "style": style,
+        "script": script,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    return template.render(content)
+
+
+def write_report(evaluation: Evaluation, path: str | Path) -> None:
+    """Write the page to ``path`` and the evaluation to ``results.json`` beside it, each whole or not at all.
+
+    Manifests are read from the results' directories. Raises :class:`OutputError` where the files cannot be
+    written, and :class:`~prensa.errors.MissingPackageError` without ``prensa[evaluate]``.
+    """
+    page = Path(path)
+    check_results_place(page.parent / RESULTS_FILE)
+    evaluation.save(page.parent / RESULTS_FILE)
+    write_page(evaluation, page)
+
+
+def write_page(evaluation: Evaluation, path: Path) -> None:
+    """Write the page alone, whole or not at all."""
+    require("evaluate", "a report")
+    write_text(path, render(evaluation, load_manifests(evaluation)))
+
+
+def check_place(path: Path) -> None:
+    """Raise :class:`OutputError` where no report could be written; asked before anything is measured."""
+    if path.is_dir():
+        raise OutputError(f"{path}: is a directory; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: no such directory as {path.parent}; make it first")
+    check_results_place(path.parent / RESULTS_FILE)
+    check_space(path.resolve(), _ENOUGH)
+
+
+def load_manifests(evaluation: Evaluation) -> dict[str, Manifest]:
+    """Read the manifests of those results that have one which can be read."""
+    found = {}
+    for result in evaluation.results:
+        directory = Path(result.path)
+        if (directory / MANIFEST_FILE).is_file():
+            try:
+                found[result.name] = load_manifest(directory)
+            except PrensaError:  # the page says that it is missing
+                continue
+    return found
+
+
+def command(evaluation: Evaluation) -> str:
+    """Return the command that measures the same again."""
+    settings = evaluation.settings
+    words = ["prensa", "evaluate", settings.original, *settings.results]
+    options = ("data", "text_column", "label_column", "split", "limit", "batch_size")
+    for option in (*options, "max_length", "device", "dtype", "max_drop"):
+        value = getattr(settings, option)
+        if value is not None:
+            words += [f"--{option.replace('_', '-')}", str(value)]
+    return shlex.join(words)
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

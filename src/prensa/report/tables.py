@@ -1,0 +1,199 @@
+"""An evaluation as tables of words: the same ones in the terminal, on the page, and in the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from prensa.evaluation.results import Evaluation, Memory, Metric, Model, Timing
+from prensa.evaluation.speed import percentile, ratio, throughput
+from prensa.wording import megabytes, milliseconds, percent, score, signed
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words under column names; the first column says what the row is. ``note`` explains."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def tables(evaluation: Evaluation) -> list[Table]:
+    """Make all tables that have anything in them."""
+    made = [_size(evaluation), _speed(evaluation), _memory(evaluation), _quality(evaluation)]
+    return [table for table in (*made, _answers(evaluation)) if table.rows]
+
+
+def _size(evaluation: Evaluation) -> Table:
+    models = (evaluation.original, *evaluation.results)
+    before = evaluation.original.weight_bytes
+    rows = [
+        ("weight files", *(megabytes(model.weight_bytes) for model in models)),
+        ("of the original's", *(percent(model.weight_bytes, before) for model in models)),
+        ("of float32", *(percent(model.weight_bytes, evaluation.nbytes_float32) for model in models)),
+        ("all files", *(megabytes(model.total_bytes) for model in models)),
+    ]
+    return Table("Size on disk", ("", *_names(evaluation)), tuple(rows))
+
+
+def _speed(evaluation: Evaluation) -> Table:
+    rows = []
+    for index, before in enumerate(evaluation.original.timings):
+        rows.append(
+            (
+                _load(before),
+                _time(before),
+                *(
+                    cell
+                    for result in evaluation.results
+                    for cell in _against(before, result.timings[index : index + 1])
+                ),
+            )
+        )
+    columns = ["", "original"]
+    for result in evaluation.results:
+        columns += [result.name, "times as fast"]
+    return Table(
+        "Speed",
+        tuple(columns),
+        tuple(rows),
+        "One text: median and 95th percentile. Batches: texts a second. Models were timed in turns; in "
+        "brackets stands the middle half of the ratios of single rounds.",
+    )
+
+
+def _load(timing: Timing) -> str:
+    texts = "1 text" if timing.batch_size == 1 else f"{timing.batch_size} texts"
+    return f"{texts} of {timing.tokens} tokens"
+
+
+def _time(timing: Timing) -> str:
+    if timing.batch_size == 1:
+        return f"{milliseconds(percentile(timing, 50))}, {milliseconds(percentile(timing, 95))}"
+    return f"{throughput(timing):,.1f} a second"
+
+
+def _against(before: Timing, after: Sequence[Timing]) -> tuple[str, str]:
+    if not after:
+        return NONE, NONE
+    found = ratio(before, after[0])
+    return _time(after[0]), f"{found.median:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def _memory(evaluation: Evaluation) -> Table:
+    models = (evaluation.original, *evaluation.results)
+    if not any(model.memory for model in models):
+        return Table("Loading and memory", (), ())
+    rows = [
+        ("time to load", *(_maybe(m.load_seconds, milliseconds) for m in models)),
+        ("peak memory", *(_bytes(m.memory, "peak_bytes") for m in models)),
+        ("of it before loading", *(_bytes(m.memory, "before_bytes") for m in models)),
+    ]
+    if any(model.memory and model.memory.accelerator_bytes for model in models):
+        rows.append(
+            ("peak memory of the accelerator", *(_bytes(m.memory, "accelerator_bytes") for m in models))
+        )
+    return Table(
+        "Loading and memory",
+        ("", *_names(evaluation)),
+        tuple(rows),
+        f"Each in a process of its own that answers one batch of {evaluation.batch_size} texts of "
+        f"{evaluation.data.quartiles[-1]} tokens.",
+    )
+
+
+def _quality(evaluation: Evaluation) -> Table:
+    first = next((r.quality for r in evaluation.results if r.quality and r.quality.metrics), None)
+    columns = ["", "original"]
+    for result in evaluation.results:
+        columns += [result.name, "difference (95 % interval)"]
+    rows = []
+    for index, metric in enumerate(first.metrics if first else ()):
+        cells = [metric.name, _score(metric, metric.original)]
+        for result in evaluation.results:
+            own = result.quality.metrics[index : index + 1] if result.quality else ()
+            cells += [_score(own[0], own[0].result), _difference(own[0])] if own else [NONE, NONE]
+        rows.append(tuple(cells))
+    notes = [f"{metric.name}: {metric.note}." for metric in (first.metrics if first else ()) if metric.note]
+    for result in evaluation.results:
+        test = result.quality.mcnemar if result.quality else None
+        if test:
+            notes.append(
+                f"{result.name}: {test.only_original:,} answers that only the original has right, "
+                f"{test.only_result:,} that only the result has right "
+                f"(McNemar's exact test: p = {test.p_value:.3g})."
+            )
+    return Table("Quality", tuple(columns), tuple(rows), " ".join(notes))
+
+
+def _answers(evaluation: Evaluation) -> Table:
+    qualities = [result.quality for result in evaluation.results]
+    first = next((quality for quality in qualities if quality and quality.figures), None)
+    rows = []
+    for index, figure in enumerate(first.figures if first else ()):
+        cells = [quality.figures[index : index + 1] if quality else () for quality in qualities]
+        rows.append(
+            (
+                figure.name,
+                *(score(own[0].value, is_share=own[0].is_share) if own else NONE for own in cells),
+            )
+        )
+    return Table(
+        "Beside the original's answers", ("", *(result.name for result in evaluation.results)), tuple(rows)
+    )
+
+
+def _names(evaluation: Evaluation) -> list[str]:
+    return ["original", *(result.name for result in evaluation.results)]
+
+
+def _maybe(value: float | None, word: Callable[[float], str]) -> str:
+    return NONE if value is None else word(value)
+
+
+def _bytes(memory: Memory | None, name: str) -> str:
+    return NONE if memory is None else _maybe(getattr(memory, name), megabytes)
+
+
+def _score(metric: Metric, value: float | None) -> str:
+    return NONE if value is None else score(value, is_share=metric.is_share)
+
+
+def _difference(metric: Metric) -> str:
+    if metric.difference is None or metric.interval is None:
+        return NONE
+    low, high = (signed(end, is_share=metric.is_share) for end in metric.interval)
+    return f"{signed(metric.difference, is_share=metric.is_share)} ({low} to {high})"
+
+
+def remarks(evaluation: Evaluation) -> list[str]:
+    """List what a reader must know to read the numbers right."""
+    data, found = evaluation.data, []
+    if data.is_smoke_test:
+        found.append(
+            "These are built-in texts, a smoke test: they show whether the result still answers like the "
+            "original, not how well. Give your own texts with --data."
+        )
+    elif not data.labelled and evaluation.task.kind in {"classes", "multi-label", "regression", "tokens"}:
+        found.append("The texts have no labels: this compares answers, and does not know which are right.")
+    if data.truncated:
+        found.append(
+            f"{data.truncated:,} of {data.texts:,} texts were longer than {data.max_length} tokens and were "
+            "cut."
+        )
+    if data.measured < data.texts:
+        found.append(f"Interrupted: {data.measured:,} of {data.texts:,} texts were answered.")
+    if evaluation.missing:
+        found.append(f"Interrupted: {', '.join(evaluation.missing)} not measured, or not to the end.")
+    return found
+
+
+def computed_in(evaluation: Evaluation) -> str:
+    """Say where and in which dtype the models ran."""
+    models: Sequence[Model] = (evaluation.original, *evaluation.results)
+    dtypes = list(dict.fromkeys(model.dtype for model in models))
+    return f"{evaluation.machine.accelerator or evaluation.machine.processor}, {' and '.join(dtypes)}"
