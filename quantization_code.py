@@ -3,7 +3,7 @@
 python quantization_code.py --model_path MODEL --output_path OUT
 """
 
-from prensa.classic import apply_quantization, main
+from prensa.classic.optimize import apply_quantization, main
 
 __all__ = ["apply_quantization"]
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
@@ -57,6 +58,32 @@ def build_model(family: str, directory: Path, dtype: torch.dtype = torch.float32
         if parameter.dim() == 2:
             parameter.data *= 3
     model.save_pretrained(directory, **saving)
+    return directory
+
+
+def add_tokenizer(directory: Path, *, marks: bool = True) -> Path:
+    """Give a model a tokenizer with a piece for each printable character, [CLS] and [SEP] around a text."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {
+        piece: index for index, piece in enumerate(special + [chr(code) for code in range(33, 127)])
+    }
+    pieces = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+    pieces.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+        [
+            tokenizers.pre_tokenizers.WhitespaceSplit(),
+            tokenizers.pre_tokenizers.Split(tokenizers.Regex("."), "isolated"),
+        ]
+    )
+    if marks:
+        pieces.post_processor = tokenizers.processors.TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B [SEP]",
+            special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+        )
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=pieces, **dict(zip(names, special, strict=True))
+    ).save_pretrained(directory)
     return directory
 
 

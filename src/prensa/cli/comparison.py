@@ -38,7 +38,8 @@ def _print_disagreements(evaluation: Evaluation, result: Model) -> None:
     out = console()
     out.print(f"\nWhere {result.name} disagrees most")
     labelled = ["right answer"] if evaluation.data.labelled else []
-    table = new_table("text", *labelled, "original", "result", left={"text", *labelled, "original", "result"})
+    columns = ["text", *labelled, "original", "result"]
+    table = new_table(*columns, left=columns)
     for each in listed:
         right = [_line(each.label)] if labelled else []
         table.add_row(_line(each.text), *right, _line(each.original), _line(each.result))

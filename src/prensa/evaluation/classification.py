@@ -113,6 +113,8 @@ def compare_with_labels(
 
     def differences(texts: Array) -> list[float]:
         at = truth.things(texts)
+        if not len(at):  # texts without words
+            return [float("nan")] * len(before)
         one, other = (scores(truth.values[at], each.at(at), truth.labels) for each in (original, result))
         return [other[name] - one[name] for name in one]
 

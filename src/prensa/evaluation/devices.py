@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from prensa.checkpoint.roles import load_config
 from prensa.errors import EvaluationError
-from prensa.runtime.torch import load
+from prensa.runtime.torch import is_eight_bit, load
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -50,14 +51,12 @@ def choose_dtype(wanted: str | None, device: str) -> torch.dtype | str:
 
 def load_on(path: Path, dtype: torch.dtype | str, device: str) -> Any:
     """Load a model onto a device, ready to predict. 8-bit models load there: they cannot be moved."""
-    where = {"device_map": {"": device}} if _is_eight_bit(path) and device != "cpu" else {}
+    where: dict[str, Any] = {}
+    if is_eight_bit(load_config(path)):
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it remarks on every layer of every batch
+        where = {} if device == "cpu" else {"device_map": {"": device}}
     model = load(path, dtype=dtype, **where).eval()
     return model if model.device.type == torch.device(device).type else model.to(device)
-
-
-def _is_eight_bit(path: Path) -> bool:
-    quantization = getattr(load_config(path), "quantization_config", None)
-    return isinstance(quantization, dict) and quantization.get("quant_method") == "bitsandbytes"
 
 
 def timer(device: str) -> Callable[[Callable[[], object]], float]:

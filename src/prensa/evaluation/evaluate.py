@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from prensa.checkpoint.locate import locate
@@ -143,6 +144,7 @@ def _load(plan: Plan, progress: Progress) -> list[Any]:
         model = load_on(path, plan.dtype, plan.device)
         model.config.pad_token_id = plan.tokenizer.pad_token_id  # GPT-2 and its like look for it
         models.append(model)
+    progress("loading", len(models), len(models))
     return models
 
 
@@ -172,6 +174,12 @@ def _predict(plan: Plan, models: Sequence[Any], found: Found, progress: Progress
 
 def _compare(plan: Plan, found: Found, indices: list[int], progress: Progress) -> None:
     original, *results = ([outputs[i] for i in indices] for outputs in found.outputs)
+    broken = sum(not np.isfinite(output).all() for output in original)
+    if broken:
+        raise EvaluationError(
+            f"{plan.paths[0]}: the original gives no number (NaN or infinity) on {broken:,} of "
+            f"{len(indices):,} texts; there is nothing to compare with"
+        )
     texts = plan.texts.take(indices)
     places = None if plan.encoded.places is None else [plan.encoded.places[i] for i in indices]
     for number, result in enumerate(results, 1):

@@ -70,6 +70,8 @@ def _of_texts(outputs: Outputs, step: Step) -> Quality:
 
 def _of_words(outputs: Outputs, step: Step) -> Quality:
     before, after = (cls.answers(each, many=False) for each in (outputs.original, outputs.result))
+    if not len(before.probabilities):  # no text has a word
+        return Quality()
     ends = np.cumsum([0, *(len(output) for output in outputs.original)])
     groups = [np.arange(start, stop) for start, stop in pairwise(ends)]
     labels = outputs.texts.labels
@@ -96,7 +98,7 @@ def _of_words(outputs: Outputs, step: Step) -> Quality:
 
 def _labelled_words(truth: cls.Truth | None, before: cls.Answers, after: cls.Answers, step: Step) -> Quality:
     """Leave out words without a label, then compare as texts are compared."""
-    if truth is None:
+    if truth is None or (truth.values == IGNORED).all():
         return _classification(None, before, after, step)
     kept = truth.values != IGNORED
     numbers = np.cumsum(kept) - 1
@@ -110,7 +112,7 @@ def _classification(truth: cls.Truth | None, before: cls.Answers, after: cls.Ans
     if truth is None:
         return Quality(drop=cls.share_changed(cls.same_answer(before, after)), figures=figures)
     metrics, mcnemar = cls.compare_with_labels(truth, before, after, step)
-    judged_by = cls.MACRO_F1 if before.many or truth.groups else cls.ACCURACY
+    judged_by = cls.MACRO_F1 if before.many or truth.groups is not None else cls.ACCURACY
     return Quality(
         drop=cls.drop_of(metrics, judged_by),
         metrics=metrics,

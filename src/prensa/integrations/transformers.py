@@ -116,12 +116,19 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
         return True
 
 
-def make_savable(model: Any) -> None:
-    """Let ``save_pretrained`` save what was loaded from a bitsandbytes checkpoint.
+def make_usable(model: Any, dtype: object) -> None:
+    """Mend what ``transformers`` leaves undone when it loads a bitsandbytes checkpoint.
 
-    On saving ``transformers`` reverses the conversions that it loaded with. The one for bitsandbytes cannot
-    be reversed and raises; its weights are in the form they are saved in already, so it need not be.
+    It leaves weights that are not quantized in the dtype they are stored in, whatever ``dtype`` was asked
+    for, and their biases not, which then do not fit each other.
+
+    On saving it reverses the conversions that it loaded with. The one for bitsandbytes cannot be reversed and
+    raises; its weights are in the form they are saved in already, so it need not be.
     """
+    if isinstance(dtype, torch.dtype):
+        for weight in model.parameters():
+            if weight.dtype in {torch.float16, torch.bfloat16}:
+                weight.data = weight.data.to(dtype)
     conversions = getattr(model, "_weight_conversions", None) or []
     model._weight_conversions = [each for each in conversions if not _is_of_bitsandbytes(each)]
 

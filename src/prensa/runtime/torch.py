@@ -8,7 +8,7 @@ from typing import Any
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.extras import require
-from prensa.integrations.transformers import make_savable
+from prensa.integrations.transformers import make_usable
 
 
 def load(path: str | Path, **settings: Any) -> Any:
@@ -21,9 +21,15 @@ def load(path: str | Path, **settings: Any) -> Any:
     """
     directory = locate(path)
     config = load_config(directory)
-    quantization = getattr(config, "quantization_config", None)
-    if isinstance(quantization, dict) and quantization.get("quant_method") == "bitsandbytes":
+    if is_eight_bit(config):
         require("bitsandbytes", f"{directory}: an 8-bit model")
     model = model_class(config).from_pretrained(directory, **settings)
-    make_savable(model)
+    if is_eight_bit(config):
+        make_usable(model, settings.get("dtype"))
     return model
+
+
+def is_eight_bit(config: Any) -> bool:
+    """Whether a config is that of a bitsandbytes model."""
+    quantization = getattr(config, "quantization_config", None)
+    return isinstance(quantization, dict) and quantization.get("quant_method") == "bitsandbytes"

@@ -7,15 +7,15 @@ import pytest
 import torch
 from quantization_code import apply_quantization
 from safetensors.torch import load_file
-
-import prensa
-from prensa import classic
-from prensa.checkpoint.manifest import load_manifest
-from prensa.errors import MissingPackageError
-from prensa.ops.sparsity import count_zeros
 from tests.conftest import directory_bytes
 
-SCRIPT = Path(__file__).parent.parent / "quantization_code.py"
+import prensa
+from prensa.checkpoint.manifest import load_manifest
+from prensa.classic import optimize
+from prensa.errors import MissingPackageError
+from prensa.ops.sparsity import count_zeros
+
+SCRIPT = Path(__file__).parents[2] / "quantization_code.py"
 
 
 @pytest.fixture
@@ -93,14 +93,14 @@ def test_missing_bitsandbytes_is_said_before_anything_is_read(tmp_path, monkeypa
     ],
 )
 def test_booleans_take_every_spelling(model, tmp_path, arguments, expected, capsys):
-    classic.main(["--model_path", str(model), "--output_path", str(tmp_path / "out"), *arguments])
+    optimize.main(["--model_path", str(model), "--output_path", str(tmp_path / "out"), *arguments])
     assert passes(tmp_path / "out") == expected
     assert "DebertaV2ForSequenceClassification" in capsys.readouterr().out
 
 
 def test_numbers_arrive(model, tmp_path):
     arguments = ["--pruning_amount", "0.5", "--threshold", "0.01", "--use_bnb", "False"]
-    classic.main(["--model_path", str(model), "--output_path", str(tmp_path / "out"), *arguments])
+    optimize.main(["--model_path", str(model), "--output_path", str(tmp_path / "out"), *arguments])
     recipe = prensa.load_recipe(tmp_path / "out" / "recipe.toml")
     assert (recipe.passes[1].amount, recipe.passes[2].threshold) == (0.5, 0.01)
 
@@ -123,7 +123,7 @@ def test_numbers_arrive(model, tmp_path):
 )
 def test_bad_input_is_one_line_and_exit_2(arguments, message, capsys):
     with pytest.raises(SystemExit) as stopped:
-        classic.main(arguments)
+        optimize.main(arguments)
     captured = capsys.readouterr()
     assert stopped.value.code == 2
     assert captured.out == ""

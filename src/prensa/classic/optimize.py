@@ -11,10 +11,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from prensa.errors import OutputError, PrensaError
+from prensa.classic.arguments import Parser, guarded
+from prensa.errors import OutputError
 from prensa.extras import require
+
+_SCRIPT = "quantization_code.py"
 
 
 def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
@@ -65,23 +68,17 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the classic command line."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def optimize() -> None:
         model = apply_quantization(**vars(options))
-    except PrensaError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("interrupted; nothing was changed")
-    output = options.output_path or options.model_path
-    sys.stdout.write(f"Optimized model ({type(model).__name__}) written to {output}\n")
+        output = options.output_path or options.model_path
+        sys.stdout.write(f"Optimized model ({type(model).__name__}) written to {output}\n")
+
+    guarded(_SCRIPT, optimize)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        _fail(message)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="quantization_code.py", description=apply_quantization.__doc__)
+def _parser() -> Parser:
+    parser = Parser(prog=_SCRIPT, description=apply_quantization.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model_path", required=True, help="model directory or hub name")
     parser.add_argument("--output_path", help="directory to write (default: the model path)")
@@ -100,8 +97,3 @@ def _boolean(word: str) -> bool:
     if word.lower() not in values:
         raise argparse.ArgumentTypeError(f"expected True or False, found {word!r}")
     return values[word.lower()]
-
-
-def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"quantization_code.py: error: {' '.join(message.split())}\n")
-    sys.exit(2)

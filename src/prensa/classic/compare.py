@@ -1,0 +1,93 @@
+"""The classic comparison: size on disk, inference time, precision of predictions.
+
+The numbers are those of :func:`prensa.evaluate`; only the way they are printed is the classic script's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from prensa.classic.arguments import Parser, fail, guarded
+from prensa.evaluation.results import Evaluation, Quality, Timing
+from prensa.evaluation.speed import percentile, ratio
+from prensa.report.tables import remarks
+from prensa.wording import megabytes, milliseconds, percent, score, signed
+
+_SCRIPT = "test_quantized_model.py"
+
+
+def compare_models(
+    original_path: str | Path, optimized_path: str | Path, data: str | Path | None = None
+) -> Evaluation:
+    """Compare an optimized model with its original, on the texts in ``data`` or on the built-in ones.
+
+    Raises what :func:`prensa.evaluate` raises.
+    """
+    from prensa.api import evaluate
+    from prensa.cli.progress import stages
+
+    with stages() as progress:
+        return evaluate(original_path, optimized_path, data=data, progress=progress)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the classic command line."""
+    options = _parser().parse_args(arguments)
+
+    def compare() -> None:
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        evaluation = compare_models(**vars(options))
+        sys.stdout.write("\n".join(lines(evaluation)) + "\n")
+        if evaluation.missing:
+            fail(_SCRIPT, f"interrupted; {', '.join(evaluation.missing)} missing")
+
+    guarded(_SCRIPT, compare)
+
+
+def lines(evaluation: Evaluation) -> Iterator[str]:
+    """Make the lines that are printed."""
+    original, (optimized,) = evaluation.original, evaluation.results
+    before, after = original.total_bytes, optimized.total_bytes
+    yield "Size on disk"
+    yield f"  original   {megabytes(before)}"
+    yield f"  optimized  {megabytes(after)} ({percent(before - after, before)} smaller)"
+    for one, other in zip(original.timings, optimized.timings, strict=True):
+        yield from _time(one, other)
+    if optimized.quality is not None:
+        yield f"Precision of predictions, {evaluation.data.measured:,} texts"
+        yield from _precision(optimized.quality)
+    yield from remarks(evaluation)
+
+
+def _time(before: Timing, after: Timing) -> Iterator[str]:
+    texts = "1 text" if before.batch_size == 1 else f"{before.batch_size} texts"
+    yield f"Inference time, {texts} of {before.tokens} tokens"
+    yield f"  original   {milliseconds(percentile(before, 50))}"
+    faster = ratio(before, after).median
+    yield f"  optimized  {milliseconds(percentile(after, 50))} ({faster:.2f} times as fast)"
+
+
+def _precision(quality: Quality) -> Iterator[str]:
+    if quality.broken:
+        yield f"  the optimized model gives no number (NaN or infinity) on {quality.broken:,} texts"
+    for figure in quality.figures:
+        yield f"  {figure.name}: {score(figure.value, is_share=figure.is_share)}"
+    for metric in quality.metrics:
+        if metric.original is None or metric.result is None or metric.difference is None:
+            yield f"  {metric.name}: {metric.note}"
+            continue
+        one, other = (score(value, is_share=metric.is_share) for value in (metric.original, metric.result))
+        change = signed(metric.difference, is_share=metric.is_share) + (" points" if metric.is_share else "")
+        yield f"  {metric.name}: {one} before, {other} after ({change})"
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=_SCRIPT, description="Compare an optimized model with its original.")
+    parser.add_argument("--original_path", required=True, help="model directory or hub name")
+    parser.add_argument("--optimized_path", required=True, help="what quantization_code.py wrote")
+    parser.add_argument("--data", help="CSV, TSV, JSON lines, Parquet or text file (default: built-in texts)")
+    return parser

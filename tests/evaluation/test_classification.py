@@ -1,0 +1,142 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, entropy
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+
+from prensa.evaluation.classification import (
+    ACCURACY,
+    CALIBRATION_ERROR,
+    MACRO_F1,
+    ROC_AUC,
+    Truth,
+    answers,
+    compare_outputs,
+    compare_with_labels,
+    confidences,
+    divergences,
+    scores,
+    share_changed,
+)
+
+
+def random_answers(count, labels, seed=0, *, many=False):
+    return answers(list(np.random.default_rng(seed).normal(size=(count, labels))), many=many)
+
+
+@given(st.integers(2, 5), st.integers(2, 60), st.integers(0, 99))
+def test_metrics_are_those_of_scikit_learn(labels, count, seed):
+    given_answers = random_answers(count, labels, seed)
+    truth = np.random.default_rng(seed + 1).integers(0, labels, count)
+    found = scores(truth, given_answers, [str(i) for i in range(labels)])
+    assert found[ACCURACY] == accuracy_score(truth, given_answers.chosen)
+    assert math.isclose(found[MACRO_F1], f1_score(truth, given_answers.chosen, average="macro"))
+    if len(set(truth)) == labels:
+        p = given_answers.probabilities
+        expected = (
+            roc_auc_score(truth, p[:, 1]) if labels == 2 else roc_auc_score(truth, p, multi_class="ovr")
+        )
+        assert math.isclose(found[ROC_AUC], expected)
+
+
+@given(st.integers(0, 99))
+def test_metrics_of_several_labels(seed):
+    given_answers = random_answers(30, 3, seed, many=True)
+    truth = np.random.default_rng(seed + 1).integers(0, 2, (30, 3))
+    found = scores(truth, given_answers, ["a", "b", "c"])
+    assert found[ACCURACY] == accuracy_score(truth, given_answers.chosen)
+    assert math.isclose(found[MACRO_F1], f1_score(truth, given_answers.chosen, average="macro"))
+    assert math.isclose(found[ROC_AUC], roc_auc_score(truth, given_answers.probabilities, average="macro"))
+    assert found["F1: b"] == f1_score(truth[:, 1], given_answers.chosen[:, 1])
+
+
+def test_ties_count_half():
+    truth, same = np.array([0, 1]), answers([np.zeros(2), np.zeros(2)], many=False)
+    assert scores(truth, same, ["a", "b"])[ROC_AUC] == 0.5
+
+
+def test_one_class_only():
+    original, result = random_answers(20, 2, 0), random_answers(20, 2, 1)
+    metrics, _ = compare_with_labels(
+        Truth(np.ones(20, dtype=int), ["a", "b"]), original, result, lambda done, total: None
+    )
+    by_name = {metric.name: metric for metric in metrics}
+    assert by_name[ROC_AUC].original is by_name[ROC_AUC].difference is by_name[ROC_AUC].interval is None
+    assert by_name[ROC_AUC].note == "needs right answers of at least two classes"
+    assert by_name[ACCURACY].difference == by_name[ACCURACY].result - by_name[ACCURACY].original
+    sure = answers([np.array([-5.0, 5.0, 0.0])] * 3, many=False)
+    metrics, _ = compare_with_labels(
+        Truth(np.ones(3, dtype=int), ["a", "b", "c"]), sure, sure, lambda done, total: None
+    )
+    f1 = next(metric for metric in metrics if metric.name == "F1: c")
+    assert (f1.original, f1.note) == (None, "no text has this label, and no model gives it")
+
+
+def test_the_same_answers_differ_in_nothing():
+    same = random_answers(50, 3)
+    truth = Truth(np.random.default_rng(2).integers(0, 3, 50), ["a", "b", "c"])
+    metrics, mcnemar = compare_with_labels(truth, same, same, lambda done, total: None)
+    assert {metric.difference for metric in metrics} == {0.0}
+    assert {metric.interval for metric in metrics} == {(0.0, 0.0)}
+    assert (mcnemar.only_original, mcnemar.only_result, mcnemar.p_value) == (0, 0, 1.0)
+    assert [figure.value for figure in compare_outputs(same, same)] == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_mcnemar():
+    truth = Truth(np.zeros(12, dtype=int), ["a", "b"])
+    right, wrong = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    original = answers([right] * 10 + [wrong] * 2, many=False)
+    result = answers([wrong] * 7 + [right] * 4 + [wrong], many=False)
+    _, mcnemar = compare_with_labels(truth, original, result, lambda done, total: None)
+    assert (mcnemar.only_original, mcnemar.only_result) == (7, 1)
+    assert math.isclose(mcnemar.p_value, binomtest(7, 8).pvalue)
+
+
+def test_words_of_one_text_are_drawn_together():
+    """Of two texts, one all right and one all wrong, a resample is all, half or nothing right."""
+    right, wrong = np.array([9.0, 0.0]), np.array([0.0, 9.0])
+    groups = [np.arange(8), np.arange(8, 16), np.array([], dtype=int)]
+    truth = Truth(np.zeros(16, dtype=int), ["a", "b"], groups)
+    assert truth.texts == 3
+    original = answers([right] * 16, many=False)
+    result = answers([right] * 8 + [wrong] * 8, many=False)
+    metrics, _ = compare_with_labels(truth, original, result, lambda done, total: None)
+    assert metrics[0].interval == (-1.0, 0.0)
+
+
+@given(st.integers(0, 99))
+def test_divergence_is_that_of_scipy(seed):
+    original, result = random_answers(5, 4, seed), random_answers(5, 4, seed + 1)
+    expected = [entropy(p, q) for p, q in zip(original.probabilities, result.probabilities, strict=True)]
+    np.testing.assert_allclose(divergences(original, result), expected, atol=1e-12)
+
+
+def test_divergence_of_several_labels_adds_up():
+    original, result = random_answers(5, 2, 0, many=True), random_answers(5, 2, 1, many=True)
+    p, q = original.probabilities, result.probabilities
+    expected = entropy([p, 1 - p], [q, 1 - q], axis=0).sum(axis=1)
+    np.testing.assert_allclose(divergences(original, result), expected)
+
+
+def test_divergence_stays_a_number_where_probabilities_vanish():
+    original, result = (answers([np.array(row)], many=False) for row in ([0.0, 900.0], [900.0, 0.0]))
+    assert divergences(original, result)[0] == pytest.approx(900)
+
+
+def test_share_changed_has_an_exact_interval():
+    drop = share_changed(np.array([True] * 99 + [False]))
+    expected = binomtest(1, 100).proportion_ci(0.95)
+    assert (drop.value, drop.interval) == (0.01, (expected.low, expected.high))
+    assert share_changed(np.ones(100, dtype=bool)).interval[1] > 0.03  # nothing changed, yet not for certain
+
+
+def test_confidence_and_calibration():
+    sure = answers([np.array([0.0, 50.0])] * 4, many=False)
+    truth = np.array([1, 1, 1, 0])
+    confidence, right = confidences(truth, sure)
+    assert confidence.tolist() == pytest.approx([1.0] * 4)
+    assert right.tolist() == [True, True, True, False]
+    assert scores(truth, sure, ["a", "b"])[CALIBRATION_ERROR] == pytest.approx(0.25)

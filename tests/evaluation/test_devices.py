@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from prensa.errors import EvaluationError
+from prensa.evaluation.devices import choose_device, choose_dtype, load_on
+
+
+def test_the_processor_computes_in_float32_and_accelerators_as_they_are_told():
+    assert choose_dtype(None, "cpu") == torch.float32
+    assert choose_dtype(None, "cuda") == "auto"
+    assert choose_dtype("auto", "cpu") == "auto"
+    assert choose_dtype("bfloat16", "cpu") == torch.bfloat16
+    with pytest.raises(EvaluationError, match="--dtype int8: expected auto, float32, float16, bfloat16"):
+        choose_dtype("int8", "cpu")
+
+
+def test_a_cuda_device_is_taken_where_there_is_one(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert choose_device(None) == "cuda"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert choose_device(None) == "cpu"
+
+
+@pytest.mark.parametrize("device", ["xpu", "nonsense", "cuda:77"])
+def test_devices_that_are_not_there(device):
+    with pytest.raises(EvaluationError, match=f"--device {device}: not to be had here"):
+        choose_device(device)
+
+
+def test_a_loaded_model_is_ready_to_predict(original, pressed):
+    for path in (original, pressed):
+        model = load_on(path, torch.float32, "cpu")
+        assert not model.training
+        assert {weight.dtype for weight in model.parameters()} == {torch.float32}

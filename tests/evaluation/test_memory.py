@@ -1,0 +1,27 @@
+import pytest
+
+from prensa.errors import EvaluationError
+from prensa.evaluation.memory import Job, high_water_mark, measure_memory
+
+ROW = {"input_ids": [2, 5, 6, 3], "attention_mask": [1] * 4}
+
+
+def test_a_process_of_its_own_measures(pressed):
+    found = measure_memory(Job(str(pressed), "float32", "cpu", ROW, 4))
+    assert len(found.load_seconds) == 3
+    assert all(seconds > 0 for seconds in found.load_seconds)
+    assert 50e6 < found.before_bytes <= found.peak_bytes < 4e9
+    assert found.accelerator_bytes is None
+
+
+def test_what_goes_wrong_there_is_one_line(tmp_path):
+    with pytest.raises(EvaluationError, match="none: memory could not be measured") as failed:
+        measure_memory(Job(str(tmp_path / "none"), "float32", "cpu", ROW, 4))
+    assert "\n" not in str(failed.value)
+
+
+def test_the_mark_only_rises():
+    before = high_water_mark()
+    block = bytearray(64 << 20)
+    assert high_water_mark() >= before
+    assert block

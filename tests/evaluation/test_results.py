@@ -1,0 +1,95 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from tests.sample import EVALUATION, QUALITY
+
+from prensa.errors import FormatError, OutputError
+from prensa.evaluation.results import Drop, Quality, check_results_place, load_results
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "results.json"
+
+
+def test_there_and_back(tmp_path):
+    EVALUATION.save(tmp_path / "results.json")
+    assert load_results(tmp_path / "results.json") == load_results(tmp_path) == EVALUATION
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_what_an_earlier_version_wrote_can_be_read():
+    """The file is never made anew: a change of the form raises RESULTS_VERSION and adds another."""
+    assert load_results(GOLDEN) == EVALUATION
+
+
+def with_quality(quality):
+    result = dataclasses.replace(EVALUATION.results[0], quality=quality)
+    return dataclasses.replace(EVALUATION, results=(result,)), result
+
+
+@pytest.mark.parametrize(
+    ("quality", "allowed", "budget"),
+    [
+        (QUALITY, None, "none"),
+        (QUALITY, 0.008, "held"),
+        (QUALITY, 0.003, "doubtful"),
+        (Quality(drop=Drop("accuracy", 0.91 - 0.90, (0, 0.01))), 0.01, "held"),
+        (QUALITY, 0.0029, "exceeded"),
+        (Quality(broken=3), 1.0, "exceeded"),
+        (Quality(), 0.01, "unknown"),
+        (None, 0.01, "unknown"),
+    ],
+)
+def test_the_budget(quality, allowed, budget):
+    evaluation, result = with_quality(quality)
+    settings = dataclasses.replace(evaluation.settings, max_drop=allowed)
+    evaluation = dataclasses.replace(evaluation, settings=settings)
+    assert evaluation.budget(result) == budget
+    assert evaluation.within_budget == (budget in {"none", "held", "doubtful"})
+
+
+def test_sizes_tell_weights_that_are_read_from_those_that_are_not():
+    result = EVALUATION.results[0]
+    assert (result.weight_bytes, result.total_bytes) == (18_970_000, 2 * 18_970_000 + 700_000)
+    assert result.load_seconds == 0.13
+    assert dataclasses.replace(result, memory=None).load_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        ("{", "not readable as JSON"),
+        ("[]", "not the results of an evaluation"),
+        ('{"accuracy": 1}', "not the results of an evaluation"),
+        ('{"version": 9, "prensa_version": "3", "settings": {}}', "expected version 1, found 9"),
+        ('{"version": 1, "prensa_version": "3", "settings": {}}', "damaged"),
+    ],
+)
+def test_damaged_results(tmp_path, content, message):
+    path = tmp_path / "results.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(FormatError, match=message) as refused:
+        load_results(path)
+    assert "\n" not in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_a_wrong_value_is_named(tmp_path):
+    content = json.loads(EVALUATION.to_json())
+    content["data"]["texts"] = "many"
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    with pytest.raises(FormatError, match=r"damaged \(.*texts"):
+        load_results(tmp_path)
+
+
+def test_only_results_are_replaced(tmp_path):
+    path = tmp_path / "results.json"
+    check_results_place(path)
+    EVALUATION.save(path)
+    check_results_place(path)
+    for content in ("{}", "not json", '{"version": 1}'):
+        path.write_text(content)
+        with pytest.raises(OutputError, match="would be replaced, and no evaluation wrote it"):
+            check_results_place(path)

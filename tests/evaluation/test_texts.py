@@ -1,0 +1,100 @@
+import pytest
+
+from prensa.checkpoint.task import Task
+from prensa.errors import DataError
+from prensa.evaluation.texts import SMOKE_TEST, Texts, built_in_texts, read_texts, sample
+
+CLASSES = Task("classes", ("no", "yes"))
+
+
+def read(tmp_path, content, task=CLASSES, name="t.csv", **columns):
+    path = tmp_path / name
+    path.write_text(content)
+    return read_texts(str(path), task, **columns)
+
+
+def test_usual_columns_are_found(tmp_path):
+    texts = read(tmp_path, "id,comment_text,target\n7,a,1\n8,b,no\n")
+    assert texts.texts == ("a", "b")
+    assert [int(label) for label in texts.labels] == [1, 0]
+    assert (texts.columns, texts.label_columns) == (("comment_text",), ("target",))
+
+
+def test_the_only_column_is_the_text(tmp_path):
+    texts = read(tmp_path, "something\na\n")
+    assert (texts.texts, texts.labels) == (("a",), None)
+
+
+def test_named_columns(tmp_path):
+    content = "text,other,label,truth\na,x,9,1\n"
+    texts = read(tmp_path, content, text_column="other", label_column="truth")
+    assert (texts.texts, int(texts.labels[0])) == (("x",), 1)
+
+
+def test_pairs(tmp_path):
+    texts = read(tmp_path, "premise,hypothesis,label\na,b,1\nc,d,0\n", text_column="premise,hypothesis")
+    assert (texts.texts, texts.pairs) == (("a", "c"), ("b", "d"))
+    assert texts.take([1]).pairs == ("d",)
+    assert read(tmp_path, '"a,b",label\nx,1\n', text_column="a,b").texts == ("x",)
+
+
+def test_words(tmp_path):
+    task = Task("tokens", ("O", "B"))
+    content = '{"tokens": ["one", "two"], "ner_tags": [0, 1]}\n'
+    texts = read(tmp_path, content, task, "t.jsonl")
+    assert (texts.texts, texts.words) == (("one two",), (("one", "two"),))
+    assert texts.labels[0].tolist() == [0, 1]
+
+
+def test_a_column_for_each_label(tmp_path):
+    texts = read(tmp_path, "text,rude,spam\na,1,0\nb,0,0\n", Task("multi-label", ("rude", "spam")))
+    assert [label.tolist() for label in texts.labels] == [[1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("kind", ["masked", "causal", "embedding"])
+def test_models_without_labels_take_none(tmp_path, kind):
+    assert read(tmp_path, "text,label\na,1\n", Task(kind)).labels is None
+    with pytest.raises(DataError, match="leave --label-column out"):
+        read(tmp_path, "text,label\na,1\n", Task(kind), label_column="label")
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "columns", "message"),
+    [
+        ("a,b\n1,2\n", "t.csv", {}, "no column is named text or .*; there are a, b; give --text-column"),
+        ("text,b\n1,2\n", "t.csv", {"text_column": "x"}, "no column 'x' for the texts; there are text, b"),
+        ("text,b\n1,2\n", "t.csv", {"label_column": "x"}, "no column 'x' for the labels; there are text, b"),
+        ("a,b,c\n1,2,3\n", "t.csv", {"text_column": "a,b,c"}, "found 3 columns"),
+        ('{"text": "a"}\n{"text": 5}', "t.jsonl", {}, "row 2, column 'text': expected a text, found int"),
+        ('{"text": "a"}\n{"x": 5}', "t.jsonl", {}, "row 2, column 'text': expected a text, found nothing"),
+        ('{"text": "a\\ud800"}', "t.jsonl", {}, "row 1, column 'text' holds half of a surrogate pair"),
+        ('{"text": ["a"]}\n{"text": "b"}', "t.jsonl", {}, "row 2, column 'text': expected a list of words"),
+    ],
+)
+def test_bad_columns(tmp_path, content, name, columns, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, content, name=name, **columns)
+
+
+def test_a_sample_is_the_same_every_time():
+    texts = Texts("t", tuple(map(str, range(100))), labels=list(range(100)))
+    some = sample(texts, 10)
+    assert len(some) == 10
+    assert some == sample(texts, 10)
+    assert list(map(int, some.texts)) == sorted(some.labels) == some.labels != list(range(10))
+    assert sample(texts, 200) is sample(texts, None) is texts
+
+
+def test_the_built_in_texts():
+    texts = built_in_texts()
+    assert texts.name == SMOKE_TEST
+    assert texts.is_smoke_test
+    assert 300 <= len(texts) <= 400
+    assert len(set(texts.texts)) == len(texts)
+    assert "" in texts.texts
+    lengths = sorted(len(text.split()) for text in texts.texts)
+    assert lengths[len(lengths) // 4] <= 8
+    assert lengths[-1] > 1000
+    letters = set("".join(texts.texts))
+    for sign in "ñçßłğжїλعשहの是한ếå😂\n\t<{":
+        assert sign in letters, sign
