@@ -10,6 +10,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+import prensa
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
@@ -96,6 +98,32 @@ def any_model(request, tmp_path) -> Path:
 def model(tmp_path) -> Path:
     """A tiny DeBERTa classifier in float32."""
     return build_model("deberta", tmp_path / "model")
+
+
+@pytest.fixture
+def original(tmp_path) -> Path:
+    """A tiny DeBERTa classifier with a tokenizer."""
+    return add_tokenizer(build_model("deberta", tmp_path / "original"))
+
+
+@pytest.fixture
+def pressed(original, tmp_path) -> Path:
+    """What the preset ``classic`` makes of it."""
+    prensa.compress(original, tmp_path / "pressed", recipe="classic")
+    return tmp_path / "pressed"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let evaluations measure seldom, and memory not at all."""
+    from prensa.evaluation import bootstrap, memory, speed
+    from prensa.evaluation.results import Memory
+
+    monkeypatch.setattr(speed, "_SECONDS", 0.0)
+    monkeypatch.setattr(speed, "_FEWEST", 3)
+    monkeypatch.setattr(speed, "_FEWEST_OF_BATCHES", 2)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 50)
+    monkeypatch.setattr(memory, "measure_memory", lambda job: Memory((0.1, 0.2, 0.3), 100, 200, None))
 
 
 def change_weights(directory: Path, change) -> None:

@@ -22,6 +22,7 @@ from prensa.errors import PrensaError
 
 FAILED = 2
 _OUT_OF_MEMORY = "out of memory; nothing was changed"
+_OUT_OF_MEMORY_WORDS = ("allocate memory", "out of memory")  # how PyTorch says it
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
@@ -71,7 +72,7 @@ def main() -> NoReturn:
     except MemoryError:
         _fail(_OUT_OF_MEMORY)
     except RuntimeError as error:
-        if "allocate memory" not in str(error):  # how PyTorch says it
+        if not any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
             raise
         _fail(_OUT_OF_MEMORY)
     except KeyboardInterrupt:

@@ -1,0 +1,59 @@
+import pytest
+import transformers
+
+from prensa.checkpoint.task import Task, pipeline_tag, task_of
+
+
+def config(name, **settings):
+    return getattr(transformers, name).config_class(architectures=[name], **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "tag", "task"),
+    [
+        ("BertForSequenceClassification", {"num_labels": 2}, "text-classification", "classes"),
+        ("BertForSequenceClassification", {"num_labels": 1}, "text-classification", "regression"),
+        (
+            "DebertaV2ForSequenceClassification",
+            {"problem_type": "multi_label_classification"},
+            "text-classification",
+            "multi-label",
+        ),
+        (
+            "RobertaForSequenceClassification",
+            {"num_labels": 3, "problem_type": "regression"},
+            "text-classification",
+            "regression",
+        ),
+        ("BertForTokenClassification", {}, "token-classification", "tokens"),
+        ("BertForMaskedLM", {}, "fill-mask", "masked"),
+        ("GPT2LMHeadModel", {}, "text-generation", "causal"),
+        ("LlamaForCausalLM", {}, "text-generation", "causal"),
+        ("BertModel", {}, "feature-extraction", "embedding"),
+    ],
+)
+def test_tasks_follow_from_the_class(name, settings, tag, task):
+    found = task_of(config(name, **settings))
+    assert pipeline_tag(config(name, **settings)) == tag
+    assert found.kind == task
+    assert bool(found.labels) == (task in {"classes", "multi-label", "tokens"})
+
+
+def test_labels_are_in_the_order_of_their_ids():
+    settings = {"id2label": {2: "c", 0: "a", 1: "b"}}
+    assert task_of(config("BertForSequenceClassification", **settings)) == Task("classes", ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [
+        ("T5ForConditionalGeneration", "text2text-generation"),
+        ("ViTForImageClassification", "image-classification"),
+        ("BertForQuestionAnswering", "question-answering"),
+        ("BertForNextSentencePrediction", ""),
+        ("T5Model", "feature-extraction"),
+    ],
+)
+def test_what_cannot_be_compared(name, tag):
+    assert task_of(config(name)) is None
+    assert pipeline_tag(config(name)) == tag

@@ -1,0 +1,282 @@
+"""``prensa evaluate`` and ``prensa report``: what they print and write, their exit codes, how they fail."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from tests.conftest import (
+    add_tokenizer,
+    build_model,
+    change_config,
+    change_weights,
+    directory_bytes,
+    leftovers,
+)
+from tests.sample import EVALUATION
+
+import prensa
+from prensa.cli import main as cli
+from prensa.cli.comparison import print_evaluation
+from prensa.evaluation import evaluate as module
+from prensa.evaluation.results import load_results
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["prensa", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "comments.csv"
+    rows = [f"comment number {i},{i % 2}" for i in range(24)]
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return path
+
+
+def assert_refused(result, message):
+    code, out, err = result
+    assert (code, out) == (2, "")
+    assert err.startswith("prensa: error: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_tables_and_verdict(run, quick, original, pressed, data):
+    code, out, err = run("evaluate", original, pressed, "--data", data)
+    assert (code, err) == (0, "")
+    for words in (
+        "Size on disk",
+        "times as fast",
+        "time to load",
+        "accuracy",
+        "same answer",
+        "calibration error",
+    ):
+        assert words in out
+    assert "pressed takes" in out.splitlines()[-1]
+    assert "on 24 texts" in out.splitlines()[-1]
+
+
+def test_the_exit_code_says_whether_the_budget_was_held(run, quick, original, pressed, data):
+    assert run("evaluate", original, original, "--data", data, "--max-drop", "0")[0] == 0
+    other = add_tokenizer(build_model("deberta", data.parent / "other"))
+    change_weights(other, lambda tensors: tensors["classifier.weight"].neg_())
+    code, out, _ = run("evaluate", original, other, "--max-drop", "1%", "--limit", 20)
+    assert code == 1
+    assert "the budget of 1.00 points was NOT held" in out
+    code, out, _ = run("evaluate", original, original, other, "--max-drop", "0.01", "--limit", 20)
+    assert code == 1
+    assert out.count("was NOT held") == 1
+
+
+def test_json_is_all_that_is_printed(run, quick, original, pressed, data, tmp_path):
+    code, out, _ = run("evaluate", original, pressed, "--data", data, "--json")
+    assert code == 0
+    (tmp_path / "results.json").write_text(out)
+    assert load_results(tmp_path).results[0].quality.metrics
+    settings = json.loads(out)["settings"]
+    assert settings["data"] == str(data)
+
+
+def test_every_option_arrives(run, quick, original, pressed, tmp_path):
+    (tmp_path / "d.tsv").write_text("a\tb\tc\nx\ty\t1\nz\tw\t0\n")
+    options = ["--data", tmp_path / "d.tsv", "--text-column", "a,b", "--label-column", "c", "--limit", "2"]
+    options += ["--batch-size", "3", "--max-length", "16", "--device", "cpu", "--dtype", "bfloat16"]
+    found = json.loads(run("evaluate", original, pressed, *options, "--max-drop", "100%", "--json")[1])
+    assert found["settings"] == {
+        "original": str(original),
+        "results": [str(pressed)],
+        "data": str(tmp_path / "d.tsv"),
+        "text_column": "a,b",
+        "label_column": "c",
+        "split": None,
+        "limit": 2,
+        "batch_size": 3,
+        "max_length": 16,
+        "device": "cpu",
+        "dtype": "bfloat16",
+        "max_drop": 1.0,
+    }
+    assert found["original"]["dtype"] == found["results"][0]["dtype"] == "bfloat16"
+    assert found["batch_size"] == 3
+
+
+def test_report_results_and_card(run, quick, original, pressed, data, tmp_path):
+    place = tmp_path / "proof"
+    place.mkdir()
+    code, out, err = run("evaluate", original, pressed, "--data", data, "--report", place / "report.html")
+    assert (code, err) == (0, f"Report: {place / 'report.html'}\n")
+    assert sorted(path.name for path in place.iterdir()) == ["report.html", "results.json"]
+    verdict = out.splitlines()[-1]
+    assert verdict.split(",")[0] in (place / "report.html").read_text()
+    card = (pressed / "README.md").read_text()
+    assert verdict.split(",")[0] in card
+    assert "comment number" not in card
+    assert "Not measured yet" not in card
+    assert "comment number" in (place / "report.html").read_text()
+    page = (place / "report.html").read_bytes()
+    (place / "report.html").unlink()
+    assert run("report", place) == (0, f"Report: {place / 'report.html'}\n", "")
+    assert (place / "report.html").read_bytes() == page
+    assert run("report", place / "results.json", "-o", place / "b.html")[0] == 0
+    assert (place / "b.html").read_bytes() == page
+
+
+def test_a_card_that_cannot_be_written_is_a_remark(run, quick, original, pressed, monkeypatch):
+    monkeypatch.setattr("prensa.report.card.set_evaluation", _full)
+    code, _, err = run("evaluate", original, pressed, "--limit", 5)
+    assert code == 0
+    assert err == "prensa: the model card was left as it is: the disk is full\n"
+
+
+def _full(*_):
+    raise prensa.OutputError("the disk is full")
+
+
+def test_texts_of_anybody_do_not_control_the_terminal(capsys):
+    print_evaluation(EVALUATION)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert "bell and escape [31m" in out
+    assert "<script>document.title = 'owned'" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate"], "Missing argument 'ORIGINAL'"),
+        (["evaluate", "m"], "Missing argument 'RESULT...'"),
+        (["evaluate", "/no/model", "/no/model"], "/no/model: no such directory"),
+        (["evaluate", "m", "m", "--max-drop", "much"], "expected a share such as 0.01 or 1%, found 'much'"),
+        (["evaluate", "m", "m", "--limit", "few"], "Invalid value for '--limit'"),
+        (["evaluate", "m", "m", "--report", "none/report.html"], "no such directory as none"),
+        (["evaluate", "m", "m", "--report", "."], "is a directory"),
+        (["report", "none.json"], "none.json: cannot be read"),
+        (["report", "."], "results.json: cannot be read"),
+    ],
+)
+def test_bad_arguments(run, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(run(*arguments), message)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("comment_id,body\n1,a\n", [], "there are comment_id, body; give --text-column"),
+        ("text,label\na,0\n", ["--text-column", "t"], "no column 't' for the texts; there are text, label"),
+        ("text,label\na,0\n", ["--label-column", "l"], "no column 'l' for the labels; there are text, label"),
+        (
+            "text,label\na,rude\n",
+            [],
+            "labels that the model does not know: 'rude' (1×); it knows 0 'LABEL_0'",
+        ),
+        ("", [], "empty"),
+        (b"text\n\xe9\n", [], "line 2 is not UTF-8"),
+        ("text\na\n", ["--max-drop", "2"], "--max-drop must be a share from 0 to 1"),
+        ("text\na\n", ["--max-length", "99"], "the model reads at most 32 tokens"),
+        ("text\na\n", ["--device", "moon"], "--device moon: not to be had here"),
+        ("text\na\n", ["--split", "test"], "a file has no splits"),
+    ],
+)
+def test_bad_data(run, original, pressed, tmp_path, content, options, message):
+    path = tmp_path / "d.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = directory_bytes(tmp_path)
+    report = ["--report", tmp_path / "report.html"]
+    assert_refused(run("evaluate", original, pressed, "--data", path, *options, *report), message)
+    assert directory_bytes(tmp_path) == before
+
+
+def test_bad_models(run, original, pressed, tmp_path):
+    before = directory_bytes(tmp_path)
+    report = ["--report", tmp_path / "report.html"]
+    change_config(pressed, id2label={"0": "x", "1": "y"})
+    assert_refused(run("evaluate", original, pressed, *report), "has the labels x, y")
+    change_config(pressed, id2label={"0": "LABEL_0", "1": "LABEL_1"})
+    (original / "tokenizer.json").unlink()
+    assert_refused(run("evaluate", original, pressed, *report), "no usable tokenizer")
+    assert set(directory_bytes(tmp_path)) == set(before) - {"original/tokenizer.json"}
+
+
+def test_a_full_disk_costs_the_report_but_not_the_numbers(
+    run, quick, original, pressed, tmp_path, monkeypatch
+):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkstemp", full)
+    code, out, err = run("evaluate", original, pressed, "--limit", 5, "--report", tmp_path / "report.html")
+    assert code == 2
+    assert "pressed takes" in out
+    assert err.splitlines()[-1].endswith("results.json: the disk is full; nothing was changed")
+    assert not (tmp_path / "report.html").exists()
+    assert not leftovers(tmp_path)
+
+
+def test_an_interruption_keeps_what_was_measured(run, quick, original, pressed, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_measure_speed", interrupt)
+    code, out, err = run("evaluate", original, pressed, "--limit", 5, "--report", tmp_path / "report.html")
+    assert code == 2
+    assert "same answer" in out
+    assert "Interrupted: speed, memory not measured" in out
+    assert err.splitlines()[-1] == "prensa: error: interrupted; speed, memory missing, the rest was kept"
+    assert load_results(tmp_path).missing == ("speed", "memory")
+    assert "Interrupted: speed, memory not measured" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_real_process_that_is_stopped_while_it_times(original, pressed, tmp_path, sent):
+    script = (
+        "import os, sys\n"
+        "from prensa.evaluation import speed\n"
+        "speed._SECONDS = 1000.0; speed._MOST = 10**6\n"
+        "measure = speed.measure\n"
+        "def told(*arguments):\n"
+        "    os.write(1, b'timing\\n')\n"
+        "    return measure(*arguments)\n"
+        "speed.measure = told\n"
+        "from prensa.cli.main import main\n"
+        "main()\n"
+    )
+    command = ["evaluate", original, pressed, "--limit", 5, "--report", tmp_path / "report.html"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "timing\n"
+    os.kill(process.pid, sent)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "same answer" in out
+    assert err.splitlines()[-1] == "prensa: error: interrupted; speed, memory missing, the rest was kept"
+    assert load_results(tmp_path).results[0].quality is not None
+    assert not leftovers(tmp_path)
+
+
+def test_the_smoke_test_is_called_one(capsys):
+    data = dataclasses.replace(EVALUATION.data, is_smoke_test=True)
+    print_evaluation(dataclasses.replace(EVALUATION, data=data))
+    assert "a smoke test" in capsys.readouterr().out
