@@ -25,6 +25,7 @@ import transformers
 
 import prensa
 from benchmarks.record import SHARED, save, spread
+from prensa.evaluation.memory import high_water_mark
 
 REPEATS = 11
 # 184 M parameters in 1 file; 0.5, 1 and 2 billion in 4, of tensors of one size.
@@ -35,14 +36,15 @@ def main() -> None:
     """Measure both, with everything in a temporary directory."""
     transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as place:
-        base = _make_base(Path(place) / "base")
+        base = make_base(Path(place) / "base")
         result = {"base": _against_transformers(base, Path(place)) | {"peak": _peak(base)}}
         shutil.rmtree(base)
         result["large"] = {name: _large(Path(place), layers) for name, layers in LARGE_LAYERS.items()}
     save("speed", result)
 
 
-def _make_base(path: Path) -> Path:
+def make_base(path: Path) -> Path:
+    """Write a classifier of DeBERTa-v3-base's size with random weights."""
     config = transformers.AutoConfig.from_pretrained(SHARED / "data" / "deberta-v3-tokenizer")
     torch.manual_seed(0)
     transformers.DebertaV2ForSequenceClassification(config).save_pretrained(path)
@@ -141,15 +143,9 @@ def _child(model: str, output: str) -> None:
     start = time.perf_counter()
     manifest = prensa.compress(model, output, recipe="classic")
     seconds = time.perf_counter() - start
-    peak = _high_water_mark()
+    peak = high_water_mark()
     largest = max(tensor.nbytes_before for tensor in manifest.tensors)
     print(json.dumps({"seconds": round(seconds, 2), "peak_bytes": peak, "largest_tensor_bytes": largest}))
-
-
-def _high_water_mark() -> int:
-    """Return the peak resident memory; ``ru_maxrss`` would count what the parent had when it forked."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":
