@@ -11,11 +11,10 @@ from transformers.utils import logging
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
 from benchmarks.record import save
+from benchmarks.sizes import PRESETS
 from prensa.evaluation.results import Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.recipe import adjusted, load_preset
-
-RESULTS = (("half", "packed"), ("int8", "packed"), ("classic", "packed"), ("int8", "bitsandbytes"))
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
     logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as place:
         paths = []
-        for preset, form in RESULTS:
+        for preset, form in PRESETS:
             paths.append(Path(place) / f"{preset} {form}")
             prensa.compress(MODEL, paths[-1], recipe=adjusted(load_preset(preset), format=form))
         evaluation = prensa.evaluate(MODEL, paths, data=COMMENTS, device="cpu")

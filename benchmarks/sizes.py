@@ -18,6 +18,10 @@ import prensa
 from benchmarks.record import SHARED, save
 from prensa.recipe import Recipe, adjusted, load_preset
 
+PRESETS = (
+    *(("classic", "bitsandbytes"), ("classic", "packed"), ("half", "packed"), ("half", "plain")),
+    *(("int8", "bitsandbytes"), ("int8", "packed")),
+)
 OFF: Mapping[str, Mapping[str, Any]] = {
     "all four": {},
     "without pruning": {"prune": 0},
@@ -30,11 +34,9 @@ def main() -> None:
     """Press with each preset in each format that takes it, then with each technique off."""
     model = SHARED / "models" / "toxic-deberta"
     before = (model / "model.safetensors").stat().st_size
-    presets = [("classic", "bitsandbytes"), ("classic", "packed"), ("half", "packed"), ("half", "plain")]
-    presets += [("int8", "bitsandbytes"), ("int8", "packed")]
     shares = {
         f"{preset} {form}": _press(model, adjusted(load_preset(preset), format=form))
-        for preset, form in presets
+        for preset, form in PRESETS
     }
     save(
         "sizes",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RESULTS, ROOT
+from prensa.wording import number
 
 START, END = "<!-- numbers -->\n", "<!-- /numbers -->"
 
@@ -15,6 +16,9 @@ WORDS = {
         "result": "result",
         "size": "weight file",
         "share": "of the original",
+        "accuracy": "accuracy on {texts:,} comments",
+        "drop": "drop in points (95 % interval)",
+        "faster": "times as fast on the processor",
         "original": "original, float32",
         "technique": "what a technique saves, in points of the original",
         "pruning": "pruning 30 %",
@@ -26,11 +30,17 @@ WORDS = {
         "{ratio:.1f} times as long as `from_pretrained` and `save_pretrained` of the same model, "
         "{synced:.1f} times if those wait for the disk as well (medians). 8 GB in four shards take "
         "{large:.2f} GiB.",
+        "evaluation": "Evaluating with all metrics and intervals takes {ratio:.2f} times as long as a loop "
+        "written by hand that answers the same texts; the report of a {layers}-layer model weighs "
+        "{megabytes:.2f} MB and is on the screen after {painted:.2f} s.",
     },
     "README.es.md": {
         "result": "resultado",
         "size": "fichero de pesos",
         "share": "del original",
+        "accuracy": "exactitud en {texts:,} comentarios",
+        "drop": "caída en puntos (intervalo del 95 %)",
+        "faster": "veces más rápido en el procesador",
         "original": "original, float32",
         "technique": "lo que ahorra cada técnica, en puntos del original",
         "pruning": "poda del 30 %",
@@ -43,6 +53,9 @@ WORDS = {
         "{ratio:.1f} veces lo que tardan `from_pretrained` y `save_pretrained` del mismo modelo, "
         "{synced:.1f} veces si también esperan al disco (medianas). 8 GB en cuatro partes usan "
         "{large:.2f} GiB.",
+        "evaluation": "Evaluar con todas las métricas e intervalos tarda {ratio:.2f} veces lo que un bucle "
+        "escrito a mano que responde los mismos textos; el informe de un modelo de {layers} capas ocupa "
+        "{megabytes:.2f} MB y está en pantalla a los {painted:.2f} s.",
     },
 }
 
@@ -64,11 +77,7 @@ def updated(path: Path) -> str:
 def block(words: dict[str, str]) -> str:
     """Make the tables and sentences in one language."""
     sizes, coding, speed = (_result(name) for name in ("sizes", "coding", "speed"))
-    lines = [f"| {words['result']} | {words['size']} | {words['share']} |", "|---|--:|--:|"]
-    lines.append(f"| {words['original']} | {sizes['nbytes_before'] / 1e6:.1f} MB | 100 % |")
-    for name, nbytes in sizes["nbytes"].items():
-        preset, form = name.split()
-        lines.append(f"| `{preset}`, {form} | {nbytes / 1e6:.1f} MB | {100 * sizes['share'][name]:.1f} % |")
+    lines = _results(words, sizes, _result("quality"))
     forms = ("plain", "bitsandbytes", "packed")
     lines += ["", f"| {words['technique']} | {' | '.join(forms)} |", "|---|--:|--:|--:|"]
     gains = {form: sizes["techniques"][form]["gain_in_points_of_the_original"] for form in forms}
@@ -90,8 +99,48 @@ def block(words: dict[str, str]) -> str:
             peak=speed["base"]["peak"]["peak_bytes"] / 2**30,
             large=speed["large"]["8 GB"]["peak_bytes"] / 2**30,
         ),
+        words["evaluation"].format(ratio=_result("evaluation")["ratio_of_medians"], **_opening()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _results(words: dict[str, str], sizes: dict[str, Any], quality: dict[str, Any]) -> list[str]:
+    """Make the table of presets: bytes, accuracy, time."""
+    columns = [words[name] for name in ("result", "size", "share", "accuracy", "drop", "faster")]
+    before = next(iter(quality["results"].values()))["accuracy"][0]
+    lines = [_row(columns).format(texts=quality["texts"]), "|---|--:|--:|--:|--:|--:|"]
+    original = f"{sizes['nbytes_before'] / 1e6:.1f} MB"
+    lines.append(_row([words["original"], original, "100 %", f"{100 * before:.2f} %", "", ""]))
+    for name, nbytes in sizes["nbytes"].items():
+        preset, form = name.split()
+        found = quality["results"][name]
+        low, high = (number(100 * end) for end in found["interval"])
+        lines.append(
+            _row(
+                [
+                    f"`{preset}`, {form}",
+                    f"{nbytes / 1e6:.1f} MB",
+                    f"{100 * sizes['share'][name]:.1f} %",
+                    f"{100 * found['accuracy'][1]:.2f} %",
+                    f"{number(100 * found['drop'])} ({low} … {high})",
+                    f"{found['times_as_fast']:.2f}",
+                ]
+            )
+        )
+    return lines
+
+
+def _opening() -> dict[str, float]:
+    report = _result("report")
+    return {
+        "megabytes": report["nbytes"] / 1e6,
+        "painted": report["first_contentful_paint_seconds"]["median"],
+        "layers": report["layers"],
+    }
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _result(name: str) -> dict[str, Any]:

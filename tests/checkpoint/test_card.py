@@ -3,7 +3,7 @@ import pytest
 from tests.conftest import build_model, directory_bytes
 
 import prensa
-from prensa.checkpoint.card import original_name, set_evaluation
+from prensa.checkpoint.card import model_name, set_evaluation
 
 ORIGINAL = """---
 license: mit
@@ -122,6 +122,6 @@ def test_other_cards_are_left_alone(tmp_path, content):
 def test_names_of_the_hub_are_found_in_its_cache(tmp_path):
     snapshot = tmp_path / "hub" / "models--some--my.model" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
-    assert original_name(snapshot) == "some/my.model"
+    assert model_name(snapshot) == "some/my.model"
     build_model("bert", tmp_path / "plain")
-    assert original_name(tmp_path / "plain") == "plain"
+    assert model_name(tmp_path / "plain") == "plain"

@@ -34,7 +34,7 @@ _NOT_OF_THE_RESULT = ("model-index", "inference", "widget")
 def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str) -> None:
     """Write the card of a result into ``directory``, from what was done and the card of the original."""
     metadata, text = _read_card(original)
-    name = original_name(original)
+    name = model_name(original)
     config = load_config(original)
     metadata = {key: value for key, value in metadata.items() if key not in _NOT_OF_THE_RESULT}
     metadata |= {"base_model": name, "base_model_relation": "quantized", "library_name": "transformers"}
@@ -65,7 +65,7 @@ def set_evaluation(directory: Path, text: str) -> bool:
     return True
 
 
-def original_name(path: Path) -> str:
+def model_name(path: Path) -> str:
     """Return the hub's name of a model in the hub's cache, or the name of its directory."""
     for part in reversed(path.resolve().parts):
         if found := _CACHED.fullmatch(part):

@@ -75,9 +75,9 @@ def warm_up(device: str, work: Callable[[], object]) -> None:
 
 
 def synchronize(device: str) -> None:
-    """Wait until all work on a CUDA device is done."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
+    """Wait until all work on an accelerator is done."""
+    if device != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def _time_processor(work: Callable[[], object]) -> float:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from prensa.checkpoint.card import model_name
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import Task, task_of
@@ -142,7 +143,8 @@ def _load(plan: Plan, progress: Progress) -> list[Any]:
     for done, path in enumerate(plan.paths):
         progress("loading", done, len(plan.paths))
         model = load_on(path, plan.dtype, plan.device)
-        model.config.pad_token_id = plan.tokenizer.pad_token_id  # GPT-2 and its like look for it
+        if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and its like look for it
+            model.config.pad_token_id = plan.tokenizer.pad_token_id
         models.append(model)
     progress("loading", len(models), len(models))
     return models
@@ -314,7 +316,7 @@ def _model(plan: Plan, models: Sequence[Any], found: Found, index: int, name: st
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:
     """Name models after their directories, with as much of the path as tells them apart."""
-    parts = [path.resolve().parts for path in paths]
+    parts = [(*path.resolve().parent.parts, *model_name(path).split("/")) for path in paths]
     names: list[str] = []
     for own in parts:
         others = [each for each in parts if each != own]

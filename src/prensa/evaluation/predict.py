@@ -76,7 +76,7 @@ def _language(
     sums: list[list[Output]] = [[] for _ in models]
     for row, (index, at) in enumerate(zip(indices, chosen, strict=True)):
         before = at if is_masked else [position - 1 for position in at]
-        scores = [log_softmax(each[row, before].double(), dim=-1) for each in logits]
+        scores = [log_softmax(each[row, before].to(_exact(each)), dim=-1) for each in logits]
         truth = ids[row, at]
         nbytes = sum((encoded.nbytes or [])[index][position] for position in at)
         for kept, score in zip(sums, scores, strict=True):
@@ -101,6 +101,11 @@ def _sums(original: Tensor, scores: Tensor, truth: Tensor, nbytes: int) -> Outpu
         (came.exp() - came_before.exp()).abs().max(),
     ]
     return np.array([float(each) for each in sums])
+
+
+def _exact(logits: Tensor) -> torch.dtype:
+    """Return float64 where the device has it: divergences are small differences."""
+    return torch.float32 if logits.device.type == "mps" else torch.float64
 
 
 def _continued(encoded: Encoded, index: int) -> list[int]:

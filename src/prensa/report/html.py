@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prensa.atomic import write_text
+from prensa.checkpoint.card import model_name
 from prensa.checkpoint.destination import check_space
 from prensa.checkpoint.manifest import MANIFEST_FILE, Manifest, load_manifest
 from prensa.errors import OutputError, PrensaError
@@ -40,7 +41,7 @@ def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
     drawn = [charts.size_chart(evaluation, manifests), charts.bits_chart(evaluation, manifests)]
     content: dict[str, Any] = {
         "evaluation": evaluation,
-        "original": Path(evaluation.original.path).name,
+        "original": model_name(Path(evaluation.original.path)),
         "manifests": manifests,
         "verdicts": [
             (result, verdict(evaluation, result), evaluation.budget(result)) for result in evaluation.results
