@@ -6,6 +6,8 @@ import transformers
 from safetensors.torch import load_file
 
 import prensa
+from prensa.checkpoint.task import Task
+from prensa.evaluation.texts import read_texts, sample
 from prensa.recipe import adjusted, load_preset
 
 COMMENTS = [
@@ -65,3 +67,45 @@ def test_a_real_causal_model(shared, tmp_path):
         before = prensa.load(stories)(ids, labels=ids).loss
         after = prensa.load(tmp_path / "out", dtype=torch.float32)(ids, labels=ids).loss
     assert abs(float(after - before)) < 0.02 * float(before)
+
+
+@pytest.fixture
+def comments(shared):
+    return shared / "data" / "toxic-comments" / "test.csv"
+
+
+def test_accuracy_is_that_of_a_loop_written_by_hand(toxic, comments, tmp_path, quick):
+    prensa.compress(toxic, tmp_path / "out")
+    found = [
+        prensa.evaluate(toxic, tmp_path / "out", data=comments, limit=150, max_length=64) for _ in range(2)
+    ]
+    quality = found[0].results[0].quality
+    assert quality == found[1].results[0].quality  # to the last digit
+    texts = sample(read_texts(str(comments), Task("classes", ("non-toxic", "toxic"))), 150)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(toxic)
+    for path, expected in (
+        (toxic, quality.metrics[0].original),
+        (tmp_path / "out", quality.metrics[0].result),
+    ):
+        model = prensa.load(path, dtype=torch.float32)
+        right = 0
+        for text, label in zip(texts.texts, texts.labels, strict=True):
+            batch = tokenizer(text, truncation=True, max_length=64, return_tensors="pt")
+            with torch.inference_mode():
+                right += int(model(**batch).logits.argmax()) == int(label)
+        assert right / 150 == expected
+    assert quality.metrics[0].original > 0.85
+    assert abs(quality.drop.value) < 0.02
+    assert found[0].data.truncated > 0
+
+
+def test_a_pressed_story_teller_foresees_stories_as_well(shared, tmp_path, quick):
+    stories = shared / "models" / "stories260k"
+    prensa.compress(stories, tmp_path / "out", recipe="int8")
+    story = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."
+    (tmp_path / "stories.txt").write_text(f"{story}\n{story[:40]}\n")
+    found = prensa.evaluate(stories, tmp_path / "out", data=tmp_path / "stories.txt")
+    perplexity, bits = found.results[0].quality.metrics
+    assert perplexity.original < 5
+    assert bits.original < 1
+    assert abs(found.results[0].quality.drop.value) < 0.05

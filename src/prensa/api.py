@@ -88,4 +88,5 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
         dtype=dtype,
         max_drop=max_drop,
     )
-    return run(plan(settings), progress or (lambda stage, done, total: None))
+    told = progress or (lambda stage, done, total: None)
+    return run(plan(settings, told), told)

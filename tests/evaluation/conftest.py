@@ -15,6 +15,8 @@ def evaluated(quick):
             return self.run(original, *results, **settings)
 
         def run(self, original, *results, progress=lambda stage, done, total: None, **settings):
-            return run(plan(Settings(str(original), tuple(map(str, results)), **settings)), progress)
+            return run(
+                plan(Settings(str(original), tuple(map(str, results)), **settings), progress), progress
+            )
 
     return Evaluated()

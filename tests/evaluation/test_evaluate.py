@@ -158,7 +158,7 @@ def test_progress_of_every_stage_comes_to_its_end(original, pressed, evaluated):
     evaluated.run(original, pressed, progress=lambda stage, *amount: told.update({stage: amount}), limit=20)
     assert all(done == total for done, total in told.values())
     assert [stage.partition(" ")[0].strip(",") for stage in told] == [
-        *("loading", "answering", "timing", "memory")
+        *("reading", "loading", "answering", "timing", "memory")
     ]
 
 

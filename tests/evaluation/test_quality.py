@@ -20,7 +20,7 @@ def texts(count, labels=None, words=None):
     return Texts("t", tuple(f"text {i}" for i in range(count)), labels=labels, words=words)
 
 
-def outputs(kind, original, result, labels=None, *, words=None, places=None):
+def outputs(kind, original, result, labels=None, *, words=None, places=()):
     task = Task(kind, LABELS if kind in {"classes", "multi-label", "tokens"} else ())
     return Outputs(task, texts(len(original), labels, words), places, original, result)
 
@@ -61,7 +61,7 @@ def test_disagreements_are_the_largest_and_say_what_each_model_says(quick):
 
 
 def test_long_texts_are_cut():
-    long = Outputs(Task("regression"), Texts("t", ("x" * 9000,)), None, [np.ones(1)], [np.zeros(1)])
+    long = Outputs(Task("regression"), Texts("t", ("x" * 9000,)), (), [np.ones(1)], [np.zeros(1)])
     assert len(compare(long, silent).disagreements[0].text) < 2100
 
 

@@ -159,6 +159,16 @@ def test_the_keyboard_reaches_and_works_everything(open_page):
     assert bits == sorted(bits)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_checker_of_accessibility_finds_nothing(browser, served, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(bypass_csp=True, color_scheme=scheme)  # the checker is a script of its own
+    page = context.new_page()
+    page.goto(served[0])
+    assert [found["id"] for found in axe.run(page).response["violations"]] == []
+    context.close()
+
+
 @pytest.mark.parametrize("width", [320, 390, 768, 1400])
 def test_it_fits_every_screen(open_page, width):
     page = open_page(viewport={"width": width, "height": 800})

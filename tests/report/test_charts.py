@@ -62,7 +62,7 @@ def test_drawings_take_the_colours_of_the_page_and_names_are_text():
         EVALUATION, results=(dataclasses.replace(EVALUATION.results[0], name="<b>&"),)
     )
     svg = charts.size_chart(evaluation, {"<b>&": manifest()}).svg
-    assert svg.startswith("<svg")
+    assert svg.startswith('<svg aria-hidden="true" ')
     assert "var(--series-1)" in svg
     assert "currentColor" in svg
     assert "&lt;b&gt;&amp;" in svg

@@ -71,9 +71,9 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     if report is not None:
         check_place(report)
     asked = (data, text_column, label_column, split, limit, batch_size, max_length, device, dtype, max_drop)
-    planned = plan(Settings(original, tuple(results), *asked))
+    settings = Settings(original, tuple(results), *asked)
     with stages() as progress:
-        evaluation = run(planned, progress)
+        evaluation = run(plan(settings, progress), progress)
     typer.echo(evaluation.to_json(), nl=False) if as_json else print_evaluation(evaluation)
     for problem in write_cards(evaluation):
         typer.echo(f"prensa: the model card was left as it is: {problem}", err=True)

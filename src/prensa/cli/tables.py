@@ -200,6 +200,7 @@ def print_demo(result: DemoResult, output: Path) -> None:
     out.print(predictions)
     out.print(
         f"\n{count} comments show that the results work; they are too few to measure accuracy with.\n"
-        f"Everything is in {output}. Look closer: prensa inspect {output / 'classic'}",
+        f"Everything is in {output}. Look closer: prensa inspect {output / 'classic'}\n"
+        f"Compare on your own texts: prensa evaluate {output / 'original'} {output / 'int8'} --data FILE",
         soft_wrap=True,
     )

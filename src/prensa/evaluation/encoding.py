@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +20,30 @@ from prensa.evaluation.labels import IGNORED
 from prensa.evaluation.texts import Texts
 
 _UNLIMITED = 1 << 20  # what a tokenizer that knows no maximum says is far above
+_CHUNK = 2000  # texts that are tokenized before progress is told
 _VOCABULARIES = {"tokenizer.json", "tokenizer.model"}
 
 Row = dict[str, list[int]]
 """What a model reads of one text: ``input_ids`` and what else its tokenizer gives, of equal length."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Encoded:
     """Texts as rows of token ids, for a kind of task.
 
     ``fill`` are the numbers that shorter rows are filled up with, ``mask_id`` stands for a masked piece.
-    ``truncated`` counts the texts that were longer than the model reads. ``places`` are, for models of
-    words, the positions of each word's first piece. ``nbytes`` are, for language models, the bytes of text
-    that each piece stands for, 0 for the marks around a text.
+    ``truncated`` counts the texts that were longer than the model reads. ``places`` are, for models of words,
+    the positions of each word's first piece. ``nbytes`` are, for language models, the bytes of text that each
+    piece stands for, 0 for the marks around a text.
     """
 
     kind: Kind
-    rows: list[Row]
     fill: dict[str, int]
     mask_id: int | None
-    truncated: int
-    places: list[list[int]] | None = None
-    nbytes: list[list[int]] | None = None
+    rows: list[Row] = field(default_factory=list)
+    places: list[list[int]] = field(default_factory=list)
+    nbytes: list[list[int]] = field(default_factory=list)
+    truncated: int = 0
 
     @property
     def lengths(self) -> list[int]:
@@ -96,43 +97,60 @@ def longest(tokenizer: Any, config: Any, wanted: int | None) -> int | None:
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet"}
 
 
-def encode(tokenizer: Any, texts: Texts, kind: Kind, limit: int | None) -> Encoded:
+def encode(
+    tokenizer: Any,
+    texts: Texts,
+    kind: Kind,
+    limit: int | None,
+    step: Callable[[int, int], None] = lambda done, total: None,
+) -> Encoded:
     """Turn texts into token ids, cut where they are longer than ``limit``.
 
-    Raises :class:`EvaluationError` where the task needs to know which piece comes from where and the
-    tokenizer cannot tell, and :class:`DataError` where words and labels do not match in number.
+    ``step`` is told how many of how many texts are done. Raises :class:`EvaluationError` where the task needs
+    to know which piece comes from where and the tokenizer cannot tell, and :class:`DataError` where words and
+    labels do not match in number.
     """
-    needs_places = kind in {"tokens", "masked", "causal"}
-    if needs_places and not tokenizer.is_fast:
+    if kind in {"tokens", "masked", "causal"} and not tokenizer.is_fast:
         raise EvaluationError(f"{tokenizer.name_or_path}: comparing this task needs a tokenizer.json")
-    words = texts.words or tuple(tuple(text.split()) for text in texts.texts) if kind == "tokens" else None
-    if words and texts.labels is not None:
-        _match_words(texts, words)
-    full = tokenizer(
+    if kind == "tokens":
+        texts = replace(texts, words=texts.words or tuple(tuple(text.split()) for text in texts.texts))
+        _match_words(texts)
+    encoded = Encoded(
+        kind,
+        fill={"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id},
+        mask_id=tokenizer.mask_token_id,
+    )
+    for start in range(0, len(texts), _CHUNK):
+        _encode(tokenizer, texts.take(range(start, min(start + _CHUNK, len(texts)))), limit, encoded)
+        step(len(encoded.rows), len(texts))
+    return encoded
+
+
+def _encode(tokenizer: Any, texts: Texts, limit: int | None, encoded: Encoded) -> None:
+    """Append some texts to ``encoded``."""
+    words = texts.words if encoded.kind == "tokens" else None
+    needs_bytes = encoded.kind in {"masked", "causal"}
+    found = tokenizer(
         list(words or texts.texts),
         list(texts.pairs) if texts.pairs and not words else None,
         is_split_into_words=words is not None,
         truncation=limit is not None,
         max_length=limit,
-        return_offsets_mapping=needs_places,
-        return_special_tokens_mask=needs_places,
+        return_offsets_mapping=needs_bytes,
+        return_special_tokens_mask=needs_bytes,
         verbose=False,
     )
-    keys = [key for key in tokenizer.model_input_names if key in full]
+    keys = [key for key in tokenizer.model_input_names if key in found]
     nothing = {key: [tokenizer.pad_token_id if key == "input_ids" else 1] for key in keys}
-    rows = [{key: full[key][i] for key in keys} for i in range(len(texts))]
-    rows = [row if row["input_ids"] else nothing for row in rows]  # an empty text, and no marks around it
-    return Encoded(
-        kind,
-        rows,
-        fill={"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id},
-        mask_id=tokenizer.mask_token_id,
-        truncated=_count_truncated(full) if tokenizer.is_fast else 0,
-        places=[_first_pieces(full.word_ids(i)) for i in range(len(rows))] if words else None,
-        nbytes=[_piece_bytes(text, full, i) for i, text in enumerate(texts.texts)]
-        if needs_places and not words
-        else None,
-    )
+    for index, text in enumerate(texts.texts):
+        row = {key: found[key][index] for key in keys}
+        encoded.rows.append(row if row["input_ids"] else nothing)  # an empty text without marks around it
+        if words:
+            encoded.places.append(_first_pieces(found.word_ids(index)))
+        if needs_bytes:
+            encoded.nbytes.append(_piece_bytes(text, found, index))
+    if tokenizer.is_fast:
+        encoded.truncated += sum(bool(each.overflowing) for each in found.encodings)
 
 
 def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
@@ -158,15 +176,11 @@ def pad(rows: Sequence[Row], fill: Mapping[str, int], device: torch.device | str
     }
 
 
-def _count_truncated(full: Any) -> int:
-    return sum(bool(encoding.overflowing) for encoding in full.encodings)
-
-
-def _match_words(texts: Texts, words: Sequence[Sequence[str]]) -> None:
-    for row, (own, labels) in enumerate(zip(words, texts.labels or (), strict=True), 1):
-        if len(own) != len(labels):
+def _match_words(texts: Texts) -> None:
+    for row, (words, labels) in enumerate(zip(texts.words or (), texts.labels or (), strict=False), 1):
+        if len(words) != len(labels):
             raise DataError(
-                f"{texts.name}: row {row} has {len(own)} words and {len(labels)} labels; "
+                f"{texts.name}: row {row} has {len(words)} words and {len(labels)} labels; "
                 "expected one label for each word"
             )
 

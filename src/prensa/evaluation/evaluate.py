@@ -79,7 +79,7 @@ class Found:
     missing: list[str] = field(default_factory=list)
 
 
-def plan(settings: Settings) -> Plan:
+def plan(settings: Settings, progress: Progress = lambda stage, done, total: None) -> Plan:
     """Find out whether the models can be compared on the texts. Reads no weights.
 
     Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
@@ -95,7 +95,7 @@ def plan(settings: Settings) -> Plan:
         raise EvaluationError(f"{paths[0]}: the tokenizer has no mask token, which comparing this task needs")
     limit = longest(tokenizer, load_config(paths[0]), settings.max_length)
     texts = sample(_texts(settings, task), settings.limit)
-    encoded = encode(tokenizer, texts, task.kind, limit)
+    encoded = encode(tokenizer, texts, task.kind, limit, functools.partial(progress, "reading texts"))
     few = texts.take(range(min(_COMPARED, len(texts))))
     for path in paths[1:]:
         _check_same_tokenizer(paths[0], tokenizer, path, few, limit)
@@ -183,7 +183,7 @@ def _compare(plan: Plan, found: Found, indices: list[int], progress: Progress) -
             f"{len(indices):,} texts; there is nothing to compare with"
         )
     texts = plan.texts.take(indices)
-    places = None if plan.encoded.places is None else [plan.encoded.places[i] for i in indices]
+    places = [plan.encoded.places[i] for i in indices] if plan.encoded.places else []
     for number, result in enumerate(results, 1):
         step = functools.partial(progress, f"intervals, result {number} of {len(results)}")
         found.qualities[number] = compare(Outputs(plan.task, texts, places, original, result), step)

@@ -57,7 +57,7 @@ def forward(model: Any, batch: dict[str, Tensor], kind: Kind, pool: Pool) -> Ten
 
 def _split(output: Tensor, encoded: Encoded, indices: Sequence[int]) -> list[Output]:
     rows = output.cpu().numpy()
-    if encoded.places is None:
+    if encoded.kind != "tokens":
         return list(rows)
     places = [np.array([at for at in encoded.places[i] if at != IGNORED], dtype=int) for i in indices]
     return [row[at] for row, at in zip(rows, places, strict=True)]
@@ -78,7 +78,7 @@ def _language(
         before = at if is_masked else [position - 1 for position in at]
         scores = [log_softmax(each[row, before].to(_exact(each)), dim=-1) for each in logits]
         truth = ids[row, at]
-        nbytes = sum((encoded.nbytes or [])[index][position] for position in at)
+        nbytes = sum(encoded.nbytes[index][position] for position in at)
         for kept, score in zip(sums, scores, strict=True):
             kept.append(_sums(scores[0], score, truth, nbytes))
     return sums
@@ -110,13 +110,13 @@ def _exact(logits: Tensor) -> torch.dtype:
 
 def _continued(encoded: Encoded, index: int) -> list[int]:
     """Return the positions of the pieces that a causal model predicts: all of the text but the first."""
-    nbytes = (encoded.nbytes or [])[index]
+    nbytes = encoded.nbytes[index]
     return [position for position, count in enumerate(nbytes) if count and position]
 
 
 def _masked(encoded: Encoded, index: int) -> list[int]:
     """Choose the pieces of a text to mask, the same ones every time; at least one where there is one."""
-    nbytes = (encoded.nbytes or [])[index]
+    nbytes = encoded.nbytes[index]
     candidates = [position for position, count in enumerate(nbytes) if count]
     generator = np.random.default_rng(index)
     count = min(len(candidates), max(1, round(_MASKED_SHARE * len(candidates))))

@@ -37,7 +37,7 @@ class Outputs:
 
     task: Task
     texts: Texts
-    places: Sequence[Sequence[int]] | None
+    places: Sequence[Sequence[int]]
     original: Sequence[Output]
     result: Sequence[Output]
 
@@ -75,13 +75,13 @@ def _of_words(outputs: Outputs, step: Step) -> Quality:
     ends = np.cumsum([0, *(len(output) for output in outputs.original)])
     groups = [np.arange(start, stop) for start, stop in pairwise(ends)]
     labels = outputs.texts.labels
-    truth = None if labels is None else np.concatenate(_labels_of_pieces(labels, outputs.places or ()))
+    truth = None if labels is None else np.concatenate(_labels_of_pieces(labels, outputs.places))
     known = None if truth is None else cls.Truth(truth, outputs.task.labels, groups)
     quality = _labelled_words(known, before, after, step)
     amounts = cls.divergences(before, after)
     worst = np.array([group[amounts[group].argmax()] if len(group) else -1 for group in groups])
     names = outputs.task.labels
-    words = _words_of_pieces(outputs.texts, outputs.places or ())
+    words = _words_of_pieces(outputs.texts, outputs.places)
 
     def describe(index: int) -> tuple[str, str, str]:
         thing = worst[index]

@@ -200,7 +200,7 @@ def _draw(spec: Mapping[str, Any], values: Values) -> str:
     svg: str = vl_convert.vegalite_to_svg(
         {"width": _WIDTH, "config": _CONFIG, **data, **spec}, vl_version=_VERSION
     )
-    return svg
+    return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)  # what holds it says what it shows
 
 
 def _colour(field: str, domain: Sequence[str], first: int = 0) -> dict[str, Any]:
