@@ -12,7 +12,7 @@ import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
 from benchmarks.record import save
 from benchmarks.sizes import PRESETS
-from prensa.evaluation.results import Model
+from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.recipe import adjusted, load_preset
 
@@ -31,13 +31,15 @@ def main() -> None:
         {
             "model": "toxic-deberta",
             "texts": evaluation.data.texts,
-            "results": {result.name: _summary(evaluation.original, result) for result in evaluation.results},
+            "results": {result.name: _summary(evaluation, result) for result in evaluation.results},
         },
     )
 
 
-def _summary(original: Model, result: Model) -> dict[str, Any]:
-    quality, before, after = result.quality, typical(original.timings), typical(result.timings)
+def _summary(evaluation: Evaluation, result: Model) -> dict[str, Any]:
+    middle = evaluation.data.quartiles[2]
+    quality = result.quality
+    before, after = (typical(each.timings, middle) for each in (evaluation.original, result))
     assert quality is not None
     assert quality.drop is not None
     assert before is not None

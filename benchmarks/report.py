@@ -72,7 +72,8 @@ def _open(browser: Browser, page: Path) -> tuple[float, float]:
     context = browser.new_context()
     tab = context.new_page()
     tab.goto(page.as_uri())
-    tab.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+    while not tab.evaluate("performance.getEntriesByName('first-contentful-paint').length"):
+        time.sleep(0.01)
     loaded = tab.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
     painted = tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     context.close()

@@ -116,6 +116,7 @@ EVALUATION = Evaluation(
         ),
     ),
     missing=(),
+    problems=(),
     prensa_version="0.2.0",
 )
 

@@ -16,7 +16,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def write_text(path: Path, text: str) -> None:
     """Put ``text`` in ``path`` in one step. Raises :class:`OutputError` with ``path`` as it was."""
     try:
-        _replace(path, text.encode("utf-8"))
+        _replace(path, text.encode("utf-8", "backslashreplace"))  # half characters of odd file names
     except OSError as error:
         reason = "the disk is full" if error.errno in FULL else f"cannot be written ({error.strerror})"
         raise OutputError(f"{path}: {reason}; nothing was changed") from error

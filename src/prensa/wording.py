@@ -40,6 +40,11 @@ def number(value: float, decimals: int = 2) -> str:
     return text.lstrip("-") if not float(text) else text.replace("-", _MINUS)
 
 
+def printable(text: str) -> str:
+    """Make one line of a text, without what could control a terminal: it may be anybody's."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
 def _digits(value: float, count: int = 3) -> str:
     """Write a number with ``count`` digits that count, and without an exponent while that can be read."""
     if not value:

@@ -61,7 +61,9 @@ def test_the_card_of_the_original_lives_on(model, tmp_path):
     prensa.compress(model, tmp_path / "out")
     found = card(tmp_path / "out")
     data = found.data.to_dict()
-    assert (data["license"], data["language"], data["base_model"]) == ("mit", ["es"], "model")
+    assert (data["license"], data["language"]) == ("mit", ["es"])
+    assert data["base_model"] == "microsoft/deberta-v3-base"  # a hub's name, which the directory's is not
+    assert "base_model_relation" not in data
     assert data["tags"] == ["toxicity", "prensa"]
     assert "model-index" not in data  # those results are the original's
     assert found.text.rstrip().endswith("# My model\n\nMade with care.")
@@ -101,8 +103,8 @@ def test_an_evaluation_takes_its_place(model, tmp_path):
     prensa.compress(model, tmp_path / "out")
     path = tmp_path / "out" / "README.md"
     path.write_text(path.read_text() + "\nA remark of mine.\n")
-    assert set_evaluation(tmp_path / "out", "It is good.")
-    assert set_evaluation(tmp_path / "out", "It is very good.")
+    set_evaluation(tmp_path / "out", "It is good.")
+    set_evaluation(tmp_path / "out", "It is very good.")
     text = path.read_text()
     assert "It is very good." in text
     assert "It is good." not in text
@@ -110,12 +112,26 @@ def test_an_evaluation_takes_its_place(model, tmp_path):
     assert "A remark of mine." in text
 
 
+def test_a_smoke_test_gives_way_to_more_and_never_takes_its_place(model, tmp_path):
+    prensa.compress(model, tmp_path / "out")
+    steps = [
+        ("smoke one", True, True),
+        ("smoke two", True, True),
+        ("real", False, True),
+        ("smoke three", True, False),
+    ]
+    for text, is_smoke_test, is_taken in steps:
+        set_evaluation(tmp_path / "out", text, is_smoke_test=is_smoke_test)
+        assert (text in (tmp_path / "out" / "README.md").read_text()) == is_taken
+    assert "real" in (tmp_path / "out" / "README.md").read_text()
+
+
 @pytest.mark.parametrize("content", [None, "mine", "<!-- prensa:evaluation -->", b"\xff"])
 def test_other_cards_are_left_alone(tmp_path, content):
     if content is not None:
         (tmp_path / "README.md").write_bytes(content if isinstance(content, bytes) else content.encode())
     before = directory_bytes(tmp_path)
-    assert not set_evaluation(tmp_path, "It is good.")
+    set_evaluation(tmp_path, "It is good.")
     assert directory_bytes(tmp_path) == before
 
 

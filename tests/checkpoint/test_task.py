@@ -19,12 +19,6 @@ def config(name, **settings):
             "text-classification",
             "multi-label",
         ),
-        (
-            "RobertaForSequenceClassification",
-            {"num_labels": 3, "problem_type": "regression"},
-            "text-classification",
-            "regression",
-        ),
         ("BertForTokenClassification", {}, "token-classification", "tokens"),
         ("BertForMaskedLM", {}, "fill-mask", "masked"),
         ("GPT2LMHeadModel", {}, "text-generation", "causal"),

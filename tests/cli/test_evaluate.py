@@ -19,25 +19,9 @@ from tests.conftest import (
 from tests.sample import EVALUATION
 
 import prensa
-from prensa.cli import main as cli
 from prensa.cli.comparison import print_evaluation
 from prensa.evaluation import evaluate as module
 from prensa.evaluation.results import load_results
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["prensa", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
@@ -48,16 +32,8 @@ def data(tmp_path):
     return path
 
 
-def assert_refused(result, message):
-    code, out, err = result
-    assert (code, out) == (2, "")
-    assert err.startswith("prensa: error: ")
-    assert err.count("\n") == 1
-    assert message in err
-
-
-def test_tables_and_verdict(run, quick, original, pressed, data):
-    code, out, err = run("evaluate", original, pressed, "--data", data)
+def test_tables_and_verdict(command, quick, original, pressed, data):
+    code, out, err = command("evaluate", original, pressed, "--data", data)
     assert (code, err) == (0, "")
     for words in (
         "Size on disk",
@@ -72,20 +48,20 @@ def test_tables_and_verdict(run, quick, original, pressed, data):
     assert "on 24 texts" in out.splitlines()[-1]
 
 
-def test_the_exit_code_says_whether_the_budget_was_held(run, quick, original, pressed, data):
-    assert run("evaluate", original, original, "--data", data, "--max-drop", "0")[0] == 0
+def test_the_exit_code_says_whether_the_budget_was_held(command, quick, original, pressed, data):
+    assert command("evaluate", original, original, "--data", data, "--max-drop", "0")[0] == 0
     other = add_tokenizer(build_model("deberta", data.parent / "other"))
     change_weights(other, lambda tensors: tensors["classifier.weight"].neg_())
-    code, out, _ = run("evaluate", original, other, "--max-drop", "1%", "--limit", 20)
+    code, out, _ = command("evaluate", original, other, "--max-drop", "1%", "--limit", 20)
     assert code == 1
     assert "the budget of 1.00 points was NOT held" in out
-    code, out, _ = run("evaluate", original, original, other, "--max-drop", "0.01", "--limit", 20)
+    code, out, _ = command("evaluate", original, original, other, "--max-drop", "0.01", "--limit", 20)
     assert code == 1
     assert out.count("was NOT held") == 1
 
 
-def test_json_is_all_that_is_printed(run, quick, original, pressed, data, tmp_path):
-    code, out, _ = run("evaluate", original, pressed, "--data", data, "--json")
+def test_json_is_all_that_is_printed(command, quick, original, pressed, data, tmp_path):
+    code, out, _ = command("evaluate", original, pressed, "--data", data, "--json")
     assert code == 0
     (tmp_path / "results.json").write_text(out)
     assert load_results(tmp_path).results[0].quality.metrics
@@ -93,11 +69,11 @@ def test_json_is_all_that_is_printed(run, quick, original, pressed, data, tmp_pa
     assert settings["data"] == str(data)
 
 
-def test_every_option_arrives(run, quick, original, pressed, tmp_path):
+def test_every_option_arrives(command, quick, original, pressed, tmp_path):
     (tmp_path / "d.tsv").write_text("a\tb\tc\nx\ty\t1\nz\tw\t0\n")
     options = ["--data", tmp_path / "d.tsv", "--text-column", "a,b", "--label-column", "c", "--limit", "2"]
     options += ["--batch-size", "3", "--max-length", "16", "--device", "cpu", "--dtype", "bfloat16"]
-    found = json.loads(run("evaluate", original, pressed, *options, "--max-drop", "100%", "--json")[1])
+    found = json.loads(command("evaluate", original, pressed, *options, "--max-drop", "100%", "--json")[1])
     assert found["settings"] == {
         "original": str(original),
         "results": [str(pressed)],
@@ -116,10 +92,10 @@ def test_every_option_arrives(run, quick, original, pressed, tmp_path):
     assert found["batch_size"] == 3
 
 
-def test_report_results_and_card(run, quick, original, pressed, data, tmp_path):
+def test_report_results_and_card(command, quick, original, pressed, data, tmp_path):
     place = tmp_path / "proof"
     place.mkdir()
-    code, out, err = run("evaluate", original, pressed, "--data", data, "--report", place / "report.html")
+    code, out, err = command("evaluate", original, pressed, "--data", data, "--report", place / "report.html")
     assert (code, err) == (0, f"Report: {place / 'report.html'}\n")
     assert sorted(path.name for path in place.iterdir()) == ["report.html", "results.json"]
     verdict = out.splitlines()[-1]
@@ -131,20 +107,20 @@ def test_report_results_and_card(run, quick, original, pressed, data, tmp_path):
     assert "comment number" in (place / "report.html").read_text()
     page = (place / "report.html").read_bytes()
     (place / "report.html").unlink()
-    assert run("report", place) == (0, f"Report: {place / 'report.html'}\n", "")
+    assert command("report", place) == (0, f"Report: {place / 'report.html'}\n", "")
     assert (place / "report.html").read_bytes() == page
-    assert run("report", place / "results.json", "-o", place / "b.html")[0] == 0
+    assert command("report", place / "results.json", "-o", place / "b.html")[0] == 0
     assert (place / "b.html").read_bytes() == page
 
 
-def test_a_card_that_cannot_be_written_is_a_remark(run, quick, original, pressed, monkeypatch):
+def test_a_card_that_cannot_be_written_is_a_remark(command, quick, original, pressed, monkeypatch):
     monkeypatch.setattr("prensa.report.card.set_evaluation", _full)
-    code, _, err = run("evaluate", original, pressed, "--limit", 5)
+    code, _, err = command("evaluate", original, pressed, "--limit", 5)
     assert code == 0
     assert err == "prensa: the model card was left as it is: the disk is full\n"
 
 
-def _full(*_):
+def _full(*_, **__):
     raise prensa.OutputError("the disk is full")
 
 
@@ -154,6 +130,9 @@ def test_texts_of_anybody_do_not_control_the_terminal(capsys):
     assert "\x1b" not in out
     assert "\x07" not in out
     assert "bell and escape [31m" in out
+    result = dataclasses.replace(EVALUATION.results[0], name="evil\x1b]0;owned\x07")
+    print_evaluation(dataclasses.replace(EVALUATION, results=(result,)))
+    assert "\x1b" not in capsys.readouterr().out
     assert "<script>document.title = 'owned'" in out
 
 
@@ -171,9 +150,9 @@ def test_texts_of_anybody_do_not_control_the_terminal(capsys):
         (["report", "."], "results.json: cannot be read"),
     ],
 )
-def test_bad_arguments(run, arguments, message, tmp_path, monkeypatch):
+def test_bad_arguments(command, assert_refused, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert_refused(run(*arguments), message)
+    assert_refused(command(*arguments), message)
     assert not list(tmp_path.iterdir())
 
 
@@ -196,47 +175,52 @@ def test_bad_arguments(run, arguments, message, tmp_path, monkeypatch):
         ("text\na\n", ["--split", "test"], "a file has no splits"),
     ],
 )
-def test_bad_data(run, original, pressed, tmp_path, content, options, message):
+def test_bad_data(command, assert_refused, original, pressed, tmp_path, content, options, message):
     path = tmp_path / "d.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = directory_bytes(tmp_path)
     report = ["--report", tmp_path / "report.html"]
-    assert_refused(run("evaluate", original, pressed, "--data", path, *options, *report), message)
+    assert_refused(command("evaluate", original, pressed, "--data", path, *options, *report), message)
     assert directory_bytes(tmp_path) == before
 
 
-def test_bad_models(run, original, pressed, tmp_path):
+def test_bad_models(command, assert_refused, original, pressed, tmp_path):
     before = directory_bytes(tmp_path)
     report = ["--report", tmp_path / "report.html"]
     change_config(pressed, id2label={"0": "x", "1": "y"})
-    assert_refused(run("evaluate", original, pressed, *report), "has the labels x, y")
+    assert_refused(command("evaluate", original, pressed, *report), "has the labels x, y")
     change_config(pressed, id2label={"0": "LABEL_0", "1": "LABEL_1"})
     (original / "tokenizer.json").unlink()
-    assert_refused(run("evaluate", original, pressed, *report), "no usable tokenizer")
+    assert_refused(command("evaluate", original, pressed, *report), "no usable tokenizer")
     assert set(directory_bytes(tmp_path)) == set(before) - {"original/tokenizer.json"}
 
 
 def test_a_full_disk_costs_the_report_but_not_the_numbers(
-    run, quick, original, pressed, tmp_path, monkeypatch
+    command, quick, original, pressed, tmp_path, monkeypatch
 ):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tempfile.mkstemp", full)
-    code, out, err = run("evaluate", original, pressed, "--limit", 5, "--report", tmp_path / "report.html")
+    code, out, err = command(
+        "evaluate", original, pressed, "--limit", 5, "--report", tmp_path / "report.html"
+    )
     assert code == 2
     assert "pressed takes" in out
     assert err.splitlines()[-1].endswith("results.json: the disk is full; nothing was changed")
+    assert err.startswith("prensa: error: ")
     assert not (tmp_path / "report.html").exists()
     assert not leftovers(tmp_path)
 
 
-def test_an_interruption_keeps_what_was_measured(run, quick, original, pressed, tmp_path, monkeypatch):
+def test_an_interruption_keeps_what_was_measured(command, quick, original, pressed, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "_measure_speed", interrupt)
-    code, out, err = run("evaluate", original, pressed, "--limit", 5, "--report", tmp_path / "report.html")
+    code, out, err = command(
+        "evaluate", original, pressed, "--limit", 5, "--report", tmp_path / "report.html"
+    )
     assert code == 2
     assert "same answer" in out
     assert "Interrupted: speed, memory not measured" in out
@@ -274,6 +258,33 @@ def test_a_real_process_that_is_stopped_while_it_times(original, pressed, tmp_pa
     assert err.splitlines()[-1] == "prensa: error: interrupted; speed, memory missing, the rest was kept"
     assert load_results(tmp_path).results[0].quality is not None
     assert not leftovers(tmp_path)
+
+
+def test_a_failure_that_only_costs_the_memory(command, quick, original, pressed, monkeypatch):
+    def fail(job):
+        raise prensa.EvaluationError(f"{job.path}: killed")
+
+    monkeypatch.setattr("prensa.evaluation.memory.measure_memory", fail)
+    code, out, _ = command("evaluate", original, pressed, "--limit", 5)
+    assert code == 0
+    assert f"Not measured: {pressed}: killed" in out
+    assert "times as fast" in out
+
+
+def test_tables_are_whole_on_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("prensa.cli.tables._PIPED_WIDTH", 60)
+    print_evaluation(EVALUATION)
+    out = capsys.readouterr().out
+    assert "…" not in out.split("Where int8")[0]
+    assert max(map(len, out.split("Where int8")[0].splitlines()[:8])) <= 60
+
+
+def test_a_closed_pipe_is_not_a_budget_that_was_not_held(command, quick, original, pressed, monkeypatch):
+    def closed(*_):
+        raise SystemExit(1)  # what rich does
+
+    monkeypatch.setattr("prensa.cli.comparison.print_evaluation", closed)
+    assert command("evaluate", original, pressed, "--limit", 5)[0] == 2
 
 
 def test_the_smoke_test_is_called_one(capsys):

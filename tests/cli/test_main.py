@@ -1,45 +1,20 @@
 """Every way to go wrong is one line on stderr, exit code 2, and nothing left behind."""
 
 import os
-import signal
 
 import pytest
 import torch
 from tests.conftest import change_config, change_weights, directory_bytes, leftovers
 
 from prensa import pipeline
-from prensa.cli import main as cli
 
 
-@pytest.fixture
-def run(capsys, monkeypatch):
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["prensa", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return run
-
-
-def assert_refused(result, message):
-    code, out, err = result
-    assert code == 2
-    assert out == ""
-    assert err.startswith("prensa: error: ")
-    assert err.count("\n") == 1
-    assert message in err
-
-
-def test_version_and_help(run):
-    assert run("--version")[:2] == (0, "0.1.0\n")
-    code, out, _ = run()
+def test_version_and_help(command):
+    assert command("--version")[:2] == (0, "0.1.0\n")
+    code, out, _ = command()
     assert code == 0
     assert all(command in out for command in ("compress", "inspect", "demo"))
-    assert run("compress", "--help")[0] == 0
+    assert command("compress", "--help")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -63,9 +38,9 @@ def test_version_and_help(run):
         (["inspect", "/no/model"], "/no/model: no such directory"),
     ],
 )
-def test_bad_arguments(run, arguments, message, tmp_path, monkeypatch):
+def test_bad_arguments(command, assert_refused, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert_refused(run(*arguments), message)
+    assert_refused(command(*arguments), message)
     assert not list(tmp_path.iterdir())
 
 
@@ -93,22 +68,22 @@ def truncate(directory):
         ),
     ],
 )
-def test_bad_models(run, model, tmp_path, damage, message):
+def test_bad_models(command, assert_refused, model, tmp_path, damage, message):
     damage(model)
     before = directory_bytes(tmp_path)
-    assert_refused(run("compress", model, "-o", tmp_path / "out"), message)
+    assert_refused(command("compress", model, "-o", tmp_path / "out"), message)
     assert directory_bytes(tmp_path) == before
-    assert_refused(run("compress", model, "-o", model, "--force"), message)
+    assert_refused(command("compress", model, "-o", model, "--force"), message)
     assert directory_bytes(tmp_path) == before
     assert not leftovers(tmp_path)
 
 
-def test_bad_outputs(run, model, tmp_path):
+def test_bad_outputs(command, assert_refused, model, tmp_path):
     before = directory_bytes(tmp_path)
-    assert_refused(run("compress", model, "-o", model), "is not empty; give --force")
-    assert_refused(run("compress", model, "-o", model / "out"), "lies inside the model directory")
-    assert_refused(run("compress", model, "-o", tmp_path, "--force"), "holds the model directory")
-    assert_refused(run("compress", model, "-o", model / "config.json"), "lies inside the model directory")
+    assert_refused(command("compress", model, "-o", model), "is not empty; give --force")
+    assert_refused(command("compress", model, "-o", model / "out"), "lies inside the model directory")
+    assert_refused(command("compress", model, "-o", tmp_path, "--force"), "holds the model directory")
+    assert_refused(command("compress", model, "-o", model / "config.json"), "lies inside the model directory")
     assert directory_bytes(tmp_path) == before
 
 
@@ -120,13 +95,13 @@ def test_bad_outputs(run, model, tmp_path):
         (OSError(28, "No space left on device"), "the disk is full; nothing was changed"),
     ],
 )
-def test_stopped_on_the_way(run, model, tmp_path, monkeypatch, error, message):
+def test_stopped_on_the_way(command, assert_refused, model, tmp_path, monkeypatch, error, message):
     def fail(*_):
         raise error
 
     monkeypatch.setattr(pipeline, "_press", fail)
     before = directory_bytes(tmp_path)
     for output in (tmp_path / "out", model):
-        assert_refused(run("compress", model, "-o", output, "--force"), message)
+        assert_refused(command("compress", model, "-o", output, "--force"), message)
         assert directory_bytes(tmp_path) == before
         assert not leftovers(tmp_path)

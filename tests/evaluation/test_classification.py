@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, entropy
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
+from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.classification import (
-    ACCURACY,
     CALIBRATION_ERROR,
-    MACRO_F1,
     ROC_AUC,
     Truth,
     answers,
@@ -21,6 +20,7 @@ from prensa.evaluation.classification import (
     scores,
     share_changed,
 )
+from prensa.evaluation.results import ACCURACY, MACRO_F1
 
 
 def random_answers(count, labels, seed=0, *, many=False):
@@ -53,6 +53,23 @@ def test_metrics_of_several_labels(seed):
     assert found["F1: b"] == f1_score(truth[:, 1], given_answers.chosen[:, 1])
 
 
+def test_one_label_that_may_apply():
+    given_answers = random_answers(30, 1, 5, many=True)
+    truth = np.random.default_rng(6).integers(0, 2, (30, 1))
+    found = scores(truth, given_answers, ["toxic"])
+    assert found["F1: toxic"] == f1_score(truth[:, 0], given_answers.chosen[:, 0])
+    assert found[MACRO_F1] == found["F1: toxic"]
+
+
+def test_without_draws_there_are_numbers_and_no_intervals():
+    original, result = random_answers(20, 2, 0), random_answers(20, 2, 1)
+    truth = Truth(np.arange(20) % 2, ["a", "b"])
+    metrics, mcnemar = compare_with_labels(truth, original, result, Draws(0))
+    assert {metric.interval for metric in metrics} == {None}
+    assert None not in {metric.difference for metric in metrics}
+    assert mcnemar is not None
+
+
 def test_ties_count_half():
     truth, same = np.array([0, 1]), answers([np.zeros(2), np.zeros(2)], many=False)
     assert scores(truth, same, ["a", "b"])[ROC_AUC] == 0.5
@@ -60,17 +77,13 @@ def test_ties_count_half():
 
 def test_one_class_only():
     original, result = random_answers(20, 2, 0), random_answers(20, 2, 1)
-    metrics, _ = compare_with_labels(
-        Truth(np.ones(20, dtype=int), ["a", "b"]), original, result, lambda done, total: None
-    )
+    metrics, _ = compare_with_labels(Truth(np.ones(20, dtype=int), ["a", "b"]), original, result, Draws())
     by_name = {metric.name: metric for metric in metrics}
     assert by_name[ROC_AUC].original is by_name[ROC_AUC].difference is by_name[ROC_AUC].interval is None
     assert by_name[ROC_AUC].note == "needs right answers of at least two classes"
     assert by_name[ACCURACY].difference == by_name[ACCURACY].result - by_name[ACCURACY].original
     sure = answers([np.array([-5.0, 5.0, 0.0])] * 3, many=False)
-    metrics, _ = compare_with_labels(
-        Truth(np.ones(3, dtype=int), ["a", "b", "c"]), sure, sure, lambda done, total: None
-    )
+    metrics, _ = compare_with_labels(Truth(np.ones(3, dtype=int), ["a", "b", "c"]), sure, sure, Draws())
     f1 = next(metric for metric in metrics if metric.name == "F1: c")
     assert (f1.original, f1.note) == (None, "no text has this label, and no model gives it")
 
@@ -78,9 +91,11 @@ def test_one_class_only():
 def test_the_same_answers_differ_in_nothing():
     same = random_answers(50, 3)
     truth = Truth(np.random.default_rng(2).integers(0, 3, 50), ["a", "b", "c"])
-    metrics, mcnemar = compare_with_labels(truth, same, same, lambda done, total: None)
+    metrics, mcnemar = compare_with_labels(truth, same, same, Draws())
     assert {metric.difference for metric in metrics} == {0.0}
-    assert {metric.interval for metric in metrics} == {(0.0, 0.0)}
+    assert {metric.interval for metric in metrics[1:]} == {(0.0, 0.0)}
+    high = binomtest(0, 50).proportion_ci(0.95).high  # no resample can differ, other texts may
+    assert metrics[0].interval == (-high, high)
     assert (mcnemar.only_original, mcnemar.only_result, mcnemar.p_value) == (0, 0, 1.0)
     assert [figure.value for figure in compare_outputs(same, same)] == [1.0, 0.0, 0.0, 0.0]
 
@@ -90,7 +105,7 @@ def test_mcnemar():
     right, wrong = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     original = answers([right] * 10 + [wrong] * 2, many=False)
     result = answers([wrong] * 7 + [right] * 4 + [wrong], many=False)
-    _, mcnemar = compare_with_labels(truth, original, result, lambda done, total: None)
+    _, mcnemar = compare_with_labels(truth, original, result, Draws())
     assert (mcnemar.only_original, mcnemar.only_result) == (7, 1)
     assert math.isclose(mcnemar.p_value, binomtest(7, 8).pvalue)
 
@@ -103,8 +118,9 @@ def test_words_of_one_text_are_drawn_together():
     assert truth.texts == 3
     original = answers([right] * 16, many=False)
     result = answers([right] * 8 + [wrong] * 8, many=False)
-    metrics, _ = compare_with_labels(truth, original, result, lambda done, total: None)
+    metrics, mcnemar = compare_with_labels(truth, original, result, Draws())
     assert metrics[0].interval == (-1.0, 0.0)
+    assert mcnemar is None  # it takes answers to be independent
 
 
 @given(st.integers(0, 99))
@@ -127,10 +143,14 @@ def test_divergence_stays_a_number_where_probabilities_vanish():
 
 
 def test_share_changed_has_an_exact_interval():
-    drop = share_changed(np.array([True] * 99 + [False]))
+    drop = share_changed(np.array([True] * 99 + [False]), None, Draws())
     expected = binomtest(1, 100).proportion_ci(0.95)
     assert (drop.value, drop.interval) == (0.01, (expected.low, expected.high))
-    assert share_changed(np.ones(100, dtype=bool)).interval[1] > 0.03  # nothing changed, yet not for certain
+    nothing = share_changed(np.ones(100, dtype=bool), None, Draws())
+    assert nothing.interval[1] > 0.03  # yet not for certain
+    groups = [np.arange(50), np.arange(50, 100)]
+    changed = share_changed(np.arange(100) < 50, groups, Draws())
+    assert (changed.value, changed.interval) == (0.5, (0.0, 1.0))  # two texts, not a hundred words
 
 
 def test_confidence_and_calibration():

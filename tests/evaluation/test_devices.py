@@ -18,10 +18,10 @@ def test_a_cuda_device_is_taken_where_there_is_one(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert choose_device(None) == "cuda"
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert choose_device(None) == "cpu"
+    assert choose_device(None) == choose_device("cpu:0") == "cpu"
 
 
-@pytest.mark.parametrize("device", ["xpu", "nonsense", "cuda:77"])
+@pytest.mark.parametrize("device", ["xpu", "nonsense", "cuda:77", "meta"])
 def test_devices_that_are_not_there(device):
     with pytest.raises(EvaluationError, match=f"--device {device}: not to be had here"):
         choose_device(device)
@@ -29,6 +29,6 @@ def test_devices_that_are_not_there(device):
 
 def test_a_loaded_model_is_ready_to_predict(original, pressed):
     for path in (original, pressed):
-        model = load_on(path, torch.float32, "cpu")
+        model = load_on(path, torch.float32, "cpu", 0)
         assert not model.training
         assert {weight.dtype for weight in model.parameters()} == {torch.float32}

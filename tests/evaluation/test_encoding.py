@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.conftest import add_tokenizer, build_model
 
 from prensa.errors import DataError, EvaluationError
-from prensa.evaluation.encoding import batches, encode, load_tokenizer, longest, pad
+from prensa.evaluation.encoding import Encoded, batches, encode, load_tokenizer, longest, pad
 from prensa.evaluation.labels import IGNORED
 from prensa.evaluation.texts import Texts
 
@@ -65,6 +65,18 @@ def test_bytes_of_pieces_add_up_to_the_text(tmp_path_factory, texts):
         assert sum(counts) == len(text.rstrip().encode())
 
 
+def test_marks_around_a_text_stand_for_no_bytes(tokenizer):
+    assert encode(tokenizer, Texts("t", ("ab",)), "masked", None).nbytes == [[IGNORED, 1, 1, IGNORED]]
+
+
+@pytest.mark.parametrize(("kind", "side"), [("classes", "left"), ("causal", "right"), ("embedding", "right")])
+def test_classifiers_are_padded_as_their_tokenizer_says(bare, kind, side):
+    bare.padding_side = "left"
+    encoded = encode(bare, Texts("t", ("a", "abc")), kind, None)
+    first = pad(encoded.rows, encoded, "cpu")["attention_mask"][0].tolist()
+    assert first == ([0, 0, 1] if side == "left" else [1, 0, 0])
+
+
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 9))
 def test_batches(lengths, size):
     parts = batches(lengths, size)
@@ -77,7 +89,8 @@ def test_batches(lengths, size):
 
 
 def test_pad():
-    batch = pad([{"input_ids": [5, 6, 7]}, {"input_ids": [8]}], {"input_ids": 9}, "cpu")
+    encoded = Encoded("classes", "right", {"input_ids": 9}, None)
+    batch = pad([{"input_ids": [5, 6, 7]}, {"input_ids": [8]}], encoded, "cpu")
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
 
 
@@ -114,3 +127,5 @@ def test_longest(tokenizer):
     assert longest(tokenizer, bert, None) == 16
     with pytest.raises(EvaluationError, match="--max-length 17: the model reads at most 16 tokens"):
         longest(tokenizer, bert, 17)
+    with pytest.raises(EvaluationError, match="--max-length 3: expected more than 3, the marks"):
+        longest(tokenizer, bert, 3)

@@ -28,7 +28,7 @@ MODELS = {
 }
 LABELS = {
     "classes": [0, 1, 2, 0, 1, 2],
-    "multi-label": [[0, 1, 1], [], ["LABEL_2"], [1], [0, 2], "LABEL_0,LABEL_1"],
+    "multi-label": [[0, 1, 1], [], [2], [1], [0, 2], "0,1"],
     "regression": [0.1, 0.5, -1, 2, 0.3, 0.2],
     "tokens": [[0, 1], [2], [0, 1, -100], [1], [0, 0], [2, 1]],
 }
@@ -153,6 +153,30 @@ def test_texts_answered_before_an_interruption_are_compared(original, pressed, e
     assert found.missing == ("quality", "speed", "memory")
 
 
+def test_answers_are_compared_without_intervals_where_those_are_interrupted(
+    original, pressed, tmp_path, evaluated
+):
+    def interrupt(stage, done, total):
+        if stage.startswith("intervals, result 1"):
+            raise KeyboardInterrupt
+
+    (tmp_path / "d.csv").write_text("text,label\n" + "".join(f"comment {i},{i % 2}\n" for i in range(20)))
+    data = str(tmp_path / "d.csv")
+    found = evaluated.run(original, pressed, pressed, progress=interrupt, data=data, max_drop=1.0)
+    for result in found.results:
+        assert result.quality.metrics[0].difference is not None
+        assert {metric.interval for metric in result.quality.metrics} == {None}
+        assert found.budget(result) == "doubtful"
+    assert found.missing == ("quality", "speed", "memory")
+
+
+def test_a_regression_of_several_numbers_is_refused(tmp_path):
+    config = transformers.BertConfig(**BERT, num_labels=3, problem_type="regression")
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(EvaluationError, match="cannot compare BertForSequenceClassification"):
+        plan(Settings(str(tmp_path), (str(tmp_path),)))
+
+
 def test_progress_of_every_stage_comes_to_its_end(original, pressed, evaluated):
     told = {}
     evaluated.run(original, pressed, progress=lambda stage, *amount: told.update({stage: amount}), limit=20)
@@ -165,9 +189,10 @@ def test_progress_of_every_stage_comes_to_its_end(original, pressed, evaluated):
 def test_names_tell_models_apart(original, tmp_path, evaluated):
     for place in ("a/int8", "b/int8", "c"):
         prensa.compress(original, tmp_path / place)
-    places = [tmp_path / place for place in ("a/int8", "b/int8", "c", "c")]
+    places = [tmp_path / place for place in ("a/int8", "b/int8", "c", "c", "c")]
     found = evaluated(original, *places, original, limit=5)
-    assert [result.name for result in found.results] == ["a/int8", "b/int8", "c", "c (2)", "original (1)"]
+    names = ["a/int8", "b/int8", "c", "c (2)", "c (3)", "original (1)"]
+    assert [result.name for result in found.results] == names
 
 
 def other_labels(model):

@@ -33,9 +33,17 @@ def test_names_behind_integers_are_followed_where_the_model_knows_them():
     assert read("classes", [0, 1, 2], ["a", "b", "c"]) == [0, 1, 2]
 
 
-def test_a_name_goes_before_a_number():
-    table = DataTable("t", {"label": ["1", "2"]})
-    assert [int(label) for label in read_labels(table, ("label",), Task("classes", ("2", "1")))] == [1, 0]
+@pytest.mark.parametrize(
+    ("cells", "ids"), [(["1", "3", "2"], [0, 2, 1]), (["0", "2", "1"], [0, 2, 1]), (["1", "2"], [0, 1])]
+)
+def test_a_column_is_names_throughout_or_ids_throughout(cells, ids):
+    table, stars = DataTable("t", {"label": cells}), Task("classes", ("1", "2", "3"))
+    assert [int(label) for label in read_labels(table, ("label",), stars)] == ids
+
+
+def test_names_and_ids_are_not_mixed():
+    with pytest.raises(DataError, match=r"does not know: '0' \(1×\)"):
+        read("classes", ["toxic", "spam", "0"])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
+import sys
+
 import pytest
+import transformers
 
 from prensa.errors import EvaluationError
 from prensa.evaluation.memory import Job, high_water_mark, measure_memory
@@ -7,7 +10,7 @@ ROW = {"input_ids": [2, 5, 6, 3], "attention_mask": [1] * 4}
 
 
 def test_a_process_of_its_own_measures(pressed):
-    found = measure_memory(Job(str(pressed), "float32", "cpu", ROW, 4))
+    found = measure_memory(Job(str(pressed), "float32", "cpu", ROW, 4, 0))
     assert len(found.load_seconds) == 3
     assert all(seconds > 0 for seconds in found.load_seconds)
     assert 50e6 < found.before_bytes <= found.peak_bytes < 4e9
@@ -16,8 +19,22 @@ def test_a_process_of_its_own_measures(pressed):
 
 def test_what_goes_wrong_there_is_one_line(tmp_path):
     with pytest.raises(EvaluationError, match="none: memory could not be measured") as failed:
-        measure_memory(Job(str(tmp_path / "none"), "float32", "cpu", ROW, 4))
+        measure_memory(Job(str(tmp_path / "none"), "float32", "cpu", ROW, 4, 0))
     assert "\n" not in str(failed.value)
+
+
+def test_files_where_the_user_stands_are_not_imported(pressed, tmp_path, monkeypatch):
+    (tmp_path / "argparse.py").write_text("raise SystemExit('not ours')")
+    (tmp_path / "torch.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["", *sys.path])
+    assert measure_memory(Job(str(pressed), "float32", "cpu", ROW, 1, 0)).peak_bytes
+
+
+def test_a_model_that_cannot_pad_is_told_how(tmp_path):
+    config = transformers.GPT2Config(vocab_size=99, n_embd=16, n_layer=1, n_head=2, n_positions=32)
+    transformers.GPT2ForSequenceClassification(config).save_pretrained(tmp_path)
+    assert measure_memory(Job(str(tmp_path), "float32", "cpu", ROW, 3, 1)).peak_bytes
 
 
 def test_the_mark_only_rises():

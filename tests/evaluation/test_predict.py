@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 import transformers
 from tests.conftest import SIZES, add_tokenizer, build_model
@@ -64,6 +65,33 @@ def test_a_causal_model_is_summed_up_as_its_own_loss_says(tmp_path):
             with torch.inference_mode():
                 loss = float(model(ids, labels=ids).loss)
             assert math.isclose(sums["nats"] / sums["pieces"], loss, rel_tol=1e-4)
+
+
+def byte_level(path):
+    """Give a model a tokenizer whose pieces are single bytes."""
+    letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {"[PAD]": 0, "[MASK]": 1} | {letter: index for index, letter in enumerate(letters, 2)}
+    pieces = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, []))
+    pieces.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=pieces, pad_token="[PAD]", mask_token="[MASK]"
+    ).save_pretrained(path)
+
+
+@pytest.mark.parametrize("kind", ["causal", "masked"])
+def test_every_piece_of_a_character_is_foreseen(tmp_path, kind):
+    byte_level(tmp_path)
+    family = {"causal": transformers.GPT2LMHeadModel, "masked": transformers.BertForMaskedLM}[kind]
+    sizes = {"vocab_size": 300, **({"n_embd": 48, "n_layer": 1, "n_head": 4} if kind == "causal" else SIZES)}
+    model = family(family.config_class(**sizes)).eval()
+    _, (outputs,) = predicted(tmp_path, kind, [model], Texts("t", ("a😀b", "😀", "😀😀😀😀😀😀😀")))
+    pieces, nbytes = ([output[SUMS.index(name)] for output in outputs] for name in ("pieces", "bytes"))
+    if kind == "causal":  # what the first character is cannot be foreseen
+        assert pieces == nbytes == [5, 0, 24]
+    else:  # the pieces of one character are masked together
+        assert pieces == nbytes
+        assert pieces[0] in {1, 4}
+        assert pieces[1:] == [4, 4]
 
 
 def test_a_masked_model_foresees_what_was_masked(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from prensa.checkpoint.task import Task
+from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.labels import IGNORED
 from prensa.evaluation.quality import SHOWN, Outputs, compare
 from prensa.evaluation.texts import Texts
@@ -12,8 +13,7 @@ from prensa.evaluation.texts import Texts
 LABELS = ("no", "yes")
 
 
-def silent(done, total):
-    """Tell nobody."""
+DRAWS = Draws(50)
 
 
 def texts(count, labels=None, words=None):
@@ -29,56 +29,56 @@ def logits(rng, count):
     return list(rng.normal(size=(count, 2)).astype(np.float32))
 
 
-def test_classes_with_and_without_labels(quick):
+def test_classes_with_and_without_labels():
     rng = np.random.default_rng(0)
     original = logits(rng, 60)
     result = [row + rng.normal(scale=0.5, size=2).astype(np.float32) for row in original]
     labels = [np.array(i % 2) for i in range(60)]
-    labelled = compare(outputs("classes", original, result, labels), silent)
+    labelled = compare(outputs("classes", original, result, labels), DRAWS)
     assert labelled.drop.of == "accuracy"
     assert labelled.drop.value == -labelled.metrics[0].difference
     assert labelled.drop.interval[0] <= labelled.drop.value <= labelled.drop.interval[1]
     assert sum(each.count for each in labelled.reliability) == 60
     assert labelled.mcnemar is not None
-    without = compare(outputs("classes", original, result), silent)
+    without = compare(outputs("classes", original, result), DRAWS)
     assert without.metrics == without.reliability == ()
     assert without.drop.of == "changed answers"
     assert without.drop.value == pytest.approx(1 - without.figures[0].value)
     assert without.figures == labelled.figures
 
 
-def test_disagreements_are_the_largest_and_say_what_each_model_says(quick):
+def test_disagreements_are_the_largest_and_say_what_each_model_says():
     original = [np.array([2.0, 0.0])] * 30
     result = [np.array([2.0, 0.1 * i]) for i in range(30)]
-    quality = compare(outputs("classes", original, result, [np.array(0)] * 30), silent)
+    quality = compare(outputs("classes", original, result, [np.array(0)] * 30), DRAWS)
     assert len(quality.disagreements) == SHOWN
     first = quality.disagreements[0]
     assert first.text == "text 29"
     assert (first.label, first.original, first.result) == ("no", "no 88.1 %", "yes 71.1 %")
     amounts = [each.amount for each in quality.disagreements]
     assert amounts == sorted(amounts, reverse=True)
-    assert not compare(outputs("classes", original, original), silent).disagreements
+    assert not compare(outputs("classes", original, original), DRAWS).disagreements
 
 
 def test_long_texts_are_cut():
     long = Outputs(Task("regression"), Texts("t", ("x" * 9000,)), (), [np.ones(1)], [np.zeros(1)])
-    assert len(compare(long, silent).disagreements[0].text) < 2100
+    assert len(compare(long, DRAWS).disagreements[0].text) < 2100
 
 
-def test_several_labels(quick):
+def test_several_labels():
     rng = np.random.default_rng(0)
     original, result = logits(rng, 40), logits(rng, 40)
     labels = list(rng.integers(0, 2, (40, 2)))
-    quality = compare(outputs("multi-label", original, result, labels), silent)
+    quality = compare(outputs("multi-label", original, result, labels), DRAWS)
     assert quality.drop.of == "macro F1"
     assert quality.mcnemar is None
     assert sum(each.count for each in quality.reliability) == 80
-    none = compare(outputs("multi-label", [np.array([-3.0, -4.0])], [np.array([3.0, 4.0])]), silent)
+    none = compare(outputs("multi-label", [np.array([-3.0, -4.0])], [np.array([3.0, 4.0])]), DRAWS)
     assert none.disagreements[0].original == "none, 4.7 %"
     assert none.disagreements[0].result == "no 95.3 %, yes 98.2 %"
 
 
-def test_words(quick):
+def test_words():
     rng = np.random.default_rng(0)
     counts = [3, 0, 2, 1]
     original = [rng.normal(size=(count, 2)) for count in counts]
@@ -86,7 +86,7 @@ def test_words(quick):
     places = [[1, 2, IGNORED, 3], [], [1, 2], [1]]  # the third word of the first text has no pieces
     words = (("a", "b", "c", "d"), (), ("e", "f"), ("g", "cut"))
     labels = [np.array(own) for own in ([0, 1, 1, 0], [], [1, IGNORED], [0, 1])]
-    quality = compare(outputs("tokens", original, result, labels, words=words, places=places), silent)
+    quality = compare(outputs("tokens", original, result, labels, words=words, places=places), DRAWS)
     assert quality.drop.of == "macro F1"
     right = [np.argmax(row) for row in np.concatenate(result)[[0, 1, 2, 3, 5]]] == np.array([0, 1, 0, 1, 0])
     assert quality.metrics[0].result == right.mean()
@@ -94,44 +94,48 @@ def test_words(quick):
     assert set(shown) == {"text 0", "text 2", "text 3"}
     assert shown["text 3"].label == "g: no"
     assert shown["text 3"].original.startswith("g: ")
-    without = compare(outputs("tokens", original, result, words=words, places=places), silent)
+    without = compare(outputs("tokens", original, result, words=words, places=places), DRAWS)
     assert without.drop.of == "changed answers"
+    assert quality.mcnemar is None
 
 
-def test_words_where_there_is_nothing_to_compare(quick):
+def test_words_where_there_is_nothing_to_compare():
     empty = [np.zeros((0, 2))] * 2
-    nothing = compare(outputs("tokens", empty, empty, words=((), ()), places=[[], []]), silent)
+    nothing = compare(outputs("tokens", empty, empty, words=((), ()), places=[[], []]), DRAWS)
     assert (nothing.drop, nothing.figures) == (None, ())
     some = [np.ones((1, 2))] * 2
     ignored = outputs("tokens", some, some, [np.array([IGNORED])] * 2, words=(("a",),) * 2, places=[[1]] * 2)
-    assert compare(ignored, silent).drop.of == "changed answers"
+    assert compare(ignored, DRAWS).drop.of == "changed answers"
 
 
-def test_numbers(quick):
+def test_numbers():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=50)
     original = [np.array([value + 0.1]) for value in truth]
     result = [np.array([value + rng.normal()]) for value in truth]
-    quality = compare(outputs("regression", original, result, list(truth)), silent)
+    quality = compare(outputs("regression", original, result, list(truth)), DRAWS)
     spearman, _, r2, error = quality.metrics
     assert quality.drop.value == -spearman.difference > 0
     assert spearman.result == spearmanr(truth, np.concatenate(result)).statistic
     assert math.isclose(error.original, 0.1)
     assert not error.higher_is_better
     assert r2.original > r2.result
-    without = compare(outputs("regression", original, result), silent)
+    without = compare(outputs("regression", original, result), DRAWS)
     assert without.drop.of == "rank correlation with the original"
-    constant = compare(outputs("regression", original, result, [np.array(1.0)] * 50), silent)
+    interrupted = compare(outputs("regression", original, result, list(truth)), Draws(0))
+    assert interrupted.drop.interval is None
+    assert interrupted.drop.value == quality.drop.value
+    constant = compare(outputs("regression", original, result, [np.array(1.0)] * 50), DRAWS)
     assert constant.drop is constant.metrics[0].result is None
     assert constant.metrics[0].note == "needs numbers that differ"
     assert constant.metrics[3].result is not None
 
 
 @pytest.mark.parametrize("kind", ["masked", "causal"])
-def test_language_models(quick, kind):
+def test_language_models(kind):
     original = [np.array([8.0, 4, 20, 0, 0, 4, 0])] * 3 + [np.zeros(7)]
     result = [np.array([9.0, 4, 20, 0.4, 0.2, 3, 0.1])] * 3 + [np.zeros(7)]
-    quality = compare(outputs(kind, original, result), silent)
+    quality = compare(outputs(kind, original, result), DRAWS)
     perplexity, bits = quality.metrics
     assert math.isclose(perplexity.original, math.exp(2))
     assert math.isclose(bits.original, 0.4 / math.log(2))
@@ -140,23 +144,23 @@ def test_language_models(quick, kind):
     assert [each.text for each in quality.disagreements] == ["text 0", "text 1", "text 2"]
 
 
-def test_language_models_with_nothing_to_foresee(quick):
-    quality = compare(outputs("causal", [np.zeros(7)] * 2, [np.zeros(7)] * 2), silent)
+def test_language_models_with_nothing_to_foresee():
+    quality = compare(outputs("causal", [np.zeros(7)] * 2, [np.zeros(7)] * 2), DRAWS)
     assert quality.drop is None
     assert [metric.result for metric in quality.metrics] == [None, None]
-    hopeless = compare(outputs("causal", [np.ones(7)], [np.array([1e6, 1, 1, 1, 1, 0, 1])]), silent)
+    hopeless = compare(outputs("causal", [np.ones(7)], [np.array([1e6, 1, 1, 1, 1, 0, 1])]), DRAWS)
     assert hopeless.metrics[0].result is None
     assert hopeless.drop.value > 1000
 
 
-def test_vectors(quick):
+def test_vectors():
     original = list(np.eye(4)[:3] + 0.1)
-    quality = compare(outputs("embedding", original, [2 * row for row in original]), silent)
+    quality = compare(outputs("embedding", original, [2 * row for row in original]), DRAWS)
     assert quality.drop.value == pytest.approx(0, abs=1e-12)
     assert not quality.disagreements
     assert quality.figures[2].value == 1
     turned = [original[1], *original[1:]]
-    quality = compare(outputs("embedding", original, turned), silent)
+    quality = compare(outputs("embedding", original, turned), DRAWS)
     assert quality.figures[1].value < 0.5
     assert [each.text for each in quality.disagreements] == ["text 0"]
 
@@ -165,6 +169,6 @@ def test_vectors(quick):
 def test_a_result_that_gives_no_numbers(kind):
     good = [np.ones(7 if kind == "causal" else 2)] * 3
     bad = [good[0], np.full_like(good[0], np.nan), np.full_like(good[0], np.inf)]
-    quality = compare(outputs(kind, good, bad), silent)
+    quality = compare(outputs(kind, good, bad), DRAWS)
     assert quality.broken == 2
     assert quality.drop is None

@@ -97,8 +97,16 @@ def test_parquet_and_data_sets(tmp_path):
     assert table.classes == {"label": ["no", "yes"], "tags": ["no", "yes"]}
     assert read_table(str(tmp_path / "several")).columns["text"] == ["b"]
     assert read_table(str(tmp_path / "several"), "train").columns["text"] == ["a", "b"]
+    assert read_table(str(tmp_path / "several")).name == f"{tmp_path / 'several'} (split validation)"
     with pytest.raises(DataError, match="expected the split dev, found train, validation; give --split"):
         read_table(str(tmp_path / "several"), "dev")
+    datasets.DatasetDict({"train": data}).save_to_disk(tmp_path / "trained on")
+    with pytest.raises(DataError, match="expected the split test or validation or dev, found train"):
+        read_table(str(tmp_path / "trained on"))
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "test.csv").write_text("text,label\n")
+    with pytest.raises(DataError, match="nothing: no such file, and not a data set"):
+        read_table(str(tmp_path / "nothing"))
     with pytest.raises(DataError, match="nobody/nothing: no such file, and not a data set"):
         read_table("nobody/nothing")
 

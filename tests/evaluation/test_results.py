@@ -34,6 +34,7 @@ def with_quality(quality):
         (QUALITY, 0.008, "held"),
         (QUALITY, 0.003, "doubtful"),
         (Quality(drop=Drop("accuracy", 0.91 - 0.90, (0, 0.01))), 0.01, "held"),
+        (Quality(drop=Drop("accuracy", 0.001, None)), 0.01, "doubtful"),
         (QUALITY, 0.0029, "exceeded"),
         (Quality(broken=3), 1.0, "exceeded"),
         (Quality(), 0.01, "unknown"),

@@ -14,10 +14,19 @@ def read(tmp_path, content, task=CLASSES, name="t.csv", **columns):
 
 
 def test_usual_columns_are_found(tmp_path):
-    texts = read(tmp_path, "id,comment_text,target\n7,a,1\n8,b,no\n")
+    texts = read(tmp_path, "id,comment_text,target\n7,a,yes\n8,b,no\n")
     assert texts.texts == ("a", "b")
     assert [int(label) for label in texts.labels] == [1, 0]
     assert (texts.columns, texts.label_columns) == (("comment_text",), ("target",))
+
+
+def test_labels_can_be_declined(tmp_path):
+    assert read(tmp_path, "text,label\na,x\n", label_column="").labels is None
+
+
+def test_scores_are_labels_of_models_of_numbers_alone(tmp_path):
+    assert read(tmp_path, "text,score\na,412\n").labels is None
+    assert float(read(tmp_path, "text,score\na,412\n", Task("regression")).labels[0]) == 412
 
 
 def test_the_only_column_is_the_text(tmp_path):
@@ -69,6 +78,7 @@ def test_models_without_labels_take_none(tmp_path, kind):
         ('{"text": "a"}\n{"x": 5}', "t.jsonl", {}, "row 2, column 'text': expected a text, found nothing"),
         ('{"text": "a\\ud800"}', "t.jsonl", {}, "row 1, column 'text' holds half of a surrogate pair"),
         ('{"text": ["a"]}\n{"text": "b"}', "t.jsonl", {}, "row 2, column 'text': expected a list of words"),
+        ('{"text": ["a\\ud800"]}', "t.jsonl", {}, "row 1, column 'text' holds half of a surrogate pair"),
     ],
 )
 def test_bad_columns(tmp_path, content, name, columns, message):

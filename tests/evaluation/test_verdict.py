@@ -14,15 +14,15 @@ def said(evaluation=EVALUATION, **changes):
 
 def test_the_whole_sentence():
     assert said() == (
-        "int8 takes 18.97 MB, 20.9 % of the original's 90.87 MB, answers 1.25 times as fast (1.25 to 1.25), and "
-        "its accuracy drops by 0.30 points (95 % interval −0.10 to 0.80) on 3,000 texts; the budget of 0.50 points "
-        "was held, but the interval reaches beyond it."
+        "int8 takes 18.97 MB, 20.9 % of the original's 90.87 MB, answers 1.25 times as fast (one text of 40 tokens; 1.25 to 1.25), and "
+        "its accuracy drops by 0.30 points (95 % interval −0.10 to 0.80) on 3,000 texts of comments.csv; the budget of 0.50 points "
+        "was held, but not for certain: the interval goes beyond it or is not known."
     )
 
 
 @pytest.mark.parametrize(
     ("allowed", "end"),
-    [(0.01, "points was held."), (0.001, "points was NOT held."), (None, "on 3,000 texts.")],
+    [(0.01, "points was held."), (0.001, "points was NOT held."), (None, "on 3,000 texts of comments.csv.")],
 )
 def test_the_budget(allowed, end):
     settings = dataclasses.replace(EVALUATION.settings, max_drop=allowed)
@@ -34,7 +34,9 @@ def test_what_is_missing_is_said():
     assert "was not compared for quality; whether the budget of 0.50 points was held" in said(quality=None)
     assert "could not be judged on 3,000 texts" in said(quality=Quality())
     broken = said(quality=Quality(broken=7))
-    assert "gives no number (NaN or infinity) on 7 of 3,000 texts: it cannot be used" in broken
+    assert (
+        "gives no number (NaN or infinity) on 7 of 3,000 texts of comments.csv: it cannot be used" in broken
+    )
     assert broken.endswith("NOT held.")
 
 
@@ -51,6 +53,7 @@ def test_a_smoke_test_is_called_one():
         (QUALITY.drop, "its accuracy drops by 0.30 points (95 % interval −0.10 to 0.80)"),
         (Drop("macro F1", -0.002, (-0.01, 0.0)), "its macro F1 rises by 0.20 points"),
         (Drop("accuracy", 0.0, (0.0, 0.0)), "its accuracy stays as it was"),
+        (Drop("accuracy", 0.01, None), "its accuracy drops by 1.00 points (95 % interval not known)"),
         (Drop("accuracy", -0.00001, (-0.0, 0.0)), "stays as it was (95 % interval of the drop 0.00 to 0.00"),
         (Drop("changed answers", 0.01, (0.0, 0.02)), "changes 1.00 % of the answers"),
         (Drop("bits per byte", 0.004, (0, 0.01)), "its cost in bits per byte rises by 0.40 %"),

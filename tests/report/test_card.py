@@ -20,7 +20,9 @@ def test_labels_are_not_markup():
     text = card_text(EVALUATION, EVALUATION.results[0])
     assert "F1: &lt;b&gt;toxic&lt;/b&gt;" in text
     odd = dataclasses.replace(EVALUATION.results[0], name="a|b_*c*\n[d](e)")
-    assert r"a\|b\_\*c\*" in card_text(EVALUATION, odd)
+    text = card_text(EVALUATION, odd)
+    assert r"a\|b\_\*c\*" in text
+    assert "a|b" not in text
 
 
 def test_every_result_gets_its_own_numbers(model, tmp_path):
@@ -35,6 +37,13 @@ def test_every_result_gets_its_own_numbers(model, tmp_path):
         assert f"{name} takes 18.97 MB" in text
         assert f"| {other} |" not in text
     assert not (model / "README.md").exists()
+
+
+def test_an_interrupted_evaluation_writes_no_card(model, tmp_path):
+    prensa.compress(model, tmp_path / "out")
+    result = dataclasses.replace(EVALUATION.results[0], path=str(tmp_path / "out"))
+    write_cards(dataclasses.replace(EVALUATION, results=(result,), missing=("speed",)))
+    assert "Not measured yet" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_card_that_cannot_be_written_is_said(model, tmp_path, monkeypatch):

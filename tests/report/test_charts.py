@@ -2,6 +2,7 @@ import dataclasses
 
 from tests.sample import EVALUATION, manifest
 
+from prensa.evaluation.results import File
 from prensa.report import charts
 
 
@@ -13,10 +14,23 @@ def drawn(monkeypatch, make):
 
 def test_sizes_add_up_to_the_files(monkeypatch):
     chart, [(spec, values)] = drawn(monkeypatch, lambda: charts.size_chart(EVALUATION, {"int8": manifest()}))
-    for model, total in (("original", manifest().nbytes_before), ("int8", manifest().nbytes)):
+    for model, total in (("before pressing", manifest().nbytes_before), ("int8", manifest().nbytes)):
         assert abs(sum(each["megabytes"] for each in values if each["model"] == model) - total / 1e6) < 1e-9
     assert spec["encoding"]["color"]["scale"]["domain"] == ["linear", "embedding", "head", "headers"]
-    assert "original 0.0 MB" in chart.description
+    assert "before pressing 0.0 MB" in chart.description
+
+
+def test_what_was_pressed_may_not_be_what_was_compared_with(monkeypatch):
+    files = (File("model.safetensors", manifest().nbytes_before, "weights"),)
+    original = dataclasses.replace(EVALUATION.original, files=files)
+    for evaluation, name in (
+        (EVALUATION, "before pressing"),
+        (dataclasses.replace(EVALUATION, original=original), "original"),
+    ):
+        _, [(_, values)] = drawn(
+            monkeypatch, lambda each=evaluation: charts.size_chart(each, {"int8": manifest()})
+        )
+        assert values[0]["model"] == name
 
 
 def test_bits_of_each_layer_in_order(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from tests.sample import EVALUATION, MARKUP, manifest
 
 from prensa.errors import MissingPackageError, OutputError
-from prensa.evaluation.results import load_results
+from prensa.evaluation.results import File, load_results
 from prensa.report import charts
 from prensa.report.html import check_place, command, load_manifests, render, write_page, write_report
 
@@ -99,7 +99,7 @@ def test_everything_is_there(page):
 
 def test_without_manifests_or_measurements():
     page = render(EVALUATION, {})
-    assert "int8: no manifest.json was found" in page
+    assert "int8: there is no manifest.json of these files" in page
     bare = dataclasses.replace(EVALUATION.results[0], timings=(), memory=None, quality=None, recipe="")
     original = dataclasses.replace(EVALUATION.original, timings=(), memory=None)
     page = render(dataclasses.replace(EVALUATION, original=original, results=(bare,)), {})
@@ -125,9 +125,12 @@ def test_manifests_are_read_from_the_results(tmp_path):
         (tmp_path / name).mkdir()
     manifest().save(tmp_path / "good")
     (tmp_path / "damaged" / "manifest.json").write_text("{")
+    (tmp_path / "pressed again").mkdir()
+    manifest(layers=3).save(tmp_path / "pressed again")
+    files = (File("model.safetensors", manifest().nbytes, "weights"),)
     results = [
-        dataclasses.replace(EVALUATION.results[0], name=name, path=str(tmp_path / name))
-        for name in ("good", "damaged", "gone")
+        dataclasses.replace(EVALUATION.results[0], name=name, path=str(tmp_path / name), files=files)
+        for name in ("good", "damaged", "gone", "pressed again")
     ]
     found = load_manifests(dataclasses.replace(EVALUATION, results=tuple(results)))
     assert found == {"good": manifest()}
@@ -139,6 +142,18 @@ def test_places_that_cannot_take_a_report(tmp_path, monkeypatch):
         check_place(tmp_path)
     with pytest.raises(OutputError, match="no such directory"):
         check_place(tmp_path / "none" / "report.html")
+    with pytest.raises(OutputError, match="is the name of the results themselves"):
+        check_place(tmp_path / "results.json")
+    (tmp_path / "mine.csv").write_text("text,label")
+    with pytest.raises(OutputError, match="is no report of Prensa's"):
+        check_place(tmp_path / "mine.csv")
+    (tmp_path / "mine.csv").write_text(GOLDEN.read_text(encoding="utf-8"))
+    check_place(tmp_path / "mine.csv")
+    (tmp_path / "mine.csv").unlink()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(OutputError, match="no permission to write"):
+        check_place(tmp_path / "report.html")
+    monkeypatch.undo()
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(OutputError, match="no evaluation wrote it"):
         check_place(tmp_path / "report.html")

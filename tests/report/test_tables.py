@@ -83,6 +83,24 @@ def test_several_results_stand_side_by_side():
     assert table("Beside the original's answers", both).rows[0] == ("same answer", "–", "98.90 %")
 
 
+def test_numbers_stand_beside_their_own_names():
+    first = EVALUATION.results[0]
+    fewer = dataclasses.replace(
+        first.quality, figures=first.quality.figures[1:], metrics=first.quality.metrics[2:]
+    )
+    both = dataclasses.replace(
+        EVALUATION, results=(dataclasses.replace(first, name="x", quality=fewer), first)
+    )
+    rows = {
+        row[0]: row[1:]
+        for title in ("Quality", "Beside the original's answers")
+        for row in table(title, both).rows
+    }
+    assert rows["same answer"] == ("–", "98.90 %")
+    assert rows["mean divergence (KL, nats)"] == ("0.001240", "0.001240")
+    assert rows["accuracy"] == ("92.00 %", "–", "–", "91.70 %", "−0.30 (−0.80 to +0.10)")
+
+
 @pytest.mark.parametrize(
     ("changes", "remark"),
     [
@@ -102,6 +120,8 @@ def test_remarks_that_do_not_apply():
     assert remarks(dataclasses.replace(EVALUATION, data=data)) == []
     unlabelled = dataclasses.replace(data, labelled=False)
     assert not remarks(dataclasses.replace(EVALUATION, data=unlabelled, task=Task("causal")))
+    problem = dataclasses.replace(EVALUATION, data=data, problems=("int8: no memory",))
+    assert remarks(problem) == ["Not measured: int8: no memory"]
     assert remarks(dataclasses.replace(EVALUATION, data=data, missing=("speed", "memory"))) == [
         "Interrupted: speed, memory not measured, or not to the end."
     ]

@@ -23,6 +23,7 @@ CARD_FILE = "README.md"
 
 _OURS = ("<!-- prensa -->", "<!-- /prensa -->")
 _EVALUATION = ("<!-- prensa:evaluation -->", "<!-- /prensa:evaluation -->")
+_SMOKE_TEST = "<!-- prensa:smoke-test -->"
 _NOT_EVALUATED = (
     "Not measured yet. `prensa evaluate ORIGINAL RESULT --data your-texts.csv` compares this model with its "
     "original and writes the answer here."
@@ -37,7 +38,11 @@ def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str)
     name = model_name(original)
     config = load_config(original)
     metadata = {key: value for key, value in metadata.items() if key not in _NOT_OF_THE_RESULT}
-    metadata |= {"base_model": name, "base_model_relation": "quantized", "library_name": "transformers"}
+    metadata |= {"library_name": "transformers"}
+    if (
+        "/" in name or "base_model" not in metadata
+    ):  # what a local model was made from is better than its name
+        metadata |= {"base_model": name, "base_model_relation": "quantized"}
     if tag := pipeline_tag(config):
         metadata["pipeline_tag"] = tag
     metadata["tags"] = list(dict.fromkeys([*_as_list(metadata.get("tags")), "prensa"]))
@@ -46,23 +51,25 @@ def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str)
     (directory / CARD_FILE).write_text(content, encoding="utf-8")
 
 
-def set_evaluation(directory: Path, text: str) -> bool:
+def set_evaluation(directory: Path, text: str, *, is_smoke_test: bool = False) -> None:
     """Put ``text`` in the place that the card of ``directory`` has for it.
 
-    Returns False where there is no such card, or no such place in it: then the card is somebody else's.
-    Raises :class:`~prensa.errors.OutputError` where it cannot be written.
+    Where there is no such card, or no such place in it, it is somebody else's and stays as it is. A smoke
+    test gives way to any other evaluation. Raises :class:`~prensa.errors.OutputError` where the card cannot
+    be written.
     """
     path = directory / CARD_FILE
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return False
+        return
     before, start, rest = content.partition(_EVALUATION[0])
-    _, stop, after = rest.partition(_EVALUATION[1])
+    earlier, stop, after = rest.partition(_EVALUATION[1])
     if not start or not stop:
-        return False
-    write_text(path, f"{before}{start}\n{text}\n{stop}{after}")
-    return True
+        return
+    if not is_smoke_test or _SMOKE_TEST in earlier or _NOT_EVALUATED in earlier:
+        mark = f"{_SMOKE_TEST}\n" if is_smoke_test else ""
+        write_text(path, f"{before}{start}\n{mark}{text}\n{stop}{after}")
 
 
 def model_name(path: Path) -> str:

@@ -10,6 +10,7 @@ from prensa.errors import CheckpointError
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _COMPANIONS = [
     "*.json",
+    "README.md",
     "*.txt",
     "*.model",
     "*.jinja",

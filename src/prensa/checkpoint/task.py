@@ -55,8 +55,9 @@ def task_of(config: Any) -> Task | None:
     if tag == "text-classification":
         if config.problem_type == "multi_label_classification":
             return Task("multi-label", labels)
-        is_number = config.problem_type == "regression" or len(labels) == 1
-        return Task("regression") if is_number else Task("classes", labels)
+        if len(labels) == 1:
+            return Task("regression")
+        return None if config.problem_type == "regression" else Task("classes", labels)
     if tag not in _KINDS or (tag != "token-classification" and config.is_encoder_decoder):
         return None
     return Task(_KINDS[tag], labels if tag == "token-classification" else ())

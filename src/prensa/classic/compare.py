@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prensa.classic.arguments import Parser, fail, guarded
+from prensa.classic.arguments import Parser
+from prensa.cli.guard import fail, guarded
 from prensa.evaluation.results import Evaluation, Quality, Timing
 from prensa.evaluation.speed import percentile, ratio
 from prensa.report.tables import remarks

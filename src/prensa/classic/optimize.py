@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prensa.classic.arguments import Parser, guarded
+from prensa.classic.arguments import Parser
+from prensa.cli.guard import guarded
 from prensa.errors import OutputError
 from prensa.extras import require
 

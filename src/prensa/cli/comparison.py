@@ -6,29 +6,30 @@ from prensa.cli.tables import console, new_table
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.verdict import verdict
 from prensa.report.tables import computed_in, remarks, tables
+from prensa.wording import printable
 
 _SHOWN = 5
 _WIDTH = 70  # characters of a text
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print everything but the distributions."""
+    """Print everything but the distributions. Names and labels are made harmless, as texts are."""
     out = console()
     for table in tables(evaluation):
         out.print(f"\n{table.title}")
-        printed = new_table(*table.columns)
+        printed = new_table(*map(printable, table.columns), wrapped=True)
         for row in table.rows:
-            printed.add_row(*row)
+            printed.add_row(*map(printable, row))
         out.print(printed)
         if table.note:
-            out.print(table.note, style="dim", soft_wrap=True)
+            out.print(printable(table.note), style="dim", soft_wrap=True)
     for result in evaluation.results:
         _print_disagreements(evaluation, result)
-    out.print(f"\nComputed on {computed_in(evaluation)}.", style="dim", soft_wrap=True)
+    out.print(f"\nComputed on {printable(computed_in(evaluation))}.", style="dim", soft_wrap=True)
     for remark in remarks(evaluation):
-        out.print(remark, soft_wrap=True)
+        out.print(printable(remark), soft_wrap=True)
     for result in evaluation.results:
-        out.print(f"\n{verdict(evaluation, result)}", soft_wrap=True, style="bold")
+        out.print(f"\n{printable(verdict(evaluation, result))}", soft_wrap=True, style="bold")
 
 
 def _print_disagreements(evaluation: Evaluation, result: Model) -> None:
@@ -36,10 +37,10 @@ def _print_disagreements(evaluation: Evaluation, result: Model) -> None:
     if not listed:
         return
     out = console()
-    out.print(f"\nWhere {result.name} disagrees most")
+    out.print(f"\nWhere {printable(result.name)} disagrees most")
     labelled = ["right answer"] if evaluation.data.labelled else []
     columns = ["text", *labelled, "original", "result"]
-    table = new_table(*columns, left=columns)
+    table = new_table(*columns, left=columns, wrapped=True)
     for each in listed:
         right = [_line(each.label)] if labelled else []
         table.add_row(_line(each.text), *right, _line(each.original), _line(each.result))
@@ -47,7 +48,5 @@ def _print_disagreements(evaluation: Evaluation, result: Model) -> None:
 
 
 def _line(text: str) -> str:
-    """Make one line of a text that shows no control characters: it may be anybody's."""
-    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
-    line = " ".join(words)
+    line = printable(text)
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"

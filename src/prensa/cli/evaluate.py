@@ -31,7 +31,9 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
         ),
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts; A,B for pairs.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the right answers.")] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of the right answers; '' takes none.")
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="Part of a data set. [default: test or validation]")
     ] = None,
@@ -74,12 +76,14 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     settings = Settings(original, tuple(results), *asked)
     with stages() as progress:
         evaluation = run(plan(settings, progress), progress)
-    typer.echo(evaluation.to_json(), nl=False) if as_json else print_evaluation(evaluation)
-    for problem in write_cards(evaluation):
-        typer.echo(f"prensa: the model card was left as it is: {problem}", err=True)
-    if report is not None:
-        write_report(evaluation, report)
-        typer.echo(f"Report: {report}", err=True)
+    try:
+        if report is not None:
+            write_report(evaluation, report)
+            typer.echo(f"Report: {report}", err=True)
+        for problem in write_cards(evaluation):
+            typer.echo(f"prensa: the model card was left as it is: {problem}", err=True)
+    finally:  # a full disk does not cost the numbers
+        typer.echo(evaluation.to_json(), nl=False) if as_json else print_evaluation(evaluation)
     if evaluation.missing:
         raise PrensaError(f"interrupted; {', '.join(evaluation.missing)} missing, the rest was kept")
     if not evaluation.within_budget:

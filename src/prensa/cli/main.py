@@ -1,4 +1,4 @@
-"""``prensa``: the commands, and how every one of them fails.
+"""``prensa``: the commands.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 done and the budget not held, 2
 not done and one line on stderr that says why.
@@ -6,8 +6,6 @@ not done and one line on stderr that says why.
 
 from __future__ import annotations
 
-import io
-import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -16,17 +14,15 @@ import typer
 from prensa.cli.compress import compress
 from prensa.cli.demo import demo
 from prensa.cli.evaluate import evaluate
+from prensa.cli.guard import FAILED, guarded, interrupted
 from prensa.cli.inspect import inspect
 from prensa.cli.report import report
-from prensa.errors import PrensaError
 
-FAILED = 2
-_OUT_OF_MEMORY = "out of memory; nothing was changed"
-_OUT_OF_MEMORY_WORDS = ("allocate memory", "out of memory")  # how PyTorch says it
+PROGRAM = "prensa"
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
-    name="prensa",
+    name=PROGRAM,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -58,31 +54,15 @@ app.command()(demo)
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no × or – must not fail at the end
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
-    try:
-        code = app(standalone_mode=False)
-    except PrensaError as error:
-        _fail(str(error))
-    except typer.TyperException as error:
-        _fail(error.format_message())
-    except OSError as error:
-        _fail(str(error))
-    except MemoryError:
-        _fail(_OUT_OF_MEMORY)
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
-            raise
-        _fail(_OUT_OF_MEMORY)
-    except KeyboardInterrupt:
-        code = _INTERRUPTED
+    code = guarded(PROGRAM, _run)
     if code == _INTERRUPTED:
-        _fail("interrupted; nothing was changed")
+        interrupted(PROGRAM)
     sys.exit(code or 0)
 
 
-def _fail(message: str) -> NoReturn:
-    line = " ".join(message.split())
-    sys.stderr.write(f"prensa: error: {line}\n")
-    sys.exit(FAILED)
+def _run() -> int | None:
+    try:
+        code: int | None = app(standalone_mode=False)
+    except SystemExit:  # rich ends the process with 1, which means something else here, if stdout is closed
+        return FAILED
+    return code

@@ -20,10 +20,11 @@ def report(
 
     require("evaluate", "a report")
     from prensa.evaluation.results import load_results
-    from prensa.report.html import REPORT_FILE, write_page
+    from prensa.report.html import REPORT_FILE, check_page, write_page
 
     evaluation = load_results(results)
     folder = results if results.is_dir() else results.parent
     page = output or folder / REPORT_FILE
+    check_page(page)
     write_page(evaluation, page)
     typer.echo(f"Report: {page}")

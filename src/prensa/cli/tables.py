@@ -18,7 +18,7 @@ from prensa.wording import megabytes, percent
 
 _PIPED_WIDTH = 160  # columns where stdout is not a terminal
 _LEFT = {"kind", "shape", "codec", "passes", "label"}
-_WRAPPED = {"passes", "comment", "text"}
+_WRAPPED = {"passes", "comment"}
 
 
 def print_result(manifest: Manifest, output: Path) -> None:
@@ -154,12 +154,15 @@ def _how_to_load(manifest: Manifest, output: Path) -> str:
     return f"To load it: {needs.get(manifest.format, '')}AutoModel….from_pretrained({str(output)!r})."
 
 
-def new_table(*columns: str, left: Collection[str] = _LEFT) -> Table:
-    """Make an empty table whose first column, and those named in ``left``, hold words."""
+def new_table(*columns: str, left: Collection[str] = _LEFT, wrapped: bool = False) -> Table:
+    """Make an empty table whose first column, and those named in ``left``, hold words.
+
+    ``wrapped`` lets every cell take several lines where the terminal is narrow.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         justify: Literal["left", "right"] = "left" if index == 0 or column in left else "right"
-        table.add_column(column, justify=justify, no_wrap=column not in _WRAPPED)
+        table.add_column(column, justify=justify, no_wrap=not wrapped and column not in _WRAPPED)
     return table
 
 

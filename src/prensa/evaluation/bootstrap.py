@@ -8,6 +8,7 @@ difference is computed again; the interval is that of the middle 95 % of the dif
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,25 +17,31 @@ from numpy.typing import NDArray
 RESAMPLES = 1000
 
 Interval = tuple[float, float]
-Step = Callable[[int, int], None]
-"""Told how many of how many resamples are done."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How many resamples to draw (0: no intervals), and whom to tell how many are done."""
+
+    count: int = RESAMPLES
+    step: Callable[[int, int], None] = lambda done, total: None
 
 
 def intervals(
-    statistics: Callable[[NDArray[Any]], Sequence[float]],
-    count: int,
-    step: Step = lambda done, total: None,
+    statistics: Callable[[NDArray[Any]], Sequence[float]], texts: int, draws: Draws
 ) -> list[Interval | None]:
-    """Return a 95 % interval for each number that ``statistics`` makes of the indices of texts.
+    """Return a 95 % interval for each number that ``statistics`` makes of the indices of some ``texts``.
 
-    ``count`` is the number of texts. A number that is NaN on a resample (a metric that needs two classes, on
-    one that has one) is left out there; without any there is no interval.
+    A number that is NaN on a resample (a metric that needs two classes, on one that has one) is left out
+    there; without any number there is no interval.
     """
     generator = np.random.default_rng(0)
     values = []
-    for done in range(RESAMPLES):
-        values.append(statistics(generator.integers(0, count, count)))
-        step(done + 1, RESAMPLES)
+    for done in range(draws.count):
+        values.append(statistics(generator.integers(0, texts, texts)))
+        draws.step(done + 1, draws.count)
+    if not values:
+        return [None] * len(statistics(np.arange(texts)))
     columns = np.array(values, dtype=float).T
     return [_middle(column[~np.isnan(column)]) for column in columns]
 

@@ -18,15 +18,13 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 from scipy.stats import binomtest, rankdata
 from sklearn.metrics import accuracy_score, f1_score
 
-from prensa.evaluation.bootstrap import Step, intervals
+from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.calibration import calibration_error
-from prensa.evaluation.results import Drop, Figure, McNemar, Metric
+from prensa.evaluation.results import ACCURACY, CHANGED, MACRO_F1, Drop, Figure, McNemar, Metric
 
 Array = NDArray[Any]
 
-ACCURACY, MACRO_F1, ROC_AUC = "accuracy", "macro F1", "ROC-AUC"
-CALIBRATION_ERROR = "calibration error"
-AGREEMENT, CHANGED = "same answer", "changed answers"
+ROC_AUC, CALIBRATION_ERROR, AGREEMENT = "ROC-AUC", "calibration error", "same answer"
 
 _NO_METRIC = {
     ROC_AUC: "needs right answers of at least two classes",
@@ -91,8 +89,7 @@ def scores(truth: Array, given: Answers, labels: Sequence[str]) -> dict[str, flo
     labels that occur in the truth or in the answers, as in scikit-learn. ROC-AUC of several labels is the
     mean over those that both occur and do not.
     """
-    ids = list(range(len(labels)))
-    each = f1_score(truth, given.chosen, labels=ids, average=None, zero_division=np.nan)
+    each = _f1(truth, given.chosen, len(labels))
     return {
         ACCURACY: float(accuracy_score(truth, given.chosen)),
         MACRO_F1: _mean(each),
@@ -103,11 +100,12 @@ def scores(truth: Array, given: Answers, labels: Sequence[str]) -> dict[str, flo
 
 
 def compare_with_labels(
-    truth: Truth, original: Answers, result: Answers, step: Step
+    truth: Truth, original: Answers, result: Answers, draws: Draws
 ) -> tuple[tuple[Metric, ...], McNemar | None]:
-    """Return the metrics of both, and McNemar's test where there is one answer for each thing.
+    """Return the metrics of both, and McNemar's test where there is one answer for each text.
 
-    Whole texts are drawn for the intervals, since the words of one text have much in common.
+    Whole texts are drawn for the intervals, since the words of one text have much in common; the test takes
+    things to be independent, so it is left out for words.
     """
     before, after = (scores(truth.values, given, truth.labels) for given in (original, result))
 
@@ -118,7 +116,9 @@ def compare_with_labels(
         one, other = (scores(truth.values[at], each.at(at), truth.labels) for each in (original, result))
         return [other[name] - one[name] for name in one]
 
-    found = dict(zip(before, intervals(differences, truth.texts, step), strict=True))
+    found = dict(zip(before, intervals(differences, truth.texts, draws), strict=True))
+    if found[ACCURACY] and same_answer(original, result).all():
+        found[ACCURACY] = _none_changed(truth.texts)
     metrics = tuple(
         Metric(
             name,
@@ -130,8 +130,9 @@ def compare_with_labels(
         )
         for name in before
     )
-    right = [given.chosen == truth.values for given in (original, result)]
-    return metrics, None if original.many else _mcnemar(*right)
+    if original.many or truth.groups is not None:
+        return metrics, None
+    return metrics, _mcnemar(original.chosen == truth.values, result.chosen == truth.values)
 
 
 def compare_outputs(original: Answers, result: Answers) -> tuple[Figure, ...]:
@@ -176,17 +177,51 @@ def confidences(truth: Array, given: Answers) -> tuple[Array, Array]:
 def drop_of(metrics: Sequence[Metric], name: str) -> Drop | None:
     """Return how much a score of the result is below the original's."""
     metric = next(each for each in metrics if each.name == name)
-    if metric.difference is None or metric.interval is None:
+    if metric.difference is None:
         return None
-    low, high = metric.interval
-    return Drop(name, 0.0 - metric.difference, (0.0 - high, 0.0 - low))  # no negative zero
+    interval = metric.interval and (0.0 - metric.interval[1], 0.0 - metric.interval[0])  # no negative zero
+    return Drop(name, 0.0 - metric.difference, interval)
 
 
-def share_changed(same: Array) -> Drop:
-    """Return the share of changed answers, with the exact interval of Clopper and Pearson."""
-    changed = int((~same).sum())
-    interval = binomtest(changed, len(same)).proportion_ci(0.95)
-    return Drop(CHANGED, changed / len(same), (float(interval.low), float(interval.high)))
+def share_changed(same: Array, groups: Sequence[Array] | None, draws: Draws) -> Drop:
+    """Return the share of changed answers.
+
+    Its interval is the exact one of Clopper and Pearson or, for words, that of resampled texts.
+    """
+    changed = float((~same).mean())
+    if groups is None:
+        return Drop(CHANGED, changed, _exact(int((~same).sum()), len(same)))
+    counts = np.array([[(~same[group]).sum(), len(group)] for group in groups], dtype=float)
+
+    def share(texts: Array) -> list[float]:
+        drawn = counts[texts].sum(axis=0)
+        return [float(drawn[0] / drawn[1]) if drawn[1] else float("nan")]
+
+    return Drop(CHANGED, changed, intervals(share, len(groups), draws)[0])
+
+
+def _none_changed(texts: int) -> Interval:
+    """Return an interval for a difference where no answer differs.
+
+    Resamples of such texts cannot differ either; but the share of other texts on which the models would may
+    be as high as the exact interval of 0 of so many says.
+    """
+    high = _exact(0, texts)[1]
+    return -high, high
+
+
+def _exact(count: int, of: int) -> Interval:
+    found = binomtest(count, of).proportion_ci(0.95)
+    return float(found.low), float(found.high)
+
+
+def _f1(truth: Array, chosen: Array, labels: int) -> Array:
+    """Return each label's F1; scikit-learn takes a single column for answers of its own, so it gets a row."""
+    if truth.ndim > 1 and labels == 1:
+        truth, chosen, ids = truth[:, 0], chosen[:, 0], [1]
+    else:
+        ids = list(range(labels))
+    return np.asarray(f1_score(truth, chosen, labels=ids, average=None, zero_division=np.nan))
 
 
 def _roc_auc(truth: Array, given: Answers) -> float:

@@ -27,11 +27,12 @@ def choose_device(wanted: str | None) -> str:
     if wanted is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=wanted)
+        device = torch.device(wanted)
+        torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EvaluationError(f"--device {wanted}: not to be had here ({reason})") from error
-    return wanted
+    return "cpu" if device.type == "cpu" else str(device)
 
 
 def choose_dtype(wanted: str | None, device: str) -> torch.dtype | str:
@@ -49,13 +50,18 @@ def choose_dtype(wanted: str | None, device: str) -> torch.dtype | str:
     return DTYPES[wanted]
 
 
-def load_on(path: Path, dtype: torch.dtype | str, device: str) -> Any:
-    """Load a model onto a device, ready to predict. 8-bit models load there: they cannot be moved."""
+def load_on(path: Path, dtype: torch.dtype | str, device: str, pad_id: int) -> Any:
+    """Load a model onto a device, ready to predict. 8-bit models load there: they cannot be moved.
+
+    ``pad_id`` is what rows are filled up with: GPT-2 and its like look for it in their config.
+    """
     where: dict[str, Any] = {}
     if is_eight_bit(load_config(path)):
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it remarks on every layer of every batch
         where = {} if device == "cpu" else {"device_map": {"": device}}
     model = load(path, dtype=dtype, **where).eval()
+    if getattr(model.config, "pad_token_id", None) is None:
+        model.config.pad_token_id = pad_id
     return model if model.device.type == torch.device(device).type else model.to(device)
 
 

@@ -9,19 +9,17 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
-from prensa.evaluation.bootstrap import Step, intervals
-from prensa.evaluation.results import Drop, Figure, Quality
+from prensa.evaluation.bootstrap import Draws, intervals
+from prensa.evaluation.results import DISTANCE, Drop, Figure, Quality
 
 Array = NDArray[Any]
 
-DISTANCE = "1 − cosine"
 
-
-def compare(original: Array, result: Array, step: Step) -> Quality:
+def compare(original: Array, result: Array, draws: Draws) -> Quality:
     """Compare vectors ``[texts, size]``; judged by 1 minus the mean cosine."""
     distance = 1 - cosines(original, result)
-    (interval,) = intervals(lambda texts: [float(distance[texts].mean())], len(distance), step)
-    drop = Drop(DISTANCE, float(distance.mean()), interval or (0.0, 0.0))
+    (interval,) = intervals(lambda texts: [float(distance[texts].mean())], len(distance), draws)
+    drop = Drop(DISTANCE, float(distance.mean()), interval)
     figures = [
         Figure("mean cosine", float(1 - distance.mean())),
         Figure("smallest cosine", float(1 - distance.max())),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -34,10 +34,11 @@ class Encoded:
     ``fill`` are the numbers that shorter rows are filled up with, ``mask_id`` stands for a masked piece.
     ``truncated`` counts the texts that were longer than the model reads. ``places`` are, for models of words,
     the positions of each word's first piece. ``nbytes`` are, for language models, the bytes of text that each
-    piece stands for, 0 for the marks around a text.
+    piece stands for: 0 for the second piece of one character, ``IGNORED`` for the marks around a text.
     """
 
     kind: Kind
+    side: Literal["left", "right"]
     fill: dict[str, int]
     mask_id: int | None
     rows: list[Row] = field(default_factory=list)
@@ -90,11 +91,22 @@ def longest(tokenizer: Any, config: Any, wanted: int | None) -> int | None:
     limit = min(known, default=None)
     if wanted is not None and limit is not None and wanted > limit:
         raise EvaluationError(f"--max-length {wanted}: the model reads at most {limit} tokens")
+    marks = tokenizer.num_special_tokens_to_add(pair=True)
+    if wanted is not None and wanted <= marks:
+        raise EvaluationError(
+            f"--max-length {wanted}: expected more than {marks}, the marks that stand around a text"
+        )
     return wanted or limit
 
 
 # Models that count positions from behind the padding token's id, as fairseq did.
-_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet"}
+_OFFSET_POSITIONS = {
+    *("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet", "esm"),
+    *("longformer", "data2vec-text", "ibert", "luke", "xmod", "lilt", "markuplm"),
+}
+
+# A classifier reads the last piece or the first, and its tokenizer knows where the rest may go.
+_PADDED_LIKE_THEIR_TOKENIZER = {"classes", "multi-label", "regression"}
 
 
 def encode(
@@ -117,6 +129,7 @@ def encode(
         _match_words(texts)
     encoded = Encoded(
         kind,
+        side="left" if kind in _PADDED_LIKE_THEIR_TOKENIZER and tokenizer.padding_side == "left" else "right",
         fill={"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id},
         mask_id=tokenizer.mask_token_id,
     )
@@ -151,6 +164,9 @@ def _encode(tokenizer: Any, texts: Texts, limit: int | None, encoded: Encoded) -
             encoded.nbytes.append(_piece_bytes(text, found, index))
     if tokenizer.is_fast:
         encoded.truncated += sum(bool(each.overflowing) for each in found.encodings)
+    elif limit is not None:
+        whole = tokenizer(list(texts.texts), list(texts.pairs) if texts.pairs else None, verbose=False)
+        encoded.truncated += sum(len(ids) > limit for ids in whole["input_ids"])
 
 
 def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
@@ -166,11 +182,14 @@ def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
     return parts[:1] + rest
 
 
-def pad(rows: Sequence[Row], fill: Mapping[str, int], device: torch.device | str) -> dict[str, Tensor]:
-    """Put rows into tensors ``[rows, longest]``, filled up on the right (0 where ``fill`` is silent)."""
+def pad(rows: Sequence[Row], encoded: Encoded, device: torch.device | str) -> dict[str, Tensor]:
+    """Put rows into tensors ``[rows, longest]``."""
     return {
         key: pad_sequence(
-            [torch.tensor(row[key]) for row in rows], batch_first=True, padding_value=fill.get(key, 0)
+            [torch.tensor(row[key]) for row in rows],
+            batch_first=True,
+            padding_value=encoded.fill.get(key, 0),
+            padding_side=encoded.side,
         ).to(device)
         for key in rows[0]
     }
@@ -195,12 +214,12 @@ def _first_pieces(word_ids: Sequence[int | None]) -> list[int]:
 
 
 def _piece_bytes(text: str, full: Any, index: int) -> list[int]:
-    """Count the bytes from the end of the piece before to the end of each piece, 0 for special tokens."""
+    """Count the bytes from the end of the piece before to the end of each piece."""
     counts, end = [], 0
     for (_, last), is_special in zip(
         full["offset_mapping"][index], full["special_tokens_mask"][index], strict=True
     ):
         stop = end if is_special else max(end, last)
-        counts.append(len(text[end:stop].encode()))
+        counts.append(IGNORED if is_special else len(text[end:stop].encode()))
         end = stop
     return counts

@@ -22,7 +22,8 @@ from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import Task, task_of
 from prensa.errors import EvaluationError
-from prensa.evaluation import memory, speed
+from prensa.evaluation import bootstrap, memory, speed
+from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.devices import DTYPES, choose_device, choose_dtype, load_on, synchronize
 from prensa.evaluation.encoding import Encoded, encode, load_tokenizer, longest, pad
 from prensa.evaluation.machine import this_machine
@@ -77,6 +78,7 @@ class Found:
     timings: list[list[Timing]]
     memories: list[Memory | None]
     missing: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def plan(settings: Settings, progress: Progress = lambda stage, done, total: None) -> Plan:
@@ -110,6 +112,8 @@ def run(plan: Plan, progress: Progress = lambda stage, done, total: None) -> Eva
     machine = this_machine(plan.device)
     models = _load(plan, progress)
     count = len(models)
+    dtypes = [dtype_name(model.dtype) for model in models]
+    weights = sum(weight.numel() for weight in models[0].parameters())
     found = Found([{} for _ in models], [None] * count, [[] for _ in models], [None] * count)
     stages = {"quality": _measure_quality, "speed": _measure_speed, "memory": _measure_memory}
     for name, stage in stages.items():
@@ -127,13 +131,14 @@ def run(plan: Plan, progress: Progress = lambda stage, done, total: None) -> Eva
         data=_data(plan, measured),
         device=plan.device,
         batch_size=plan.batch_size,
-        nbytes_float32=4 * sum(weight.numel() for weight in models[0].parameters()),
-        original=_model(plan, models, found, 0, "original"),
+        nbytes_float32=4 * weights,
+        original=_model(plan, found, 0, "original", dtypes[0]),
         results=tuple(
-            _model(plan, models, found, index, name)
+            _model(plan, found, index, name, dtypes[index])
             for index, name in enumerate(_unique_names(plan.paths[1:]), 1)
         ),
         missing=tuple(found.missing),
+        problems=tuple(found.problems),
         prensa_version=VERSION,
     )
 
@@ -142,10 +147,7 @@ def _load(plan: Plan, progress: Progress) -> list[Any]:
     models = []
     for done, path in enumerate(plan.paths):
         progress("loading", done, len(plan.paths))
-        model = load_on(path, plan.dtype, plan.device)
-        if getattr(model.config, "pad_token_id", None) is None:  # GPT-2 and its like look for it
-            model.config.pad_token_id = plan.tokenizer.pad_token_id
-        models.append(model)
+        models.append(load_on(path, plan.dtype, plan.device, plan.tokenizer.pad_token_id))
     progress("loading", len(models), len(models))
     return models
 
@@ -184,15 +186,24 @@ def _compare(plan: Plan, found: Found, indices: list[int], progress: Progress) -
         )
     texts = plan.texts.take(indices)
     places = [plan.encoded.places[i] for i in indices] if plan.encoded.places else []
+    stopped = None
     for number, result in enumerate(results, 1):
+        outputs = Outputs(plan.task, texts, places, original, result)
         step = functools.partial(progress, f"intervals, result {number} of {len(results)}")
-        found.qualities[number] = compare(Outputs(plan.task, texts, places, original, result), step)
+        try:
+            draws = Draws(0 if stopped else bootstrap.RESAMPLES, step)
+            found.qualities[number] = compare(outputs, draws)
+        except KeyboardInterrupt as error:  # what was answered is kept, without intervals
+            stopped = error
+            found.qualities[number] = compare(outputs, Draws(0))
+    if stopped is not None:
+        raise stopped
 
 
 def _measure_speed(plan: Plan, models: Sequence[Any], found: Found, progress: Progress) -> None:
     choices = speed.loads(plan.encoded.rows, plan.batch_size)
     for number, load in enumerate(choices):
-        batch = pad(load.rows, plan.encoded.fill, plan.device)
+        batch = pad(load.rows, plan.encoded, plan.device)
         works = [functools.partial(_answer, model, batch, plan.device) for model in models]
 
         def step(done: int, rounds: int, number: int = number) -> None:
@@ -208,14 +219,19 @@ def _answer(model: Any, batch: dict[str, torch.Tensor], device: str) -> None:
     synchronize(device)
 
 
-def _measure_memory(plan: Plan, models: Sequence[Any], found: Found, progress: Progress) -> None:
+def _measure_memory(plan: Plan, models: list[Any], found: Found, progress: Progress) -> None:
+    models.clear()  # the processes need the room
     row = max(plan.encoded.rows, key=lambda each: len(each["input_ids"]))
     for number, path in enumerate(plan.paths):
-        progress("memory, each in its own process", number, len(models))
+        progress("memory, each in its own process", number, len(plan.paths))
         dtype = next((name for name, each in DTYPES.items() if each == plan.dtype), "auto")
-        job = memory.Job(str(path.resolve()), dtype, plan.device, row, plan.batch_size)
-        found.memories[number] = memory.measure_memory(job)
-    progress("memory, each in its own process", len(models), len(models))
+        pad_id = plan.tokenizer.pad_token_id
+        job = memory.Job(str(path.resolve()), dtype, plan.device, row, plan.batch_size, pad_id)
+        try:
+            found.memories[number] = memory.measure_memory(job)
+        except EvaluationError as error:  # the rest was measured, and is not lost
+            found.problems.append(str(error))
+    progress("memory, each in its own process", len(plan.paths), len(plan.paths))
 
 
 def _common_task(paths: Sequence[Path]) -> Task:
@@ -224,7 +240,7 @@ def _common_task(paths: Sequence[Path]) -> Task:
     if task is None:
         raise EvaluationError(
             f"{paths[0]}: cannot compare {(configs[0].architectures or ['a model without a class'])[0]}; "
-            "Prensa compares classifiers, language models and embeddings of texts"
+            "Prensa compares classifiers, models of one number, language models and embeddings of texts"
         )
     for path, config in zip(paths[1:], configs[1:], strict=True):
         other = task_of(config)
@@ -300,12 +316,12 @@ def _data(plan: Plan, measured: int) -> Data:
     )
 
 
-def _model(plan: Plan, models: Sequence[Any], found: Found, index: int, name: str) -> Model:
+def _model(plan: Plan, found: Found, index: int, name: str, dtype: str) -> Model:
     recipe = plan.paths[index] / RECIPE_FILE
     return Model(
         name=name,
         path=str(plan.paths[index].resolve()),
-        dtype=dtype_name(models[index].dtype),
+        dtype=dtype,
         files=plan.files[index],
         recipe=recipe.read_text(encoding="utf-8", errors="replace") if recipe.is_file() else "",
         quality=found.qualities[index],
@@ -322,5 +338,6 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
         others = [each for each in parts if each != own]
         depth = next((n for n in range(1, len(own)) if all(own[-n:] != o[-n:] for o in others)), len(own))
         name = "/".join(own[-depth:])
-        names.append(f"{name} ({names.count(name) + 1})" if name in names or name == "original" else name)
+        same = [each for each in parts[: len(names)] if each == own]
+        names.append(f"{name} ({len(same) + 1})" if same or name == "original" else name)
     return names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,12 @@ Labels = list[NDArray[Any]]
 
 IGNORED = -100  # PyTorch's and transformers' mark for what has no label
 
+_Find = Callable[[Any], int | None]
 _SHOWN = 5  # unknown labels in a message
 
 
 def read_labels(table: DataTable, columns: tuple[str, ...], task: Task) -> Labels:
-    """Read the labels of every row: ids, or names of the model's config whatever their case.
+    """Read the labels of every row: all ids, or all names of the model's config whatever their case.
 
     Names behind a data set's integers are followed where the model knows them all. Several labels are
     a list, or separated by commas (words' labels: by spaces); a list of zeros and ones with one number for
@@ -38,19 +39,17 @@ def read_labels(table: DataTable, columns: tuple[str, ...], task: Task) -> Label
     (column,) = columns
     if task.kind == "regression":
         return [np.array(number) for number in _numbers(table, column)]
-    find = _finder(task, table.classes.get(column, ()))
-    unknown: Counter[str] = Counter()
-
-    def to_id(value: Any) -> int:
-        found = find(value)
-        if found is None:
-            unknown[str(value)] += 1
-        return IGNORED if found is None else found
-
-    parse = {"classes": _one, "multi-label": _marked, "tokens": _each}[task.kind]
     if task.kind != "multi-label":  # where there may be none
         _refuse_empty(table, column)
-    labels = [parse(value, to_id, len(task.labels)) for value in table.columns[column]]
+    parse = {"classes": _one, "multi-label": _marked, "tokens": _each}[task.kind]
+    unknown: Counter[str] = Counter()
+    for find in _finders(task, table.classes.get(column, ())):
+        missed: Counter[str] = Counter()
+        labels = [parse(value, _noting(find, missed), len(task.labels)) for value in table.columns[column]]
+        if not missed:
+            return labels
+        if not unknown or len(missed) < len(unknown):
+            unknown = missed
     if unknown:
         shown = ", ".join(f"{name!r} ({count}×)" for name, count in unknown.most_common(_SHOWN))
         more = " …" if len(unknown) > _SHOWN else ""
@@ -59,7 +58,17 @@ def read_labels(table: DataTable, columns: tuple[str, ...], task: Task) -> Label
             f"{table.name}: column {column!r} has labels that the model does not know: {shown}{more}; "
             f"it knows {known}"
         )
-    return labels
+    return []
+
+
+def _noting(find: _Find, missed: Counter[str]) -> Callable[[Any], int]:
+    def to_id(value: Any) -> int:
+        found = find(value)
+        if found is None:
+            missed[str(value)] += 1
+        return IGNORED if found is None else found
+
+    return to_id
 
 
 def _refuse_empty(table: DataTable, column: str) -> None:
@@ -80,26 +89,33 @@ def _numbers(table: DataTable, column: str, only: Collection[float] = ()) -> lis
     return numbers
 
 
-def _finder(task: Task, classes: Sequence[str]) -> Callable[[Any], int | None]:
-    """Return a function from a cell to the id it means."""
-    exact: Mapping[str, int] = {name: index for index, name in enumerate(task.labels)}
-    folded: Mapping[str, int] = {name.casefold(): index for name, index in exact.items()}
+def _finders(task: Task, classes: Sequence[str]) -> list[_Find]:
+    """Return the ways in which a column may mean ids: by name, by the names behind its integers, by number.
+
+    A column is read in one way throughout: where labels have digits for names, "1" must not be a name in one
+    row and an id in the next.
+    """
+    names = {name.casefold(): index for index, name in reversed(list(enumerate(task.labels)))}
     ignored = {IGNORED} if task.kind == "tokens" else set()
-    follows_classes = bool(classes) and all(name.casefold() in folded for name in classes)
 
-    def find(value: Any) -> int | None:
-        if isinstance(value, str):
-            word = value.strip()
-            if word in exact or word.casefold() in folded:
-                return exact.get(word, folded.get(word.casefold()))
+    def by_name(value: Any) -> int | None:
+        if isinstance(value, str) and value.strip().casefold() in names:
+            return names[value.strip().casefold()]
+        return IGNORED if _as_int(value) in ignored else None
+
+    def by_class(value: Any) -> int | None:
         index = _as_int(value)
-        if index is None:
-            return None
-        if follows_classes and index not in ignored:
-            return folded[classes[index].casefold()] if 0 <= index < len(classes) else None
-        return index if 0 <= index < len(exact) or index in ignored else None
+        if index in ignored:
+            return index
+        return names[classes[index].casefold()] if index is not None and 0 <= index < len(classes) else None
 
-    return find
+    def by_number(value: Any) -> int | None:
+        index = _as_int(value)
+        known = index in ignored or (index is not None and 0 <= index < len(task.labels))
+        return index if known else None
+
+    follows_classes = bool(classes) and all(name.casefold() in names for name in classes)
+    return [by_name, by_class if follows_classes else by_number]
 
 
 def _as_number(value: Any) -> float:

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Step, intervals
+from prensa.evaluation.bootstrap import Draws, intervals
 from prensa.evaluation.predict import SUMS
-from prensa.evaluation.results import Drop, Figure, Metric, Quality
+from prensa.evaluation.results import BITS, Drop, Figure, Metric, Quality
 
 Array = NDArray[Any]
 
-PERPLEXITY, BITS = "perplexity", "bits per byte"
+PERPLEXITY = "perplexity"
 _COLUMN = {name: index for index, name in enumerate(SUMS)}
 _LARGEST = 700  # nats whose exponential is still a number
 _NOTHING = "no text has anything to predict, or the model foresees nothing at all"
 
 
-def compare(original: Array, result: Array, step: Step) -> Quality:
+def compare(original: Array, result: Array, draws: Draws) -> Quality:
     """Compare sums ``[texts, len(SUMS)]``; judged by the relative increase of bits per byte."""
 
     def numbers(texts: Array) -> list[float]:
@@ -32,7 +32,7 @@ def compare(original: Array, result: Array, step: Step) -> Quality:
         return [after[name] - before[name] for name in before] + [_ratio(before[BITS], after[BITS])]
 
     before, after = scores(original), scores(result)
-    *found, of_ratio = intervals(numbers, len(original), step)
+    *found, of_ratio = intervals(numbers, len(original), draws)
     metrics = tuple(
         Metric(
             name,
@@ -45,7 +45,8 @@ def compare(original: Array, result: Array, step: Step) -> Quality:
         )
         for name, interval in zip(before, found, strict=True)
     )
-    drop = Drop(BITS, _ratio(before[BITS], after[BITS]), of_ratio) if of_ratio else None
+    rise = _ratio(before[BITS], after[BITS])
+    drop = None if math.isnan(rise) else Drop(BITS, rise, of_ratio)
     return Quality(drop=drop, metrics=metrics, figures=_figures(result))
 
 

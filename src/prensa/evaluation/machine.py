@@ -16,7 +16,10 @@ import torch
 
 from prensa.evaluation.results import Machine
 
-_PACKAGES = ("prensa", "torch", "transformers", "tokenizers", "safetensors", "bitsandbytes", "numpy")
+_PACKAGES = (
+    *("prensa", "torch", "transformers", "tokenizers", "safetensors", "bitsandbytes"),
+    *("numpy", "scipy", "scikit-learn"),
+)
 _INSTRUCTION_SETS = (
     *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16"),
     *("avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),

@@ -1,7 +1,7 @@
 """Peak memory and load time of a model, in a process of its own that does nothing else.
 
-``python -m prensa.evaluation.memory`` is that process: it reads a :class:`Job` as JSON from stdin and
-writes a :class:`~prensa.evaluation.results.Memory` as JSON to stdout.
+:func:`main` is that process: it reads a :class:`Job` as JSON from stdin and writes a
+:class:`~prensa.evaluation.results.Memory` as JSON to stdout.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from prensa.evaluation.encoding import Row
 from prensa.evaluation.results import Memory
 
 _LOADS = 3
+_CHILD = "import sys; sys.path[:] = sys.argv[1:]; from prensa.evaluation.memory import main; main()"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Job:
     device: str
     row: Row
     batch_size: int
+    pad_id: int
 
 
 def measure_memory(job: Job) -> Memory:
@@ -42,7 +44,8 @@ def measure_memory(job: Job) -> Memory:
 
     Raises :class:`EvaluationError` where it could not do its work.
     """
-    command = [sys.executable, "-m", "prensa.evaluation.memory"]
+    found_in = [place for place in sys.path if place]  # not where the user stands: files there are not ours
+    command = [sys.executable, "-c", _CHILD, *found_in]
     with subprocess.Popen(  # noqa: S603  our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -64,7 +67,7 @@ def _measure(job: Job) -> Memory:
     before, seconds = _resident(), []
     for turn in range(_LOADS):
         start = time.perf_counter()
-        model = load_on(Path(job.path), dtype, job.device)
+        model = load_on(Path(job.path), dtype, job.device, job.pad_id)
         synchronize(job.device)
         seconds.append(round(time.perf_counter() - start, 6))
         if turn == 0:
@@ -84,11 +87,16 @@ def high_water_mark() -> int:
     On Linux ``ru_maxrss`` would start at what the parent had when it forked, so the kernel's own mark is
     read.
     """
-    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _status("VmHWM") or _largest()
 
 
 def _resident() -> int:
-    return _status("VmRSS") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _status("VmRSS") or _largest()
+
+
+def _largest() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _status(field: str) -> int:
@@ -99,5 +107,6 @@ def _status(field: str) -> int:
     return 1024 * next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), 0)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Do the job on stdin."""
     sys.stdout.write(json.dumps(dataclasses.asdict(_measure(Job(**json.load(sys.stdin))))) + "\n")

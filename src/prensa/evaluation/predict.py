@@ -37,7 +37,7 @@ def predict(
     too large to keep.
     """
     for indices in batches(encoded.lengths, batch_size):
-        batch = pad([encoded.rows[i] for i in indices], encoded.fill, models[0].device)
+        batch = pad([encoded.rows[i] for i in indices], encoded, models[0].device)
         if encoded.kind in {"masked", "causal"}:
             yield indices, _language(models, batch, encoded, indices)
         else:
@@ -108,16 +108,28 @@ def _exact(logits: Tensor) -> torch.dtype:
     return torch.float32 if logits.device.type == "mps" else torch.float64
 
 
+def _characters(encoded: Encoded, index: int) -> list[list[int]]:
+    """List the positions of each piece of text, with those that finish its last character."""
+    groups: list[list[int]] = []
+    for position, count in enumerate(encoded.nbytes[index]):
+        if count == 0 and groups:
+            groups[-1].append(position)
+        elif count != IGNORED:
+            groups.append([position])
+    return groups
+
+
 def _continued(encoded: Encoded, index: int) -> list[int]:
-    """Return the positions of the pieces that a causal model predicts: all of the text but the first."""
-    nbytes = encoded.nbytes[index]
-    return [position for position, count in enumerate(nbytes) if count and position]
+    """Return the positions of the pieces that a causal model predicts: those that follow another."""
+    return [position for group in _characters(encoded, index) if group[0] for position in group]
 
 
 def _masked(encoded: Encoded, index: int) -> list[int]:
-    """Choose the pieces of a text to mask, the same ones every time; at least one where there is one."""
-    nbytes = encoded.nbytes[index]
-    candidates = [position for position, count in enumerate(nbytes) if count]
-    generator = np.random.default_rng(index)
-    count = min(len(candidates), max(1, round(_MASKED_SHARE * len(candidates))))
-    return sorted(generator.choice(candidates, count, replace=False).tolist()) if candidates else []
+    """Choose the pieces of a text to mask, the same ones every time; at least one where there is one.
+
+    The pieces of one character are masked together: each would tell the others.
+    """
+    groups = _characters(encoded, index)
+    count = min(len(groups), max(1, round(_MASKED_SHARE * len(groups))))
+    chosen = np.random.default_rng(index).permutation(len(groups))[:count]
+    return sorted(position for group in chosen for position in groups[group])

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from prensa.checkpoint.task import Kind, Task
 from prensa.evaluation import classification as cls
 from prensa.evaluation import embeddings, language, regression
-from prensa.evaluation.bootstrap import Step
+from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.calibration import reliability
 from prensa.evaluation.labels import IGNORED
 from prensa.evaluation.predict import Output
-from prensa.evaluation.results import Disagreement, Quality
+from prensa.evaluation.results import ACCURACY, MACRO_F1, Disagreement, Quality
 from prensa.evaluation.texts import Texts
 
 Array = NDArray[Any]
+
+_Both = tuple[cls.Answers, cls.Answers]
+"""Answers of the original and of the result."""
 
 SHOWN = 20  # texts on which the models disagree most
 _LONGEST = 2000  # characters of a text that is shown
@@ -42,21 +45,21 @@ class Outputs:
     result: Sequence[Output]
 
 
-def compare(outputs: Outputs, step: Step) -> Quality:
+def compare(outputs: Outputs, draws: Draws) -> Quality:
     """Compare a result's outputs with the original's, and with the right answers where they are known."""
     broken = sum(not np.isfinite(output).all() for output in outputs.result)
     if broken:
         return Quality(broken=broken)
-    return _COMPARISONS[outputs.task.kind](outputs, step)
+    return _COMPARISONS[outputs.task.kind](outputs, draws)
 
 
-def _of_texts(outputs: Outputs, step: Step) -> Quality:
+def _of_texts(outputs: Outputs, draws: Draws) -> Quality:
     many = outputs.task.kind == "multi-label"
     before, after = (cls.answers(each, many=many) for each in (outputs.original, outputs.result))
     labels = outputs.texts.labels
     truth = None if labels is None else np.stack(labels)
     known = None if truth is None else cls.Truth(truth, outputs.task.labels)
-    quality = _classification(known, before, after, step)
+    quality = _classification(known, None, (before, after), draws)
     amounts = cls.divergences(before, after)
     names = outputs.task.labels
 
@@ -68,7 +71,7 @@ def _of_texts(outputs: Outputs, step: Step) -> Quality:
     return dataclasses.replace(quality, disagreement="divergence (KL, nats)", disagreements=listed)
 
 
-def _of_words(outputs: Outputs, step: Step) -> Quality:
+def _of_words(outputs: Outputs, draws: Draws) -> Quality:
     before, after = (cls.answers(each, many=False) for each in (outputs.original, outputs.result))
     if not len(before.probabilities):  # no text has a word
         return Quality()
@@ -77,7 +80,7 @@ def _of_words(outputs: Outputs, step: Step) -> Quality:
     labels = outputs.texts.labels
     truth = None if labels is None else np.concatenate(_labels_of_pieces(labels, outputs.places))
     known = None if truth is None else cls.Truth(truth, outputs.task.labels, groups)
-    quality = _labelled_words(known, before, after, step)
+    quality = _labelled_words(known, groups, (before, after), draws)
     amounts = cls.divergences(before, after)
     worst = np.array([group[amounts[group].argmax()] if len(group) else -1 for group in groups])
     names = outputs.task.labels
@@ -96,23 +99,27 @@ def _of_words(outputs: Outputs, step: Step) -> Quality:
     )
 
 
-def _labelled_words(truth: cls.Truth | None, before: cls.Answers, after: cls.Answers, step: Step) -> Quality:
+def _labelled_words(truth: cls.Truth | None, groups: list[Array], both: _Both, draws: Draws) -> Quality:
     """Leave out words without a label, then compare as texts are compared."""
     if truth is None or (truth.values == IGNORED).all():
-        return _classification(None, before, after, step)
+        return _classification(None, groups, both, draws)
     kept = truth.values != IGNORED
     numbers = np.cumsum(kept) - 1
-    groups = [numbers[group[kept[group]]] for group in truth.groups or ()]
-    known = cls.Truth(truth.values[kept], truth.labels, groups)
-    return _classification(known, before.at(kept), after.at(kept), step)
+    of_texts = [numbers[group[kept[group]]] for group in groups]
+    known = cls.Truth(truth.values[kept], truth.labels, of_texts)
+    return _classification(known, of_texts, (both[0].at(kept), both[1].at(kept)), draws)
 
 
-def _classification(truth: cls.Truth | None, before: cls.Answers, after: cls.Answers, step: Step) -> Quality:
+def _classification(
+    truth: cls.Truth | None, groups: list[Array] | None, both: _Both, draws: Draws
+) -> Quality:
+    before, after = both
     figures = cls.compare_outputs(before, after)
     if truth is None:
-        return Quality(drop=cls.share_changed(cls.same_answer(before, after)), figures=figures)
-    metrics, mcnemar = cls.compare_with_labels(truth, before, after, step)
-    judged_by = cls.MACRO_F1 if before.many or truth.groups is not None else cls.ACCURACY
+        drop = cls.share_changed(cls.same_answer(before, after), groups, draws)
+        return Quality(drop=drop, figures=figures)
+    metrics, mcnemar = cls.compare_with_labels(truth, before, after, draws)
+    judged_by = MACRO_F1 if before.many or groups is not None else ACCURACY
     return Quality(
         drop=cls.drop_of(metrics, judged_by),
         metrics=metrics,
@@ -123,7 +130,7 @@ def _classification(truth: cls.Truth | None, before: cls.Answers, after: cls.Ans
     )
 
 
-def _of_numbers(outputs: Outputs, step: Step) -> Quality:
+def _of_numbers(outputs: Outputs, draws: Draws) -> Quality:
     before, after = (np.concatenate(each).astype(float) for each in (outputs.original, outputs.result))
     labels = outputs.texts.labels
     truth = None if labels is None else np.array(labels, dtype=float)
@@ -132,25 +139,25 @@ def _of_numbers(outputs: Outputs, step: Step) -> Quality:
         right = "" if truth is None else f"{truth[index]:.4g}"
         return right, f"{before[index]:.4g}", f"{after[index]:.4g}"
 
-    quality = regression.compare(truth, before, after, step)
+    quality = regression.compare(truth, before, after, draws)
     listed = _most(outputs.texts, np.abs(after - before), describe)
     return dataclasses.replace(quality, disagreement="distance", disagreements=listed)
 
 
-def _of_language(outputs: Outputs, step: Step) -> Quality:
+def _of_language(outputs: Outputs, draws: Draws) -> Quality:
     before, after = np.stack(outputs.original), np.stack(outputs.result)
 
     def describe(index: int) -> tuple[str, str, str]:
         return "", language.describe(before[index]), language.describe(after[index])
 
     listed = _most(outputs.texts, language.mean_divergences(after), describe)
-    quality = language.compare(before, after, step)
+    quality = language.compare(before, after, draws)
     return dataclasses.replace(
         quality, disagreement="mean divergence (KL, nats per piece)", disagreements=listed
     )
 
 
-def _of_vectors(outputs: Outputs, step: Step) -> Quality:
+def _of_vectors(outputs: Outputs, draws: Draws) -> Quality:
     before, after = np.stack(outputs.original), np.stack(outputs.result)
     distances = 1 - embeddings.cosines(before, after)
 
@@ -158,11 +165,11 @@ def _of_vectors(outputs: Outputs, step: Step) -> Quality:
         return "", "", f"cosine {1 - distances[index]:.4f}"
 
     listed = _most(outputs.texts, distances, describe)
-    quality = embeddings.compare(before, after, step)
+    quality = embeddings.compare(before, after, draws)
     return dataclasses.replace(quality, disagreement="1 − cosine", disagreements=listed)
 
 
-_COMPARISONS: dict[Kind, Callable[[Outputs, Step], Quality]] = {
+_COMPARISONS: dict[Kind, Callable[[Outputs, Draws], Quality]] = {
     "classes": _of_texts,
     "multi-label": _of_texts,
     "tokens": _of_words,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from prensa.errors import DataError
 from prensa.extras import require
 
 _CELL = 1 << 30  # characters; csv's own limit is 131,072
-_SPLITS = ("test", "validation", "dev", "train")  # which one is taken where none is named
+_SPLITS = ("test", "validation", "dev")  # which one is taken where none is named
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,13 @@ def read_table(source: str, split: str | None = None) -> DataTable:
     is one, and :class:`~prensa.errors.MissingPackageError` for Parquet and data sets without ``datasets``.
     """
     path = Path(source).expanduser()
-    if not path.is_file():
-        return _read_dataset(source, path, split)
+    table = _read_file(path, split) if path.is_file() else _read_dataset(source, path, split)
+    if not any(map(len, table.columns.values())):
+        raise DataError(f"{source}: empty, expected at least one text")
+    return table
+
+
+def _read_file(path: Path, split: str | None) -> DataTable:
     if split is not None:
         raise DataError(f"{path}: --split {split} is for data sets; a file has no splits")
     if path.suffix not in _READERS:
@@ -42,10 +47,7 @@ def read_table(source: str, split: str | None = None) -> DataTable:
             f"{path}: expected a file that ends in {', '.join(_READERS)}, "
             f"found {path.suffix or 'no ending'!r}"
         )
-    table = _READERS[path.suffix](path)
-    if not any(table.columns.values()):
-        raise DataError(f"{path}: empty, expected at least one text")
-    return table
+    return _READERS[path.suffix](path)
 
 
 def _read_csv(path: Path, delimiter: str = ",") -> DataTable:
@@ -102,7 +104,7 @@ def _read_parquet(path: Path) -> DataTable:
 
     try:
         content = pyarrow.parquet.read_table(path).to_pydict()
-    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+    except (OSError, pyarrow.ArrowException) as error:
         raise DataError(f"{path}: not readable as Parquet ({_first_line(error)})") from error
     return DataTable(path.name, content)
 
@@ -137,25 +139,27 @@ def _read_dataset(source: str, path: Path, split: str | None) -> DataTable:
     require("data", f"{source}: a data set")
     import datasets
 
-    name, _, config = (source, "", "") if path.is_dir() else source.partition(":")
+    place, _, config = (source, "", "") if path.is_dir() else source.partition(":")
     try:
         if path.is_dir() and ((path / "dataset_dict.json").is_file() or (path / "state.json").is_file()):
             found = datasets.load_from_disk(str(path))
         else:
-            found = datasets.load_dataset(name, config or None)
+            found = datasets.load_dataset(place, config or None)
     except Exception as error:  # whatever a hub, a disk or a parser can say
         raise DataError(f"{source}: no such file, and not a data set ({_first_line(error)})") from error
-    part = _split(source, found, split) if isinstance(found, dict) else found
+    taken = _split(source, found, split) if isinstance(found, dict) else ""
+    part = found[taken] if taken else found
     features = {column: getattr(each, "feature", each) for column, each in part.features.items()}
     classes = {column: each.names for column, each in features.items() if hasattr(each, "names")}
-    return DataTable(source, {column: part[column][:] for column in part.column_names}, classes)
+    name = f"{source} (split {taken})" if taken else source
+    return DataTable(name, {column: part[column][:] for column in part.column_names}, classes)
 
 
-def _split(source: str, splits: Mapping[str, Any], wanted: str | None) -> Any:
+def _split(source: str, splits: Collection[str], wanted: str | None) -> str:
     names: Iterable[str] = (wanted,) if wanted else _SPLITS
     for name in names:
         if name in splits:
-            return splits[name]
+            return name
     raise DataError(
         f"{source}: expected the split {wanted or ' or '.join(_SPLITS)}, found {', '.join(splits)}; "
         "give --split"

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from scipy.stats import ConstantInputWarning, pearsonr, spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from prensa.evaluation.bootstrap import Step, intervals
-from prensa.evaluation.results import Drop, Figure, Metric, Quality
+from prensa.evaluation.bootstrap import Draws, intervals
+from prensa.evaluation.classification import drop_of
+from prensa.evaluation.results import SPEARMAN, Drop, Figure, Metric, Quality
 
 Array = NDArray[Any]
 
-SPEARMAN, ERROR = "Spearman correlation", "mean absolute error"
+ERROR = "mean absolute error"
 _CONSTANT = "needs numbers that differ"
 
 
@@ -30,7 +31,7 @@ def scores(truth: Array, given: Array) -> dict[str, float]:
     }
 
 
-def compare(truth: Array | None, original: Array, result: Array, step: Step) -> Quality:
+def compare(truth: Array | None, original: Array, result: Array, draws: Draws) -> Quality:
     """Compare numbers ``[texts]``; judged by the rank correlation with the truth, or with the original."""
 
     def against_original(texts: Array) -> list[float]:
@@ -44,10 +45,10 @@ def compare(truth: Array | None, original: Array, result: Array, step: Step) -> 
     )
     figures = tuple(figure for figure in figures if not np.isnan(figure.value))
     if truth is None:
-        (interval,) = intervals(against_original, len(original), step)
+        (interval,) = intervals(against_original, len(original), draws)
         value = against_original(np.arange(len(original)))[0]
         of = "rank correlation with the original"
-        return Quality(drop=Drop(of, value, interval) if interval else None, figures=figures)
+        return Quality(drop=None if np.isnan(value) else Drop(of, value, interval), figures=figures)
     known = truth
 
     def differences(texts: Array) -> list[float]:
@@ -55,7 +56,7 @@ def compare(truth: Array | None, original: Array, result: Array, step: Step) -> 
         return [other[name] - one[name] for name in one]
 
     before, after = scores(truth, original), scores(truth, result)
-    found = dict(zip(before, intervals(differences, len(truth), step), strict=True))
+    found = dict(zip(before, intervals(differences, len(truth), draws), strict=True))
     metrics = tuple(
         Metric(
             name,
@@ -68,14 +69,7 @@ def compare(truth: Array | None, original: Array, result: Array, step: Step) -> 
         )
         for name in before
     )
-    return Quality(drop=_drop(metrics[0]), metrics=metrics, figures=figures)
-
-
-def _drop(metric: Metric) -> Drop | None:
-    if metric.difference is None or metric.interval is None:
-        return None
-    low, high = metric.interval
-    return Drop(metric.name, 0.0 - metric.difference, (0.0 - high, 0.0 - low))  # no negative zero
+    return Quality(drop=drop_of(metrics, SPEARMAN), metrics=metrics, figures=figures)
 
 
 def _correlation(method: Callable[..., Any], one: Array, other: Array) -> float:

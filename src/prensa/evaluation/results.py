@@ -16,6 +16,11 @@ from typing import Any, Literal
 from prensa.atomic import write_text
 from prensa.checkpoint.task import Task
 from prensa.errors import FormatError, OutputError
+from prensa.extras import require
+
+ACCURACY, MACRO_F1, SPEARMAN = "accuracy", "macro F1", "Spearman correlation"
+BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
+"""What a drop may be of."""
 
 RESULTS_FILE = "results.json"
 RESULTS_VERSION = 1
@@ -25,7 +30,7 @@ Budget = Literal["none", "held", "doubtful", "exceeded", "unknown"]
 
 ``none``      none was given
 ``held``      the drop is within it, and so is its interval
-``doubtful``  the drop is within it, but its interval reaches beyond
+``doubtful``  the drop is within it, but its interval reaches beyond, or there is none
 ``exceeded``  the drop is beyond it, or the result gives no numbers
 ``unknown``   the drop was not measured
 """
@@ -184,11 +189,12 @@ class Drop:
     """How much worse the result is, by the figure that its task is judged by; negative where it is better.
 
     All of them are shares: of accuracy or another score, of bits per byte (relative), of changed answers.
+    There is no interval where an interruption left no time for it.
     """
 
     of: str
     value: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -241,7 +247,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was measured. ``missing`` names what an interruption left out."""
+    """Everything that was measured.
+
+    ``missing`` names what an interruption left out, ``problems`` says why something could not be measured.
+    """
 
     settings: Settings
     date: str
@@ -254,6 +263,7 @@ class Evaluation:
     original: Model
     results: tuple[Model, ...]
     missing: tuple[str, ...]
+    problems: tuple[str, ...]
     prensa_version: str
     version: int = RESULTS_VERSION
 
@@ -266,7 +276,8 @@ class Evaluation:
             return "unknown"
         if quality.drop is None or quality.drop.value > allowed + _ROUNDING:
             return "exceeded"
-        return "held" if quality.drop.interval[1] <= allowed + _ROUNDING else "doubtful"
+        interval = quality.drop.interval
+        return "held" if interval and interval[1] <= allowed + _ROUNDING else "doubtful"
 
     @property
     def within_budget(self) -> bool:
@@ -287,8 +298,10 @@ class Evaluation:
 def load_results(path: str | Path) -> Evaluation:
     """Read what :meth:`Evaluation.save` wrote; a directory is asked for its ``results.json``.
 
-    Raises :class:`FormatError` where the file is missing, damaged, or of another version.
+    Raises :class:`FormatError` where the file is missing, damaged, or of another version, and
+    :class:`~prensa.errors.MissingPackageError` without ``prensa[evaluate]``.
     """
+    require("evaluate", "reading results")
     import cattrs
 
     place = Path(path)

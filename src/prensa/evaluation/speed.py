@@ -32,13 +32,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast as the original: ratio of medians, and of minima.
+    """How many times as fast as the original: the ratio of medians.
 
     ``low`` and ``high`` hold the middle half of the ratios of single rounds.
     """
 
     median: float
-    minimum: float
     low: float
     high: float
 
@@ -83,7 +82,6 @@ def ratio(original: Timing, result: Timing) -> Ratio:
     low, high = np.quantile(rounds, [0.25, 0.75])
     return Ratio(
         median(original.seconds) / median(result.seconds),
-        min(original.seconds) / min(result.seconds),
         float(low),
         float(high),
     )
@@ -99,10 +97,10 @@ def throughput(timing: Timing) -> float:
     return timing.batch_size / median(timing.seconds)
 
 
-def typical(timings: Sequence[Timing]) -> Timing | None:
-    """Return the timing of one text of middle length, the one that verdicts quote."""
-    single = [timing for timing in timings if timing.batch_size == 1]
-    return single[len(single) // 2] if single else None
+def typical(timings: Sequence[Timing], tokens: int) -> Timing | None:
+    """Return the timing of one text whose length is nearest to ``tokens``: the one that verdicts quote."""
+    single = (timing for timing in timings if timing.batch_size == 1)
+    return min(single, key=lambda timing: abs(timing.tokens - tokens), default=None)
 
 
 def _rounds(seconds: float, size: int) -> int:

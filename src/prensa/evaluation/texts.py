@@ -17,7 +17,7 @@ from prensa.evaluation.readers import DataTable, read_table
 SMOKE_TEST = "built-in texts"
 
 _TEXT_COLUMNS = ("text", "sentence", "comment_text", "comment", "content", "review", "tokens", "words")
-_LABEL_COLUMNS = ("label", "labels", "target", "class", "tags", "ner_tags", "score")
+_LABEL_COLUMNS = ("label", "labels", "target", "class", "tags", "ner_tags")
 _LONG = 40  # how many of the built-in texts make a very long one
 
 
@@ -71,8 +71,9 @@ def read_texts(
 ) -> Texts:
     """Read texts and, where there are any, the labels that ``task`` needs.
 
-    Without ``text_column`` and ``label_column`` the usual names are looked for. ``text_column`` may be two
-    names with a comma between them, for models that read two texts. A multi-label model may have a column
+    Without ``text_column`` and ``label_column`` the usual names are looked for; an empty ``label_column``
+    means that there are no labels. ``text_column`` may be two names with a comma between them, for models
+    that read two texts. A multi-label model may have a column
     for each of its labels. Raises :class:`DataError` where a column is missing or a cell does not fit.
     """
     table = read_table(source, split)
@@ -119,6 +120,8 @@ def _text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
 def _label_columns(
     table: DataTable, wanted: str | None, task: Task, text_columns: tuple[str, ...]
 ) -> tuple[str, ...]:
+    if wanted == "":
+        return ()
     if wanted is not None:
         if wanted not in table.columns:
             raise DataError(f"{table.name}: no column {wanted!r} for the labels; {_found(table)}")
@@ -131,7 +134,8 @@ def _label_columns(
         return ()
     if task.kind == "multi-label" and set(task.labels) <= set(table.columns):
         return task.labels
-    usual = [name for name in _LABEL_COLUMNS if name in table.columns and name not in text_columns]
+    names = (*_LABEL_COLUMNS, "score") if task.kind == "regression" else _LABEL_COLUMNS
+    usual = [name for name in names if name in table.columns and name not in text_columns]
     return tuple(usual[:1])
 
 
@@ -142,6 +146,7 @@ def _words(table: DataTable, column: str) -> tuple[tuple[str, ...], ...] | None:
     for row, cell in enumerate(cells, 1):
         if not isinstance(cell, (list, tuple)) or not all(isinstance(word, str) for word in cell):
             raise DataError(f"{table.name}: row {row}, column {column!r}: expected a list of words")
+        _refuse_half_characters(table, column, row, "".join(cell))
     return tuple(tuple(cell) for cell in cells)
 
 
@@ -151,9 +156,14 @@ def _strings(table: DataTable, column: str) -> tuple[str, ...]:
         if not isinstance(cell, str):
             found = "nothing" if cell is None else type(cell).__name__
             raise DataError(f"{table.name}: row {row}, column {column!r}: expected a text, found {found}")
-        if not cell.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in cell):
-            raise DataError(f"{table.name}: row {row}, column {column!r} holds half of a surrogate pair")
+        _refuse_half_characters(table, column, row, cell)
     return tuple(cells)
+
+
+def _refuse_half_characters(table: DataTable, column: str, row: int, text: str) -> None:
+    """Refuse what JSON can write and no tokenizer can read."""
+    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise DataError(f"{table.name}: row {row}, column {column!r} holds half of a surrogate pair")
 
 
 def _found(table: DataTable) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from prensa.evaluation.classification import CHANGED
-from prensa.evaluation.embeddings import DISTANCE
-from prensa.evaluation.language import BITS
-from prensa.evaluation.results import Data, Drop, Evaluation, Model
+from prensa.evaluation.results import BITS, CHANGED, DISTANCE, Data, Drop, Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.wording import megabytes, number, percent
 
 
 def verdict(evaluation: Evaluation, result: Model) -> str:
     """Return the sentence for one result: bytes, times faster, drop and its interval, budget."""
-    parts = [_size(evaluation.original, result), _speed(evaluation.original, result)]
-    text = ", ".join(part for part in parts if part)
+    text = f"{_size(evaluation.original, result)}, {_speed(evaluation, result)}"
     end = _budget(evaluation, result)
     return f"{result.name} {text}, and {_quality(evaluation, result)}{end}."
 
@@ -23,12 +19,14 @@ def _size(original: Model, result: Model) -> str:
     return f"takes {megabytes(after)}, {percent(after, before)} of the original's {megabytes(before)}"
 
 
-def _speed(original: Model, result: Model) -> str:
-    before, after = typical(original.timings), typical(result.timings)
+def _speed(evaluation: Evaluation, result: Model) -> str:
+    middle = evaluation.data.quartiles[2]
+    before, after = (typical(each.timings, middle) for each in (evaluation.original, result))
     if before is None or after is None:
         return "was not timed"
     found = ratio(before, after)
-    return f"answers {found.median:.2f} times as fast ({found.low:.2f} to {found.high:.2f})"
+    spread = f"{found.low:.2f} to {found.high:.2f}"
+    return f"answers {found.median:.2f} times as fast (one text of {before.tokens} tokens; {spread})"
 
 
 def _quality(evaluation: Evaluation, result: Model) -> str:
@@ -45,26 +43,32 @@ def _quality(evaluation: Evaluation, result: Model) -> str:
 
 def drop_in_words(drop: Drop) -> str:
     """``accuracy drops by 0.03 points (95 % interval −0.05 to 0.10)``."""
-    low, high = (number(100 * end) for end in drop.interval)
     size = number(abs(100 * drop.value))
     if drop.of == CHANGED:
-        return f"changes {size} % of the answers (95 % interval {low} to {high} %)"
+        return f"changes {size} % of the answers ({_interval(drop)} %)"
     if drop.of == DISTANCE:
-        return f"turns vectors by {size} % (1 − cosine; 95 % interval {low} to {high} %)"
+        return f"turns vectors by {size} % (1 − cosine; {_interval(drop)} %)"
     if drop.of == BITS:
         verb = "rises" if drop.value >= 0 else "falls"
-        return f"its cost in {BITS} {verb} by {size} % (95 % interval of the rise {low} to {high} %)"
+        return f"its cost in {BITS} {verb} by {size} % ({_interval(drop, ' of the rise')} %)"
     if not float(size):
-        return f"its {drop.of} stays as it was (95 % interval of the drop {low} to {high} points)"
+        return f"its {drop.of} stays as it was ({_interval(drop, ' of the drop')} points)"
     if drop.value < 0:
-        return f"its {drop.of} rises by {size} points (95 % interval of the drop {low} to {high})"
-    return f"its {drop.of} drops by {size} points (95 % interval {low} to {high})"
+        return f"its {drop.of} rises by {size} points ({_interval(drop, ' of the drop')})"
+    return f"its {drop.of} drops by {size} points ({_interval(drop)})"
+
+
+def _interval(drop: Drop, of: str = "") -> str:
+    if drop.interval is None:
+        return "95 % interval not known"
+    low, high = (number(100 * end) for end in drop.interval)
+    return f"95 % interval{of} {low} to {high}"
 
 
 def _texts(data: Data) -> str:
     if data.is_smoke_test:
         return f"{data.measured:,} built-in texts (a smoke test, not an accuracy figure)"
-    return f"{data.measured:,} texts"
+    return f"{data.measured:,} texts of {data.name}"
 
 
 def _budget(evaluation: Evaluation, result: Model) -> str:
@@ -74,7 +78,7 @@ def _budget(evaluation: Evaluation, result: Model) -> str:
     name = f"the budget of {number(100 * allowed)} points"
     return {
         "held": f"; {name} was held",
-        "doubtful": f"; {name} was held, but the interval reaches beyond it",
+        "doubtful": f"; {name} was held, but not for certain: the interval goes beyond it or is not known",
         "exceeded": f"; {name} was NOT held",
         "unknown": f"; whether {name} was held is not known",
     }[evaluation.budget(result)]

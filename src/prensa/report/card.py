@@ -14,11 +14,15 @@ from prensa.report.tables import Table, computed_in, remarks, tables
 
 
 def write_cards(evaluation: Evaluation) -> list[str]:
-    """Put the numbers into each result's card, where Prensa made it. Return why some were not written."""
+    """Put the numbers into each result's card, where Prensa made it. Return why some were not written.
+
+    An interrupted evaluation leaves cards alone. A smoke test never takes the place of more than another.
+    """
     problems = []
-    for result in evaluation.results:
+    for result in () if evaluation.missing else evaluation.results:
+        text = card_text(evaluation, result)
         try:
-            set_evaluation(Path(result.path), card_text(evaluation, result))
+            set_evaluation(Path(result.path), text, is_smoke_test=evaluation.data.is_smoke_test)
         except OutputError as error:
             problems.append(str(error))
     return problems
@@ -36,14 +40,14 @@ def _table(table: Table) -> str:
     lines = [
         f"### {table.title}",
         "",
-        _row(table.columns),
+        _row([_text(column) for column in table.columns]),
         _row(["---", *["--:"] * (len(table.columns) - 1)]),
     ]
     lines += [_row([_text(cell) for cell in row]) for row in table.rows]
     return "\n".join([*lines, "", _text(table.note)] if table.note else lines)
 
 
-def _row(cells: tuple[str, ...] | list[str]) -> str:
+def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 

@@ -66,7 +66,9 @@ def size_chart(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> Cha
     if not models:
         return None
     first = manifests[models[0].name]
-    values = _by_kind("original", first.tensors, first.nbytes_before, "nbytes_before")
+    is_same = first.nbytes_before == evaluation.original.weight_bytes
+    before = "original" if is_same else "before pressing"  # from a file in another dtype, perhaps
+    values = _by_kind(before, first.tensors, first.nbytes_before, "nbytes_before")
     for model in models:
         manifest = manifests[model.name]
         values += _by_kind(model.name, manifest.tensors, manifest.nbytes, "nbytes")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import shlex
 from collections.abc import Mapping
 from importlib import resources
@@ -27,6 +28,7 @@ from prensa.wording import megabytes, percent
 
 REPORT_FILE = "report.html"
 
+_GENERATOR, _HEAD = b'name="generator" content="Prensa', 2000  # how a page is known, and where
 _ENOUGH = 8_000_000  # bytes: more than a report and its results take
 
 
@@ -66,9 +68,12 @@ def write_report(evaluation: Evaluation, path: str | Path) -> None:
     """Write the page to ``path`` and the evaluation to ``results.json`` beside it, each whole or not at all.
 
     Manifests are read from the results' directories. Raises :class:`OutputError` where the files cannot be
-    written, and :class:`~prensa.errors.MissingPackageError` without ``prensa[evaluate]``.
+    written or would replace others, and :class:`~prensa.errors.MissingPackageError` without
+    ``prensa[evaluate]``.
     """
+    require("evaluate", "a report")
     page = Path(path)
+    check_page(page)
     check_results_place(page.parent / RESULTS_FILE)
     evaluation.save(page.parent / RESULTS_FILE)
     write_page(evaluation, page)
@@ -82,24 +87,37 @@ def write_page(evaluation: Evaluation, path: Path) -> None:
 
 def check_place(path: Path) -> None:
     """Raise :class:`OutputError` where no report could be written; asked before anything is measured."""
-    if path.is_dir():
-        raise OutputError(f"{path}: is a directory; give the name of a file in it")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: no such directory as {path.parent}; make it first")
+    check_page(path)
     check_results_place(path.parent / RESULTS_FILE)
     check_space(path.resolve(), _ENOUGH)
 
 
+def check_page(path: Path) -> None:
+    """Raise :class:`OutputError` unless ``path`` is free for a page or holds an earlier one."""
+    if path.is_dir():
+        raise OutputError(f"{path}: is a directory; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: no such directory as {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: no permission to write in {path.parent}; choose another place")
+    if path.name == RESULTS_FILE:
+        raise OutputError(f"{path}: is the name of the results themselves; give the page another one")
+    if path.exists() and _GENERATOR not in path.read_bytes()[:_HEAD]:
+        raise OutputError(f"{path}: would be replaced, and is no report of Prensa's; give another name")
+
+
 def load_manifests(evaluation: Evaluation) -> dict[str, Manifest]:
-    """Read the manifests of those results that have one which can be read."""
+    """Read the manifests of those results that have one, of the files that were evaluated."""
     found = {}
     for result in evaluation.results:
         directory = Path(result.path)
         if (directory / MANIFEST_FILE).is_file():
             try:
-                found[result.name] = load_manifest(directory)
-            except PrensaError:  # the page says that it is missing
+                manifest = load_manifest(directory)
+            except PrensaError:  # the page says that there is none
                 continue
+            if manifest.nbytes == result.weight_bytes:  # not pressed again since
+                found[result.name] = manifest
     return found
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from prensa.evaluation.results import Evaluation, Memory, Metric, Model, Timing
+from prensa.evaluation.results import Evaluation, Figure, Memory, Metric, Model, Timing
 from prensa.evaluation.speed import percentile, ratio, throughput
 from prensa.wording import megabytes, milliseconds, percent, score, signed
 
 NONE = "–"
+
+Named = TypeVar("Named", Metric, Figure)
 
 
 @dataclass(frozen=True)
@@ -107,18 +110,20 @@ def _memory(evaluation: Evaluation) -> Table:
 
 
 def _quality(evaluation: Evaluation) -> Table:
-    first = next((r.quality for r in evaluation.results if r.quality and r.quality.metrics), None)
+    metrics = _named(result.quality.metrics if result.quality else () for result in evaluation.results)
     columns = ["", "original"]
     for result in evaluation.results:
         columns += [result.name, "difference (95 % interval)"]
     rows = []
-    for index, metric in enumerate(first.metrics if first else ()):
-        cells = [metric.name, _score(metric, metric.original)]
-        for result in evaluation.results:
-            own = result.quality.metrics[index : index + 1] if result.quality else ()
-            cells += [_score(own[0], own[0].result), _difference(own[0])] if own else [NONE, NONE]
+    for name, own in metrics.items():
+        first = next(metric for metric in own if metric)
+        cells = [name, _score(first, first.original)]
+        for metric in own:
+            cells += [_score(metric, metric.result), _difference(metric)] if metric else [NONE, NONE]
         rows.append(tuple(cells))
-    notes = [f"{metric.name}: {metric.note}." for metric in (first.metrics if first else ()) if metric.note]
+    notes = [
+        f"{each.name}: {each.note}." for own in metrics.values() for each in own[:1] if each and each.note
+    ]
     for result in evaluation.results:
         test = result.quality.mcnemar if result.quality else None
         if test:
@@ -131,20 +136,22 @@ def _quality(evaluation: Evaluation) -> Table:
 
 
 def _answers(evaluation: Evaluation) -> Table:
-    qualities = [result.quality for result in evaluation.results]
-    first = next((quality for quality in qualities if quality and quality.figures), None)
-    rows = []
-    for index, figure in enumerate(first.figures if first else ()):
-        cells = [quality.figures[index : index + 1] if quality else () for quality in qualities]
-        rows.append(
-            (
-                figure.name,
-                *(score(own[0].value, is_share=own[0].is_share) if own else NONE for own in cells),
-            )
-        )
+    figures = _named(result.quality.figures if result.quality else () for result in evaluation.results)
+    rows = [
+        (name, *(score(each.value, is_share=each.is_share) if each else NONE for each in own))
+        for name, own in figures.items()
+    ]
     return Table(
         "Beside the original's answers", ("", *(result.name for result in evaluation.results)), tuple(rows)
     )
+
+
+def _named(several: Iterable[Sequence[Named]]) -> dict[str, list[Named | None]]:
+    """Put what has one name in a row: a number for each of several results, None where one has none."""
+    by_name = [{each.name: each for each in own} for own in several]
+    return {
+        name: [own.get(name) for own in by_name] for name in dict.fromkeys(n for own in by_name for n in own)
+    }
 
 
 def _names(evaluation: Evaluation) -> list[str]:
@@ -189,7 +196,7 @@ def remarks(evaluation: Evaluation) -> list[str]:
         found.append(f"Interrupted: {data.measured:,} of {data.texts:,} texts were answered.")
     if evaluation.missing:
         found.append(f"Interrupted: {', '.join(evaluation.missing)} not measured, or not to the end.")
-    return found
+    return found + [f"Not measured: {problem}" for problem in evaluation.problems]
 
 
 def computed_in(evaluation: Evaluation) -> str:
