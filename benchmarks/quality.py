@@ -14,6 +14,7 @@ from benchmarks.record import save
 from benchmarks.sizes import PRESETS
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
+from prensa.evaluation.verdict import verdict
 from prensa.recipe import adjusted, load_preset
 
 
@@ -25,7 +26,7 @@ def main() -> None:
         for preset, form in PRESETS:
             paths.append(Path(place) / f"{preset} {form}")
             prensa.compress(MODEL, paths[-1], recipe=adjusted(load_preset(preset), format=form))
-        evaluation = prensa.evaluate(MODEL, paths, data=COMMENTS, device="cpu")
+        evaluation = prensa.evaluate(MODEL, paths, data=COMMENTS, device="cpu", max_drop=0.01)
     save(
         "quality",
         {
@@ -46,6 +47,7 @@ def _summary(evaluation: Evaluation, result: Model) -> dict[str, Any]:
     assert after is not None
     faster = ratio(before, after)
     return {
+        "verdict": verdict(evaluation, result),
         "accuracy": [quality.metrics[0].original, quality.metrics[0].result],
         "drop": quality.drop.value,
         "interval": quality.drop.interval,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchmarks.record import RESULTS, ROOT
 from prensa.wording import number
 
 START, END = "<!-- numbers -->\n", "<!-- /numbers -->"
+EXAMPLE, EXAMPLE_END = "<!-- example -->\n", "<!-- /example -->"
 
 WORDS = {
     "README.md": {
@@ -71,7 +73,20 @@ def updated(path: Path) -> str:
     """Return the text of a README with the numbers of the results."""
     text = path.read_text(encoding="utf-8")
     before, rest = text.split(START)
-    return before + START + block(WORDS[path.name]) + END + rest.split(END)[1]
+    text = before + START + block(WORDS[path.name]) + END + rest.split(END)[1]
+    before, found, rest = text.partition(EXAMPLE)
+    return before + EXAMPLE + _example() + EXAMPLE_END + rest.split(EXAMPLE_END)[1] if found else text
+
+
+def _example() -> str:
+    """Show the command and the verdict that it ends with."""
+    verdict = _result("quality")["results"]["int8 packed"]["verdict"].replace(
+        "int8 packed", "my-deberta-small"
+    )
+    command = (
+        "$ prensa evaluate my-deberta my-deberta-small --data test.csv --max-drop 1% --report report.html"
+    )
+    return f"```console\n{command}\n…\n{textwrap.fill(verdict, 110)}\n```\n"
 
 
 def block(words: dict[str, str]) -> str:
