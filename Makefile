@@ -24,7 +24,7 @@ check: $(BIN)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The loading tests on the oldest and the newest supported transformers, each in an environment of its own.
+# The tests of loading and evaluating on the oldest and the newest supported transformers, each in an environment of its own.
 versions:
 	for version in "==5.0.0" ">=5.0"; do \
 		$(PYTHON) -m venv --clear $(VENV)-versions && \

@@ -122,7 +122,7 @@ def run(plan: Plan, progress: Progress = lambda stage, done, total: None) -> Eva
         except KeyboardInterrupt:
             found.missing += list(stages)[list(stages).index(name) :]
             break
-    measured = len(found.outputs[0])
+    measured = min(map(len, found.outputs))
     return Evaluation(
         settings=plan.settings,
         date=dt.datetime.now(dt.timezone.utc).date().isoformat(),
@@ -158,7 +158,7 @@ def _measure_quality(plan: Plan, models: Sequence[Any], found: Found, progress: 
         _predict(plan, models, found, progress)
     except KeyboardInterrupt as error:
         stopped = error
-    indices = sorted(found.outputs[0])
+    indices = sorted(set.intersection(*map(set, found.outputs)))  # an interruption falls anywhere
     if indices:
         _compare(plan, found, indices, progress)
     if stopped is not None:
@@ -221,6 +221,7 @@ def _answer(model: Any, batch: dict[str, torch.Tensor], device: str) -> None:
 
 def _measure_memory(plan: Plan, models: list[Any], found: Found, progress: Progress) -> None:
     models.clear()  # the processes need the room
+    torch.cuda.empty_cache()
     row = max(plan.encoded.rows, key=lambda each: len(each["input_ids"]))
     for number, path in enumerate(plan.paths):
         progress("memory, each in its own process", number, len(plan.paths))
