@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RESULTS, ROOT
-from prensa.wording import number
+from prensa.wording import number, score
 
 START, END = "<!-- numbers -->\n", "<!-- /numbers -->"
 EXAMPLE, EXAMPLE_END = "<!-- example -->\n", "<!-- /example -->"
@@ -40,7 +40,7 @@ WORDS = {
         "result": "resultado",
         "size": "fichero de pesos",
         "share": "del original",
-        "accuracy": "exactitud en {texts:,} comentarios",
+        "accuracy": "exactitud en {texts} comentarios",
         "drop": "caída en puntos (intervalo del 95 %)",
         "faster": "veces más rápido en el procesador",
         "original": "original, float32",
@@ -125,7 +125,7 @@ def _results(words: dict[str, str], sizes: dict[str, Any], quality: dict[str, An
     before = next(iter(quality["results"].values()))["accuracy"][0]
     lines = [_row(columns).format(texts=quality["texts"]), "|---|--:|--:|--:|--:|--:|"]
     original = f"{sizes['nbytes_before'] / 1e6:.1f} MB"
-    lines.append(_row([words["original"], original, "100 %", f"{100 * before:.2f} %", "", ""]))
+    lines.append(_row([words["original"], original, "100 %", score(before, is_share=True), "", ""]))
     for name, nbytes in sizes["nbytes"].items():
         preset, form = name.split()
         found = quality["results"][name]
@@ -136,7 +136,7 @@ def _results(words: dict[str, str], sizes: dict[str, Any], quality: dict[str, An
                     f"`{preset}`, {form}",
                     f"{nbytes / 1e6:.1f} MB",
                     f"{100 * sizes['share'][name]:.1f} %",
-                    f"{100 * found['accuracy'][1]:.2f} %",
+                    score(found["accuracy"][1], is_share=True),
                     f"{number(100 * found['drop'])} ({low} … {high})",
                     f"{found['times_as_fast']:.2f}",
                 ]

@@ -13,6 +13,8 @@ from prensa.wording import megabytes, milliseconds, number, percent, score, sign
         (milliseconds(0.000123456), "0.123 ms"),
         (milliseconds(1.5), "1,500 ms"),
         (score(0.91754, is_share=True), "91.75 %"),
+        (score(0.92075, is_share=True), "92.08 %"),
+        (score(0.92025, is_share=True), "92.03 %"),
         (score(0.91754, is_share=False), "0.9175"),
         (score(1234.5, is_share=False), "1,234"),
         (score(0.00001234, is_share=False), "0.00001234"),

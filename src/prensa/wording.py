@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 
 _MINUS = "−"
 _SMALLEST = -8  # powers of ten below this are written with an exponent
@@ -25,12 +26,12 @@ def milliseconds(seconds: float) -> str:
 
 def score(value: float, *, is_share: bool) -> str:
     """Word a metric: ``0.91754`` → ``"91.75 %"`` where it is a share, ``"0.9175"`` elsewhere."""
-    return f"{100 * value:.2f} %" if is_share else _digits(value, 4)
+    return f"{_hundredths(value):.2f} %" if is_share else _digits(value, 4)
 
 
 def signed(value: float, *, is_share: bool) -> str:
     """Word a difference: ``-0.0005`` → ``"−0.05"`` (points) where it is of shares, else ``"−0.0005"``."""
-    text = f"{100 * value:+.2f}" if is_share else f"{value:+.4f}"
+    text = f"{_hundredths(value):+.2f}" if is_share else f"{value:+.4f}"
     return text.lstrip("+-") if not float(text) else text.replace("-", _MINUS)
 
 
@@ -38,6 +39,11 @@ def number(value: float, decimals: int = 2) -> str:
     """``-0.054`` → ``"−0.05"``; nothing that rounds to zero has a sign."""
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if not float(text) else text.replace("-", _MINUS)
+
+
+def _hundredths(share: float) -> Decimal:
+    """Return hundredths with two decimals, halves rounded away from zero: 92.075 and 92.025 differ by 0.05."""
+    return (Decimal(repr(float(share))) * 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def printable(text: str) -> str:
