@@ -42,7 +42,7 @@ def number(value: float, decimals: int = 2) -> str:
 
 
 def _hundredths(share: float) -> Decimal:
-    """Return hundredths with two decimals, halves rounded away from zero: 92.075 and 92.025 differ by 0.05."""
+    """Return hundredths with two decimals, halves away from zero: 92.075 and 92.025 differ by 0.05."""
     return (Decimal(repr(float(share))) * 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
