@@ -16,7 +16,7 @@ def test_the_whole_sentence():
     assert said() == (
         "int8 takes 18.97 MB, 20.9 % of the original's 90.87 MB, answers 1.25 times as fast (one text of 40 tokens; 1.25 to 1.25), and "
         "its accuracy drops by 0.30 points (95 % interval −0.10 to 0.80) on 3,000 texts of comments.csv; the budget of 0.50 points "
-        "was held, but not for certain: the interval goes beyond it or is not known."
+        "was held, but not for certain: the interval goes beyond it."
     )
 
 
@@ -30,6 +30,8 @@ def test_the_budget(allowed, end):
 
 
 def test_what_is_missing_is_said():
+    without = dataclasses.replace(QUALITY, drop=Drop("accuracy", 0.003, None))
+    assert said(quality=without).endswith("not for certain: there is no interval.")
     assert "was not timed" in said(timings=())
     assert "was not compared for quality; whether the budget of 0.50 points was held" in said(quality=None)
     assert "could not be judged on 3,000 texts" in said(quality=Quality())

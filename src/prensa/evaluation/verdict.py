@@ -76,9 +76,11 @@ def _budget(evaluation: Evaluation, result: Model) -> str:
     if allowed is None:
         return ""
     name = f"the budget of {number(100 * allowed)} points"
+    drop = result.quality.drop if result.quality else None
+    doubt = "the interval goes beyond it" if drop and drop.interval else "there is no interval"
     return {
         "held": f"; {name} was held",
-        "doubtful": f"; {name} was held, but not for certain: the interval goes beyond it or is not known",
+        "doubtful": f"; {name} was held, but not for certain: {doubt}",
         "exceeded": f"; {name} was NOT held",
         "unknown": f"; whether {name} was held is not known",
     }[evaluation.budget(result)]
