@@ -28,7 +28,8 @@ def require(extra: str, purpose: str) -> None:
     missing = [package for module, package in EXTRAS[extra].items() if not _is_installed(module)]
     if missing:
         raise MissingPackageError(
-            f"{purpose} needs {' and '.join(missing)}, not installed here; run pip install 'prensa[{extra}]'"
+            f"{purpose} needs {' and '.join(filter(None, [', '.join(missing[:-1]), missing[-1]]))}, "
+            f"not installed here; run pip install 'prensa[{extra}]'"
         )
 
 
