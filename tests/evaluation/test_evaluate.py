@@ -1,6 +1,7 @@
 """Whole evaluations of tiny models, one for each kind of task."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -223,6 +224,11 @@ def lower_case(model):
         (lambda model: (model / "tokenizer.json").unlink(), EvaluationError, "no usable tokenizer"),
         (lambda model: (model / "model.safetensors").unlink(), CheckpointError, "no weights found"),
         (lambda model: (model / "config.json").unlink(), CheckpointError, "cannot use it"),
+        (
+            lambda model: os.truncate(model / "model.safetensors", 5000),
+            CheckpointError,
+            "not a whole safetensors",
+        ),
     ],
 )
 def test_results_that_do_not_belong_to_the_original(original, pressed, damage, error, message):
@@ -273,8 +279,8 @@ def test_a_masked_model_needs_a_mask(tmp_path):
         plan(Settings(str(path), (str(path),)))
 
 
-def test_bad_data_is_said_before_weights_are_read(original, pressed, tmp_path):
-    (original / "model.safetensors").write_bytes(b"not weights at all")
+def test_bad_data_is_said_before_weights_are_read(original, pressed, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "load_on", lambda *_: pytest.fail("weights were read"))
     (tmp_path / "d.csv").write_text("text,label\na,rude\n")
     with pytest.raises(DataError, match="labels that the model does not know: 'rude'"):
         plan(Settings(str(original), (str(pressed),), data=str(tmp_path / "d.csv")))

@@ -169,6 +169,14 @@ def weight_files(path: Path) -> tuple[list[str], set[str]]:
     raise CheckpointError(f"{path}: no weights found; expected one of {', '.join(WEIGHT_FILES)}")
 
 
+def check_weight_files(path: Path) -> None:
+    """Raise :class:`CheckpointError` where a safetensors file is not whole. Reads headers only."""
+    for file in weight_files(path)[0]:
+        if file.endswith(".safetensors"):
+            with _explained(path / file), safe_open(path / file, framework="pt"):
+                pass
+
+
 def _indexed_files(index: Path) -> tuple[list[str], set[str]]:
     weight_map = _read_json(index, "").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:

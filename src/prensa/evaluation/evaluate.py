@@ -19,6 +19,7 @@ import torch
 
 from prensa.checkpoint.card import model_name
 from prensa.checkpoint.locate import locate
+from prensa.checkpoint.reader import check_weight_files
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import Task, task_of
 from prensa.errors import EvaluationError
@@ -92,6 +93,8 @@ def plan(settings: Settings, progress: Progress = lambda stage, done, total: Non
     paths = tuple(map(locate, (settings.original, *settings.results)))
     task = _common_task(paths)
     files = tuple(map(list_files, paths))
+    for path in paths:
+        check_weight_files(path)
     tokenizer = load_tokenizer(paths[0])
     if task.kind == "masked" and tokenizer.mask_token_id is None:
         raise EvaluationError(f"{paths[0]}: the tokenizer has no mask token, which comparing this task needs")
