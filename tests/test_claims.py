@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 
 import prensa
 from prensa.checkpoint.task import Task
-from prensa.evaluation.texts import read_texts, sample
 from prensa.recipe import adjusted, load_preset
+from prensa.texts.columns import read_texts, sample
 
 COMMENTS = [
     "Thank you for the quick answer, that was very helpful.",

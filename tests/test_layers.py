@@ -6,8 +6,18 @@ from pathlib import Path
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
     *("version", "errors", "extras", "atomic", "wording", "spec", "ops", "codecs", "formats"),
-    *("checkpoint", "passes", "press", "recipe", "pipeline", "integrations", "runtime", "evaluation"),
-    *("report", "api", "example", "cli", "classic"),
+    *(
+        "checkpoint",
+        "texts",
+        "integrations",
+        "runtime",
+        "calibration",
+        "passes",
+        "press",
+        "recipe",
+        "pipeline",
+    ),
+    *("evaluation", "search", "report", "api", "example", "cli", "classic"),
 ]
 
 

@@ -8,10 +8,10 @@ import transformers
 from tests.conftest import SIZES, add_tokenizer, build_model
 
 import prensa
-from prensa.evaluation.encoding import encode, load_tokenizer
-from prensa.evaluation.pooling import Pool
 from prensa.evaluation.predict import SUMS, predict
-from prensa.evaluation.texts import Texts
+from prensa.runtime.pooling import Pool
+from prensa.texts.columns import Texts
+from prensa.texts.encoding import encode, load_tokenizer
 
 TEXTS = Texts("t", ("one two", "a", "three four five", "", "six seven"))
 

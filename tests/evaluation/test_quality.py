@@ -6,9 +6,9 @@ from scipy.stats import spearmanr
 
 from prensa.checkpoint.task import Task
 from prensa.evaluation.bootstrap import Draws
-from prensa.evaluation.labels import IGNORED
 from prensa.evaluation.quality import SHOWN, Outputs, compare
-from prensa.evaluation.texts import Texts
+from prensa.texts.columns import Texts
+from prensa.texts.labels import IGNORED
 
 LABELS = ("no", "yes")
 

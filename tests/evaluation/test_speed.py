@@ -1,7 +1,8 @@
 import pytest
 
-from prensa.evaluation import devices, speed
+from prensa.evaluation import speed
 from prensa.evaluation.results import Timing
+from prensa.runtime import devices
 
 
 def rows(*lengths):

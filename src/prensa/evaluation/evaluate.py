@@ -25,10 +25,7 @@ from prensa.checkpoint.task import Task, task_of
 from prensa.errors import EvaluationError
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
-from prensa.evaluation.devices import DTYPES, choose_device, choose_dtype, load_on, synchronize
-from prensa.evaluation.encoding import Encoded, encode, load_tokenizer, longest, pad
 from prensa.evaluation.machine import this_machine
-from prensa.evaluation.pooling import read_pool
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.results import (
@@ -43,9 +40,12 @@ from prensa.evaluation.results import (
     Timing,
 )
 from prensa.evaluation.size import list_files
-from prensa.evaluation.texts import Texts, built_in_texts, read_texts, sample
 from prensa.pipeline import RECIPE_FILE
+from prensa.runtime.devices import DTYPES, choose_device, choose_dtype, load_on, synchronize
+from prensa.runtime.pooling import read_pool
 from prensa.spec import dtype_name
+from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
+from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest, pad
 from prensa.version import VERSION
 
 _BATCH = {"masked": 8, "causal": 8}  # language models give a number for each piece of the vocabulary

@@ -19,9 +19,9 @@ import torch
 
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.errors import EvaluationError
-from prensa.evaluation.devices import DTYPES, load_on, synchronize
-from prensa.evaluation.encoding import Row
 from prensa.evaluation.results import Memory
+from prensa.runtime.devices import DTYPES, load_on, synchronize
+from prensa.texts.encoding import Row
 
 _LOADS = 3
 _CHILD = "import sys; sys.path[:] = sys.argv[1:]; from prensa.evaluation.memory import main; main()"

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import Kind
-from prensa.evaluation.encoding import Encoded, batches, pad
-from prensa.evaluation.labels import IGNORED
-from prensa.evaluation.pooling import Pool
+from prensa.runtime.pooling import Pool
+from prensa.texts.encoding import Encoded, batches, pad
+from prensa.texts.labels import IGNORED
 
 Output = NDArray[np.float32] | NDArray[np.float64]
 """What is kept of one text: logits ``[labels]``, logits of its words ``[words, labels]``, a vector

@@ -16,10 +16,10 @@ from prensa.evaluation import classification as cls
 from prensa.evaluation import embeddings, language, regression
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.calibration import reliability
-from prensa.evaluation.labels import IGNORED
 from prensa.evaluation.predict import Output
 from prensa.evaluation.results import ACCURACY, MACRO_F1, Disagreement, Quality
-from prensa.evaluation.texts import Texts
+from prensa.texts.columns import Texts
+from prensa.texts.labels import IGNORED
 
 Array = NDArray[Any]
 

@@ -12,9 +12,9 @@ from statistics import median
 
 import numpy as np
 
-from prensa.evaluation.devices import timer, warm_up
-from prensa.evaluation.encoding import Row
 from prensa.evaluation.results import Timing
+from prensa.runtime.devices import timer, warm_up
+from prensa.texts.encoding import Row
 
 _SECONDS = 4.0  # spent on each length and batch size, if that gives neither too few nor too many rounds
 _FEWEST, _FEWEST_OF_BATCHES, _MOST = 20, 7, 200

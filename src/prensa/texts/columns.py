@@ -11,8 +11,8 @@ from typing import Any
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
-from prensa.evaluation.labels import Labels, read_labels
-from prensa.evaluation.readers import DataTable, read_table
+from prensa.texts.labels import Labels, read_labels
+from prensa.texts.readers import DataTable, read_table
 
 SMOKE_TEST = "built-in texts"
 
@@ -55,7 +55,7 @@ class Texts:
 
 def built_in_texts() -> Texts:
     """Read the texts that come with the package: enough to see that a result works, not how well."""
-    lines = resources.files(__package__).joinpath("smoke.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = resources.files(__package__).joinpath("built_in.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [json.loads(line)["text"] for line in lines]
     texts += [" ".join(texts[start : start + _LONG]) for start in range(0, len(texts), 2 * _LONG)]
     return Texts(SMOKE_TEST, tuple(texts), is_smoke_test=True)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.conftest import add_tokenizer, build_model
 
 from prensa.errors import DataError, EvaluationError
-from prensa.evaluation.encoding import Encoded, batches, encode, load_tokenizer, longest, pad
-from prensa.evaluation.labels import IGNORED
-from prensa.evaluation.texts import Texts
+from prensa.texts.columns import Texts
+from prensa.texts.encoding import Encoded, batches, encode, load_tokenizer, longest, pad
+from prensa.texts.labels import IGNORED
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
-from prensa.evaluation.readers import DataTable
+from prensa.texts.readers import DataTable
 
 Labels = list[NDArray[Any]]
 """For each text: an id ``[]``, zeros and ones ``[labels]``, a number ``[]``, or an id for each word

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from prensa.evaluation.pooling import Pool, read_pool
+from prensa.runtime.pooling import Pool, read_pool
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import pytest
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
-from prensa.evaluation.labels import IGNORED, read_labels
-from prensa.evaluation.readers import DataTable
+from prensa.texts.labels import IGNORED, read_labels
+from prensa.texts.readers import DataTable
 
 NAMES = ("Non-toxic", "toxic", "Spam")
 

@@ -2,7 +2,7 @@ import pytest
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
-from prensa.evaluation.texts import SMOKE_TEST, Texts, built_in_texts, read_texts, sample
+from prensa.texts.columns import SMOKE_TEST, Texts, built_in_texts, read_texts, sample
 
 CLASSES = Task("classes", ("no", "yes"))
 

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer
 from prensa.checkpoint.roles import quiet_transformers
 from prensa.checkpoint.task import Kind
 from prensa.errors import DataError, EvaluationError
-from prensa.evaluation.labels import IGNORED
-from prensa.evaluation.texts import Texts
+from prensa.texts.columns import Texts
+from prensa.texts.labels import IGNORED
 
 _UNLIMITED = 1 << 20  # what a tokenizer that knows no maximum says is far above
 _CHUNK = 2000  # texts that are tokenized before progress is told

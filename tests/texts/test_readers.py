@@ -3,7 +3,7 @@ import json
 import pytest
 
 from prensa.errors import DataError, MissingPackageError
-from prensa.evaluation.readers import read_table
+from prensa.texts.readers import read_table
 
 
 def written(tmp_path, name, content):
