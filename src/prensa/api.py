@@ -9,8 +9,9 @@ from prensa import pipeline
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
-from prensa.evaluation.results import Evaluation, Progress, Settings
+from prensa.evaluation.results import Evaluation, Settings
 from prensa.extras import require
+from prensa.progress import Progress, silent
 from prensa.recipe import Recipe, load_preset
 
 
@@ -20,7 +21,7 @@ def compress(
     *,
     recipe: Recipe | str = "int8",
     force: bool = False,
-    progress: pipeline.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Manifest:
     """Press a model directory, or a model of the hub, into ``output``.
 
@@ -30,7 +31,7 @@ def compress(
     """
     resolved = load_preset(recipe) if isinstance(recipe, str) else recipe
     planned = pipeline.plan(locate(model), resolved, Path(output), force=force)
-    return pipeline.run(planned, progress or (lambda name, done, total: None))
+    return pipeline.run(planned, progress or silent)
 
 
 def inspect(path: str | Path) -> Manifest:
@@ -88,5 +89,5 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
         dtype=dtype,
         max_drop=max_drop,
     )
-    told = progress or (lambda stage, done, total: None)
+    told = progress or silent
     return run(plan(settings, told), told)

@@ -6,7 +6,8 @@ PrensaError
 ├── PlanError             recipe, model and format do not fit together
 ├── OutputError           the result cannot be written where it was asked for
 ├── FormatError           a packed file, a manifest or results are damaged or of an unknown version
-├── DataError             the texts or labels to evaluate on cannot be used
+├── DataError             the texts or labels to calibrate or evaluate on cannot be used
+├── CalibrationError      texts or memory do not suffice to calibrate, or the model gives no numbers
 ├── EvaluationError       the models cannot be compared with each other
 └── MissingPackageError   an optional package is needed and not installed
 
@@ -41,6 +42,10 @@ class FormatError(PrensaError):
 
 class DataError(PrensaError):
     """The texts or labels to evaluate on cannot be read, or do not fit the model."""
+
+
+class CalibrationError(PrensaError):
+    """A model cannot be calibrated: too few texts, too little memory, or it gives no finite numbers."""
 
 
 class EvaluationError(PrensaError):

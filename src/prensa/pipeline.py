@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from prensa.calibration.statistics import MatrixStatistics, Statistics
 from prensa.checkpoint import companions
 from prensa.checkpoint.card import write_card
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.directory import clean_up, replacing
-from prensa.checkpoint.manifest import FileReport, Manifest, TensorReport
+from prensa.checkpoint.manifest import Calibration, FileReport, Manifest, TensorReport
 from prensa.checkpoint.reader import Checkpoint, open_checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
 from prensa.checkpoint.writer import ShardWriter
@@ -30,9 +31,10 @@ from prensa.errors import CheckpointError, PlanError
 from prensa.formats import FORMATS, Stored
 from prensa.formats.base import Extent
 from prensa.ops.parallel import submit
-from prensa.passes import Half, Pass, Quantize
+from prensa.passes import INTEGERS, Gptq, Half, Pass
 from prensa.passes.base import is_targeted
 from prensa.press import Pressed, press
+from prensa.progress import Progress, silent
 from prensa.recipe import Recipe
 from prensa.spec import FLOATS, TensorSpec, dtype_name
 from prensa.version import VERSION
@@ -43,9 +45,6 @@ _Done = tuple[Pressed | None, Stored]
 
 _AHEAD = 1 << 27  # bytes of tensors that are pressed while an earlier one is written
 _SMALL = 1 << 24  # elements of a tensor that one core presses alone, beside others
-
-Progress = Callable[[str, int, int], None]
-"""Called after each tensor with its name, the bytes read so far, and the bytes there are."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class TensorPlan:
     @property
     def is_quantized(self) -> bool:
         """Whether it ends as integers."""
-        return any(isinstance(step, Quantize) for step in self.passes)
+        return any(isinstance(step, INTEGERS) for step in self.passes)
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,11 @@ class Plan:
     def nbytes(self) -> int:
         """Upper bound of the weight files."""
         return sum(tensor.extent.nbytes for tensor in self.tensors)
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether a pass does better with calibration."""
+        return any(step.needs_statistics for tensor in self.tensors for step in tensor.passes)
 
     @property
     def memory(self) -> int:
@@ -121,10 +125,13 @@ def plan(model: Path, recipe: Recipe, output: Path, *, force: bool = False) -> P
     return result
 
 
-def run(plan: Plan, progress: Progress = lambda name, done, total: None) -> Manifest:
-    """Carry out a plan. At every moment ``plan.output`` is as it was before, or whole and new."""
+def run(plan: Plan, progress: Progress = silent, statistics: Statistics | None = None) -> Manifest:
+    """Carry out a plan. At every moment ``plan.output`` is as it was before, or whole and new.
+
+    ``statistics`` are those of the plan's model; without them passes that need them round to nearest.
+    """
     with replacing(plan.output) as directory:
-        reports, files = _write_weights(plan, directory, progress)
+        reports, files = _write_weights(plan, directory, progress, statistics)
         manifest = Manifest(
             format=plan.recipe.format,
             nbytes_before=plan.checkpoint.nbytes,
@@ -132,6 +139,7 @@ def run(plan: Plan, progress: Progress = lambda name, done, total: None) -> Mani
             files=files,
             tensors=reports,
             prensa_version=VERSION,
+            calibration=_calibration(plan, statistics),
         )
         manifest.save(directory)
         recipe = plan.recipe.to_toml()
@@ -148,7 +156,7 @@ def run(plan: Plan, progress: Progress = lambda name, done, total: None) -> Mani
 
 
 def _write_weights(
-    plan: Plan, directory: Path, progress: Progress
+    plan: Plan, directory: Path, progress: Progress, statistics: Statistics | None
 ) -> tuple[tuple[TensorReport, ...], tuple[FileReport, ...]]:
     """Press every tensor into the weight files, and write their index and their copy as a state dict."""
     reports: list[TensorReport] = []
@@ -158,7 +166,7 @@ def _write_weights(
     for file, target in plan.files.items():
         tensors = [tensor for tensor in plan.tensors if tensor.spec.file == file]
         with ShardWriter(directory / target, _expected(tensors)) as writer:
-            for tensor, pressed, stored in _in_order(plan, tensors):
+            for tensor, pressed, stored in _in_order(plan, tensors, statistics):
                 for name, part in stored.tensors.items():
                     writer.add(name, part)
                     weight_map[name] = target
@@ -176,7 +184,7 @@ def _write_weights(
 
 
 def _check_recipe_fits(recipe: Recipe, specs: list[TensorSpec]) -> None:
-    if recipe.format == "plain" and any(isinstance(step, Quantize) for step in recipe.passes):
+    if recipe.format == "plain" and any(isinstance(step, INTEGERS) for step in recipe.passes):
         raise PlanError(
             "format plain: stores dense tensors, so quantization would cost accuracy and save nothing; "
             "give --bits 16, or the format packed or bitsandbytes"
@@ -213,14 +221,14 @@ def _plan_tensor(spec: TensorSpec, recipe: Recipe, tied_to: str) -> TensorPlan:
         if not is_targeted(step, spec):
             continue
         reason = step.refuses(spec)
-        if not reason and isinstance(step, Quantize):
+        if not reason and isinstance(step, INTEGERS):
             reason = FORMATS[recipe.format].refuses(spec)
         if reason:
             notes.append(f"{step.name}: {reason}")
             continue
         steps.append(step)
         dtype = step.torch_dtype if isinstance(step, Half) else dtype
-    quantized = any(isinstance(step, Quantize) for step in steps)
+    quantized = any(isinstance(step, INTEGERS) for step in steps)
     extent = FORMATS[recipe.format].extent(spec, dtype, quantized=quantized)
     if not spec.is_float:
         notes.append(f"{dtype_name(spec.dtype)}, stored as it is")
@@ -238,17 +246,19 @@ def _expected(tensors: list[TensorPlan]) -> list[tuple[str, int]]:
     return [(name, len(tensor.spec.shape) + 1) for tensor in tensors for name in tensor.extent.names]
 
 
-def _in_order(plan: Plan, tensors: list[TensorPlan]) -> Iterator[tuple[TensorPlan, Pressed | None, Stored]]:
+def _in_order(
+    plan: Plan, tensors: list[TensorPlan], statistics: Statistics | None
+) -> Iterator[tuple[TensorPlan, Pressed | None, Stored]]:
     """Press and lay out the tensors in order: small ones on one core each, some ahead of their turn."""
     ahead: deque[tuple[TensorPlan, Future[_Done] | None]] = deque()
     try:
         for tensor in tensors:
             is_small = tensor.spec.numel <= _SMALL
-            ahead.append((tensor, submit(partial(_press, tensor, plan)) if is_small else None))
+            ahead.append((tensor, submit(partial(_press, tensor, plan, statistics)) if is_small else None))
             while sum(waiting.spec.nbytes for waiting, _ in islice(ahead, 1, None)) > _AHEAD:
-                yield _next(ahead, plan)
+                yield _next(ahead, plan, statistics)
         while ahead:
-            yield _next(ahead, plan)
+            yield _next(ahead, plan, statistics)
     finally:
         for _, future in ahead:
             if future is not None:
@@ -256,19 +266,50 @@ def _in_order(plan: Plan, tensors: list[TensorPlan]) -> Iterator[tuple[TensorPla
 
 
 def _next(
-    ahead: deque[tuple[TensorPlan, Future[_Done] | None]], plan: Plan
+    ahead: deque[tuple[TensorPlan, Future[_Done] | None]], plan: Plan, statistics: Statistics | None
 ) -> tuple[TensorPlan, Pressed | None, Stored]:
     tensor, future = ahead.popleft()
-    return tensor, *(_press(tensor, plan) if future is None else future.result())
+    return tensor, *(_press(tensor, plan, statistics) if future is None else future.result())
 
 
-def _press(tensor: TensorPlan, plan: Plan) -> _Done:
+def _press(tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> _Done:
     """Read one tensor, put it through its passes and lay it out; a tied one is not stored again."""
     source, recipe = plan.checkpoint, plan.recipe
     if tensor.tied_to and source.holds_the_same(tensor.spec, tensor.tied_to):
         return None, Stored({}, "tied")
-    pressed = press(partial(source.read, tensor.spec), tensor.spec, tensor.passes)
+    steps = tuple(_bind(step, tensor, plan, statistics) for step in tensor.passes)
+    pressed = press(partial(source.read, tensor.spec), tensor.spec, steps)
     return pressed, FORMATS[recipe.format].store(tensor.spec, pressed.value, recipe.codecs)
+
+
+def _bind(step: Pass, tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> Pass:
+    """Give a pass what calibration knows of the tensor, if it asks for it and there is anything."""
+    known = _known(tensor, plan, statistics)
+    if not isinstance(step, Gptq) or statistics is None or known is None:
+        return step
+    return step.bind(known, statistics.weights)
+
+
+def _known(tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> MatrixStatistics | None:
+    own = plan.model.own_name(tensor.spec.name)
+    return None if statistics is None or own is None else statistics.matrices.get(own)
+
+
+def _calibration(plan: Plan, statistics: Statistics | None) -> Calibration | None:
+    if statistics is None:
+        return None
+    unreached = [
+        tensor.spec.name
+        for tensor in plan.tensors
+        if any(step.needs_statistics for step in tensor.passes) and not _known(tensor, plan, statistics)
+    ]
+    return Calibration(
+        texts=statistics.source,
+        count=statistics.texts,
+        tokens=statistics.tokens,
+        counted=statistics.counted,
+        unreached=tuple(unreached),
+    )
 
 
 def _report(tensor: TensorPlan, pressed: Pressed | None, stored: Stored, file: str) -> TensorReport:

@@ -39,13 +39,14 @@ class Pressed:
 
 @dataclass
 class _Piece:
-    """Some rows on their way through the passes, with numbers that add up over pieces.
+    """Some rows, those at ``at``, on their way through the passes, with numbers that add up over pieces.
 
     ``dense`` is ``value`` in float32. ``low`` and ``high`` are the range of the original rows, NaN where one
     of them is, and ``energy`` is their squared norm. ``zeros`` are counted before the first pass and after
     each, ``errors`` are the squared errors of each, ``error`` is that of all together.
     """
 
+    at: slice
     original: Tensor | None
     value: Tensor | Quantized
     dense: Tensor | None
@@ -65,12 +66,12 @@ def press(read: Read, spec: TensorSpec, steps: Sequence[Pass]) -> Pressed:
     if not spec.is_float or not spec.numel:
         value = read(_ALL)
         return Pressed(value, count_zeros(value), 0.0, ())
-    done = map_parallel(lambda rows: _begin(read(rows), steps, spec), _cuts(spec))
+    done = map_parallel(lambda rows: _begin(read(rows), rows, steps, spec), _cuts(spec))
     largest = _largest_magnitude(done, spec)
     notes = [step.declines(largest, spec.dtype) for step in steps]
     accepted = [step for step, note in zip(steps, notes, strict=True) if not note]
     if len(accepted) < len(steps):  # only now is the range known: begin again without those that decline
-        done = map_parallel(lambda rows: _begin(read(rows), accepted, spec), _cuts(spec))
+        done = map_parallel(lambda rows: _begin(read(rows), rows, accepted, spec), _cuts(spec))
     while done[0].original is not None:
         _go_on(done, accepted, spec)
     return _join(done, steps, notes)
@@ -82,10 +83,11 @@ def _cuts(spec: TensorSpec) -> list[slice]:
     return pieces(spec.shape[0], math.prod(spec.shape[1:]))
 
 
-def _begin(rows: Tensor, steps: Sequence[Pass], spec: TensorSpec) -> _Piece:
+def _begin(rows: Tensor, at: slice, steps: Sequence[Pass], spec: TensorSpec) -> _Piece:
     low, high = rows.aminmax()
     dense = rows.float()
-    piece = _Piece(rows, rows, dense, low.item(), high.item(), _squared_norm(dense), [count_zeros(rows)])
+    norm = _squared_norm(dense)
+    piece = _Piece(at, rows, rows, dense, low.item(), high.item(), norm, [count_zeros(rows)])
     _through(piece, steps, spec)
     return piece
 
@@ -114,7 +116,7 @@ def _through(piece: _Piece, steps: Sequence[Pass], spec: TensorSpec) -> None:
             piece.dense = None  # its place in the cache is lost anyway
             return
         if not isinstance(piece.value, Quantized):
-            _record(piece, step.apply(piece.value, spec))
+            _record(piece, step.apply(piece.value, spec, piece.at))
     if len(piece.errors) == 1:
         piece.error = piece.errors[0]
     elif piece.errors and piece.original is not None and piece.dense is not None:
@@ -137,6 +139,8 @@ def _dense(value: Tensor | Quantized) -> Tensor:
     if not isinstance(value, Quantized):
         return value.float()
     rows = value.values.float().mul_((value.scale / value.levels)[:, None])
+    if value.offset is not None:
+        rows.add_(value.offset)
     return rows.t() if value.transposed else rows
 
 

@@ -19,7 +19,7 @@ import tomli_w
 from prensa.codecs import CODECS
 from prensa.errors import RecipeError
 from prensa.formats import FORMATS
-from prensa.passes import PASSES, Pass, Prune, Quantize, Threshold
+from prensa.passes import INTEGERS, PASSES, Gptq, Pass, Prune, Quantize, Threshold
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -50,8 +50,9 @@ class Recipe:
         if not isinstance(self.state_dict, bool):
             raise RecipeError(f"state_dict must be true or false, found {self.state_dict!r}")
         names = [step.name for step in self.passes]
-        if Quantize.name in names and set(names[names.index(Quantize.name) + 1 :]) - {"half"}:
-            raise RecipeError(f"passes {names}: quantize leaves only integers, so it must come last")
+        first = next((i for i, step in enumerate(self.passes) if isinstance(step, INTEGERS)), len(names))
+        if set(names[first + 1 :]) - {"half"}:
+            raise RecipeError(f"passes {names}: {names[first]} leaves only integers, so it must come last")
 
     def to_toml(self) -> str:
         """Write out every setting, defaults too."""
@@ -109,13 +110,14 @@ def parse_recipe(text: str, source: str) -> Recipe:
         raise RecipeError(f"{source}: {error}") from error
 
 
-def adjusted(
+def adjusted(  # noqa: PLR0913  one for each option
     recipe: Recipe,
     *,
     format: str | None = None,  # noqa: A002  the recipe's own word
     prune: float | None = None,
     threshold: float | None = None,
     bits: int | None = None,
+    noise: float | None = None,
 ) -> Recipe:
     """Change single settings of a recipe.
 
@@ -130,8 +132,11 @@ def adjusted(
         recipe = _with_pass(recipe, Prune(amount=prune), wanted=prune != 0)
     if threshold is not None:
         recipe = _with_pass(recipe, Threshold(threshold=threshold), wanted=threshold != 0)
+    if noise is not None:
+        recipe = _with_pass(recipe, Gptq(noise=noise), wanted=True)
     if bits is not None:
-        recipe = _with_pass(recipe, Quantize(), wanted=bits == 8)  # noqa: PLR2004
+        rounded = tuple(step for step in recipe.passes if not isinstance(step, Gptq))
+        recipe = _with_pass(dataclasses.replace(recipe, passes=rounded), Quantize(), wanted=bits == 8)  # noqa: PLR2004
     return recipe
 
 

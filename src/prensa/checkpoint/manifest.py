@@ -75,6 +75,20 @@ class FileReport:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What a result was calibrated on. ``unreached`` are the tensors that no text told anything about.
+
+    ``count`` texts of ``tokens`` pieces went through the model; pieces were counted in ``counted`` texts.
+    """
+
+    texts: str
+    count: int
+    tokens: int
+    counted: int
+    unreached: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that happened in one run. ``nbytes_before`` are the original weight files, from the disk.
 
@@ -89,6 +103,7 @@ class Manifest:
     tensors: tuple[TensorReport, ...]
     prensa_version: str
     version: int = MANIFEST_VERSION
+    calibration: Calibration | None = None
 
     @property
     def nbytes(self) -> int:
@@ -113,9 +128,14 @@ def load_manifest(directory: Path) -> Manifest:
             )
         files = tuple(FileReport(**file) for file in content.pop("files"))
         tensors = tuple(_tensor(tensor) for tensor in content.pop("tensors"))
-        return Manifest(files=files, tensors=tensors, **content)
+        calibration = _calibration(content.pop("calibration", None))
+        return Manifest(files=files, tensors=tensors, calibration=calibration, **content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{path}: not a readable manifest ({error!r})") from error
+
+
+def _calibration(content: dict[str, Any] | None) -> Calibration | None:
+    return None if content is None else Calibration(unreached=tuple(content.pop("unreached")), **content)
 
 
 def _tensor(content: dict[str, Any]) -> TensorReport:

@@ -17,12 +17,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from prensa import pipeline
-from prensa.evaluation.results import Progress as StageProgress
+from prensa import progress
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[pipeline.Progress]:
+def progress_bar(title: str) -> Iterator[progress.Progress]:
     """Yield the callback that moves a bar of bytes."""
     with _bar(DownloadColumn(), detail=True) as bar:
         task = bar.add_task(title, total=None, detail="")
@@ -34,7 +33,7 @@ def progress_bar(title: str) -> Iterator[pipeline.Progress]:
 
 
 @contextmanager
-def stages() -> Iterator[StageProgress]:
+def stages() -> Iterator[progress.Progress]:
     """Yield the callback that moves a bar for each stage of a longer job, one after the other."""
     with _bar(TaskProgressColumn()) as bar:
         tasks: dict[str, TaskID] = {}

@@ -9,8 +9,9 @@ from __future__ import annotations
 from prensa.codecs.base import Codec
 from prensa.codecs.planes import Planes
 from prensa.codecs.raw import Raw
+from prensa.codecs.rows import Rows
 from prensa.codecs.sparse import Sparse
 
-CODECS: dict[str, Codec] = {codec.name: codec for codec in (Raw(), Planes(), Sparse())}
+CODECS: dict[str, Codec] = {codec.name: codec for codec in (Raw(), Planes(), Sparse(), Rows())}
 
 __all__ = ["CODECS", "Codec"]

@@ -24,6 +24,7 @@ from prensa.spec import FLOATS, dtype_name
 
 MAGIC = b"PRNS"
 VERSION = 1
+_WITH_OFFSET = 2  # the version of what has an offset, which readers of version 1 would leave out
 _PREFIX = struct.Struct("<4sHHQ")  # magic, version, zero, bytes of the header
 _ALIGNMENT = 8
 _MAX_LEVELS = 1 << 24  # what float32 holds exactly
@@ -45,6 +46,8 @@ def pack(value: Tensor | Quantized, codecs: Sequence[str]) -> Packed:
     """
     if isinstance(value, Quantized):
         parts = {"values": value.values, "scale": value.scale}
+        if value.offset is not None:
+            parts["offset"] = value.offset
     else:
         parts = {"values": value}
     chosen = {part: _smallest(tensor, codecs) for part, tensor in parts.items()}
@@ -70,7 +73,11 @@ def pack(value: Tensor | Quantized, codecs: Sequence[str]) -> Packed:
         }
     text = json.dumps(header, separators=(",", ":")).encode()
     frames = [frame for _, streams in chosen.values() for stream in streams for frame in stream.frames]
-    pieces = [_PREFIX.pack(MAGIC, VERSION, 0, len(text)), text, *frames]
+    pieces = [
+        _PREFIX.pack(MAGIC, _WITH_OFFSET if "offset" in parts else VERSION, 0, len(text)),
+        text,
+        *frames,
+    ]
     padding = bytes(-sum(map(len, pieces)) % _ALIGNMENT)
     data = np.concatenate([np.frombuffer(piece, dtype=np.uint8) for piece in (*pieces, padding)])
     return Packed(torch.from_numpy(data), chosen["values"][0])
@@ -89,7 +96,9 @@ def unpack(data: Bytes, shape: tuple[int, ...]) -> Tensor | Quantized:
         if grid and len(shape) != 2:  # noqa: PLR2004
             raise FormatError(f"expected a matrix on a grid, found the shape {list(shape)}")
         rows = shape[::-1] if grid and grid["transposed"] else shape
-        shapes = {"values": rows, "scale": rows[:1]} if grid else {"values": shape}
+        shapes = {"values": rows, "scale": rows[:1], "offset": rows[1:]} if grid else {"values": shape}
+        if "offset" not in header["parts"]:
+            shapes.pop("offset", None)
         parts = {name: header["parts"][name] for name in shapes}
         streams = _cut_streams(body, [part["streams"] for part in parts.values()])
         tensors = [
@@ -98,7 +107,7 @@ def unpack(data: Bytes, shape: tuple[int, ...]) -> Tensor | Quantized:
         ]
         if not grid:
             return tensors[0]
-        return _on_grid(tensors[0], tensors[1], grid)
+        return _on_grid(grid, *tensors)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FormatError(f"its header is damaged ({error!r})") from error
 
@@ -115,8 +124,10 @@ def _read_header(data: memoryview) -> tuple[dict[str, Any], memoryview]:
     magic, version, _, length = _PREFIX.unpack_from(data)
     if magic != MAGIC:
         raise FormatError(f"expected it to begin with {MAGIC!r}, found {magic!r}")
-    if version != VERSION:
-        raise FormatError(f"expected packing version {VERSION}, found {version}; install a newer prensa")
+    if version not in {VERSION, _WITH_OFFSET}:
+        raise FormatError(
+            f"expected packing version {VERSION} or {_WITH_OFFSET}, found {version}; install a newer prensa"
+        )
     body = data[_PREFIX.size :]
     if length > len(body):
         raise FormatError(f"its header says {length} bytes, only {len(body)} follow")
@@ -149,9 +160,13 @@ def _cut_streams(body: memoryview, parts: Sequence[Sequence[dict[str, Any]]]) ->
     return streams
 
 
-def _on_grid(values: Tensor, scale: Tensor, grid: dict[str, Any]) -> Quantized:
-    if values.dtype != torch.int8 or scale.dtype != torch.float32:
-        raise FormatError(f"expected int8 values and float32 scale, found {values.dtype}, {scale.dtype}")
+def _on_grid(grid: dict[str, Any], values: Tensor, scale: Tensor, offset: Tensor | None = None) -> Quantized:
+    found = [each.dtype for each in (values, scale, offset) if each is not None]
+    if found[0] != torch.int8 or set(found[1:]) != {torch.float32}:
+        raise FormatError(
+            f"expected int8 values, float32 scale and offset, found {', '.join(map(str, found))}"
+        )
     if type(grid["levels"]) is not int or not 1 <= grid["levels"] <= _MAX_LEVELS:
         raise FormatError(f"expected levels to be an integer from 1 to {_MAX_LEVELS}")
-    return Quantized(values, scale, grid["levels"], bool(grid["transposed"]), _DTYPES[grid["dtype"]])
+    dtype = _DTYPES[grid["dtype"]]
+    return Quantized(values, scale, grid["levels"], bool(grid["transposed"]), dtype, offset)

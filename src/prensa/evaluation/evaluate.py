@@ -34,13 +34,13 @@ from prensa.evaluation.results import (
     File,
     Memory,
     Model,
-    Progress,
     Quality,
     Settings,
     Timing,
 )
 from prensa.evaluation.size import list_files
 from prensa.pipeline import RECIPE_FILE
+from prensa.progress import Progress, silent
 from prensa.runtime.devices import DTYPES, choose_device, choose_dtype, load_on, synchronize
 from prensa.runtime.pooling import read_pool
 from prensa.spec import dtype_name
@@ -82,7 +82,7 @@ class Found:
     problems: list[str] = field(default_factory=list)
 
 
-def plan(settings: Settings, progress: Progress = lambda stage, done, total: None) -> Plan:
+def plan(settings: Settings, progress: Progress = silent) -> Plan:
     """Find out whether the models can be compared on the texts. Reads no weights.
 
     Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
@@ -110,7 +110,7 @@ def plan(settings: Settings, progress: Progress = lambda stage, done, total: Non
     )  # fmt: skip
 
 
-def run(plan: Plan, progress: Progress = lambda stage, done, total: None) -> Evaluation:
+def run(plan: Plan, progress: Progress = silent) -> Evaluation:
     """Measure. An interruption (``KeyboardInterrupt``) ends the measuring, and what there is is returned."""
     machine = this_machine(plan.device)
     models = _load(plan, progress)

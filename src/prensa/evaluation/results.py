@@ -7,7 +7,6 @@ What was not measured is None, or missing from its tuple.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -36,9 +35,6 @@ Budget = Literal["none", "held", "doubtful", "exceeded", "unknown"]
 """
 
 _ROUNDING = 1e-9  # 0.91 − 0.90 is a little more than 0.01
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)

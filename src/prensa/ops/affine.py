@@ -1,8 +1,9 @@
-"""Row-wise symmetric quantization: a row of weights as small integers times one number.
+"""Row-wise quantization: a row of weights as small integers times one number.
 
-``weight ≈ values × scale ÷ levels``, where ``scale`` is the magnitude that the integer ``levels``
-stands for. With ``levels = 127`` and ``scale`` the row's largest magnitude this is absmax
-quantization as in LLM.int8() (Dettmers et al. 2022, section 2.1) and as bitsandbytes stores it.
+``weight ≈ values × scale ÷ levels``, plus a row that all have in common where there is one.
+``scale`` is the magnitude that the integer ``levels`` stands for. With ``levels = 127`` and ``scale`` the
+row's largest magnitude this is absmax quantization as in LLM.int8() (Dettmers et al. 2022, section 2.1) and
+as bitsandbytes stores it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Quantized:
     ``levels``      the integer that ``scale`` stands for
     ``transposed``  the dense tensor is ``values`` turned over (``Conv1D``)
     ``dtype``       dtype of the dense tensor
+    ``offset``      float32 ``[columns]``, added to every row, or None
     """
 
     values: Tensor
@@ -33,6 +35,7 @@ class Quantized:
     levels: int
     transposed: bool
     dtype: torch.dtype
+    offset: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,7 +64,8 @@ def dequantize(quantized: Quantized, dtype: torch.dtype | None = None) -> Tensor
     dense = torch.empty(quantized.values.shape, dtype=dtype or quantized.dtype)
 
     def multiply(rows: slice) -> None:
-        dense[rows] = quantized.values[rows] * step[rows]
+        product = quantized.values[rows] * step[rows]
+        dense[rows] = product if quantized.offset is None else product.add_(quantized.offset)
 
     map_parallel(multiply, pieces(*dense.shape))
     return dense.t().contiguous() if quantized.transposed else dense

@@ -6,11 +6,15 @@ A new pass is one file beside this one and one line in the table.
 from __future__ import annotations
 
 from prensa.passes.base import Pass
+from prensa.passes.gptq import Gptq
 from prensa.passes.half import Half
 from prensa.passes.prune import Prune
 from prensa.passes.quantize import Quantize
 from prensa.passes.threshold import Threshold
 
-PASSES: dict[str, type[Pass]] = {kind.name: kind for kind in (Half, Prune, Threshold, Quantize)}
+PASSES: dict[str, type[Pass]] = {kind.name: kind for kind in (Half, Prune, Threshold, Quantize, Gptq)}
 
-__all__ = ["PASSES", "Half", "Pass", "Prune", "Quantize", "Threshold"]
+INTEGERS = (Quantize, Gptq)
+"""The passes that leave integers on a grid."""
+
+__all__ = ["INTEGERS", "PASSES", "Gptq", "Half", "Pass", "Prune", "Quantize", "Threshold"]

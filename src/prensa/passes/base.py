@@ -12,17 +12,21 @@ from prensa.errors import RecipeError
 from prensa.ops.affine import Quantized
 from prensa.spec import ROLES, TensorSpec
 
+EVERYTHING = slice(None)
+
 
 class Pass(Protocol):
     """A lossy step with its settings: a frozen dataclass whose constructor checks their ranges.
 
     ``targets`` are roles or patterns of tensor names (``*`` and ``?``), ``ignore`` are patterns of names
     that are left alone all the same. ``needs_whole`` says that :meth:`apply` must see all of a tensor;
-    otherwise it may be given any group of rows.
+    otherwise it may be given any group of rows. ``needs_statistics`` says that it does better with what
+    calibration knows of a tensor, and has a method ``bind`` that takes it.
     """
 
     name: ClassVar[str]
     needs_whole: ClassVar[bool]
+    needs_statistics: ClassVar[bool]
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -38,8 +42,8 @@ class Pass(Protocol):
     def declines(self, largest: float, dtype: torch.dtype) -> str:
         """Why it leaves a tensor alone whose largest magnitude is this; empty if it does not."""
 
-    def apply(self, rows: Tensor, spec: TensorSpec) -> Tensor | Quantized:
-        """Choose new values. Does not modify ``rows``."""
+    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor | Quantized:
+        """Choose new values for the rows that are at ``at`` of the tensor. Does not modify ``rows``."""
 
 
 def is_targeted(step: Pass, spec: TensorSpec) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from prensa.errors import RecipeError
-from prensa.passes.base import check_targets
+from prensa.passes.base import EVERYTHING, check_targets
 from prensa.spec import ROLES, TensorSpec, dtype_name
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -24,6 +24,7 @@ class Half:
     """
 
     name: ClassVar[str] = "half"
+    needs_statistics: ClassVar[bool] = False
     needs_whole: ClassVar[bool] = False
     dtype: str = "float16"
     targets: tuple[str, ...] = ROLES
@@ -50,6 +51,6 @@ class Half:
             return ""
         return f"overflows {self.dtype}, kept in {dtype_name(dtype)}"
 
-    def apply(self, rows: Tensor, spec: TensorSpec) -> Tensor:  # noqa: ARG002
+    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor:  # noqa: ARG002
         """Round to nearest."""
         return rows.to(self.torch_dtype)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from prensa.ops.sparsity import prune_smallest
-from prensa.passes.base import check_number, check_targets
+from prensa.passes.base import EVERYTHING, check_number, check_targets
 from prensa.spec import TensorSpec
 
 
@@ -18,6 +18,7 @@ class Prune:
     """Make ``amount`` (0 to 0.9) of each tensor zero, to the element."""
 
     name: ClassVar[str] = "prune"
+    needs_statistics: ClassVar[bool] = False
     needs_whole: ClassVar[bool] = True
     amount: float = 0.3
     targets: tuple[str, ...] = ("linear",)
@@ -36,6 +37,6 @@ class Prune:
         """Decline nothing."""
         return ""
 
-    def apply(self, rows: Tensor, spec: TensorSpec) -> Tensor:  # noqa: ARG002
+    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor:  # noqa: ARG002
         """Prune."""
         return prune_smallest(rows, self.amount)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prensa.errors import RecipeError
 from prensa.ops.affine import Quantized, quantize
-from prensa.passes.base import check_targets
+from prensa.passes.base import EVERYTHING, check_targets
 from prensa.spec import TensorSpec
 
 
@@ -19,6 +19,7 @@ class Quantize:
     """Round each row of a matrix to 255 integers."""
 
     name: ClassVar[str] = "quantize"
+    needs_statistics: ClassVar[bool] = False
     needs_whole: ClassVar[bool] = False
     bits: int = 8
     targets: tuple[str, ...] = ("linear", "embedding")
@@ -38,6 +39,6 @@ class Quantize:
         """Decline nothing."""
         return ""
 
-    def apply(self, rows: Tensor, spec: TensorSpec) -> Quantized:
+    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Quantized:  # noqa: ARG002
         """Quantize."""
         return quantize(rows, transposed=spec.is_transposed)

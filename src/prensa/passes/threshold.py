@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from prensa.ops.sparsity import zero_below
-from prensa.passes.base import check_number, check_targets
+from prensa.passes.base import EVERYTHING, check_number, check_targets
 from prensa.spec import TensorSpec
 
 
@@ -18,6 +18,7 @@ class Threshold:
     """Zero every weight whose magnitude is smaller than ``threshold`` (0 to 1)."""
 
     name: ClassVar[str] = "threshold"
+    needs_statistics: ClassVar[bool] = False
     needs_whole: ClassVar[bool] = False
     threshold: float = 1e-3
     targets: tuple[str, ...] = ("linear", "embedding")
@@ -36,6 +37,6 @@ class Threshold:
         """Decline nothing."""
         return ""
 
-    def apply(self, rows: Tensor, spec: TensorSpec) -> Tensor:  # noqa: ARG002
+    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor:  # noqa: ARG002
         """Zero what is small."""
         return zero_below(rows, self.threshold)

@@ -1,0 +1,251 @@
+"""Run texts through a model, forwards and backwards, and keep the second moments that passes ask for.
+
+Every matrix is met where it is used: a linear layer's inputs and the gradients of its outputs, an embedding's
+rows and the gradients of what was looked up. A matrix that is used in another way (DeBERTa's relative
+positions) is known by its own gradient. Padding does not count.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from prensa.calibration.objective import LANGUAGE, objective, outputs_of
+from prensa.calibration.plan import CalibrationPlan
+from prensa.calibration.statistics import MatrixStatistics, Statistics
+from prensa.errors import CalibrationError
+from prensa.progress import Progress, silent
+from prensa.runtime.devices import load_on
+from prensa.runtime.pooling import read_pool
+from prensa.texts.encoding import pad
+
+_MATRIX = 2  # dimensions
+
+
+@dataclass
+class _Sums:
+    """Sums over all texts for one matrix; what a change costs is ``importance × moment`` in the end.
+
+    ``inputs`` and ``gradients`` belong to its use as a linear layer, ``looked_up`` and ``uses`` to that as an
+    embedding, ``own`` and ``rows`` to any other.
+    """
+
+    inputs: Tensor | None = None
+    input_count: int = 0
+    gradients: Tensor | None = None
+    looked_up: Tensor | None = None
+    look_ups: int = 0
+    uses: Tensor | None = None
+    own: Tensor | None = None
+    rows: Tensor | None = None
+
+
+@dataclass
+class _Watch:
+    """Sums of every matrix that was met, by its parameter's identity; ``mask`` is the current batch's."""
+
+    mask: Tensor = field(default_factory=lambda: torch.empty(0))
+    sums: dict[int, _Sums] = field(default_factory=dict)
+
+    def of(self, weight: Tensor) -> _Sums:
+        return self.sums.setdefault(id(weight), _Sums())
+
+
+def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
+    """Carry out a plan. Raises :class:`CalibrationError` where the model gives no finite numbers."""
+    pad_id = plan.encoded.fill["input_ids"]
+    model = load_on(plan.path, torch.float32, plan.device, pad_id)
+    for parameter in model.parameters():
+        parameter.requires_grad_(requires_grad=False)
+    watch = _Watch()
+    hooks = _hook(model, watch)
+    try:
+        found = _run(model, watch, plan, progress)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return _statistics(model, watch, plan, *found)
+
+
+def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -> tuple[int, float]:
+    """Send all batches through. Return the number of outputs and their variance over all entries."""
+    generator = torch.Generator().manual_seed(0)
+    pool = read_pool(plan.path)
+    count, total, squares = 0, torch.zeros(1), torch.zeros(1)
+    others: list[Tensor] = []
+    done, tokens = 0, sum(plan.encoded.lengths)
+    for number, indices in enumerate(plan.batches):
+        batch = pad([plan.encoded.rows[i] for i in indices], plan.encoded, plan.device)
+        batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
+        watch.mask = batch["attention_mask"].bool()
+        if number == 0:
+            others = _not_met(model, watch, batch)
+        with torch.enable_grad():
+            outputs = outputs_of(model(**batch, **_no_cache(model)), batch, plan.kind, pool)
+            if not torch.isfinite(outputs).all():
+                raise CalibrationError(
+                    f"{plan.path}: gives no number (NaN or infinity) on a calibration text; "
+                    "use a model that works"
+                )
+            objective(outputs, plan.kind, generator).backward()  # type: ignore[no-untyped-call]
+        for weight in others:
+            if weight.grad is not None:
+                _add_own(watch.of(weight), weight.grad)
+                weight.grad = None
+        kept = outputs.detach().double().cpu()
+        count += len(kept)
+        total, squares = total + kept.sum(dim=0), squares + kept.square().sum(dim=0)
+        done += sum(plan.encoded.lengths[i] for i in indices)
+        progress(f"reading {len(plan.encoded.rows):,} texts", done, tokens)
+    if plan.kind in LANGUAGE:  # divergences need no measure
+        return count, 1.0
+    variance = float((squares / count - (total / count).square()).sum())
+    return count, variance if variance > 0 else float((squares / count).sum())
+
+
+def _no_cache(model: Any) -> dict[str, bool]:
+    return {"use_cache": False} if hasattr(model.config, "use_cache") else {}
+
+
+@torch.no_grad()
+def _not_met(model: Any, watch: _Watch, batch: Mapping[str, Tensor]) -> list[Tensor]:
+    """Find the matrices that no hook meets, and ask for their own gradients."""
+    model(**batch, **_no_cache(model))
+    met = set(watch.sums)
+    watch.sums.clear()
+    others = [each for each in model.parameters() if each.dim() == _MATRIX and id(each) not in met]
+    for weight in others:
+        weight.requires_grad_()
+    return others
+
+
+def _hook(model: Any, watch: _Watch) -> list[Any]:
+    hooks = []
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, nn.Parameter) or weight.dim() != _MATRIX:
+            continue
+        if isinstance(module, nn.Embedding):
+            hooks.append(module.register_forward_hook(functools.partial(_see_embedding, watch)))
+        elif isinstance(module, (nn.Linear, Conv1D)):
+            hooks.append(module.register_forward_hook(functools.partial(_see_linear, watch)))
+    return hooks
+
+
+def _see_linear(watch: _Watch, module: Any, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+    sums = watch.of(module.weight)
+    inputs = _real(arguments[0].detach(), watch.mask)
+    sums.inputs = _plus(sums.inputs, inputs.t() @ inputs)
+    sums.input_count += len(inputs)
+
+    def see_gradient(gradient: Tensor) -> None:
+        squares = gradient.reshape(-1, gradient.shape[-1]).square().sum(dim=0)
+        sums.gradients = _plus(sums.gradients, squares)
+
+    if output.requires_grad:
+        output.register_hook(see_gradient)  # type: ignore[no-untyped-call]
+
+
+def _see_embedding(
+    watch: _Watch, module: nn.Embedding, arguments: tuple[Tensor, ...], output: Tensor
+) -> Tensor | None:
+    ids = arguments[0].detach()
+    sums = watch.of(module.weight)
+
+    def see_gradient(gradient: Tensor) -> None:
+        is_of_texts = ids.shape == watch.mask.shape
+        seen, rows = (ids[watch.mask], gradient[watch.mask]) if is_of_texts else (ids, gradient)
+        rows, seen = rows.reshape(-1, rows.shape[-1]), seen.reshape(-1)
+        sums.looked_up = _plus(sums.looked_up, rows.t() @ rows)
+        sums.look_ups += len(rows)
+        uses = torch.zeros(module.num_embeddings, device=seen.device)
+        sums.uses = _plus(sums.uses, uses.index_add_(0, seen, torch.ones_like(seen, dtype=uses.dtype)))
+
+    if not torch.is_grad_enabled():
+        return None
+    if output.requires_grad:
+        output.register_hook(see_gradient)  # type: ignore[no-untyped-call]
+        return None
+    watched = output.detach().requires_grad_()  # everything behind it gets gradients, weights do not
+    watched.register_hook(see_gradient)  # type: ignore[no-untyped-call]
+    return watched
+
+
+def _add_own(sums: _Sums, gradient: Tensor) -> None:
+    sums.own = _plus(sums.own, gradient.t() @ gradient)
+    sums.rows = _plus(sums.rows, gradient.square().sum(dim=1))
+
+
+def _plus(sum_so_far: Tensor | None, more: Tensor) -> Tensor:
+    return more if sum_so_far is None else sum_so_far.add_(more)
+
+
+def _real(tensor: Tensor, mask: Tensor) -> Tensor:
+    """Return the vectors of a tensor ``[…, size]`` as rows, without those of padding."""
+    if tensor.shape[:-1] == mask.shape:
+        return tensor[mask].float()
+    return tensor.reshape(-1, tensor.shape[-1]).float()
+
+
+def _statistics(
+    model: Any, watch: _Watch, plan: CalibrationPlan, outputs: int, variance: float
+) -> Statistics:
+    word_pieces = id(model.get_input_embeddings().weight)
+    per_output = 1 / (outputs * variance)
+    matrices, sizes = {}, {}
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        sums = watch.sums.get(id(weight))
+        if sums is None:
+            continue
+        one_use = 1.0
+        if id(weight) == word_pieces and sums.uses is not None:  # all texts tell how often a piece comes
+            one_use = len(plan.encoded.rows) / plan.counted
+            sums.uses = one_use * nn.functional.pad(plan.counts, (0, len(weight) - len(plan.counts)))
+        found = _matrix(sums, weight, per_output, one_use)
+        if found is None:
+            continue
+        if not (torch.isfinite(found.moment).all() and torch.isfinite(found.importance).all()):
+            raise CalibrationError(
+                f"{plan.path}: what {name} sees has no finite second moment; use a model that works"
+            )
+        matrices[name], sizes[id(weight)] = found, weight.numel()
+    return Statistics(
+        matrices,
+        sum(sizes.values()),
+        source=plan.source,
+        texts=len(plan.encoded.rows),
+        counted=plan.counted,
+        tokens=sum(plan.encoded.lengths),
+        is_built_in=plan.is_built_in,
+    )
+
+
+def _matrix(sums: _Sums, weight: Tensor, per_output: float, one_use: float) -> MatrixStatistics | None:
+    """Join what is known of a matrix from all of its uses, None where no output hangs on it.
+
+    Every row of an embedding counts as used once more than it was: the next texts may have it.
+    """
+    known = []
+    if sums.inputs is not None and sums.gradients is not None:
+        known.append((sums.inputs / sums.input_count, sums.gradients * per_output))
+    if sums.looked_up is not None and sums.uses is not None:
+        known.append((sums.looked_up / sums.look_ups, (sums.uses.to(weight.device) + one_use) * per_output))
+    if sums.own is not None and sums.rows is not None and sums.own.trace() > 0:
+        known.append((sums.own / sums.own.trace(), sums.rows * per_output))
+    known = [
+        (moment, importance) for moment, importance in known if float(moment.trace() * importance.sum()) > 0
+    ]
+    if not known:
+        return None
+    # A tied matrix has several uses: one moment, weighted by what each of them costs, must do for all.
+    moment = torch.stack([each * importance.mean() for each, importance in known]).sum(dim=0)
+    costs = torch.stack([importance * each.trace() for each, importance in known]).sum(dim=0)
+    importance = costs / moment.trace()
+    offset = weight.detach().float().mean(dim=0).cpu() if sums.uses is not None else None
+    return MatrixStatistics(moment.cpu(), importance.cpu(), offset)

@@ -1,0 +1,41 @@
+"""One number whose gradients tell, on average, how much the outputs of a model hang on anything inside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prensa.checkpoint.task import Kind
+from prensa.runtime.pooling import Pool
+
+LANGUAGE = {"masked", "causal"}
+
+
+def outputs_of(output: Any, batch: dict[str, Tensor], kind: Kind | None, pool: Pool) -> Tensor:
+    """Return what counts of a model's output, ``[outputs, size]``: of texts, or of their pieces."""
+    mask = batch["attention_mask"].bool()
+    if kind == "embedding":
+        return pool(output.last_hidden_state.float(), batch["attention_mask"])
+    scores: Tensor = output.logits if hasattr(output, "logits") else output[0]
+    if scores.shape[:2] == mask.shape and scores.dim() > mask.dim():
+        return scores[mask].float()
+    return scores.reshape(len(mask), -1).float()
+
+
+def objective(outputs: Tensor, kind: Kind | None, generator: torch.Generator) -> Tensor:
+    """Sum up outputs so that the expected squares of gradients add up to those of all outputs.
+
+    Outputs get random signs: the expected square of a gradient is then the sum of the squares over all of
+    them (Hutchinson's estimator; the Gauss–Newton matrix of the squared error). Of language models, whose
+    outputs are too many and mostly idle, it is the log likelihood of a piece drawn from the model's own
+    prediction: the expected square is the Fisher information, which the divergence follows (Martens 2020,
+    arXiv 1412.1193, section 5).
+    """
+    if kind in LANGUAGE:
+        scores = outputs.log_softmax(dim=-1)
+        drawn = torch.multinomial(scores.detach().exp().cpu(), 1, generator=generator).to(scores.device)
+        return scores.gather(1, drawn).sum()
+    signs = torch.randint(0, 2, outputs.shape, generator=generator) * 2 - 1
+    return (outputs * signs.to(outputs)).sum()

@@ -1,0 +1,140 @@
+"""Which texts a model is calibrated on, and what that takes: all that is known before a weight is read."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prensa.checkpoint.reader import check_weight_files
+from prensa.checkpoint.roles import ModelShape, load_config, model_shape
+from prensa.checkpoint.task import Kind, Task, task_of
+from prensa.errors import CalibrationError
+from prensa.progress import Progress, silent
+from prensa.runtime.devices import choose_device
+from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
+from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
+
+TEXTS = 256
+"""Texts that go through the model. More make a result better by little: see ``docs/LOG.md``."""
+
+FEWEST = 8
+_LONGEST = 256  # pieces of a calibration text; what is behind is more of the same
+_COUNTED = 200_000  # texts whose pieces are counted
+_PIECES = 1024  # of a batch, padding included: activations are kept for the way back
+_MATRIX = 2  # dimensions
+
+
+@dataclass(frozen=True)
+class CalibrationPlan:
+    """The texts of a calibration. ``kind`` is None for a task that Prensa does not compare.
+
+    ``encoded`` are the texts that go through the model, in ``batches`` of indices. ``counts`` says how often
+    each piece comes in all ``counted`` texts. ``memory`` are the bytes of the model in float32 and of
+    its second moments; the activations of one batch come on top.
+    """
+
+    path: Path
+    kind: Kind | None
+    source: str
+    encoded: Encoded
+    batches: Sequence[Sequence[int]]
+    counts: Tensor
+    counted: int
+    device: str
+    memory: int
+    is_built_in: bool
+
+
+def plan_calibration(  # noqa: PLR0913  the settings of the command line
+    path: Path,
+    source: str | None = None,
+    *,
+    text_column: str | None = None,
+    split: str | None = None,
+    count: int = TEXTS,
+    device: str | None = None,
+    progress: Progress = silent,
+) -> CalibrationPlan:
+    """Read the texts and cut them into pieces. ``source`` is None for the built-in texts.
+
+    Raises :class:`CalibrationError` where there are too few texts or too little memory, and whatever reading
+    texts and tokenizers raises.
+    """
+    chosen = choose_device(device)
+    check_weight_files(path)
+    config = load_config(path)
+    tokenizer = load_tokenizer(path)
+    texts = _texts(source, text_column, split)
+    if len(texts) < FEWEST:
+        raise CalibrationError(
+            f"{texts.name}: {len(texts)} texts are too few to calibrate on, expected {FEWEST} or more; "
+            "give more texts, or leave --texts out for the built-in ones"
+        )
+    limit = longest(tokenizer, config, None)
+    step = functools.partial(progress, "counting pieces")
+    all_rows = encode(tokenizer, sample(texts, _COUNTED), "embedding", limit, step).rows
+    pieces = np.concatenate([row["input_ids"] for row in all_rows]).astype(np.int64)
+    shorter = min(limit or _LONGEST, _LONGEST)
+    encoded = encode(tokenizer, sample(texts, count), "embedding", shorter)
+    task = task_of(config)
+    memory = _memory(model_shape(path))
+    _check_memory(path, memory, chosen)
+    return CalibrationPlan(
+        path=path,
+        kind=task.kind if task else None,
+        source=texts.name,
+        encoded=encoded,
+        batches=_batches(encoded.lengths),
+        counts=torch.from_numpy(np.bincount(pieces)),
+        counted=len(all_rows),
+        device=chosen,
+        memory=memory,
+        is_built_in=texts.is_smoke_test,
+    )
+
+
+def _texts(source: str | None, text_column: str | None, split: str | None) -> Texts:
+    if source is None:
+        return built_in_texts()
+    return read_texts(source, Task("embedding"), text_column=text_column, label_column="", split=split)
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Put texts of like length together, the longest first: lists of indices of about as many pieces each."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    batches: list[list[int]] = []
+    while order:
+        size = max(1, _PIECES // max(1, lengths[order[0]]))
+        batches.append(order[:size])
+        order = order[size:]
+    return batches
+
+
+def _memory(shape: ModelShape) -> int:
+    own = {name: each for name, each in shape.parameters.items() if name not in shape.tied}
+    sizes = [int(np.prod(each.shape, dtype=np.int64)) for each in own.values()]
+    columns = [
+        each.shape[0] if each.layer == "Conv1D" else each.shape[1]
+        for each in own.values()
+        if len(each.shape) == _MATRIX
+    ]
+    return 4 * (sum(sizes) + sum(size**2 for size in columns))
+
+
+def _check_memory(path: Path, needed: int, device: str) -> None:
+    if device.startswith("cuda"):
+        there = torch.cuda.mem_get_info(device)[1]
+    else:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise CalibrationError(
+            f"{path}: calibrating takes {needed / 1e9:.1f} GB on {device}, which has {there / 1e9:.1f} GB; "
+            "use a larger machine, or a recipe without calibration (--preset int8)"
+        )

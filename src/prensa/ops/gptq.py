@@ -1,0 +1,84 @@
+"""Error feedback: what rounding one column loses, the columns that are still to come make good.
+
+For rows w of a matrix whose loss is Σ (w − q)ᵀ M (w − q), with M the second moment of what the columns are
+multiplied with, choosing columns one after the other and moving the others by what the chosen one has lost is
+GPTQ (Frantar et al. 2023, arXiv 2210.17323, sections 3.1 to 3.3), which is Babai's nearest plane in the
+lattice of M (Chen et al. 2025, arXiv 2507.18553). The grid is not tied to the largest weight: its step is
+given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_BLOCK = 128  # columns whose losses are spread over the later ones at once
+_MOST = 127
+_ATTEMPTS = 12  # times that the dampening is doubled before a moment is given up
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """How the loss of a column is spread over the later ones.
+
+    ``order`` are the columns in the order they are chosen, ``factor`` is the upper triangular U ``[columns,
+    columns]`` with UᵀU the inverse of the dampened moment in that order. ``variance`` is the mean of what is
+    left of each column's moment once the later columns are known: the loss of a unit error.
+    """
+
+    order: Tensor
+    factor: Tensor
+    variance: float
+
+
+def feedback(moment: Tensor, dampening: float) -> Feedback:
+    """Prepare the feedback for a second moment ``[columns, columns]``.
+
+    ``dampening`` times the mean of the diagonal is added to it; more where the moment is singular all the
+    same. Columns come in the order of falling moments (section 4 of the GPTQ code's ``act_order``). Raises
+    :class:`ValueError` where the moment is not finite or is zero.
+    """
+    exact = moment.double()
+    mean = exact.diagonal().mean()
+    if not torch.isfinite(exact).all() or mean <= 0:
+        raise ValueError("expected a finite second moment that is not zero")
+    order = torch.argsort(exact.diagonal(), descending=True, stable=True)
+    exact = exact[order][:, order]
+    for attempt in range(_ATTEMPTS):
+        damped = exact + torch.eye(len(exact), dtype=exact.dtype) * (mean * dampening * 2**attempt)
+        lower, failed = torch.linalg.cholesky_ex(damped)
+        if not failed:
+            break
+    else:
+        raise ValueError("the second moment is not positive, whatever is added to its diagonal")
+    factor = torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True)
+    return Feedback(order, factor.float(), float((factor.diagonal() ** -2).mean()))
+
+
+def round_with_feedback(rows: Tensor, step: Tensor, spread: Feedback, kept: Tensor | None = None) -> Tensor:
+    """Choose int8 values so that ``values × step`` comes near ``rows`` where it matters.
+
+    ``rows`` ``[rows, columns]`` in float32, ``step`` ``[rows]``; values are cut off at ±127, which is made
+    good like rounding. ``kept`` ``[rows, columns]`` is false where the value must be zero.
+    """
+    columns = rows.t()[spread.order].contiguous()  # a column lies together
+    mask = None if kept is None else kept.t()[spread.order]
+    values = torch.empty_like(columns)
+    losses = torch.empty_like(columns[:_BLOCK])
+    for start in range(0, len(columns), _BLOCK):
+        stop = min(start + _BLOCK, len(columns))
+        factor = spread.factor[start:stop]
+        for at in range(start, stop):
+            chosen = torch.div(columns[at], step).round_().clamp_(-_MOST, _MOST)
+            if mask is not None:
+                chosen *= mask[at]
+            values[at] = chosen
+            loss = torch.sub(columns[at], chosen.mul_(step), out=losses[at - start])
+            loss /= factor[at - start, at]
+            columns[at + 1 : stop].addr_(factor[at - start, at + 1 : stop], loss, alpha=-1)
+        columns[stop:].addmm_(factor[:, stop:].t(), losses[: stop - start], alpha=-1)
+    original_order = torch.empty_like(values)
+    original_order[spread.order] = values
+    return original_order.t().to(torch.int8)
