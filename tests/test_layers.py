@@ -17,7 +17,7 @@ ORDER = [
         "recipe",
         "pipeline",
     ),
-    *("evaluation", "search", "report", "api", "example", "cli", "classic"),
+    *("calibrate", "evaluation", "search", "report", "api", "example", "cli", "classic"),
 ]
 
 

@@ -16,12 +16,13 @@ from prensa.recipe import (
 
 
 def test_presets():
-    assert preset_names() == ["classic", "half", "int8"]
+    assert preset_names() == ["classic", "half", "int8", "small"]
     names = {name: [step.name for step in load_preset(name).passes] for name in preset_names()}
     assert names == {
         "classic": ["half", "prune", "threshold", "quantize"],
         "half": ["half"],
         "int8": ["half", "quantize"],
+        "small": ["half", "gptq"],
     }
     assert load_preset("classic").passes[1:3] == (Prune(amount=0.3), Threshold(threshold=1e-3))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prensa import pipeline
+from prensa.calibrate import TextChoice, calibrate, default_preset
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
@@ -15,23 +16,36 @@ from prensa.progress import Progress, silent
 from prensa.recipe import Recipe, load_preset
 
 
-def compress(
+def compress(  # noqa: PLR0913  every setting is a parameter, so that each has its name
     model: str | Path,
     output: str | Path,
     *,
-    recipe: Recipe | str = "int8",
+    recipe: Recipe | str | None = None,
+    texts: str | Path | None = None,
+    text_column: str | None = None,
+    split: str | None = None,
+    device: str | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
     """Press a model directory, or a model of the hub, into ``output``.
 
-    ``recipe`` is a :class:`Recipe` or a preset's name; ``force`` allows replacing a model in ``output``.
+    ``recipe`` is a :class:`Recipe` or a preset's name: ``small`` if there are ``texts``, else ``int8``.
+    ``texts`` is what the model is calibrated on, a file, a directory or a data set's name; a recipe that
+    calibrates takes the built-in texts without it. ``text_column`` and ``split`` say where in ``texts``,
+    ``device`` where the model runs while it is calibrated. ``force`` allows replacing a model in ``output``.
+
     Returns what was done, tensor by tensor. Raises a :class:`~prensa.errors.PrensaError`; then
     ``output`` is as it was.
     """
-    resolved = load_preset(recipe) if isinstance(recipe, str) else recipe
-    planned = pipeline.plan(locate(model), resolved, Path(output), force=force)
-    return pipeline.run(planned, progress or silent)
+    told = progress or silent
+    preset = default_preset(texts) if recipe is None else recipe
+    resolved = load_preset(preset) if isinstance(preset, str) else preset
+    source = locate(model)
+    planned = pipeline.plan(source, resolved, Path(output), force=force)
+    choice = TextChoice(None if texts is None else str(texts), text_column, split)
+    statistics = calibrate(planned, choice, device=device, progress=told)
+    return pipeline.run(planned, told, statistics)
 
 
 def inspect(path: str | Path) -> Manifest:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prensa.codecs import CODECS
 from prensa.codecs.base import to_bytes
 from prensa.errors import FormatError
+from prensa.ops import entropy
 from prensa.ops.entropy import Stream
 
 DTYPES = [torch.int8, torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -24,6 +25,10 @@ def same_bits(left, right):
 
 
 def round_trip(codec, tensor):
+    if codec.name == "rows" and (tensor.dtype != torch.int8 or tensor.dim() != 2 or not tensor.numel()):
+        with pytest.raises(ValueError, match="expected a matrix of int8"):
+            codec.encode(tensor)
+        return tensor
     return codec.decode(codec.encode(tensor), tuple(tensor.shape), tensor.dtype)
 
 
@@ -35,21 +40,24 @@ def test_any_bits_come_back(codec, content, dtype, zeros):
     count = len(content) // dtype.itemsize
     array = np.frombuffer(content[: count * dtype.itemsize], dtype=np.uint8).copy()
     array.reshape(count, dtype.itemsize)[: int(zeros * count)] = 0
+    array[array == 128] = 0 if codec.name == "rows" else 128
     tensor = torch.from_numpy(array).view(dtype)
+    if dtype == torch.int8 and count % 2 == 0:
+        tensor = tensor.reshape(count // 2, 2)
     assert same_bits(round_trip(codec, tensor), tensor)
 
 
 @each_codec
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2), (7, 5), (2, 3, 4), (1 << 11, 1 << 10)])
 def test_any_shape_comes_back(codec, shape):
-    tensor = torch.randn(shape).to(torch.float16)
-    assert same_bits(round_trip(codec, tensor), tensor)
+    for tensor in (torch.randn(shape).to(torch.float16), (3 * torch.randn(shape)).to(torch.int8)):
+        assert same_bits(round_trip(codec, tensor), tensor)
 
 
 @each_codec
 def test_views_come_back(codec):
-    tensor = torch.randn(6, 8).t()[::2]
-    assert same_bits(round_trip(codec, tensor), tensor.contiguous())
+    for tensor in (torch.randn(6, 8).t()[::2], (3 * torch.randn(6, 8)).to(torch.int8).t()[::2]):
+        assert same_bits(round_trip(codec, tensor), tensor.contiguous())
 
 
 @each_codec
@@ -67,12 +75,12 @@ def test_encoding_is_deterministic(codec):
 
 @each_codec
 def test_another_shape_or_dtype_is_refused(codec):
-    streams = codec.encode(torch.ones(10, dtype=torch.float16))
-    for shape, dtype in [((17,), torch.float16), ((9,), torch.float16), ((10,), torch.float32)]:
+    streams = codec.encode(torch.ones(10, 2, dtype=torch.int8))
+    for shape, dtype in [((17, 2), torch.int8), ((9, 2), torch.int8), ((10, 2), torch.float32)]:
         with pytest.raises(FormatError):
             codec.decode(streams, shape, dtype)
     with pytest.raises(FormatError):
-        codec.decode([], (10,), torch.float16)
+        codec.decode([], (10, 2), torch.int8)
 
 
 @each_codec
@@ -86,7 +94,8 @@ def test_absurd_sizes_are_refused_without_memory(codec):
 def test_zeros_are_cheap():
     weight = torch.randn(512, 512).to(torch.float16)
     weight[torch.rand(512, 512) < 0.5] = 0
-    bits = {name: 8 * sum(s.nbytes for s in codec.encode(weight)) for name, codec in CODECS.items()}
+    wide = {name: codec for name, codec in CODECS.items() if name != "rows"}
+    bits = {name: 8 * sum(s.nbytes for s in codec.encode(weight)) for name, codec in wide.items()}
     assert bits["sparse"] < bits["planes"] < bits["raw"]
     assert bits["sparse"] / weight.numel() < 1 + 0.5 * 14
 
@@ -96,3 +105,54 @@ def test_a_mask_that_disagrees_with_its_planes_is_refused():
     other = CODECS["sparse"].encode(torch.tensor([0, 1, 2, 3], dtype=torch.int8))
     with pytest.raises(FormatError, match="mask keeps 2"):
         CODECS["sparse"].decode([streams[0], other[1]], (4,), torch.int8)
+
+
+def small_integers(rows=600, columns=256):
+    """Rows of very different spread."""
+    torch.manual_seed(0)
+    spread = torch.logspace(-1.2, 0.8, rows)[torch.randperm(rows), None]
+    return (torch.randn(rows, columns) * spread).round().clamp(-127, 127).to(torch.int8)
+
+
+def test_rows_of_like_spread_are_coded_near_their_own_entropy():
+    values = small_integers()
+    probabilities = [row.bincount() / 256 for row in (values.long() + 127)]
+    own = sum(float(-(p[p > 0] * p[p > 0].log2()).sum() * 256) for p in probabilities)
+    bits = {
+        name: 8 * sum(s.nbytes for s in CODECS[name].encode(values)) for name in ("rows", "planes", "sparse")
+    }
+    assert bits["rows"] < 0.93 * min(bits["planes"], bits["sparse"])
+    assert bits["rows"] < 1.25 * own  # a row's own histogram knows it better than any code could
+
+
+@given(
+    rows=st.integers(1, 40), columns=st.integers(1, 60), spread=st.floats(0.01, 90), seed=st.integers(0, 9)
+)
+@settings(max_examples=60, deadline=None)
+def test_any_matrix_of_integers_comes_back_from_rows(rows, columns, spread, seed):
+    generator = torch.Generator().manual_seed(seed)
+    scale = torch.rand(rows, 1, generator=generator) * spread
+    values = (torch.randn(rows, columns, generator=generator) * scale).round().clamp(-127, 127).to(torch.int8)
+    assert torch.equal(round_trip(CODECS["rows"], values), values)
+
+
+def test_damaged_rows_are_refused():
+    values = small_integers()
+    streams = CODECS["rows"].encode(values)
+    shape = tuple(values.shape)
+
+    def damaged(index, change):
+        changed = entropy.decode(streams[index]).copy()
+        change(changed)
+        return [*streams[:index], entropy.encode(changed), *streams[index + 1 :]]
+
+    def fill(value):
+        return lambda data: data.fill(value)
+
+    for index, value in [(0, 200), (1, 5), (2, 255), (-1, 127)]:
+        position = index % len(streams)
+        with pytest.raises(FormatError):
+            CODECS["rows"].decode(damaged(position, fill(value)), shape, torch.int8)
+    longer = entropy.encode(np.append(entropy.decode(streams[-1]), np.uint8(0)))
+    with pytest.raises(FormatError, match="cut off"):
+        CODECS["rows"].decode([*streams[:-1], longer], shape, torch.int8)

@@ -2,7 +2,7 @@ import pytest
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
-from prensa.texts.columns import SMOKE_TEST, Texts, built_in_texts, read_texts, sample
+from prensa.texts.columns import BUILT_IN, Texts, built_in_texts, read_texts, sample
 
 CLASSES = Task("classes", ("no", "yes"))
 
@@ -97,7 +97,7 @@ def test_a_sample_is_the_same_every_time():
 
 def test_the_built_in_texts():
     texts = built_in_texts()
-    assert texts.name == SMOKE_TEST
+    assert texts.name == BUILT_IN
     assert texts.is_smoke_test
     assert 300 <= len(texts) <= 400
     assert len(set(texts.texts)) == len(texts)

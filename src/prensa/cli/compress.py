@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_PRESET = "int8"
-
 
 def compress(  # noqa: PLR0913  one parameter for each option
     model: Annotated[
@@ -19,7 +17,8 @@ def compress(  # noqa: PLR0913  one parameter for each option
     output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")],
     *,
     preset: Annotated[
-        str | None, typer.Option(help=f"classic, half or int8. [default: {DEFAULT_PRESET}]")
+        str | None,
+        typer.Option(help="classic, half, int8 or small. [default: small with --texts, else int8]"),
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML) instead of a preset.")] = None,
     format: Annotated[  # noqa: A002
@@ -30,30 +29,56 @@ def compress(  # noqa: PLR0913  one parameter for each option
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Set weights of smaller magnitude to zero.")] = None,
     bits: Annotated[int | None, typer.Option(help="8: quantize to 8 bits; 16: do not.")] = None,
+    texts: Annotated[
+        str | None,
+        typer.Option(help="Texts to calibrate on: a file or a data set. [default: built-in texts]"),
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
+    split: Annotated[str | None, typer.Option(help="Part of a data set.")] = None,
+    calibration_texts: Annotated[
+        int | None, typer.Option(help="How many of the texts go through the model. [default: 256]")
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(help="Change of the outputs that calibration aims at, as a share of their variance."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Where to calibrate: cpu, cuda, …")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Press a model: choose new values, store them small, keep it loadable."""
+    from transformers.utils import logging
+
     from prensa import pipeline
+    from prensa.calibrate import TextChoice, default_preset, plan_for
+    from prensa.calibration.collect import collect
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
-    from prensa.cli.progress import progress_bar
+    from prensa.cli.progress import progress_bar, stages
     from prensa.recipe import adjusted, chosen_recipe
 
+    logging.disable_progress_bar()
     resolved = adjusted(
-        chosen_recipe(preset, recipe, default=DEFAULT_PRESET),
+        chosen_recipe(preset, recipe, default=default_preset(texts)),
         format=format,
         prune=prune,
         threshold=threshold,
         bits=bits,
+        noise=noise,
     )
     plan = pipeline.plan(locate(model), resolved, output, force=force)
+    choice = TextChoice(texts, text_column, split, calibration_texts)
+    with stages() as progress:
+        calibration = plan_for(plan, choice, device=device, progress=progress)
+        if not dry_run:
+            statistics = None if calibration is None else collect(calibration, progress)
     if dry_run:
-        typer.echo(json.dumps(tables.plan_summary(plan), indent=1)) if as_json else tables.print_plan(plan)
+        summary = tables.plan_summary(plan, calibration)
+        typer.echo(json.dumps(summary, indent=1)) if as_json else tables.print_plan(plan, calibration)
         return
     with progress_bar("pressing") as progress:
-        manifest = pipeline.run(plan, progress)
+        manifest = pipeline.run(plan, progress, statistics)
     if as_json:
         typer.echo(json.dumps({"output": str(output), **dataclasses.asdict(manifest)}, indent=1))
     else:

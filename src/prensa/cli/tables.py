@@ -10,10 +10,12 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from prensa.checkpoint.manifest import Manifest, TensorReport
+from prensa.calibration.plan import CalibrationPlan
+from prensa.checkpoint.manifest import Calibration, Manifest, TensorReport
 from prensa.example.demo import DemoResult
 from prensa.pipeline import Plan
 from prensa.spec import ROLES
+from prensa.texts.columns import BUILT_IN
 from prensa.wording import megabytes, percent
 
 _PIPED_WIDTH = 160  # columns where stdout is not a terminal
@@ -41,17 +43,28 @@ def print_result(manifest: Manifest, output: Path) -> None:
     out.print(table)
     if abs(manifest.nbytes_float32 / before - 1) > 0.05:  # noqa: PLR2004  not float32 to begin with
         out.print(f"Against float32: {percent(after, manifest.nbytes_float32)}.")
+    if manifest.calibration is not None:
+        out.print(_calibrated_on(manifest.calibration), soft_wrap=True)
     for report in manifest.tensors:
         if any(step.note for step in report.passes):
             out.print(f"{report.name}: {report.note}")
     out.print(f"Written to {output}. {_how_to_load(manifest, output)}", soft_wrap=True)
 
 
-def print_plan(plan: Plan) -> None:
+def _calibrated_on(calibration: Calibration) -> str:
+    text = f"Calibrated on {calibration.count:,} texts of {calibration.texts} ({calibration.tokens:,} pieces)"
+    if calibration.texts == BUILT_IN:
+        text += ", which are general: give --texts with some of your own for a better result"
+    if calibration.unreached:
+        text += f". No text reached {', '.join(calibration.unreached)}: rounded to 8 bits"
+    return f"{text}."
+
+
+def print_plan(plan: Plan, calibration: CalibrationPlan | None) -> None:
     """Print what a run would do, with upper bounds in place of results."""
     out = console()
     table = new_table("kind", "tensors", "before", "after, at most", "passes")
-    for row in plan_summary(plan)["kinds"]:
+    for row in plan_summary(plan, calibration)["kinds"]:
         table.add_row(
             row["kind"],
             str(row["tensors"]),
@@ -63,6 +76,13 @@ def print_plan(plan: Plan) -> None:
     for tensor in plan.tensors:
         if tensor.note and tensor.spec.is_float:
             out.print(f"{tensor.spec.name}: {tensor.note}")
+    if calibration is not None:
+        out.print(
+            f"Calibration: {len(calibration.encoded.rows):,} texts of {calibration.source} on "
+            f"{calibration.device}, with pieces counted in {calibration.counted:,}; "
+            f"{megabytes(calibration.memory)} of memory and what one batch takes.",
+            soft_wrap=True,
+        )
     out.print(
         f"Format {plan.recipe.format}; at most {megabytes(plan.nbytes)} of weights, and "
         f"{megabytes(plan.memory)} of memory for tensors. Nothing was written to {plan.output}.",
@@ -70,7 +90,7 @@ def print_plan(plan: Plan) -> None:
     )
 
 
-def plan_summary(plan: Plan) -> dict[str, Any]:
+def plan_summary(plan: Plan, calibration: CalibrationPlan | None) -> dict[str, Any]:
     """Return the plan as plain data, for JSON."""
     kinds = []
     for role in ROLES:
@@ -90,7 +110,18 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         "format": plan.recipe.format,
         "nbytes_at_most": plan.nbytes,
         "memory_at_most": plan.memory,
+        "calibration": None if calibration is None else _calibration(calibration),
         "kinds": kinds,
+    }
+
+
+def _calibration(plan: CalibrationPlan) -> dict[str, Any]:
+    return {
+        "texts": plan.source,
+        "count": len(plan.encoded.rows),
+        "counted": plan.counted,
+        "device": plan.device,
+        "memory": plan.memory,
     }
 
 

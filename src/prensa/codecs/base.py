@@ -15,7 +15,7 @@ from prensa.ops.entropy import Bytes, Stream
 
 
 class Codec(Protocol):
-    """A lossless way to turn a dense tensor of any dtype into streams of bytes and back."""
+    """A lossless way to turn a dense tensor into streams of bytes and back."""
 
     @property
     def name(self) -> str:
@@ -25,7 +25,7 @@ class Codec(Protocol):
         """Whether it is worth the time to try: false where it saves next to nothing over another codec."""
 
     def encode(self, tensor: Tensor) -> list[Stream]:
-        """Return the streams that hold ``tensor``."""
+        """Return the streams that hold ``tensor``. Raises :class:`ValueError` for a kind it cannot hold."""
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return the tensor. Raises :class:`FormatError` where the streams cannot hold it."""

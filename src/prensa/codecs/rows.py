@@ -28,6 +28,7 @@ _DIGITS = {1: 5, 2: 3, 3: 2, 7: 2, 127: 1}
 
 _GROUP = 1 << 15  # values of a group, at least; fewer would not pay for a code of their own
 _GROUPS = 24
+_SMALL = 8  # mean magnitude; larger integers have nothing to gain, and the search for it is slow
 
 Integers = npt.NDArray[np.int8]
 
@@ -38,13 +39,12 @@ class Rows:
     name = "rows"
 
     def can_win(self, tensor: Tensor) -> bool:
-        """Be tried on matrices of integers, where −128 does not occur."""
-        is_matrix = tensor.dtype == torch.int8 and tensor.dim() == 2 and tensor.numel() > 0  # noqa: PLR2004
-        return is_matrix and int(tensor.min()) > -128  # noqa: PLR2004
+        """Be tried on matrices of small integers, where −128 does not occur."""
+        return _fits(tensor) and float(tensor.abs().mean(dtype=torch.float32)) < _SMALL
 
     def encode(self, tensor: Tensor) -> list[Stream]:
-        """Group the rows and code each group. Raises :class:`ValueError` where ``can_win`` is false."""
-        if not self.can_win(tensor):
+        """Group the rows and code each group. Raises :class:`ValueError` for anything but −127 … 127."""
+        if not _fits(tensor):
             raise ValueError(f"expected a matrix of int8 without −128, found {tensor.dtype}")
         values: Integers = tensor.contiguous().numpy()
         groups = _group(values)
@@ -81,6 +81,11 @@ class Rows:
         if len(rest):
             raise FormatError(f"{len(rest)} values more were cut off than there are at the limits")
         return torch.from_numpy(values)
+
+
+def _fits(tensor: Tensor) -> bool:
+    is_matrix = tensor.dtype == torch.int8 and tensor.dim() == 2 and tensor.numel() > 0  # noqa: PLR2004
+    return is_matrix and int(tensor.min()) > -128  # noqa: PLR2004
 
 
 def _group(values: Integers) -> Bytes:

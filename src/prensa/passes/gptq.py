@@ -41,7 +41,7 @@ class Gptq:
     name: ClassVar[str] = "gptq"
     needs_whole: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = True
-    noise: float = 0.01
+    noise: float = 0.002
     dampening: float = 0.1
     targets: tuple[str, ...] = ("linear", "embedding", "head")
     ignore: tuple[str, ...] = ()

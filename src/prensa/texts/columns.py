@@ -14,7 +14,7 @@ from prensa.errors import DataError
 from prensa.texts.labels import Labels, read_labels
 from prensa.texts.readers import DataTable, read_table
 
-SMOKE_TEST = "built-in texts"
+BUILT_IN = "built-in texts"
 
 _TEXT_COLUMNS = ("text", "sentence", "comment_text", "comment", "content", "review", "tokens", "words")
 _LABEL_COLUMNS = ("label", "labels", "target", "class", "tags", "ner_tags")
@@ -58,7 +58,7 @@ def built_in_texts() -> Texts:
     lines = resources.files(__package__).joinpath("built_in.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [json.loads(line)["text"] for line in lines]
     texts += [" ".join(texts[start : start + _LONG]) for start in range(0, len(texts), 2 * _LONG)]
-    return Texts(SMOKE_TEST, tuple(texts), is_smoke_test=True)
+    return Texts(BUILT_IN, tuple(texts), is_smoke_test=True)
 
 
 def read_texts(

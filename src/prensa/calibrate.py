@@ -1,0 +1,64 @@
+"""Calibrate for a plan: only if one of its passes asks for it, on the texts that were chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prensa.calibration.collect import collect
+from prensa.calibration.plan import TEXTS, CalibrationPlan, plan_calibration
+from prensa.calibration.statistics import Statistics
+from prensa.errors import CalibrationError
+from prensa.pipeline import Plan
+from prensa.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class TextChoice:
+    """Which texts: a file, a directory or a data set, None for the built-in ones, and where in it."""
+
+    source: str | None = None
+    column: str | None = None
+    split: str | None = None
+    count: int | None = None
+
+
+def default_preset(texts: object) -> str:
+    """Name the preset that is taken where none is asked for."""
+    return "int8" if texts is None else "small"
+
+
+def plan_for(
+    plan: Plan, texts: TextChoice, *, device: str | None = None, progress: Progress = silent
+) -> CalibrationPlan | None:
+    """Plan the calibration that a plan needs, None where it needs none.
+
+    Raises :class:`CalibrationError` where texts were chosen and nothing asks for them.
+    """
+    if not plan.needs_statistics:
+        for option in ("source", "column", "split"):
+            if getattr(texts, option) is not None:
+                raise CalibrationError(
+                    f"texts ({getattr(texts, option)}) were given, but no pass of the recipe asks for them; "
+                    "take the preset small, or leave them out"
+                )
+        return None
+    return plan_calibration(
+        plan.checkpoint.path,
+        texts.source,
+        text_column=texts.column,
+        split=texts.split,
+        count=texts.count or TEXTS,
+        device=device,
+        progress=progress,
+    )
+
+
+def calibrate(
+    plan: Plan, texts: TextChoice, *, device: str | None = None, progress: Progress = silent
+) -> Statistics | None:
+    """Run the texts through the plan's model and return what the passes need, None where they need nothing.
+
+    Raises :class:`CalibrationError` where that cannot be done, and what reading texts raises.
+    """
+    planned = plan_for(plan, texts, device=device, progress=progress)
+    return None if planned is None else collect(planned, progress)
