@@ -8,7 +8,7 @@ positions) is known by its own gradient. Padding does not count.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,7 +138,7 @@ def _hook(model: Any, watch: _Watch) -> list[Any]:
     return hooks
 
 
-def _see_linear(watch: _Watch, module: Any, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+def _see_linear(watch: _Watch, module: Any, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
     sums = watch.of(module.weight)
     inputs = _real(arguments[0].detach(), watch.mask)
     sums.inputs = _plus(sums.inputs, inputs.t() @ inputs)
@@ -148,8 +148,7 @@ def _see_linear(watch: _Watch, module: Any, arguments: tuple[Tensor, ...], outpu
         squares = gradient.reshape(-1, gradient.shape[-1]).square().sum(dim=0)
         sums.gradients = _plus(sums.gradients, squares)
 
-    if output.requires_grad:
-        output.register_hook(see_gradient)  # type: ignore[no-untyped-call]
+    return _watched(output, see_gradient)
 
 
 def _see_embedding(
@@ -169,12 +168,16 @@ def _see_embedding(
 
     if not torch.is_grad_enabled():
         return None
-    if output.requires_grad:
-        output.register_hook(see_gradient)  # type: ignore[no-untyped-call]
-        return None
-    watched = output.detach().requires_grad_()  # everything behind it gets gradients, weights do not
-    watched.register_hook(see_gradient)  # type: ignore[no-untyped-call]
-    return watched
+    # Everything behind it gets gradients, weights do not.
+    return _watched(output if output.requires_grad else output.detach().requires_grad_(), see_gradient)
+
+
+def _watched(output: Tensor, see_gradient: Callable[[Tensor], None]) -> Tensor:
+    """Return a tensor like ``output`` whose gradient is seen, also where it is changed in place later on."""
+    if not output.requires_grad:
+        return output
+    output.register_hook(see_gradient)  # type: ignore[no-untyped-call]
+    return output.clone()
 
 
 def _add_own(sums: _Sums, gradient: Tensor) -> None:
