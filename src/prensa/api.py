@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prensa import pipeline
-from prensa.calibrate import TextChoice, calibrate, default_preset
+from prensa.calibrate import TextChoice, calibrate
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
+from prensa.errors import EvaluationError
 from prensa.evaluation.results import Evaluation, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
@@ -39,7 +40,7 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     ``output`` is as it was.
     """
     told = progress or silent
-    preset = default_preset(texts) if recipe is None else recipe
+    preset = ("int8" if texts is None else "small") if recipe is None else recipe
     resolved = load_preset(preset) if isinstance(preset, str) else preset
     source = locate(model)
     planned = pipeline.plan(source, resolved, Path(output), force=force)
@@ -88,6 +89,8 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
     require("evaluate", "evaluating")
     from prensa.evaluation.evaluate import plan, run
 
+    if not results:
+        raise EvaluationError("expected at least one result to compare with the original")
     several = [results] if isinstance(results, (str, Path)) else results
     settings = Settings(
         str(original),

@@ -22,11 +22,6 @@ class TextChoice:
     count: int | None = None
 
 
-def default_preset(texts: object) -> str:
-    """Name the preset that is taken where none is asked for."""
-    return "int8" if texts is None else "small"
-
-
 def plan_for(
     plan: Plan, texts: TextChoice, *, device: str | None = None, progress: Progress = silent
 ) -> CalibrationPlan | None:

@@ -125,10 +125,17 @@ def plan(model: Path, recipe: Recipe, output: Path, *, force: bool = False) -> P
     return result
 
 
-def run(plan: Plan, progress: Progress = silent, statistics: Statistics | None = None) -> Manifest:
+def run(
+    plan: Plan,
+    progress: Progress = silent,
+    statistics: Statistics | None = None,
+    *,
+    extra: Mapping[str, str] | None = None,
+) -> Manifest:
     """Carry out a plan. At every moment ``plan.output`` is as it was before, or whole and new.
 
     ``statistics`` are those of the plan's model; without them passes that need them round to nearest.
+    ``extra`` are texts of files that go into the output, too, by their names.
     """
     with replacing(plan.output) as directory:
         reports, files = _write_weights(plan, directory, progress, statistics)
@@ -144,6 +151,8 @@ def run(plan: Plan, progress: Progress = silent, statistics: Statistics | None =
         manifest.save(directory)
         recipe = plan.recipe.to_toml()
         (directory / RECIPE_FILE).write_text(recipe, encoding="utf-8")
+        for name, text in (extra or {}).items():
+            (directory / name).write_text(text, encoding="utf-8")
         write_card(directory, plan.checkpoint.path, manifest, recipe)
         quantization = FORMATS[plan.recipe.format].quantization_config(
             _dense_layers(plan), {file.name: file.sha256 for file in files}

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from prensa.cli.options import share, size_in_bytes
+from prensa.errors import RecipeError
+
 
 def compress(  # noqa: PLR0913  one parameter for each option
     model: Annotated[
@@ -18,7 +21,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
     *,
     preset: Annotated[
         str | None,
-        typer.Option(help="classic, half, int8 or small. [default: small with --texts, else int8]"),
+        typer.Option(help="classic, half, int8 or small. [default: small with texts or a budget, else int8]"),
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML) instead of a preset.")] = None,
     format: Annotated[  # noqa: A002
@@ -38,6 +41,20 @@ def compress(  # noqa: PLR0913  one parameter for each option
     calibration_texts: Annotated[
         int | None, typer.Option(help="How many of the texts go through the model. [default: 256]")
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Texts to keep a budget by, with labels if there are any. [default: --texts]"),
+    ] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(parser=share, help="Budget: largest drop, 0.01 or 1% is one point.")
+    ] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(parser=share, help="Budget: least share of answers that stay, as 99%.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(help="Budget: 12% of the original's weight files, or 20MB.")
+    ] = None,
     noise: Annotated[
         float | None,
         typer.Option(help="Change of the outputs that calibration aims at, as a share of their variance."),
@@ -47,20 +64,31 @@ def compress(  # noqa: PLR0913  one parameter for each option
     force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Press a model: choose new values, store them small, keep it loadable."""
+    """Press a model: choose new values, store them small, keep it loadable.
+
+    With a budget (--max-drop, --min-agreement, --max-size) it presses as small as the budget allows, by real
+    evaluations, and exits with 1 where no result keeps it.
+    """
     from transformers.utils import logging
 
     from prensa import pipeline
-    from prensa.calibrate import TextChoice, default_preset, plan_for
+    from prensa.calibrate import TextChoice, plan_for
     from prensa.calibration.collect import collect
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.progress import progress_bar, stages
+    from prensa.cli.search import Judging, keep_budget
     from prensa.recipe import adjusted, chosen_recipe
+    from prensa.search.budget import Budget
 
     logging.disable_progress_bar()
+    is_searched = any(each is not None for each in (max_drop, min_agreement, max_size))
+    if is_searched and noise is not None:
+        raise RecipeError("--noise is what a budget is searched for; give one or the other")
+    calibrated_on = texts if texts is not None else data
+    wants_small = calibrated_on is not None or is_searched
     resolved = adjusted(
-        chosen_recipe(preset, recipe, default=default_preset(texts)),
+        chosen_recipe(preset, recipe, default="small" if wants_small else "int8"),
         format=format,
         prune=prune,
         threshold=threshold,
@@ -68,14 +96,19 @@ def compress(  # noqa: PLR0913  one parameter for each option
         noise=noise,
     )
     plan = pipeline.plan(locate(model), resolved, output, force=force)
-    choice = TextChoice(texts, text_column, split, calibration_texts)
+    choice = TextChoice(calibrated_on, text_column, split, calibration_texts)
     with stages() as progress:
         calibration = plan_for(plan, choice, device=device, progress=progress)
-        if not dry_run:
-            statistics = None if calibration is None else collect(calibration, progress)
+        run_now = not (dry_run or is_searched or calibration is None)
+        statistics = collect(calibration, progress) if run_now and calibration is not None else None
     if dry_run:
         summary = tables.plan_summary(plan, calibration)
         typer.echo(json.dumps(summary, indent=1)) if as_json else tables.print_plan(plan, calibration)
+        return
+    if is_searched:
+        judged_by = Judging(data if data is not None else texts, text_column, label_column, split, device)
+        limit = None if max_size is None else size_in_bytes(max_size, plan.checkpoint.nbytes)
+        keep_budget(plan, calibration, Budget(max_drop, min_agreement, limit), judged_by, as_json=as_json)
         return
     with progress_bar("pressing") as progress:
         manifest = pipeline.run(plan, progress, statistics)

@@ -7,17 +7,8 @@ from typing import Annotated
 
 import typer
 
+from prensa.cli.options import NOT_HELD, share
 from prensa.errors import PrensaError
-
-NOT_HELD = 1
-
-
-def _share(word: str) -> float:
-    """``"0.01"`` and ``"1%"`` are the same."""
-    try:
-        return float(word.removesuffix("%")) / (100 if word.endswith("%") else 1)
-    except ValueError:
-        raise typer.BadParameter(f"expected a share such as 0.01 or 1%, found {word!r}") from None
 
 
 def evaluate(  # noqa: PLR0913  one parameter for each option
@@ -48,7 +39,7 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="auto, float32, float16 or bfloat16. [default: float32 on a processor, else auto]"),
     ] = None,
     max_drop: Annotated[
-        float | None, typer.Option(parser=_share, help="Largest drop allowed: 0.01 or 1% is one point.")
+        float | None, typer.Option(parser=share, help="Largest drop allowed: 0.01 or 1% is one point.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write this page, and results.json beside it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,

@@ -33,9 +33,12 @@ def progress_bar(title: str) -> Iterator[progress.Progress]:
 
 
 @contextmanager
-def stages() -> Iterator[progress.Progress]:
-    """Yield the callback that moves a bar for each stage of a longer job, one after the other."""
-    with _bar(TaskProgressColumn()) as bar:
+def stages(console: Console | None = None) -> Iterator[progress.Progress]:
+    """Yield the callback that moves a bar for each stage of a longer job, one after the other.
+
+    What is printed on ``console`` meanwhile stands above the bar.
+    """
+    with _bar(TaskProgressColumn(), console=console) as bar:
         tasks: dict[str, TaskID] = {}
 
         def show(stage: str, done: int, total: int) -> None:
@@ -48,8 +51,8 @@ def stages() -> Iterator[progress.Progress]:
         yield show
 
 
-def _bar(amount: ProgressColumn, *, detail: bool = False) -> Progress:
-    console = Console(stderr=True)
+def _bar(amount: ProgressColumn, *, detail: bool = False, console: Console | None = None) -> Progress:
+    console = console or Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

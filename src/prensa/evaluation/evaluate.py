@@ -300,8 +300,6 @@ def _check_numbers(settings: Settings) -> None:
         raise EvaluationError(
             f"--max-drop must be a share from 0 to 1 (0.01 is one point), found {settings.max_drop}"
         )
-    if not settings.results:
-        raise EvaluationError("expected at least one result to compare with the original")
 
 
 def _data(plan: Plan, measured: int) -> Data:

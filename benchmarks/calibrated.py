@@ -1,0 +1,149 @@
+"""Calibrated pressing of ``toxic-deberta``: bytes of the weight file against quality on 4,000 test comments.
+
+Calibrated on the training comments, and once on the built-in texts. Beside it, in the same run: the classic
+presets, bitsandbytes' int8 and nf4, and error feedback with one relative step for all rows.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig
+from transformers.utils import logging
+
+import prensa
+from benchmarks.evaluation import COMMENTS, MODEL
+from benchmarks.record import SHARED, save
+from prensa import pipeline
+from prensa.calibration.collect import collect
+from prensa.calibration.plan import plan_calibration
+from prensa.calibration.statistics import Statistics
+from prensa.checkpoint.reader import open_checkpoint
+from prensa.evaluation.evaluate import plan as plan_evaluation
+from prensa.evaluation.results import Quality, Settings
+from prensa.ops.gptq import feedback
+from prensa.passes import Gptq, Pass
+from prensa.passes.gptq import Calibrated
+from prensa.recipe import Recipe, adjusted, load_preset
+from prensa.search.referee import Referee
+
+TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
+NOISES = (0.0005, 0.002, 0.004, 0.008)
+BUILT_IN_NOISES = (0.008, 0.02)
+RELATIVE_STEPS = (0.5, 0.7, 0.9)
+
+Press = Callable[[Path], object]
+
+
+def main() -> None:
+    """Press in every way, and judge each result on all comments."""
+    logging.disable_progress_bar()
+    evaluation = plan_evaluation(Settings(str(MODEL), (), data=str(COMMENTS), device="cpu"))
+    referee = Referee(evaluation, {"check": list(range(len(evaluation.texts)))})
+    before = (MODEL / "model.safetensors").stat().st_size
+    results: dict[str, Any] = {}
+    for name, press in _contenders():
+        with tempfile.TemporaryDirectory() as place:
+            output = Path(place) / "out"
+            press(output)
+            nbytes = open_checkpoint(output).nbytes
+            results[name] = _summary(nbytes, before, referee.judge(output, "check"))
+        print(name, results[name], flush=True)
+    save(
+        "calibrated",
+        {
+            "model": "toxic-deberta",
+            "texts": len(evaluation.texts),
+            "nbytes_before": before,
+            "results": results,
+        },
+    )
+
+
+def _contenders() -> Iterator[tuple[str, Press]]:
+    yield "bitsandbytes int8", partial(_bitsandbytes, BitsAndBytesConfig(load_in_8bit=True))
+    nf4 = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float32,
+    )
+    yield "bitsandbytes nf4, double-quantized", partial(_bitsandbytes, nf4)
+    for preset, form in (("classic", "bitsandbytes"), ("classic", "packed"), ("int8", "packed")):
+        recipe = adjusted(load_preset(preset), format=form)
+        yield f"{preset} {form}", partial(_preset, recipe)
+    task = collect(plan_calibration(MODEL, str(TRAIN)))
+    for noise in NOISES:
+        yield f"small, noise {noise}", partial(_small, task, noise)
+    for step in RELATIVE_STEPS:
+        yield f"one relative step {step}", partial(_relative, task, step)
+    general = collect(plan_calibration(MODEL))
+    for noise in BUILT_IN_NOISES:
+        yield f"small on built-in texts, noise {noise}", partial(_small, general, noise)
+
+
+def _preset(recipe: Recipe, output: Path) -> None:
+    prensa.compress(MODEL, output, recipe=recipe)
+
+
+def _small(statistics: Statistics, noise: float, output: Path) -> None:
+    plan = pipeline.plan(MODEL, adjusted(load_preset("small"), noise=noise), output)
+    pipeline.run(plan, statistics=statistics)
+
+
+def _relative(statistics: Statistics, step: float, output: Path) -> None:
+    with _one_relative_step(step):
+        _small(statistics, 0.002, output)
+
+
+@contextmanager
+def _one_relative_step(step: float) -> Iterator[None]:
+    """Let the pass take the same share of each row's standard deviation as its step."""
+
+    def bind(own: Pass, tensor: pipeline.TensorPlan, plan: pipeline.Plan, statistics: Statistics) -> Pass:
+        known = statistics.matrices.get(plan.model.own_name(tensor.spec.name) or "")
+        if not isinstance(own, Gptq) or known is None:
+            return own
+        weight = plan.checkpoint.read(tensor.spec).float()
+        return Calibrated(own, feedback(known.moment, own.dampening), step * weight.std(dim=1), known.offset)
+
+    with mock.patch.object(pipeline, "_bind", bind):
+        yield
+
+
+def _bitsandbytes(config: BitsAndBytesConfig, output: Path) -> None:
+    """Save what ``transformers`` makes with bitsandbytes, the rest in float16."""
+    model = AutoModelForSequenceClassification.from_pretrained(
+        MODEL, quantization_config=config, dtype=torch.float16
+    )
+    model.save_pretrained(output)
+    for file in MODEL.iterdir():
+        if not (output / file.name).exists() and file.suffix != ".safetensors":
+            (output / file.name).write_bytes(file.read_bytes())
+
+
+def _summary(nbytes: int, before: int, quality: Quality) -> dict[str, Any]:
+    metrics = {metric.name: metric for metric in quality.metrics}
+    accuracy, f1 = metrics["accuracy"], metrics["macro F1"]
+    figures = {figure.name: figure.value for figure in quality.figures}
+    return {
+        "nbytes": nbytes,
+        "share": round(nbytes / before, 4),
+        "accuracy": [accuracy.original, accuracy.result],
+        "accuracy_change": accuracy.difference,
+        "accuracy_change_interval": accuracy.interval,
+        "macro_f1_change": f1.difference,
+        "macro_f1_change_interval": f1.interval,
+        **figures,
+    }
+
+
+if __name__ == "__main__":
+    main()

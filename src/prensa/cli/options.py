@@ -1,0 +1,29 @@
+"""Values that several commands read alike."""
+
+from __future__ import annotations
+
+import typer
+
+NOT_HELD = 1
+"""The exit code that says that all was done and the budget not held."""
+
+_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}
+
+
+def share(word: str) -> float:
+    """``"0.01"`` and ``"1%"`` are the same."""
+    try:
+        return float(word.removesuffix("%")) / (100 if word.endswith("%") else 1)
+    except ValueError:
+        raise typer.BadParameter(f"expected a share such as 0.01 or 1%, found {word!r}") from None
+
+
+def size_in_bytes(word: str, of: int) -> int:
+    """``"12%"`` of ``of`` bytes, ``"20MB"``, or a number of bytes."""
+    unit = next((unit for unit in _UNITS if word.upper().endswith(unit)), "")
+    try:
+        if word.endswith("%"):
+            return int(share(word) * of)
+        return int(float(word[: len(word) - len(unit)]) * _UNITS.get(unit, 1.0))
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"--max-size: expected 12%, 20MB or bytes, found {word!r}") from None

@@ -1,0 +1,1 @@
+"""Find the smallest result that keeps a budget, by real evaluations."""

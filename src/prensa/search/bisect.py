@@ -1,0 +1,47 @@
+"""The noise nearest to what a budget forbids: bracket it, then halve, in logarithms.
+
+Size falls with noise and so, but for chance, does quality; every trial is pressed and judged for real.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from prensa.search.budget import Trial
+
+Try = Callable[[float], Trial]
+
+LEAST, MOST = 1e-7, 10.0  # the noise that the pass takes
+_STRIDE = 4.0  # of a bracket
+NEAR = 1.1  # noises this near give files that differ by less than 3 %
+
+
+def last_allowed(
+    attempt: Try, allows: Callable[[Trial], bool], *, start: float, most: int, upwards: bool
+) -> Trial | None:
+    """Return the last trial that is allowed on the way up, or down, within a factor of ``NEAR``.
+
+    A budget of quality forbids what is above some noise, so the way is ``upwards``; one of bytes forbids what
+    is below. ``attempt`` makes a trial, ``most`` times at most; None if none of them is allowed.
+    """
+    kept: Trial | None = None
+    refused: float | None = None
+    noise = start
+    for _ in range(most):
+        trial = attempt(noise)
+        if allows(trial):
+            kept = trial
+        else:
+            refused = noise
+        if kept is not None and refused is not None:
+            if max(kept.noise / refused, refused / kept.noise) <= NEAR:
+                break
+            noise = math.sqrt(kept.noise * refused)
+            continue
+        goes_up = upwards == (kept is not None)
+        following = min(max(noise * (_STRIDE if goes_up else 1 / _STRIDE), LEAST), MOST)
+        if following == noise:  # at the end of what there is
+            break
+        noise = following
+    return kept

@@ -1,0 +1,78 @@
+"""What a result may cost, in quality or in bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prensa.errors import RecipeError
+from prensa.wording import megabytes, number
+
+_ROUNDING = 1e-12  # what shares may differ by and be the same
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One result on the way. ``drop`` and ``agreement`` are shares on the search's texts, where it has any.
+
+    ``drop_of`` names the score that ``drop`` is of.
+    """
+
+    noise: float
+    nbytes: int
+    drop: float | None = None
+    agreement: float | None = None
+    drop_of: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The largest drop and the least agreement, as shares, and the most bytes of the weight files.
+
+    What is None does not matter. Raises :class:`RecipeError` for shares out of range.
+    """
+
+    max_drop: float | None = None
+    min_agreement: float | None = None
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for option, share in (("--max-drop", self.max_drop), ("--min-agreement", self.min_agreement)):
+            if share is not None and not 0 <= share <= 1:
+                raise RecipeError(
+                    f"{option} must be a share from 0 to 1 (0.01 or 1% is a point), found {share}"
+                )
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise RecipeError(f"--max-size must be above 0, found {self.max_bytes} bytes")
+
+    @property
+    def is_of_quality(self) -> bool:
+        """Whether results must be evaluated to know."""
+        return self.max_drop is not None or self.min_agreement is not None
+
+    def allows(self, trial: Trial) -> bool:
+        """Whether a trial keeps the budget's part on quality, or on bytes where that is all there is."""
+        if not self.is_of_quality:
+            return self.max_bytes is None or trial.nbytes <= self.max_bytes
+        is_near = self.max_drop is None or (
+            trial.drop is not None and trial.drop <= self.max_drop + _ROUNDING
+        )
+        agrees = self.min_agreement is None or (
+            trial.agreement is not None and trial.agreement >= self.min_agreement - _ROUNDING
+        )
+        return is_near and agrees
+
+    def allows_size(self, trial: Trial) -> bool:
+        """Whether a trial is small enough."""
+        return self.max_bytes is None or trial.nbytes <= self.max_bytes
+
+    def describe(self) -> str:
+        """Say it in words: ``a drop of at most 1.00 points, 20.00 MB at most``."""
+        parts = []
+        if self.max_drop is not None:
+            parts.append(f"a drop of at most {number(100 * self.max_drop)} points")
+        if self.min_agreement is not None:
+            parts.append(f"the same answer on at least {number(100 * self.min_agreement)} %")
+        if self.max_bytes is not None:
+            parts.append(f"{megabytes(self.max_bytes)} at most")
+        return ", ".join(parts)

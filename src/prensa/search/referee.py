@@ -1,0 +1,108 @@
+"""Judge results by their answers to texts, half of them for the search and half for the last word."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from prensa.errors import EvaluationError
+from prensa.evaluation.bootstrap import Draws
+from prensa.evaluation.classification import AGREEMENT
+from prensa.evaluation.evaluate import Plan
+from prensa.evaluation.predict import Output, predict
+from prensa.evaluation.quality import Outputs, compare
+from prensa.evaluation.results import Quality
+from prensa.progress import Progress, silent
+from prensa.runtime.devices import load_on
+from prensa.runtime.pooling import read_pool
+from prensa.texts.encoding import Encoded
+
+Part = Literal["search", "check"]
+
+_MOST = 2000  # texts of a part
+_FEWEST = 20
+_LANGUAGE = {"masked", "causal"}
+
+
+@dataclass
+class Referee:
+    """Compares results with the original of an evaluation's plan.
+
+    The original's answers are computed once and kept, but for language models, whose outputs are too large.
+    """
+
+    plan: Plan
+    parts: dict[Part, list[int]]
+    original: Any = None
+    answers: dict[Part, list[Output]] = field(default_factory=dict)
+
+    def judge(self, result: Path, part: Part, progress: Progress = silent) -> Quality:
+        """Return how well a result does on one part of the texts, for the last word with intervals."""
+        plan, indices = self.plan, self.parts[part]
+        encoded = _take(plan.encoded, indices)
+        models, pools = [self._load(result)], [read_pool(result)]
+        if plan.task.kind in _LANGUAGE:
+            self.original = self.original or self._load(plan.paths[0])
+            models, pools = [self.original, *models], [read_pool(plan.paths[0]), *pools]
+            before, after = _answer(models, pools, encoded, plan.batch_size, progress)
+        else:
+            before = self._original_answers(part, encoded, progress)
+            (after,) = _answer(models, pools, encoded, plan.batch_size, progress)
+        places = encoded.places or []
+        texts = plan.texts.take(indices)
+        draws = Draws() if part == "check" else Draws(0)
+        return compare(Outputs(plan.task, texts, places, before, after), draws)
+
+    def _original_answers(self, part: Part, encoded: Encoded, progress: Progress) -> list[Output]:
+        if part not in self.answers:
+            path = self.plan.paths[0]
+            (found,) = _answer([self._load(path)], [read_pool(path)], encoded, self.plan.batch_size, progress)
+            self.answers[part] = found
+        return self.answers[part]
+
+    def _load(self, path: Path) -> Any:
+        return load_on(path, self.plan.dtype, self.plan.device, self.plan.tokenizer.pad_token_id)
+
+
+def referee(plan: Plan) -> Referee:
+    """Deal the texts of an evaluation's plan out. Raises :class:`EvaluationError` where they are too few."""
+    if len(plan.texts) < 2 * _FEWEST:
+        raise EvaluationError(
+            f"{plan.texts.name}: {len(plan.texts)} texts are too few to keep a budget by, "
+            f"expected {2 * _FEWEST} or more"
+        )
+    order = list(range(len(plan.texts)))
+    random.Random(0).shuffle(order)  # noqa: S311
+    half = min(_MOST, len(order) // 2)
+    return Referee(plan, {"search": sorted(order[:half]), "check": sorted(order[half : 2 * half])})
+
+
+def agreement(quality: Quality) -> float | None:
+    """Return the share of answers that are the original's, None where answers are no choices."""
+    return next((figure.value for figure in quality.figures if figure.name == AGREEMENT), None)
+
+
+def _take(encoded: Encoded, indices: Sequence[int]) -> Encoded:
+    return dataclasses.replace(
+        encoded,
+        rows=[encoded.rows[i] for i in indices],
+        places=[encoded.places[i] for i in indices] if encoded.places else [],
+        nbytes=[encoded.nbytes[i] for i in indices] if encoded.nbytes else [],
+    )
+
+
+def _answer(
+    models: Sequence[Any], pools: Sequence[Any], encoded: Encoded, batch_size: int, progress: Progress
+) -> list[list[Output]]:
+    found: list[dict[int, Output]] = [{} for _ in models]
+    done, total = 0, sum(encoded.lengths)
+    for indices, outputs in predict(models, pools, encoded, batch_size):
+        for kept, own in zip(found, outputs, strict=True):
+            kept.update(zip(indices, own, strict=True))
+        done += sum(encoded.lengths[i] for i in indices)
+        progress(f"answering {len(encoded.rows):,} texts", done, total)
+    return [[answers[i] for i in range(len(encoded.rows))] for answers in found]
