@@ -35,7 +35,6 @@ from prensa.search.referee import Referee
 
 TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
 TOKENS = 128  # of a comment, as in the model's own figures
-TOKENS = 128  # of a comment, as in the model's own figures
 NOISES = (0.0005, 0.002, 0.004, 0.008)
 BUILT_IN_NOISES = (0.008, 0.02)
 RELATIVE_STEPS = (0.5, 0.7, 0.9)

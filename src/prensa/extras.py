@@ -25,7 +25,7 @@ def require(extra: str, purpose: str) -> None:
 
     ``purpose`` begins the message: what it is that needs them.
     """
-    missing = [package for module, package in EXTRAS[extra].items() if not _is_installed(module)]
+    missing = [package for module, package in EXTRAS[extra].items() if not is_installed(module)]
     if missing:
         raise MissingPackageError(
             f"{purpose} needs {' and '.join(filter(None, [', '.join(missing[:-1]), missing[-1]]))}, "
@@ -33,5 +33,6 @@ def require(extra: str, purpose: str) -> None:
         )
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported here."""
     return importlib.util.find_spec(module) is not None

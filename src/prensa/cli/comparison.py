@@ -5,7 +5,7 @@ from __future__ import annotations
 from prensa.cli.tables import console, new_table
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.verdict import verdict
-from prensa.report.tables import computed_in, remarks, tables
+from prensa.report.tables import Table, computed_in, remarks, tables
 from prensa.wording import printable
 
 _SHOWN = 5
@@ -16,13 +16,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     """Print everything but the distributions. Names and labels are made harmless, as texts are."""
     out = console()
     for table in tables(evaluation):
-        out.print(f"\n{table.title}")
-        printed = new_table(*map(printable, table.columns), wrapped=True)
-        for row in table.rows:
-            printed.add_row(*map(printable, row))
-        out.print(printed)
-        if table.note:
-            out.print(printable(table.note), style="dim", soft_wrap=True)
+        print_table(table)
     for result in evaluation.results:
         _print_disagreements(evaluation, result)
     out.print(f"\nComputed on {printable(computed_in(evaluation))}.", style="dim", soft_wrap=True)
@@ -30,6 +24,18 @@ def print_evaluation(evaluation: Evaluation) -> None:
         out.print(printable(remark), soft_wrap=True)
     for result in evaluation.results:
         out.print(f"\n{printable(verdict(evaluation, result))}", soft_wrap=True, style="bold")
+
+
+def print_table(table: Table) -> None:
+    """Print one table, its title above and its note below."""
+    out = console()
+    out.print(f"\n{table.title}")
+    printed = new_table(*map(printable, table.columns), wrapped=True)
+    for row in table.rows:
+        printed.add_row(*map(printable, row))
+    out.print(printed)
+    if table.note:
+        out.print(printable(table.note), style="dim", soft_wrap=True)
 
 
 def _print_disagreements(evaluation: Evaluation, result: Model) -> None:

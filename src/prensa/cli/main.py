@@ -14,6 +14,7 @@ import typer
 from prensa.cli.compress import compress
 from prensa.cli.demo import demo
 from prensa.cli.evaluate import evaluate
+from prensa.cli.frontier import frontier
 from prensa.cli.guard import FAILED, guarded, interrupted
 from prensa.cli.inspect import inspect
 from prensa.cli.report import report
@@ -49,6 +50,7 @@ app.command()(compress)
 app.command()(inspect)
 app.command()(evaluate)
 app.command()(report)
+app.command()(frontier)
 app.command()(demo)
 
 

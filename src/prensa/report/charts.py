@@ -11,10 +11,11 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from prensa.checkpoint.manifest import Manifest, TensorReport
 from prensa.evaluation.results import Evaluation, Model
+from prensa.search.frontier import Kind, Point
 from prensa.spec import ROLES
 
 _WIDTH = 300  # of the plot in pixels; labels come beside it
@@ -193,6 +194,52 @@ def reliability_chart(result: Model) -> Chart | None:
     }
     text = "Lines of both models beside the dashed ideal, on which a model is right as often as it says."
     return Chart(f"Reliability of {result.name}", text, _draw(spec, []))
+
+
+def frontier_chart(points: Sequence[Point]) -> Chart | None:
+    """Draw bytes against the drop of each point, or against the share of changed answers."""
+    values: Values = []
+    for point in points:
+        if point.drop is not None:
+            values.append(
+                {
+                    "kind": point.kind,
+                    "name": point.name,
+                    "megabytes": point.nbytes / 1e6,
+                    "drop": 100 * point.drop,
+                    "low": 100 * (point.interval or (point.drop, point.drop))[0],
+                    "high": 100 * (point.interval or (point.drop, point.drop))[1],
+                }
+            )
+    if not values:
+        return None
+    kinds = [kind for kind in get_args(Kind) if any(value["kind"] == kind for value in values)]
+    x = {"field": "megabytes", "type": "quantitative", "title": "MB", "scale": {"type": "log"}}
+    y = {"type": "quantitative", "title": "drop, points"}
+    colour = _colour("kind", kinds)
+    spec = {
+        "height": 260,
+        "layer": [
+            {
+                "mark": {"type": "rule", "opacity": 0.5},
+                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
+            },
+            {
+                "transform": [{"filter": "datum.kind == 'calibrated'"}],
+                "mark": {"type": "line"},
+                "encoding": {"x": x, "y": {**y, "field": "drop"}, "color": colour},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 60},
+                "encoding": {"x": x, "y": {**y, "field": "drop"}, "color": colour},
+            },
+        ],
+    }
+    smallest = min(values, key=lambda value: value["megabytes"])
+    described = (
+        f"{len(values)} points, from {smallest['megabytes']:.1f} MB at {smallest['drop']:.2f} points lost"
+    )
+    return Chart("Size against quality", f"{described}; bars are 95 % intervals.", _draw(spec, values))
 
 
 def _draw(spec: Mapping[str, Any], values: Values) -> str:

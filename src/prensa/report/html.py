@@ -34,12 +34,7 @@ _ENOUGH = 8_000_000  # bytes: more than a report and its results take
 
 def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
     """Make the page. ``manifests`` are looked up by the names of the results; any may be missing."""
-    import jinja2
-
-    template = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    ).from_string(_asset("report.html.jinja"))
-    style, script = _asset("report.css"), _asset("report.js")
+    script = _asset("report.js")
     drawn = [charts.size_chart(evaluation, manifests), charts.bits_chart(evaluation, manifests)]
     content: dict[str, Any] = {
         "evaluation": evaluation,
@@ -57,11 +52,24 @@ def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
         "computed_in": computed_in(evaluation),
         "megabytes": megabytes,
         "percent": percent,
-        "style": style,
         "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
-    return template.render(content)
+    return page("report.html.jinja", content)
+
+
+def page(template: str, content: Mapping[str, Any]) -> str:
+    """Fill one of the package's templates, with the style that they share; what is filled in is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("prensa.report", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(template).render({"style": _asset("report.css"), **content})
 
 
 def write_report(evaluation: Evaluation, path: str | Path) -> None:

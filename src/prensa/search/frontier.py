@@ -1,0 +1,176 @@
+"""Size against quality: calibrated results over a range of noises, and what else there is to choose from."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from prensa import pipeline
+from prensa.calibration.collect import collect
+from prensa.calibration.plan import CalibrationPlan
+from prensa.checkpoint.companions import copy_companions
+from prensa.checkpoint.roles import load_config, model_class
+from prensa.errors import PrensaError
+from prensa.evaluation.results import Quality
+from prensa.evaluation.size import list_files
+from prensa.extras import is_installed
+from prensa.pipeline import Plan
+from prensa.progress import Progress, silent
+from prensa.recipe import adjusted, load_preset
+from prensa.search.referee import Referee, agreement
+from prensa.version import VERSION
+
+NOISES = (0.0003, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
+_PRESETS = ("half", "int8", "classic")
+
+Kind = Literal["calibrated", "preset", "bitsandbytes"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One result. ``drop`` and ``agreement`` are shares, None where the task has no such figure."""
+
+    name: str
+    kind: Kind
+    nbytes: int
+    noise: float | None = None
+    drop: float | None = None
+    drop_of: str = ""
+    interval: tuple[float, float] | None = None
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The points of a model, judged on ``texts`` texts of ``data``. ``missing`` is what was not measured."""
+
+    model: str
+    nbytes: int
+    data: str
+    texts: int
+    calibrated_on: str
+    points: tuple[Point, ...]
+    missing: tuple[str, ...]
+    interrupted: bool
+    date: str
+    prensa_version: str = VERSION
+
+
+def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
+    plan: Plan,
+    calibration: CalibrationPlan,
+    referee: Referee,
+    *,
+    noises: Sequence[float] = NOISES,
+    tell: Callable[[Point], None] = lambda point: None,
+    progress: Progress = silent,
+) -> Frontier:
+    """Press and judge every point. ``plan`` is that of calibrated pressing; its output is not written.
+
+    An interruption (``KeyboardInterrupt``) ends it with the points there are. A point that cannot be made is
+    left out, with its reason in ``missing``.
+    """
+    statistics = collect(calibration, progress)
+    makers: dict[str, tuple[Kind, float | None, Callable[[Path], object]]] = {}
+    for noise in noises:
+        recipe = adjusted(plan.recipe, noise=noise)
+        makers[f"noise {noise:g}"] = ("calibrated", noise, _Pressed(plan, recipe, statistics))
+    for preset in _PRESETS:
+        recipe = adjusted(load_preset(preset), format="packed")
+        makers[preset] = ("preset", None, _Pressed(plan, recipe, None))
+    if is_installed("bitsandbytes"):
+        for name, settings in _BITSANDBYTES.items():
+            makers[name] = ("bitsandbytes", None, _Quantized(plan.checkpoint.path, settings))
+    points: list[Point] = []
+    interrupted = False
+    missing: list[str] = [] if is_installed("bitsandbytes") else ["bitsandbytes is not installed"]
+    for name, (kind, known_noise, make) in makers.items():
+        try:
+            point = _point(name, kind, make, referee, progress)
+        except KeyboardInterrupt:
+            missing += list(makers)[list(makers).index(name) :]
+            interrupted = True
+            break
+        except PrensaError as error:
+            missing.append(f"{name} ({error})")
+            continue
+        points.append(dataclasses.replace(point, noise=known_noise))
+        tell(points[-1])
+    return Frontier(
+        model=str(plan.checkpoint.path),
+        nbytes=plan.checkpoint.nbytes,
+        data=referee.plan.texts.name,
+        texts=len(referee.parts["check"]),
+        calibrated_on=calibration.source,
+        points=tuple(points),
+        missing=tuple(missing),
+        interrupted=interrupted,
+        date=dt.datetime.now(dt.timezone.utc).date().isoformat(),
+    )
+
+
+def _point(
+    name: str, kind: Kind, make: Callable[[Path], object], referee: Referee, progress: Progress
+) -> Point:
+    with tempfile.TemporaryDirectory(prefix="prensa-frontier-") as place:
+        output = Path(place) / "result"
+        make(output)
+        nbytes = sum(file.nbytes for file in list_files(output) if file.kind == "weights")
+        quality: Quality = referee.judge(output, "check", progress)
+    drop = quality.drop
+    return Point(
+        name,
+        kind,
+        nbytes,
+        drop=drop.value if drop else None,
+        drop_of=drop.of if drop else "",
+        interval=drop.interval if drop else None,
+        agreement=agreement(quality),
+    )
+
+
+@dataclass(frozen=True)
+class _Pressed:
+    plan: Plan
+    recipe: Any
+    statistics: Any
+
+    def __call__(self, output: Path) -> object:
+        planned = pipeline.plan(self.plan.checkpoint.path, self.recipe, output)
+        return pipeline.run(planned, statistics=self.statistics)
+
+
+@dataclass(frozen=True)
+class _Quantized:
+    """What ``transformers`` makes with bitsandbytes, the rest in float16, saved."""
+
+    model: Path
+    settings: dict[str, Any]
+
+    def __call__(self, output: Path) -> None:
+        from transformers import BitsAndBytesConfig
+
+        config = load_config(self.model)
+        quantized = model_class(config).from_pretrained(
+            self.model, quantization_config=BitsAndBytesConfig(**self.settings), dtype=torch.float16
+        )
+        quantized.save_pretrained(output)
+        copy_companions(self.model, output)
+
+
+_BITSANDBYTES: dict[str, dict[str, Any]] = {
+    "bitsandbytes int8": {"load_in_8bit": True},
+    "bitsandbytes nf4": {
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": torch.float32,
+    },
+}
