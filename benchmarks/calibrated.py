@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import torch
-from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig
 from transformers.utils import logging
 
 import prensa
@@ -28,9 +26,10 @@ from prensa.calibration.statistics import Statistics
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.results import Quality, Settings
 from prensa.ops.gptq import feedback
-from prensa.passes import Gptq, Pass
-from prensa.passes.gptq import Calibrated
+from prensa.passes import Bound, Gptq, Pass
+from prensa.passes.gptq import quantize_rows
 from prensa.recipe import Recipe, adjusted, load_preset
+from prensa.search.bitsandbytes import BITSANDBYTES, WithBitsandbytes
 from prensa.search.referee import Referee
 
 TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
@@ -70,14 +69,8 @@ def main() -> None:
 
 
 def _contenders() -> Iterator[tuple[str, Press]]:
-    yield "bitsandbytes int8", partial(_bitsandbytes, BitsAndBytesConfig(load_in_8bit=True))
-    nf4 = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float32,
-    )
-    yield "bitsandbytes nf4, double-quantized", partial(_bitsandbytes, nf4)
+    for name, settings in BITSANDBYTES.items():
+        yield name, WithBitsandbytes(MODEL, settings)
     for preset, form in (("classic", "bitsandbytes"), ("classic", "packed"), ("int8", "packed")):
         recipe = adjusted(load_preset(preset), format=form)
         yield f"{preset} {form}", partial(_preset, recipe)
@@ -109,26 +102,20 @@ def _relative(statistics: Statistics, step: float, output: Path) -> None:
 def _one_relative_step(step: float) -> Iterator[None]:
     """Let the pass take the same share of each row's standard deviation as its step."""
 
-    def bind(own: Pass, tensor: pipeline.TensorPlan, plan: pipeline.Plan, statistics: Statistics) -> Pass:
+    def bind(
+        own: Pass, tensor: pipeline.TensorPlan, plan: pipeline.Plan, statistics: Statistics
+    ) -> Pass | Bound:
         known = statistics.matrices.get(plan.model.own_name(tensor.spec.name) or "")
         if not isinstance(own, Gptq) or known is None:
             return own
         weight = plan.checkpoint.read(tensor.spec).float()
-        return Calibrated(own, feedback(known.moment, own.dampening), step * weight.std(dim=1), known.offset)
+        spread = feedback(known.moment, own.dampening)
+        return Bound(
+            own, partial(quantize_rows, spread=spread, step=step * weight.std(1), offset=known.offset)
+        )
 
     with mock.patch.object(pipeline, "_bind", bind):
         yield
-
-
-def _bitsandbytes(config: BitsAndBytesConfig, output: Path) -> None:
-    """Save what ``transformers`` makes with bitsandbytes, the rest in float16."""
-    model = AutoModelForSequenceClassification.from_pretrained(
-        MODEL, quantization_config=config, dtype=torch.float16
-    )
-    model.save_pretrained(output)
-    for file in MODEL.iterdir():
-        if not (output / file.name).exists() and file.suffix != ".safetensors":
-            (output / file.name).write_bytes(file.read_bytes())
 
 
 def _summary(nbytes: int, before: int, quality: Quality) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prensa.errors import RecipeError
-from prensa.passes import Half, Prune, Quantize, Threshold
+from prensa.passes import Half, Prune, Quantize, Threshold, Wanda
 from prensa.recipe import (
     Recipe,
     adjusted,
@@ -120,3 +120,27 @@ def test_zero_and_sixteen_take_a_pass_out():
 def test_settings_out_of_range(setting):
     with pytest.raises(RecipeError):
         adjusted(load_preset("classic"), **setting)
+
+
+def test_ways_of_pruning_take_each_others_place():
+    small = load_preset("small")
+    pruned = adjusted(small, prune=0.4, prune_by="sparsegpt")
+    assert [step.name for step in pruned.passes] == ["half", "sparsegpt", "gptq"]
+    assert pruned.passes[1].amount == 0.4
+    other = adjusted(pruned, prune_by="wanda")
+    assert [step.name for step in other.passes] == ["half", "wanda", "gptq"]
+    assert other.passes[1].amount == 0.4
+    assert [step.name for step in adjusted(other, prune=0).passes] == ["half", "gptq"]
+    assert adjusted(other, prune=0.2).passes[1] == Wanda(amount=0.2)
+    assert adjusted(small, prune_by="magnitude").passes[1] == Prune(amount=0.5)
+    with pytest.raises(RecipeError, match="unknown way of pruning 'l1'; there are magnitude"):
+        adjusted(small, prune_by="l1")
+
+
+def test_bits_and_noise():
+    small = load_preset("small")
+    assert [step.name for step in adjusted(small, bits=16).passes] == ["half"]
+    assert [step.name for step in adjusted(small, bits=8).passes] == ["half", "quantize"]
+    assert adjusted(small, noise=0.5).passes[1].noise == 0.5
+    with pytest.raises(RecipeError, match="leaves only integers"):
+        adjusted(load_preset("int8"), noise=0.5)

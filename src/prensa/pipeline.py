@@ -31,7 +31,7 @@ from prensa.errors import CheckpointError, PlanError
 from prensa.formats import FORMATS, Stored
 from prensa.formats.base import Extent
 from prensa.ops.parallel import submit
-from prensa.passes import INTEGERS, Gptq, Half, Pass
+from prensa.passes import CALIBRATED, INTEGERS, Bound, Half, Pass
 from prensa.passes.base import is_targeted
 from prensa.press import Pressed, press
 from prensa.progress import Progress, silent
@@ -291,10 +291,10 @@ def _press(tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> _Do
     return pressed, FORMATS[recipe.format].store(tensor.spec, pressed.value, recipe.codecs)
 
 
-def _bind(step: Pass, tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> Pass:
+def _bind(step: Pass, tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> Pass | Bound:
     """Give a pass what calibration knows of the tensor, if it asks for it and there is anything."""
     known = _known(tensor, plan, statistics)
-    if not isinstance(step, Gptq) or statistics is None or known is None:
+    if not isinstance(step, CALIBRATED) or statistics is None or known is None:
         return step
     return step.bind(known, statistics.weights)
 

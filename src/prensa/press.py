@@ -20,7 +20,7 @@ from prensa.errors import CheckpointError
 from prensa.ops.affine import Quantized
 from prensa.ops.parallel import map_parallel, pieces
 from prensa.ops.sparsity import count_zeros
-from prensa.passes import Pass
+from prensa.passes import Bound, Pass
 from prensa.spec import TensorSpec
 
 Read = Callable[[slice], Tensor]
@@ -58,7 +58,7 @@ class _Piece:
     error: float = 0.0
 
 
-def press(read: Read, spec: TensorSpec, steps: Sequence[Pass]) -> Pressed:
+def press(read: Read, spec: TensorSpec, steps: Sequence[Pass | Bound]) -> Pressed:
     """Put a tensor through its passes. ``read`` returns some of its rows.
 
     Raises :class:`CheckpointError` where they hold NaN or infinite values.
@@ -83,7 +83,7 @@ def _cuts(spec: TensorSpec) -> list[slice]:
     return pieces(spec.shape[0], math.prod(spec.shape[1:]))
 
 
-def _begin(rows: Tensor, at: slice, steps: Sequence[Pass], spec: TensorSpec) -> _Piece:
+def _begin(rows: Tensor, at: slice, steps: Sequence[Pass | Bound], spec: TensorSpec) -> _Piece:
     low, high = rows.aminmax()
     dense = rows.float()
     norm = _squared_norm(dense)
@@ -92,7 +92,7 @@ def _begin(rows: Tensor, at: slice, steps: Sequence[Pass], spec: TensorSpec) -> 
     return piece
 
 
-def _go_on(done: list[_Piece], steps: Sequence[Pass], spec: TensorSpec) -> None:
+def _go_on(done: list[_Piece], steps: Sequence[Pass | Bound], spec: TensorSpec) -> None:
     """Apply the next pass, which needs the whole tensor, and those behind it up to another one."""
     at = len(done[0].errors)
     before = [piece.value for piece in done if isinstance(piece.value, Tensor)]
@@ -109,7 +109,7 @@ def _go_on(done: list[_Piece], steps: Sequence[Pass], spec: TensorSpec) -> None:
     map_parallel(go_on, list(zip(done, parts, strict=True)))
 
 
-def _through(piece: _Piece, steps: Sequence[Pass], spec: TensorSpec) -> None:
+def _through(piece: _Piece, steps: Sequence[Pass | Bound], spec: TensorSpec) -> None:
     """Apply passes up to one that needs the whole tensor, or to the end."""
     for step in steps:
         if step.needs_whole:
@@ -161,7 +161,7 @@ def _largest_magnitude(done: list[_Piece], spec: TensorSpec) -> float:
     )
 
 
-def _join(done: list[_Piece], steps: Sequence[Pass], notes: Sequence[str]) -> Pressed:
+def _join(done: list[_Piece], steps: Sequence[Pass | Bound], notes: Sequence[str]) -> Pressed:
     energy = math.fsum(piece.energy for piece in done) or 1.0
     zeros = [sum(counts) for counts in zip(*(piece.zeros for piece in done), strict=True)]
     errors = [math.fsum(parts) / energy for parts in zip(*(piece.errors for piece in done), strict=True)]

@@ -19,13 +19,18 @@ import tomli_w
 from prensa.codecs import CODECS
 from prensa.errors import RecipeError
 from prensa.formats import FORMATS
-from prensa.passes import INTEGERS, PASSES, Gptq, Pass, Prune, Quantize, Threshold
+from prensa.passes import INTEGERS, PASSES, Gptq, Pass, Prune, Quantize, Sparsegpt, Threshold, Wanda
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+_PRUNING: dict[str, type[Prune | Sparsegpt | Wanda]] = {
+    "magnitude": Prune,
+    "sparsegpt": Sparsegpt,
+    "wanda": Wanda,
+}
 _ORDER = tuple(PASSES)  # where an added pass goes
 
 
@@ -118,6 +123,7 @@ def adjusted(  # noqa: PLR0913  one for each option
     threshold: float | None = None,
     bits: int | None = None,
     noise: float | None = None,
+    prune_by: str | None = None,
 ) -> Recipe:
     """Change single settings of a recipe.
 
@@ -128,8 +134,8 @@ def adjusted(  # noqa: PLR0913  one for each option
         raise RecipeError(f"bits must be 8 or 16, found {bits!r}")
     if format is not None:
         recipe = dataclasses.replace(recipe, format=format)
-    if prune is not None:
-        recipe = _with_pass(recipe, Prune(amount=prune), wanted=prune != 0)
+    if prune is not None or prune_by is not None:
+        recipe = _pruned(recipe, prune, prune_by)
     if threshold is not None:
         recipe = _with_pass(recipe, Threshold(threshold=threshold), wanted=threshold != 0)
     if noise is not None:
@@ -138,6 +144,20 @@ def adjusted(  # noqa: PLR0913  one for each option
         rounded = tuple(step for step in recipe.passes if not isinstance(step, Gptq))
         recipe = _with_pass(dataclasses.replace(recipe, passes=rounded), Quantize(), wanted=bits == 8)  # noqa: PLR2004
     return recipe
+
+
+def _pruned(recipe: Recipe, amount: float | None, by: str | None) -> Recipe:
+    """Put one way of pruning in place of any other; without ``by`` the one that is there, or by magnitude."""
+    found = [step for step in recipe.passes if isinstance(step, (Prune, Sparsegpt, Wanda))]
+    if by is None:
+        by = next(
+            (word for word, kind in _PRUNING.items() if found and isinstance(found[-1], kind)), "magnitude"
+        )
+    _check_known("way of pruning", by, list(_PRUNING))
+    kept = tuple(step for step in recipe.passes if step not in found or isinstance(step, _PRUNING[by]))
+    before = found[-1].amount if found else None
+    share = next(each for each in (amount, before, 0.5) if each is not None)
+    return _with_pass(dataclasses.replace(recipe, passes=kept), _PRUNING[by](amount=share), wanted=share != 0)
 
 
 def _with_pass(recipe: Recipe, step: Pass, *, wanted: bool) -> Recipe:

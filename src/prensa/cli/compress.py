@@ -30,6 +30,9 @@ def compress(  # noqa: PLR0913  one parameter for each option
     prune: Annotated[
         float | None, typer.Option(help="Share of each linear layer to set to zero, 0 to 0.9.")
     ] = None,
+    prune_by: Annotated[
+        str | None, typer.Option(help="magnitude, sparsegpt or wanda. [default: magnitude]")
+    ] = None,
     threshold: Annotated[float | None, typer.Option(help="Set weights of smaller magnitude to zero.")] = None,
     bits: Annotated[int | None, typer.Option(help="8: quantize to 8 bits; 16: do not.")] = None,
     texts: Annotated[
@@ -91,6 +94,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
         chosen_recipe(preset, recipe, default="small" if wants_small else "int8"),
         format=format,
         prune=prune,
+        prune_by=prune_by,
         threshold=threshold,
         bits=bits,
         noise=noise,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 _BLOCK = 128  # columns whose losses are spread over the later ones at once
 _MOST = 127
+_GO, _OF = 2, 4  # of the 2:4 pattern
 _ATTEMPTS = 12  # times that the dampening is doubled before a moment is given up
 
 
@@ -33,18 +34,20 @@ class Feedback:
     variance: float
 
 
-def feedback(moment: Tensor, dampening: float) -> Feedback:
+def feedback(moment: Tensor, dampening: float, *, in_order: bool = False) -> Feedback:
     """Prepare the feedback for a second moment ``[columns, columns]``.
 
     ``dampening`` times the mean of the diagonal is added to it; more where the moment is singular all the
-    same. Columns come in the order of falling moments (section 4 of the GPTQ code's ``act_order``). Raises
-    :class:`ValueError` where the moment is not finite or is zero.
+    same. Columns come in the order of falling moments (the ``act_order`` of GPTQ's code) unless ``in_order``.
+    Raises :class:`ValueError` where the moment is not finite or is zero.
     """
     exact = moment.double()
     mean = exact.diagonal().mean()
     if not torch.isfinite(exact).all() or mean <= 0:
         raise ValueError("expected a finite second moment that is not zero")
     order = torch.argsort(exact.diagonal(), descending=True, stable=True)
+    if in_order:
+        order = torch.arange(len(exact))
     exact = exact[order][:, order]
     for attempt in range(_ATTEMPTS):
         damped = exact + torch.eye(len(exact), dtype=exact.dtype) * (mean * dampening * 2**attempt)
@@ -82,3 +85,42 @@ def round_with_feedback(rows: Tensor, step: Tensor, spread: Feedback, kept: Tens
     original_order = torch.empty_like(values)
     original_order[spread.order] = values
     return original_order.t().to(torch.int8)
+
+
+def prune_with_feedback(rows: Tensor, amount: float | None, spread: Feedback) -> Tensor:
+    """Set elements of ``rows`` ``[rows, columns]`` to zero and let the others make it good.
+
+    Of each block of columns the share ``amount`` goes, or two of every four columns where it is None: those
+    that cost least, by their square over the squared diagonal of the factor (optimal brain surgeon).
+    """
+    columns = rows.t()[spread.order].contiguous()
+    losses = torch.empty_like(columns[:_BLOCK])
+    diagonal = spread.factor.diagonal()
+    for start in range(0, len(columns), _BLOCK):
+        stop = min(start + _BLOCK, len(columns))
+        factor = spread.factor[start:stop]
+        gone = torch.zeros_like(columns[start:stop], dtype=torch.bool)
+        if amount is not None:
+            gone = _cheapest(columns[start:stop] / diagonal[start:stop, None], amount)
+        for at in range(start, stop):
+            if amount is None and at % _OF == 0 and at + _OF <= len(columns):
+                costs = (columns[at : at + _OF] / diagonal[at : at + _OF, None]).square()
+                gone[at - start : at - start + _OF].scatter_(
+                    0, costs.argsort(dim=0, stable=True)[:_GO], value=True
+                )
+            loss = torch.mul(columns[at], gone[at - start], out=losses[at - start])
+            columns[at] -= loss
+            loss /= factor[at - start, at]
+            columns[at + 1 : stop].addr_(factor[at - start, at + 1 : stop], loss, alpha=-1)
+        columns[stop:].addmm_(factor[:, stop:].t(), losses[: stop - start], alpha=-1)
+    original_order = torch.empty_like(columns)
+    original_order[spread.order] = columns
+    return original_order.t().contiguous()
+
+
+def _cheapest(costs: Tensor, amount: float) -> Tensor:
+    """Mark the share ``amount`` of the smallest magnitudes."""
+    flat = costs.abs().reshape(-1)
+    gone = torch.zeros_like(flat, dtype=torch.bool)
+    gone[flat.argsort(stable=True)[: round(amount * len(flat))]] = True
+    return gone.reshape(costs.shape)

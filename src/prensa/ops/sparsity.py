@@ -52,6 +52,31 @@ def prune_smallest(weight: Tensor, amount: float) -> Tensor:
     return _from_bits(kept, weight)
 
 
+def prune_smallest_in_rows(weight: Tensor, scores: Tensor, amount: float) -> Tensor:
+    """Set the ``round(amount × columns)`` elements of lowest score in each row to zero, in a new tensor."""
+    count = round(amount * weight.shape[1])
+    if count == 0:
+        return weight.clone()
+    lowest = scores.argsort(dim=1, stable=True)[:, :count]
+    return weight.scatter(1, lowest, 0)
+
+
+def prune_smallest_of_each(weight: Tensor, scores: Tensor) -> Tensor:
+    """Set the two elements of lowest score in every four columns to zero; columns at the end are kept.
+
+    That is the 2:4 pattern which sparse tensor cores run (Mishra et al. 2021, arXiv 2104.08378, section 3).
+    Returns a new tensor.
+    """
+    whole = weight.shape[1] // 4 * 4
+    pruned = weight.clone()
+    fours = scores[:, :whole].reshape(len(weight), -1, 4)
+    lowest = fours.argsort(dim=2, stable=True)[:, :, :2]
+    pruned[:, :whole] = (
+        pruned[:, :whole].reshape(fours.shape).scatter(2, lowest, 0).reshape(len(weight), whole)
+    )
+    return pruned
+
+
 def zero_below(weight: Tensor, threshold: float) -> Tensor:
     """Set every element whose magnitude is smaller than ``threshold`` to zero. Returns a new tensor."""
     bits = _bits(weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar, Protocol
 
@@ -46,6 +48,32 @@ class Pass(Protocol):
         """Choose new values for the rows that are at ``at`` of the tensor. Does not modify ``rows``."""
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A pass that knows what calibration knows of one matrix: ``work`` does what :meth:`Pass.apply` does."""
+
+    settings: Pass
+    work: Callable[[Tensor, TensorSpec, slice], Tensor | Quantized]
+
+    @property
+    def name(self) -> str:
+        """The pass's name."""
+        return self.settings.name
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether it must see all of a tensor."""
+        return self.settings.needs_whole
+
+    def declines(self, largest: float, dtype: torch.dtype) -> str:
+        """Decline what the pass declines."""
+        return self.settings.declines(largest, dtype)
+
+    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor | Quantized:
+        """Choose new values for the rows that are at ``at`` of the matrix."""
+        return self.work(rows, spec, at)
+
+
 def is_targeted(step: Pass, spec: TensorSpec) -> bool:
     """Whether the settings of a pass point at a tensor."""
     named = spec.role in step.targets or any(fnmatchcase(spec.name, glob) for glob in step.targets)
@@ -62,6 +90,12 @@ def check_targets(name: str, targets: tuple[str, ...], ignore: tuple[str, ...]) 
             raise RecipeError(
                 f"pass {name}: {word!r} is neither a role ({', '.join(ROLES)}) nor a tensor's name"
             )
+
+
+def check_pattern(name: str, pattern: object) -> None:
+    """Raise :class:`RecipeError` unless ``pattern`` is one that can be pruned to."""
+    if pattern not in {"", "2:4"}:
+        raise RecipeError(f"pass {name}: pattern must be '2:4', or '' for none, found {pattern!r}")
 
 
 def check_number(name: str, key: str, value: object, low: float, high: float) -> None:

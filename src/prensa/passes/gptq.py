@@ -11,6 +11,7 @@ are small; entropy coding then makes bits follow steps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from prensa.calibration.statistics import MatrixStatistics
 from prensa.ops.affine import INT8_LEVELS, Quantized, quantize
 from prensa.ops.gptq import Feedback, feedback, round_with_feedback
-from prensa.passes.base import EVERYTHING, check_number, check_targets
+from prensa.passes.base import EVERYTHING, Bound, check_number, check_targets
 from prensa.spec import TensorSpec
 
 _TRUST = 0.6
@@ -64,62 +65,38 @@ class Gptq:
         """Round to nearest, for want of statistics."""
         return quantize(rows, transposed=spec.is_transposed)
 
-    def bind(self, known: MatrixStatistics, weights: int) -> Calibrated:
+    def bind(self, known: MatrixStatistics, weights: int) -> Bound:
         """Return the pass for one matrix of a model with ``weights`` calibrated weights.
 
         Raises :class:`ValueError` where the matrix's moment is of no use.
         """
         spread = feedback(known.moment, self.dampening)
-        importance = known.importance.clamp_min(_LEAST * float(known.importance.mean()))
-        believed = importance**_TRUST
-        each = 12 * self.noise / (weights * spread.variance)
-        step = (each / (believed * (importance / believed).mean())).sqrt()
-        return Calibrated(self, spread, step, known.offset)
+        step = row_steps(known.importance, self.noise / (weights * spread.variance))
+        return Bound(self, partial(quantize_rows, spread=spread, step=step, offset=known.offset))
 
 
-@dataclass(frozen=True)
-class Calibrated:
-    """The pass for one matrix. ``step`` ``[rows]`` is in the order of the matrix's rows."""
+def row_steps(importance: Tensor, noise: float) -> Tensor:
+    """Share a noise out among a matrix's rows: steps ``[rows]`` with which weights cost it on average."""
+    importance = importance.clamp_min(_LEAST * float(importance.mean()))
+    believed = importance**_TRUST
+    return (12 * noise / (believed * (importance / believed).mean())).sqrt()
 
-    name: ClassVar[str] = "gptq"
-    needs_whole: ClassVar[bool] = False
-    needs_statistics: ClassVar[bool] = False
-    settings: Gptq
-    spread: Feedback
-    step: Tensor
-    offset: Tensor | None
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """What to work on."""
-        return self.settings.targets
+def quantize_rows(  # noqa: PLR0913  what a matrix is quantized with
+    rows: Tensor, spec: TensorSpec, at: slice, *, spread: Feedback, step: Tensor, offset: Tensor | None
+) -> Quantized:
+    """Quantize the rows that are at ``at`` of the matrix.
 
-    @property
-    def ignore(self) -> tuple[str, ...]:
-        """What to leave alone."""
-        return self.settings.ignore
-
-    def refuses(self, spec: TensorSpec) -> str:
-        """Take matrices."""
-        return self.settings.refuses(spec)
-
-    def declines(self, largest: float, dtype: torch.dtype) -> str:
-        """Decline nothing."""
-        return self.settings.declines(largest, dtype)
-
-    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Quantized:
-        """Quantize the rows that are at ``at`` of the matrix.
-
-        What earlier passes made zero stays zero, except where a mean row is taken off.
-        """
-        dense = (rows.t() if spec.is_transposed else rows).float()
-        kept = dense != 0 if self.offset is None else None
-        if self.offset is not None:
-            dense = dense - self.offset
-        largest = dense.abs().amax(dim=1) if dense.numel() else dense.new_zeros(len(dense))
-        step = torch.maximum(_coarse(self.step[at]), _coarse(largest / INT8_LEVELS, up=True))
-        values = round_with_feedback(dense, step, self.spread, kept)
-        return Quantized(values, step, 1, spec.is_transposed, rows.dtype, self.offset)
+    What earlier passes made zero stays zero, except where a mean row is taken off.
+    """
+    dense = (rows.t() if spec.is_transposed else rows).float()
+    kept = dense != 0 if offset is None else None
+    if offset is not None:
+        dense = dense - offset
+    largest = dense.abs().amax(dim=1) if dense.numel() else dense.new_zeros(len(dense))
+    steps = torch.maximum(_coarse(step[at]), _coarse(largest / INT8_LEVELS, up=True))
+    values = round_with_feedback(dense, steps, spread, kept)
+    return Quantized(values, steps, 1, spec.is_transposed, rows.dtype, offset)
 
 
 def _coarse(step: Tensor, *, up: bool = False) -> Tensor:

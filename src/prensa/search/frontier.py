@@ -10,13 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
-from prensa.checkpoint.companions import copy_companions
-from prensa.checkpoint.roles import load_config, model_class
 from prensa.errors import PrensaError
 from prensa.evaluation.results import Quality
 from prensa.evaluation.size import list_files
@@ -24,6 +20,7 @@ from prensa.extras import is_installed
 from prensa.pipeline import Plan
 from prensa.progress import Progress, silent
 from prensa.recipe import adjusted, load_preset
+from prensa.search.bitsandbytes import BITSANDBYTES, WithBitsandbytes
 from prensa.search.referee import Referee, agreement
 from prensa.version import VERSION
 
@@ -86,8 +83,8 @@ def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
         recipe = adjusted(load_preset(preset), format="packed")
         makers[preset] = ("preset", None, _Pressed(plan, recipe, None))
     if is_installed("bitsandbytes"):
-        for name, settings in _BITSANDBYTES.items():
-            makers[name] = ("bitsandbytes", None, _Quantized(plan.checkpoint.path, settings))
+        for name, settings in BITSANDBYTES.items():
+            makers[name] = ("bitsandbytes", None, WithBitsandbytes(plan.checkpoint.path, settings))
     points: list[Point] = []
     interrupted = False
     missing: list[str] = [] if is_installed("bitsandbytes") else ["bitsandbytes is not installed"]
@@ -145,32 +142,3 @@ class _Pressed:
     def __call__(self, output: Path) -> object:
         planned = pipeline.plan(self.plan.checkpoint.path, self.recipe, output)
         return pipeline.run(planned, statistics=self.statistics)
-
-
-@dataclass(frozen=True)
-class _Quantized:
-    """What ``transformers`` makes with bitsandbytes, the rest in float16, saved."""
-
-    model: Path
-    settings: dict[str, Any]
-
-    def __call__(self, output: Path) -> None:
-        from transformers import BitsAndBytesConfig
-
-        config = load_config(self.model)
-        quantized = model_class(config).from_pretrained(
-            self.model, quantization_config=BitsAndBytesConfig(**self.settings), dtype=torch.float16
-        )
-        quantized.save_pretrained(output)
-        copy_companions(self.model, output)
-
-
-_BITSANDBYTES: dict[str, dict[str, Any]] = {
-    "bitsandbytes int8": {"load_in_8bit": True},
-    "bitsandbytes nf4": {
-        "load_in_4bit": True,
-        "bnb_4bit_quant_type": "nf4",
-        "bnb_4bit_use_double_quant": True,
-        "bnb_4bit_compute_dtype": torch.float32,
-    },
-}
