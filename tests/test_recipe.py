@@ -59,7 +59,7 @@ def test_toml_round_trip(amount, threshold, form, state_dict, targets):
         ('[[passes]]\nname = "prune"\namount = 1' + "0" * 400, "amount must be a number"),
         ('[[passes]]\nname = "half"\ndtype = [[1]]', "dtype must be one of"),
         ("a = " + "[" * 100_000, "not valid TOML"),
-        ("[[passes]]", "unknown pass None; there are half, prune, threshold, quantize"),
+        ("[[passes]]", "unknown pass None; there are half, prune, sparsegpt, wanda"),
         ('[[passes]]\nname = "distil"', "unknown pass 'distil'"),
         ('[[passes]]\nname = "prune"\namuont = 0.3', "unknown key of pass prune 'amuont'; there are amount"),
         ('[[passes]]\nname = "prune"\namount = 2', "amount must be a number from 0 to 0.9, found 2"),

@@ -65,7 +65,9 @@ def test_knowing_inputs_helps_and_feedback_more(pattern):
     by_inputs = Wanda(pattern=pattern).bind(statistics, 9600).apply(weight, SPEC)
     with_feedback = Sparsegpt(pattern=pattern).bind(statistics, 9600).apply(weight, SPEC)
     losses = [loss(each - weight, statistics) for each in (with_feedback, by_inputs, blind)]
-    assert losses[0] < 0.9 * losses[1] < 0.9 * losses[2]
+    assert losses[0] < 0.9 * min(losses[1:])
+    if not pattern:  # neighbours see inputs of about the same size
+        assert losses[1] < 0.9 * losses[2]
 
 
 @pytest.mark.parametrize("kind", [Sparsegpt, Wanda])

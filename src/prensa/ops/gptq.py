@@ -17,6 +17,7 @@ from torch import Tensor
 _BLOCK = 128  # columns whose losses are spread over the later ones at once
 _MOST = 127
 _GO, _OF = 2, 4  # of the 2:4 pattern
+_FLOOR = 1e-4  # of the mean of the diagonal: a column that no text uses is still worth something
 _ATTEMPTS = 12  # times that the dampening is doubled before a moment is given up
 
 
@@ -37,21 +38,20 @@ class Feedback:
 def feedback(moment: Tensor, dampening: float, *, in_order: bool = False) -> Feedback:
     """Prepare the feedback for a second moment ``[columns, columns]``.
 
-    ``dampening`` times the mean of the diagonal is added to it; more where the moment is singular all the
-    same. Columns come in the order of falling moments (the ``act_order`` of GPTQ's code) unless ``in_order``.
+    ``dampening`` times its own diagonal is added, which believes correlations less whatever the columns'
+    sizes: a few hundred texts exaggerate them. More is added where the moment is singular all the same.
+    Columns come in the order of falling moments (the ``act_order`` of GPTQ's code) unless ``in_order``.
     Raises :class:`ValueError` where the moment is not finite or is zero.
     """
     exact = moment.double()
-    mean = exact.diagonal().mean()
-    if not torch.isfinite(exact).all() or mean <= 0:
+    own = exact.diagonal()
+    if not torch.isfinite(exact).all() or own.mean() <= 0:
         raise ValueError("expected a finite second moment that is not zero")
-    order = torch.argsort(exact.diagonal(), descending=True, stable=True)
-    if in_order:
-        order = torch.arange(len(exact))
+    order = torch.arange(len(exact)) if in_order else torch.argsort(own, descending=True, stable=True)
+    added = (own * dampening + own.mean() * _FLOOR)[order]
     exact = exact[order][:, order]
     for attempt in range(_ATTEMPTS):
-        damped = exact + torch.eye(len(exact), dtype=exact.dtype) * (mean * dampening * 2**attempt)
-        lower, failed = torch.linalg.cholesky_ex(damped)
+        lower, failed = torch.linalg.cholesky_ex(exact + torch.diag(added * 2**attempt))
         if not failed:
             break
     else:
@@ -96,12 +96,14 @@ def prune_with_feedback(rows: Tensor, amount: float | None, spread: Feedback) ->
     columns = rows.t()[spread.order].contiguous()
     losses = torch.empty_like(columns[:_BLOCK])
     diagonal = spread.factor.diagonal()
+    planned = _cheapest(columns / diagonal[:, None], round((amount or 0.0) * columns.numel()))
     for start in range(0, len(columns), _BLOCK):
         stop = min(start + _BLOCK, len(columns))
         factor = spread.factor[start:stop]
         gone = torch.zeros_like(columns[start:stop], dtype=torch.bool)
         if amount is not None:
-            gone = _cheapest(columns[start:stop] / diagonal[start:stop, None], amount)
+            costs = columns[start:stop] / diagonal[start:stop, None]
+            gone = _cheapest(costs, int(planned[start:stop].sum()))
         for at in range(start, stop):
             if amount is None and at % _OF == 0 and at + _OF <= len(columns):
                 costs = (columns[at : at + _OF] / diagonal[at : at + _OF, None]).square()
@@ -118,9 +120,9 @@ def prune_with_feedback(rows: Tensor, amount: float | None, spread: Feedback) ->
     return original_order.t().contiguous()
 
 
-def _cheapest(costs: Tensor, amount: float) -> Tensor:
-    """Mark the share ``amount`` of the smallest magnitudes."""
+def _cheapest(costs: Tensor, count: int) -> Tensor:
+    """Mark the ``count`` smallest magnitudes."""
     flat = costs.abs().reshape(-1)
     gone = torch.zeros_like(flat, dtype=torch.bool)
-    gone[flat.argsort(stable=True)[: round(amount * len(flat))]] = True
+    gone[flat.argsort(stable=True)[:count]] = True
     return gone.reshape(costs.shape)

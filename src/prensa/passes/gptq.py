@@ -36,14 +36,14 @@ class Gptq:
 
     ``noise`` (1e-7 to 10) is the wanted change of the outputs as a share of their variance, of a language
     model's predictions twice the divergence in nats. ``dampening`` (1e-4 to 1) is what is added to the
-    moments' diagonals, as a share of their mean. A matrix that no text reaches is rounded to 8 bits.
+    moments' diagonals, as a share of themselves. A matrix that no text reaches is rounded to 8 bits.
     """
 
     name: ClassVar[str] = "gptq"
     needs_whole: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = True
     noise: float = 0.002
-    dampening: float = 0.1
+    dampening: float = 0.3
     targets: tuple[str, ...] = ("linear", "embedding", "head")
     ignore: tuple[str, ...] = ()
 

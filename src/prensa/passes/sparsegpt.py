@@ -32,7 +32,7 @@ class Sparsegpt:
     needs_statistics: ClassVar[bool] = True
     amount: float = 0.5
     pattern: str = ""
-    dampening: float = 0.1
+    dampening: float = 0.3
     targets: tuple[str, ...] = ("linear",)
     ignore: tuple[str, ...] = ()
 
