@@ -38,6 +38,7 @@ def test_the_classic_signature():
         "use_bnb": True,
         "compress": True,
         "threshold": 1e-3,
+        "texts": None,
     }
 
 
@@ -143,3 +144,25 @@ def test_the_script_itself(model, tmp_path):
     done = subprocess.run([*command, "--use_bnb", "False"], capture_output=True, text=True, check=True)
     assert done.stdout.endswith(f"written to {tmp_path / 'out'}\n")
     assert "model.safetensors" in directory_bytes(tmp_path / "out")
+
+
+def test_with_texts_the_same_files_are_chosen_better(original, tmp_path, bnb):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"a b c {number}\n" for number in range(40)))
+    apply_quantization(original, tmp_path / "plain")
+    returned = apply_quantization(original, tmp_path / "out", texts=texts)
+    assert passes(tmp_path / "out") == {"half", "sparsegpt", "threshold", "gptq"}
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {path.name for path in (tmp_path / "plain").iterdir()}
+    found, plain = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "plain"))
+    assert {n: (w.dtype, w.shape) for n, w in found.items()} == {
+        n: (w.dtype, w.shape) for n, w in plain.items()
+    }
+    ids = torch.arange(5, 60).reshape(5, 11)
+    with torch.inference_mode():
+        expected = prensa.load(original)(ids).logits
+        errors = [
+            float((model(ids).logits.float() - expected).abs().mean())
+            for model in (returned, prensa.load(tmp_path / "plain"))
+        ]
+    assert errors[0] < errors[1]

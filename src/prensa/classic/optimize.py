@@ -19,6 +19,7 @@ from prensa.errors import OutputError
 from prensa.extras import require
 
 _SCRIPT = "quantization_code.py"
+_FINE = 1e-7  # noise: steps as small as 8 bits can have them
 
 
 def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
@@ -29,12 +30,14 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     use_bnb: bool = True,  # noqa: FBT001, FBT002
     compress: bool = True,  # noqa: FBT001, FBT002
     threshold: float = 1e-3,
+    texts: str | Path | None = None,
 ) -> Any:  # noqa: ANN401  transformers is not typed here
     """Optimize a model and return it, loaded.
 
     ``output_path`` defaults to ``model_path``: the model is then replaced, in one step. ``pruning`` zeroes
     ``pruning_amount`` of each linear layer, ``compress`` zeroes weights smaller than ``threshold``,
-    ``use_bnb`` stores linear layers in 8 bits; without it the result is a float16 model.
+    ``use_bnb`` stores linear layers in 8 bits; without it the result is a float16 model. With ``texts`` (a
+    file or a data set) what is pruned and rounded is chosen by what those texts need, in the same files.
 
     Raises :class:`MissingPackageError` where ``use_bnb`` is asked for and bitsandbytes is not
     installed, before anything is read, and any other :class:`PrensaError` with nothing changed.
@@ -42,27 +45,32 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     if use_bnb:
         require("bitsandbytes", "use_bnb (--use_bnb False gives a float16 model)")
     from prensa import pipeline
+    from prensa.calibrate import TextChoice, calibrate
     from prensa.checkpoint.locate import locate
-    from prensa.cli.progress import progress_bar
-    from prensa.passes import Half, Pass, Prune, Quantize, Threshold
+    from prensa.cli.progress import progress_bar, stages
+    from prensa.passes import Gptq, Half, Pass, Prune, Quantize, Sparsegpt, Threshold
     from prensa.recipe import Recipe
     from prensa.runtime.torch import load
 
     passes: list[Pass] = [Half()]
     if pruning:
-        passes.append(Prune(amount=pruning_amount))
+        passes.append(Prune(amount=pruning_amount) if texts is None else Sparsegpt(amount=pruning_amount))
     if compress:
         passes.append(Threshold(threshold=threshold))
     if use_bnb:
-        passes.append(Quantize())
+        fine = Gptq(noise=_FINE, targets=Quantize().targets)
+        passes.append(Quantize() if texts is None else fine)
     recipe = Recipe(tuple(passes), format="bitsandbytes" if use_bnb else "plain", state_dict=True)
     if output_path is None and not Path(model_path).expanduser().exists():
         raise OutputError(f"{model_path}: no such directory to replace; give an output path")
     model = locate(model_path)
     output = Path(output_path) if output_path is not None else model
     plan = pipeline.plan(model, recipe, output, force=True)
+    with stages() as progress:
+        choice = TextChoice(None if texts is None else str(texts))
+        statistics = calibrate(plan, choice, progress=progress)
     with progress_bar("optimizing") as progress:
-        pipeline.run(plan, progress)
+        pipeline.run(plan, progress, statistics)
     return load(plan.output)
 
 
@@ -83,6 +91,7 @@ def _parser() -> Parser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model_path", required=True, help="model directory or hub name")
     parser.add_argument("--output_path", help="directory to write (default: the model path)")
+    parser.add_argument("--texts", help="texts to calibrate on, a file or a data set (default: none)")
     parser.add_argument("--pruning_amount", type=float, default=0.3, help="default: 0.3")
     parser.add_argument("--threshold", type=float, default=1e-3, help="default: 1e-3")
     for flag in ("pruning", "use_bnb", "compress"):

@@ -65,7 +65,7 @@ def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
     calibration: CalibrationPlan,
     referee: Referee,
     *,
-    noises: Sequence[float] = NOISES,
+    noises: Sequence[float] | None = None,
     tell: Callable[[Point], None] = lambda point: None,
     progress: Progress = silent,
 ) -> Frontier:
@@ -76,7 +76,7 @@ def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
     """
     statistics = collect(calibration, progress)
     makers: dict[str, tuple[Kind, float | None, Callable[[Path], object]]] = {}
-    for noise in noises:
+    for noise in NOISES if noises is None else noises:
         recipe = adjusted(plan.recipe, noise=noise)
         makers[f"noise {noise:g}"] = ("calibrated", noise, _Pressed(plan, recipe, statistics))
     for preset in _PRESETS:

@@ -1,0 +1,156 @@
+"""``prensa compress`` with texts and budgets, and ``prensa frontier``."""
+
+import json
+
+import pytest
+from tests.conftest import directory_bytes, leftovers
+
+import prensa
+from prensa.checkpoint.manifest import load_manifest
+from prensa.search.journal import journal_path
+
+
+@pytest.fixture
+def texts(tmp_path):
+    path = tmp_path / "texts.csv"
+    letters = "abcdefghij"
+    rows = [f"{letters[n % 10]} {letters[n % 7] * 3} {n},LABEL_{n % 2}" for n in range(90)]
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def few_resamples(monkeypatch):
+    monkeypatch.setattr("prensa.evaluation.bootstrap.RESAMPLES", 20)
+
+
+def test_texts_choose_the_preset_small(command, original, texts, tmp_path):
+    code, out, err = command("compress", original, "-o", tmp_path / "out", "--texts", texts)
+    assert code == 0
+    assert "Calibrated on 90 texts of texts.csv" in out
+    manifest = load_manifest(tmp_path / "out")
+    assert manifest.calibration.texts == "texts.csv"
+    assert {step.name for tensor in manifest.tensors for step in tensor.passes} == {"half", "gptq"}
+    again = tmp_path / "again"
+    prensa.compress(original, again, texts=texts)
+    assert (
+        directory_bytes(again)["model.safetensors"] == directory_bytes(tmp_path / "out")["model.safetensors"]
+    )
+
+
+def test_without_texts_nothing_is_calibrated(command, original, tmp_path):
+    code, out, err = command("compress", original, "-o", tmp_path / "out")
+    assert code == 0
+    assert load_manifest(tmp_path / "out").calibration is None
+
+
+def test_built_in_texts_are_said_to_be_general(command, original, tmp_path):
+    code, out, err = command("compress", original, "-o", tmp_path / "out", "--preset", "small")
+    assert code == 0
+    assert "built-in texts" in out
+    assert "give --texts" in out
+
+
+def test_the_plan_says_what_calibration_takes(command, original, texts, tmp_path):
+    arguments = ("compress", original, "-o", tmp_path / "out", "--texts", texts, "--dry-run")
+    code, out, err = command(*arguments)
+    assert code == 0
+    assert "Calibration: 90 texts of texts.csv on cpu, with pieces counted in 90" in out
+    code, out, err = command(*arguments, "--json")
+    assert json.loads(out)["calibration"]["memory"] > 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_that_is_kept(command, original, texts, tmp_path, few_resamples):
+    code, out, err = command(
+        *("compress", original, "-o", tmp_path / "out", "--texts", texts, "--min-agreement", "90%")
+    )
+    assert code == 0
+    assert "Kept: the same answer on at least 90.00 %" in out
+    assert "on texts that the search had not seen" in out
+    assert err.count("noise ") >= 3
+    assert not leftovers(tmp_path)
+
+
+def test_a_budget_that_nothing_keeps_is_told_by_the_exit_code(command, original, texts, tmp_path):
+    code, out, err = command(
+        "compress", original, "-o", tmp_path / "out", "--texts", texts, "--max-size", "1KB"
+    )
+    assert code == 1
+    assert "Not reached: 0.00 MB at most. The best was" in out
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_as_json(command, original, texts, tmp_path):
+    arguments = ("--texts", texts, "--max-size", "30%", "--json")
+    code, out, err = command("compress", original, "-o", tmp_path / "out", *arguments)
+    assert code == 0
+    found = json.loads(out)
+    before = (original / "model.safetensors").stat().st_size
+    assert found["held"]
+    assert found["winner"]["nbytes"] <= 0.3 * before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--max-drop", "1%"), "need texts to judge by: give --data or --texts"),
+        (("--max-drop", "1%", "--noise", "0.1"), "--noise is what a budget is searched for"),
+        (("--max-drop", "x"), "expected a share such as 0.01 or 1%, found 'x'"),
+        (("--max-drop", "200%", "--preset", "small"), "--max-drop must be a share from 0 to 1"),
+        (("--max-size", "big", "--preset", "small"), "--max-size: expected 12%, 20MB or bytes, found 'big'"),
+        (("--max-size", "0", "--preset", "small"), "--max-size must be above 0"),
+        (("--max-size", "10%", "--preset", "half"), "take the preset small, or a recipe with a pass gptq"),
+        (("--noise", "99", "--preset", "small"), "noise must be a number from 1e-07 to 10"),
+        (("--text-column", "text"), "no pass of the recipe asks for them"),
+        (("--texts", "nowhere.csv"), "nowhere.csv: no such file"),
+        (("--prune-by", "l1"), "unknown way of pruning 'l1'"),
+    ],
+)
+def test_bad_input(command, original, tmp_path, options, message):
+    code, out, err = command("compress", original, "-o", tmp_path / "out", *options)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    assert not journal_path(tmp_path / "out").exists()
+
+
+def test_a_frontier(command, original, texts, tmp_path, few_resamples, monkeypatch):
+    monkeypatch.setattr("prensa.search.frontier.NOISES", (0.001, 0.1))
+    monkeypatch.setattr("prensa.search.frontier.is_installed", lambda module: False)
+    code, out, err = command("frontier", original, "-o", tmp_path / "curve", "--data", texts)
+    assert code == 0
+    found = json.loads((tmp_path / "curve" / "frontier.json").read_text())
+    names = [point["name"] for point in found["points"]]
+    assert {"half", "int8", "classic"} <= set(names)
+    assert found["missing"] == ["bitsandbytes is not installed"]
+    sizes = [point["nbytes"] for point in found["points"] if point["kind"] == "calibrated"]
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(point["interval"] is not None for point in found["points"])
+    page = (tmp_path / "curve" / "frontier.html").read_text()
+    assert "<svg" in page
+    assert "bitsandbytes is not installed" in page
+    assert "Size against quality" in out
+    assert sorted(path.name for path in (tmp_path / "curve").iterdir()) == ["frontier.html", "frontier.json"]
+
+
+def test_a_frontier_that_is_interrupted_keeps_what_there_is(
+    command, original, texts, tmp_path, few_resamples, monkeypatch
+):
+    from prensa.search.referee import Referee
+
+    judge, judged = Referee.judge, []
+
+    def stopped(self, *arguments):
+        judged.append(arguments)
+        if len(judged) == 3:
+            raise KeyboardInterrupt
+        return judge(self, *arguments)
+
+    monkeypatch.setattr(Referee, "judge", stopped)
+    code, out, err = command("frontier", original, "-o", tmp_path / "curve", "--data", texts)
+    assert code == 2
+    assert "interrupted" in err
+    assert "half" in err
+    assert len(json.loads((tmp_path / "curve" / "frontier.json").read_text())["points"]) == 2
