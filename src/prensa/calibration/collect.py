@@ -201,9 +201,10 @@ def _statistics(
 ) -> Statistics:
     word_pieces = id(model.get_input_embeddings().weight)
     per_output = 1 / (outputs * variance)
-    matrices, sizes = {}, {}
-    for name, weight in model.named_parameters(remove_duplicate=False):
-        sums = watch.sums.get(id(weight))
+    matrices: dict[str, MatrixStatistics] = {}
+    weights = 0
+    for names, weight in _by_parameter(model):
+        sums = watch.sums.pop(id(weight), None)  # their memory is needed for what is made of them
         if sums is None:
             continue
         one_use = 1.0
@@ -215,18 +216,29 @@ def _statistics(
             continue
         if not (torch.isfinite(found.moment).all() and torch.isfinite(found.importance).all()):
             raise CalibrationError(
-                f"{plan.path}: what {name} sees has no finite second moment; use a model that works"
+                f"{plan.path}: what {names[0]} sees has no finite second moment; use a model that works"
             )
-        matrices[name], sizes[id(weight)] = found, weight.numel()
+        matrices |= dict.fromkeys(names, found)
+        weights += weight.numel()
     return Statistics(
         matrices,
-        sum(sizes.values()),
+        weights,
         source=plan.source,
         texts=len(plan.encoded.rows),
         counted=plan.counted,
         tokens=sum(plan.encoded.lengths),
         is_built_in=plan.is_built_in,
     )
+
+
+def _by_parameter(model: Any) -> list[tuple[list[str], Tensor]]:
+    """List the parameters, each with all of its names."""
+    names: dict[int, list[str]] = {}
+    parameters = {}
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(weight), []).append(name)
+        parameters[id(weight)] = weight
+    return [(names[key], weight) for key, weight in parameters.items()]
 
 
 def _matrix(sums: _Sums, weight: Tensor, per_output: float, one_use: float) -> MatrixStatistics | None:
@@ -236,9 +248,11 @@ def _matrix(sums: _Sums, weight: Tensor, per_output: float, one_use: float) -> M
     """
     known = []
     if sums.inputs is not None and sums.gradients is not None:
-        known.append((sums.inputs / sums.input_count, sums.gradients * per_output))
+        known.append((sums.inputs.div_(sums.input_count), sums.gradients * per_output))
     if sums.looked_up is not None and sums.uses is not None:
-        known.append((sums.looked_up / sums.look_ups, (sums.uses.to(weight.device) + one_use) * per_output))
+        known.append(
+            (sums.looked_up.div_(sums.look_ups), (sums.uses.to(weight.device) + one_use) * per_output)
+        )
     if sums.own is not None and sums.rows is not None and sums.own.trace() > 0:
         known.append((sums.own / sums.own.trace(), sums.rows * per_output))
     known = [
@@ -246,9 +260,9 @@ def _matrix(sums: _Sums, weight: Tensor, per_output: float, one_use: float) -> M
     ]
     if not known:
         return None
-    # A tied matrix has several uses: one moment, weighted by what each of them costs, must do for all.
-    moment = torch.stack([each * importance.mean() for each, importance in known]).sum(dim=0)
-    costs = torch.stack([importance * each.trace() for each, importance in known]).sum(dim=0)
-    importance = costs / moment.trace()
+    moment, importance = known[0]
+    if len(known) > 1:  # tied: one moment, weighted by what each of its uses costs, must do for all
+        moment = torch.stack([each * cost.mean() for each, cost in known]).sum(dim=0)
+        importance = torch.stack([cost * each.trace() for each, cost in known]).sum(dim=0) / moment.trace()
     offset = weight.detach().float().mean(dim=0).cpu() if sums.uses is not None else None
     return MatrixStatistics(moment.cpu(), importance.cpu(), offset)

@@ -27,7 +27,8 @@ TEXTS = 256
 FEWEST = 8
 _LONGEST = 256  # pieces of a calibration text; what is behind is more of the same
 _COUNTED = 200_000  # texts whose pieces are counted
-_PIECES = 1024  # of a batch, padding included: activations are kept for the way back
+_PIECES, _FEW_PIECES = 1024, 256  # of a batch, padding included: activations are kept for the way back
+_LARGE = 1 << 29  # bytes of a model whose activations are large, too
 _MATRIX = 2  # dimensions
 
 
@@ -91,7 +92,7 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
         kind=task.kind if task else None,
         source=texts.name,
         encoded=encoded,
-        batches=_batches(encoded.lengths),
+        batches=_batches(encoded.lengths, _FEW_PIECES if memory > _LARGE else _PIECES),
         counts=torch.from_numpy(np.bincount(pieces)),
         counted=len(all_rows),
         device=chosen,
@@ -106,12 +107,12 @@ def _texts(source: str | None, text_column: str | None, split: str | None) -> Te
     return read_texts(source, Task("embedding"), text_column=text_column, label_column="", split=split)
 
 
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
+def _batches(lengths: Sequence[int], pieces: int) -> list[list[int]]:
     """Put texts of like length together, the longest first: lists of indices of about as many pieces each."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     batches: list[list[int]] = []
     while order:
-        size = max(1, _PIECES // max(1, lengths[order[0]]))
+        size = max(1, pieces // max(1, lengths[order[0]]))
         batches.append(order[:size])
         order = order[size:]
     return batches
