@@ -109,3 +109,28 @@ def test_a_pressed_story_teller_foresees_stories_as_well(shared, tmp_path, quick
     assert perplexity.original < 5
     assert bits.original < 1
     assert abs(found.results[0].quality.drop.value) < 0.05
+
+
+def test_calibrated_on_the_tasks_texts(toxic, shared, comments, tmp_path, quick):
+    """A sixteenth of the bytes; on so few comments accuracy is known to a few points only."""
+    manifest = prensa.compress(
+        toxic, tmp_path / "out", texts=shared / "data" / "toxic-comments" / "train.csv"
+    )
+    assert manifest.nbytes <= 0.065 * manifest.nbytes_before
+    assert manifest.calibration.unreached == ()
+    found = prensa.evaluate(toxic, tmp_path / "out", data=comments, limit=150, max_length=64)
+    assert found.results[0].quality.drop.value <= 0.02
+    assert found.results[0].quality.figures[0].value >= 0.96
+
+
+def test_a_calibrated_story_teller(shared, tmp_path, quick):
+    stories = shared / "models" / "stories260k"
+    texts = tmp_path / "stories.txt"
+    names = ("Lily", "Tom", "Ben", "Anna", "Sam", "Mia", "Max", "Sue", "Tim", "Amy")
+    texts.write_text(
+        "".join(f"Once upon a time, there was a little child named {n}. {n} loved to play.\n" for n in names)
+    )
+    prensa.compress(stories, tmp_path / "out", texts=texts)
+    found = prensa.evaluate(stories, tmp_path / "out", data=texts)
+    perplexity = found.results[0].quality.metrics[0]
+    assert perplexity.result < 1.03 * perplexity.original

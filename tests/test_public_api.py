@@ -3,6 +3,7 @@ import prensa
 
 def test_the_public_names():
     assert prensa.__all__ == [
+        "CalibrationError",
         "CheckpointError",
         "DataError",
         "Evaluation",
@@ -16,6 +17,7 @@ def test_the_public_names():
         "Recipe",
         "RecipeError",
         "compress",
+        "compress_within",
         "evaluate",
         "inspect",
         "load",

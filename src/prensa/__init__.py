@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prensa.errors import (
+    CalibrationError,
     CheckpointError,
     DataError,
     EvaluationError,
@@ -22,7 +23,7 @@ from prensa.errors import (
 from prensa.integrations import register
 
 if TYPE_CHECKING:
-    from prensa.api import compress, evaluate, inspect
+    from prensa.api import compress, compress_within, evaluate, inspect
     from prensa.checkpoint.manifest import Manifest
     from prensa.evaluation.results import Evaluation, load_results
     from prensa.recipe import Recipe, load_preset, load_recipe
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from prensa.runtime.torch import load
 
 __all__ = [
+    "CalibrationError",
     "CheckpointError",
     "DataError",
     "Evaluation",
@@ -44,6 +46,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "compress",
+    "compress_within",
     "evaluate",
     "inspect",
     "load",
@@ -59,6 +62,7 @@ _HOMES = {
     "Manifest": "prensa.checkpoint.manifest",
     "Recipe": "prensa.recipe",
     "compress": "prensa.api",
+    "compress_within": "prensa.api",
     "evaluate": "prensa.api",
     "inspect": "prensa.api",
     "load": "prensa.runtime.torch",

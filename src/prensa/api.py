@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prensa import pipeline
-from prensa.calibrate import TextChoice, calibrate
+from prensa.calibrate import TextChoice, calibrate, plan_for
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
-from prensa.errors import EvaluationError
+from prensa.errors import EvaluationError, RecipeError
 from prensa.evaluation.results import Evaluation, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.recipe import Recipe, load_preset
+from prensa.search.budget import Budget, Trial
+
+if TYPE_CHECKING:
+    from prensa.search.search import Found
 
 
 def compress(  # noqa: PLR0913  every setting is a parameter, so that each has its name
@@ -47,6 +52,54 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     choice = TextChoice(None if texts is None else str(texts), text_column, split)
     statistics = calibrate(planned, choice, device=device, progress=told)
     return pipeline.run(planned, told, statistics)
+
+
+def compress_within(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+    model: str | Path,
+    output: str | Path,
+    *,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    max_bytes: int | None = None,
+    texts: str | Path | None = None,
+    data: str | Path | None = None,
+    recipe: Recipe | str = "small",
+    text_column: str | None = None,
+    label_column: str | None = None,
+    split: str | None = None,
+    device: str | None = None,
+    force: bool = False,
+    tell: Callable[[Trial, bool], None] | None = None,
+    progress: Progress | None = None,
+) -> Found:
+    """Press a model as small as a budget allows, by real evaluations, and confirm it on other texts.
+
+    ``max_drop`` and ``min_agreement`` are shares, ``max_bytes`` those of the weight files; all that are given
+    must hold. ``texts`` is what the model is calibrated on, ``data`` what results are judged by, each the
+    other where it is not given. ``tell`` is called with each trial and whether it keeps the budget.
+
+    The result is in ``output`` where ``held`` of what is returned says so; otherwise nothing was written, or,
+    after an interruption, the best so far. Raises a :class:`~prensa.errors.PrensaError` as :func:`compress`
+    and :func:`evaluate` do.
+    """
+    from prensa.search.referee import Judging, referee_for
+    from prensa.search.search import search
+
+    told = progress or silent
+    budget = Budget(max_drop, min_agreement, max_bytes)
+    resolved = load_preset(recipe) if isinstance(recipe, str) else recipe
+    planned = pipeline.plan(locate(model), resolved, Path(output), force=force)
+    calibrated_on = texts if texts is not None else data
+    choice = TextChoice(None if calibrated_on is None else str(calibrated_on), text_column, split)
+    calibration = plan_for(planned, choice, device=device, progress=told)
+    if calibration is None:
+        raise RecipeError(f"a budget is kept by calibrated pressing, and recipe {recipe} has no pass gptq")
+    judged_by = data if data is not None else texts
+    judging = Judging(None if judged_by is None else str(judged_by), text_column, label_column, split, device)
+    referee = referee_for(planned.checkpoint.path, judging) if budget.is_of_quality else None
+    return search(
+        planned, calibration, budget, referee, tell=tell or (lambda trial, held: None), progress=told
+    )
 
 
 def inspect(path: str | Path) -> Manifest:

@@ -15,6 +15,9 @@ A message names the file or tensor, what was expected, what was found and what t
 line prints it as one line and exits with 2.
 """
 
+OUT_OF_MEMORY = ("allocate memory", "out of memory")
+"""How PyTorch says that memory does not suffice, in errors of no kind of their own."""
+
 
 class PrensaError(Exception):
     """Base of every error that Prensa raises on purpose."""

@@ -27,7 +27,7 @@ from prensa.checkpoint.manifest import Calibration, FileReport, Manifest, Tensor
 from prensa.checkpoint.reader import Checkpoint, open_checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
 from prensa.checkpoint.writer import ShardWriter
-from prensa.errors import CheckpointError, PlanError
+from prensa.errors import CalibrationError, CheckpointError, PlanError
 from prensa.formats import FORMATS, Stored
 from prensa.formats.base import Extent
 from prensa.ops.parallel import submit
@@ -296,7 +296,12 @@ def _bind(step: Pass, tensor: TensorPlan, plan: Plan, statistics: Statistics | N
     known = _known(tensor, plan, statistics)
     if not isinstance(step, CALIBRATED) or statistics is None or known is None:
         return step
-    return step.bind(known, statistics.weights)
+    try:
+        return step.bind(known, statistics.weights)
+    except ValueError as error:
+        raise CalibrationError(
+            f"tensor {tensor.spec.name}: {error}; give more texts, or let the pass {step.name} ignore it"
+        ) from error
 
 
 def _known(tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> MatrixStatistics | None:

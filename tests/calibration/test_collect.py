@@ -158,6 +158,26 @@ def test_a_broken_model_is_refused(original):
         collect(plan_calibration(original, count=10))
 
 
+def test_too_little_memory_says_what_it_takes(original, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("prensa.calibration.collect.objective", fail)
+    with pytest.raises(CalibrationError, match="out of memory on cpu; the model and its moments take 0.0 GB"):
+        collect(plan_calibration(original, count=10))
+
+
+def test_a_moment_of_no_use_names_its_tensor(original, tmp_path):
+    plan = pipeline.plan(original, load_preset("small"), tmp_path / "out")
+    statistics = collect(plan_calibration(original, count=10))
+    name = "deberta.encoder.layer.0.output.dense.weight"
+    broken = dataclasses.replace(statistics.matrices[name], moment=torch.full((96, 96), torch.nan))
+    statistics = dataclasses.replace(statistics, matrices={**statistics.matrices, name: broken})
+    with pytest.raises(CalibrationError, match=f"tensor {name}: expected a finite second moment"):
+        pipeline.run(plan, statistics=statistics)
+    assert not (tmp_path / "out").exists()
+
+
 def test_progress_is_told(original):
     told = []
     collect(plan_calibration(original, count=10), lambda *step: told.append(step))

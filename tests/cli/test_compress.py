@@ -81,6 +81,16 @@ def test_a_budget_that_nothing_keeps_is_told_by_the_exit_code(command, original,
     assert not (tmp_path / "out").exists()
 
 
+def test_a_budget_from_python(original, texts, tmp_path, few_resamples):
+    trials = []
+    found = prensa.compress_within(
+        original, tmp_path / "out", texts=texts, min_agreement=0.9, tell=lambda *each: trials.append(each)
+    )
+    assert found.held
+    assert trials
+    assert load_manifest(tmp_path / "out").nbytes == found.winner.nbytes
+
+
 def test_a_budget_as_json(command, original, texts, tmp_path):
     arguments = ("--texts", texts, "--max-size", "30%", "--json")
     code, out, err = command("compress", original, "-o", tmp_path / "out", *arguments)

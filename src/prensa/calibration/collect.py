@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from prensa.calibration.objective import LANGUAGE, objective, outputs_of
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.statistics import MatrixStatistics, Statistics
-from prensa.errors import CalibrationError
+from prensa.errors import OUT_OF_MEMORY, CalibrationError
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
 from prensa.runtime.pooling import read_pool
@@ -67,6 +67,14 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
     hooks = _hook(model, watch)
     try:
         found = _run(model, watch, plan, progress)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        raise CalibrationError(
+            f"{plan.path}: out of memory on {plan.device}; the model and its moments take "
+            f"{plan.memory / 1e9:.1f} GB, and what a batch leaves for the way back comes on top; free some, "
+            "take another --device, or a preset without calibration (int8)"
+        ) from error
     finally:
         for hook in hooks:
             hook.remove()

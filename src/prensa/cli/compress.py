@@ -80,9 +80,10 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.progress import progress_bar, stages
-    from prensa.cli.search import Judging, keep_budget
+    from prensa.cli.search import keep_budget
     from prensa.recipe import adjusted, chosen_recipe
     from prensa.search.budget import Budget
+    from prensa.search.referee import Judging
 
     logging.disable_progress_bar()
     is_searched = any(each is not None for each in (max_drop, min_agreement, max_size))

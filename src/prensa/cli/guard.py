@@ -10,12 +10,11 @@ from typing import NoReturn, TypeVar
 
 import typer
 
-from prensa.errors import PrensaError
+from prensa.errors import OUT_OF_MEMORY, PrensaError
 from prensa.wording import printable
 
 FAILED = 2
 _OUT_OF_MEMORY = "out of memory; nothing was changed"
-_OUT_OF_MEMORY_WORDS = ("allocate memory", "out of memory")  # how PyTorch says it
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ def guarded(program: str, work: Callable[[], T]) -> T:
     except MemoryError:
         fail(program, _OUT_OF_MEMORY)
     except RuntimeError as error:
-        if not any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
+        if not any(words in str(error) for words in OUT_OF_MEMORY):
             raise
         fail(program, _OUT_OF_MEMORY)
     except KeyboardInterrupt:

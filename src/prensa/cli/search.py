@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -14,26 +13,12 @@ from prensa.cli.options import NOT_HELD
 from prensa.cli.progress import stages
 from prensa.cli.tables import print_result
 from prensa.errors import RecipeError
-from prensa.evaluation.evaluate import plan as plan_evaluation
-from prensa.evaluation.results import Settings
 from prensa.evaluation.verdict import drop_in_words
-from prensa.extras import require
 from prensa.pipeline import Plan
 from prensa.search.budget import Budget, Trial
-from prensa.search.referee import Referee, referee
+from prensa.search.referee import Judging, referee_for
 from prensa.search.search import Found, search
 from prensa.wording import megabytes, number, percent
-
-
-@dataclass(frozen=True)
-class Judging:
-    """The texts that results are judged by, and where the models run."""
-
-    data: str | None
-    text_column: str | None = None
-    label_column: str | None = None
-    split: str | None = None
-    device: str | None = None
 
 
 def keep_budget(
@@ -64,7 +49,7 @@ def run_search(plan: Plan, calibration: CalibrationPlan, budget: Budget, judging
         console.print(f"{_described(trial, original)}: {'kept' if held else 'not kept'}", soft_wrap=True)
 
     with stages(console) as progress:
-        judge = _referee(plan, judging) if budget.is_of_quality else None
+        judge = referee_for(plan.checkpoint.path, judging) if budget.is_of_quality else None
         return search(plan, calibration, budget, judge, tell=tell, progress=progress)
 
 
@@ -88,22 +73,6 @@ def describe(found: Found, original: int, output: Path) -> str:
     if found.check is not None and found.check.agreement is not None:
         text += f"; the same answer on {number(100 * found.check.agreement)} % of them"
     return f"{text}. Kept: {wanted}."
-
-
-def _referee(plan: Plan, judging: Judging) -> Referee:
-    require("evaluate", "keeping a budget of quality")
-    if judging.data is None:
-        raise RecipeError("--max-drop and --min-agreement need texts to judge by: give --data or --texts")
-    settings = Settings(
-        str(plan.checkpoint.path),
-        (),
-        data=judging.data,
-        text_column=judging.text_column,
-        label_column=judging.label_column,
-        split=judging.split,
-        device=judging.device,
-    )
-    return referee(plan_evaluation(settings))
 
 
 def _described(trial: Trial, original: int) -> str:

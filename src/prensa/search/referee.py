@@ -13,9 +13,11 @@ from prensa.errors import EvaluationError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.classification import AGREEMENT
 from prensa.evaluation.evaluate import Plan
+from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
-from prensa.evaluation.results import Quality
+from prensa.evaluation.results import Quality, Settings
+from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
 from prensa.runtime.pooling import read_pool
@@ -66,6 +68,25 @@ class Referee:
 
     def _load(self, path: Path) -> Any:
         return load_on(path, self.plan.dtype, self.plan.device, self.plan.tokenizer.pad_token_id)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """The texts that results are judged by, as for :func:`prensa.evaluate`, and where the models run."""
+
+    data: str | None
+    text_column: str | None = None
+    label_column: str | None = None
+    split: str | None = None
+    device: str | None = None
+
+
+def referee_for(model: Path, judging: Judging) -> Referee:
+    """Plan an evaluation of ``model`` and deal its texts out. Raises what planning one raises."""
+    require("evaluate", "keeping a budget of quality")
+    if judging.data is None:
+        raise EvaluationError("--max-drop and --min-agreement need texts to judge by: give --data or --texts")
+    return referee(plan_evaluation(Settings(str(model), (), **vars(judging))))
 
 
 def referee(plan: Plan) -> Referee:
