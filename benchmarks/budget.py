@@ -1,0 +1,76 @@
+"""Keep a budget of one point on ``toxic-deberta``: how many evaluations, and how far from a fine grid of noises.
+
+The grid is judged on the same half of the comments as the search; its smallest file that keeps the budget is what
+a search could find at best.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging
+
+from benchmarks.calibrated import TOKENS, TRAIN
+from benchmarks.evaluation import COMMENTS, MODEL
+from benchmarks.record import save
+from prensa import pipeline
+from prensa.calibration.collect import collect
+from prensa.calibration.plan import plan_calibration
+from prensa.evaluation.evaluate import plan as plan_evaluation
+from prensa.evaluation.results import Settings
+from prensa.recipe import adjusted, load_preset
+from prensa.search.budget import Budget, Trial
+from prensa.search.referee import referee
+from prensa.search.search import search
+
+MAX_DROP = 0.01
+STEP = 1.12  # between noises of the grid: files differ by 3 %
+AROUND = 3  # points of the grid below and above the winner
+
+
+def main() -> None:
+    """Search, then walk the grid around what was found."""
+    logging.disable_progress_bar()
+    settings = Settings(str(MODEL), (), data=str(COMMENTS), device="cpu", max_length=TOKENS)
+    judge = referee(plan_evaluation(settings))
+    calibration = plan_calibration(MODEL, str(TRAIN))
+    budget = Budget(max_drop=MAX_DROP)
+    trials: list[Trial] = []
+    with tempfile.TemporaryDirectory() as place:
+        plan = pipeline.plan(MODEL, load_preset("small"), Path(place) / "out")
+        found = search(plan, calibration, budget, judge, tell=lambda trial, held: trials.append(trial))
+        assert found.winner is not None
+        print(found.to_json(), flush=True)
+        statistics = collect(calibration)
+        grid = []
+        for exponent in range(-AROUND, AROUND + 1):
+            noise = found.winner.noise * STEP**exponent
+            output = Path(place) / f"grid{exponent}"
+            recipe = adjusted(load_preset("small"), noise=noise)
+            nbytes = pipeline.run(pipeline.plan(MODEL, recipe, output), statistics=statistics).nbytes
+            quality = judge.judge(output, "search")
+            assert quality.drop is not None
+            grid.append(Trial(noise, nbytes, quality.drop.value))
+            print(grid[-1], flush=True)
+    kept = [trial.nbytes for trial in (*grid, *trials) if budget.allows(trial)]
+    result: dict[str, Any] = {
+        "model": "toxic-deberta",
+        "max_drop": MAX_DROP,
+        "texts_of_each_half": len(judge.parts["search"]),
+        "evaluations": len(trials) + 1,
+        "winner": vars(found.winner),
+        "check": None if found.check is None else vars(found.check),
+        "check_interval": None if found.drop is None else found.drop.interval,
+        "held": found.held,
+        "smallest_on_the_grid": min(kept),
+        "over_smallest": round(found.winner.nbytes / min(kept) - 1, 4),
+        "grid": [vars(trial) for trial in grid],
+        "trials": [vars(trial) for trial in trials],
+    }
+    save("budget", result)
+
+
+if __name__ == "__main__":
+    main()
