@@ -1,7 +1,7 @@
-"""Keep a budget of one point on ``toxic-deberta``: how many evaluations, and how far from a fine grid of noises.
+"""Keep a budget of one point on ``toxic-deberta``: how many evaluations, how far from a fine grid of noises.
 
-The grid is judged on the same half of the comments as the search; its smallest file that keeps the budget is what
-a search could find at best.
+The grid is judged on the same half of the comments as the search; its smallest file that keeps the budget is
+what a search could find at best.
 """
 
 from __future__ import annotations
