@@ -158,14 +158,16 @@ def _check(run: _Search, winner: Trial) -> tuple[Trial | None, Trial | None, Dro
 
 def _finish(run: _Search, found: Found) -> Found:
     """Press the winner into the output; the journal has done its work unless the search was cut short."""
-    if found.winner is None:
-        return found
-    final = dataclasses.replace(run.plan, recipe=_with_noise(run.plan, found.winner.noise))
-    final = pipeline.plan(run.plan.checkpoint.path, final.recipe, run.plan.output, force=True)
-    manifest = pipeline.run(final, run.progress, run.statistics, extra={SEARCH_FILE: found.to_json()})
+    if found.winner is not None:
+        recipe = _with_noise(run.plan, found.winner.noise)
+        final = pipeline.plan(run.plan.checkpoint.path, recipe, run.plan.output, force=True)
+        extra = {SEARCH_FILE: found.to_json()}
+        found = dataclasses.replace(
+            found, manifest=pipeline.run(final, run.progress, run.statistics, extra=extra)
+        )
     if not found.interrupted:
         run.journal.remove()
-    return dataclasses.replace(found, manifest=manifest)
+    return found
 
 
 def _nearest(journal: Journal, budget: Budget) -> Trial:
