@@ -1,13 +1,16 @@
 """Calibrated pressing of ``toxic-deberta``: bytes of the weight file against quality on 4,000 test comments.
 
 Calibrated on the training comments, and once on the built-in texts. Beside it, in the same run: the classic
-presets, bitsandbytes' int8 and nf4, and error feedback with one relative step for all rows.
+presets, bitsandbytes' int8 and nf4, and error feedback with one relative step for all rows. Noises as arguments
+add their results to those that are there.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,7 +21,7 @@ from transformers.utils import logging
 
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import SHARED, save
+from benchmarks.record import RESULTS, SHARED, save
 from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
@@ -41,15 +44,16 @@ RELATIVE_STEPS = (0.5, 0.7, 0.9)
 Press = Callable[[Path], object]
 
 
-def main() -> None:
-    """Press in every way, and judge each result on all comments."""
+def main(noises: Sequence[float] = ()) -> None:
+    """Press in every way, or with some noises only, and judge each result on all comments."""
     logging.disable_progress_bar()
     settings = Settings(str(MODEL), (), data=str(COMMENTS), device="cpu", max_length=TOKENS)
     evaluation = plan_evaluation(settings)
     referee = Referee(evaluation, {"check": list(range(len(evaluation.texts)))})
     before = (MODEL / "model.safetensors").stat().st_size
-    results: dict[str, Any] = {}
-    for name, press in _contenders():
+    earlier = json.loads((RESULTS / "calibrated.json").read_text()) if noises else {"results": {}}
+    results: dict[str, Any] = earlier["results"]
+    for name, press in _calibrated(noises) if noises else _contenders():
         with tempfile.TemporaryDirectory() as place:
             output = Path(place) / "out"
             press(output)
@@ -74,14 +78,19 @@ def _contenders() -> Iterator[tuple[str, Press]]:
     for preset, form in (("classic", "bitsandbytes"), ("classic", "packed"), ("int8", "packed")):
         recipe = adjusted(load_preset(preset), format=form)
         yield f"{preset} {form}", partial(_preset, recipe)
+    yield from _calibrated(NOISES)
     task = collect(plan_calibration(MODEL, str(TRAIN)))
-    for noise in NOISES:
-        yield f"small, noise {noise}", partial(_small, task, noise)
     for step in RELATIVE_STEPS:
         yield f"one relative step {step}", partial(_relative, task, step)
     general = collect(plan_calibration(MODEL))
     for noise in BUILT_IN_NOISES:
         yield f"small on built-in texts, noise {noise}", partial(_small, general, noise)
+
+
+def _calibrated(noises: Sequence[float]) -> Iterator[tuple[str, Press]]:
+    task = collect(plan_calibration(MODEL, str(TRAIN)))
+    for noise in noises:
+        yield f"small, noise {noise}", partial(_small, task, noise)
 
 
 def _preset(recipe: Recipe, output: Path) -> None:
@@ -135,4 +144,4 @@ def _summary(nbytes: int, before: int, quality: Quality) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    main([float(word) for word in sys.argv[1:]])
