@@ -1,14 +1,14 @@
 """Calibrated pressing of ``toxic-deberta``: bytes of the weight file against quality on 4,000 test comments.
 
 Calibrated on the training comments, and once on the built-in texts. Beside it, in the same run: the classic
-presets, bitsandbytes' int8 and nf4, and error feedback with one relative step for all rows. Noises as arguments
-add their results to those that are there.
+presets, bitsandbytes' int8 and nf4, and error feedback with one relative step for all rows. Noises as
+arguments (``--noises``, ``--built-in-noises``) add their results to those that are there.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,16 +44,18 @@ RELATIVE_STEPS = (0.5, 0.7, 0.9)
 Press = Callable[[Path], object]
 
 
-def main(noises: Sequence[float] = ()) -> None:
+def main(noises: Sequence[float], built_in_noises: Sequence[float]) -> None:
     """Press in every way, or with some noises only, and judge each result on all comments."""
+    is_addition = bool(noises or built_in_noises)
     logging.disable_progress_bar()
     settings = Settings(str(MODEL), (), data=str(COMMENTS), device="cpu", max_length=TOKENS)
     evaluation = plan_evaluation(settings)
     referee = Referee(evaluation, {"check": list(range(len(evaluation.texts)))})
     before = (MODEL / "model.safetensors").stat().st_size
-    earlier = json.loads((RESULTS / "calibrated.json").read_text()) if noises else {"results": {}}
+    earlier = json.loads((RESULTS / "calibrated.json").read_text()) if is_addition else {"results": {}}
     results: dict[str, Any] = earlier["results"]
-    for name, press in _calibrated(noises) if noises else _contenders():
+    added = (*_calibrated(noises), *_general(built_in_noises))
+    for name, press in added if is_addition else _contenders():
         with tempfile.TemporaryDirectory() as place:
             output = Path(place) / "out"
             press(output)
@@ -82,15 +84,21 @@ def _contenders() -> Iterator[tuple[str, Press]]:
     task = collect(plan_calibration(MODEL, str(TRAIN)))
     for step in RELATIVE_STEPS:
         yield f"one relative step {step}", partial(_relative, task, step)
-    general = collect(plan_calibration(MODEL))
-    for noise in BUILT_IN_NOISES:
-        yield f"small on built-in texts, noise {noise}", partial(_small, general, noise)
+    yield from _general(BUILT_IN_NOISES)
 
 
 def _calibrated(noises: Sequence[float]) -> Iterator[tuple[str, Press]]:
-    task = collect(plan_calibration(MODEL, str(TRAIN)))
+    task = collect(plan_calibration(MODEL, str(TRAIN))) if noises else None
     for noise in noises:
+        assert task is not None
         yield f"small, noise {noise}", partial(_small, task, noise)
+
+
+def _general(noises: Sequence[float]) -> Iterator[tuple[str, Press]]:
+    general = collect(plan_calibration(MODEL)) if noises else None
+    for noise in noises:
+        assert general is not None
+        yield f"small on built-in texts, noise {noise}", partial(_small, general, noise)
 
 
 def _preset(recipe: Recipe, output: Path) -> None:
@@ -144,4 +152,7 @@ def _summary(nbytes: int, before: int, quality: Quality) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main([float(word) for word in sys.argv[1:]])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--noises", type=float, nargs="*", default=[])
+    parser.add_argument("--built-in-noises", type=float, nargs="*", default=[])
+    main(**vars(parser.parse_args()))

@@ -112,11 +112,11 @@ def test_a_pressed_story_teller_foresees_stories_as_well(shared, tmp_path, quick
 
 
 def test_calibrated_on_the_tasks_texts(toxic, shared, comments, tmp_path, quick):
-    """A sixteenth of the bytes; on so few comments accuracy is known to a few points only."""
+    """A fourteenth of the bytes; on so few comments accuracy is known to a few points only."""
     manifest = prensa.compress(
         toxic, tmp_path / "out", texts=shared / "data" / "toxic-comments" / "train.csv"
     )
-    assert manifest.nbytes <= 0.065 * manifest.nbytes_before
+    assert manifest.nbytes <= 0.075 * manifest.nbytes_before
     assert manifest.calibration.unreached == ()
     found = prensa.evaluate(toxic, tmp_path / "out", data=comments, limit=150, max_length=64)
     assert found.results[0].quality.drop.value <= 0.02
