@@ -145,6 +145,10 @@ def test_a_frontier(command, original, texts, tmp_path, few_resamples, monkeypat
     assert sorted(path.name for path in (tmp_path / "curve").iterdir()) == ["frontier.html", "frontier.json"]
 
 
+def test_a_frontier_has_no_place_in_a_file(command, original, texts, assert_refused):
+    assert_refused(command("frontier", original, "-o", texts, "--data", texts), "expected a directory")
+
+
 def test_a_frontier_that_is_interrupted_keeps_what_there_is(
     command, original, texts, tmp_path, few_resamples, monkeypatch
 ):

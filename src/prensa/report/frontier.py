@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from prensa.atomic import write_text
+from prensa.errors import OutputError
 from prensa.extras import require
 from prensa.report.charts import Chart, frontier_chart
 from prensa.report.html import check_page, page
@@ -33,6 +34,8 @@ def write_frontier(frontier: Frontier, directory: Path) -> Path:
 
 def check_frontier_place(directory: Path) -> None:
     """Raise :class:`~prensa.errors.OutputError` where a frontier could not be written."""
+    if directory.exists() and not directory.is_dir():
+        raise OutputError(f"{directory}: expected a directory, found a file; choose another place")
     check_page((directory if directory.is_dir() else directory.parent) / FRONTIER_PAGE)
 
 
