@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prensa.errors import RecipeError
-from prensa.passes import Half, Prune, Quantize, Threshold, Wanda
+from prensa.passes import Gptq, Half, Prune, Quantize, Sparsegpt, Threshold, Wanda
 from prensa.recipe import (
     Recipe,
     adjusted,
@@ -142,5 +142,15 @@ def test_bits_and_noise():
     assert [step.name for step in adjusted(small, bits=16).passes] == ["half"]
     assert [step.name for step in adjusted(small, bits=8).passes] == ["half", "quantize"]
     assert adjusted(small, noise=0.5).passes[1].noise == 0.5
-    with pytest.raises(RecipeError, match="leaves only integers"):
-        adjusted(load_preset("int8"), noise=0.5)
+    assert [step.name for step in adjusted(load_preset("int8"), noise=0.5).passes] == ["half", "gptq"]
+
+
+def test_single_settings_leave_the_others_as_they_are():
+    recipe = Recipe(
+        (Gptq(noise=0.1, dampening=0.05, targets=("linear",)), Gptq(noise=0.2, targets=("embedding",)))
+    )
+    changed = adjusted(recipe, noise=0.4).passes
+    assert [step.noise for step in changed] == [0.2, 0.4]  # all of them, in proportion
+    assert changed[0].dampening == 0.05
+    pruned = adjusted(Recipe((Sparsegpt(amount=0.2, pattern="2:4", dampening=0.05),)), prune=0.5).passes
+    assert pruned == (Sparsegpt(amount=0.5, pattern="2:4", dampening=0.05),)

@@ -30,7 +30,7 @@ def plan_for(
     Raises :class:`CalibrationError` where texts were chosen and nothing asks for them.
     """
     if not plan.needs_statistics:
-        for option in ("source", "column", "split"):
+        for option in ("source", "column", "split", "count"):
             if getattr(texts, option) is not None:
                 raise CalibrationError(
                     f"texts ({getattr(texts, option)}) were given, but no pass of the recipe asks for them; "
@@ -42,7 +42,7 @@ def plan_for(
         texts.source,
         text_column=texts.column,
         split=texts.split,
-        count=texts.count or TEXTS,
+        count=TEXTS if texts.count is None else texts.count,
         device=device,
         progress=progress,
     )

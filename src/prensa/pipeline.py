@@ -31,7 +31,7 @@ from prensa.errors import CalibrationError, CheckpointError, PlanError
 from prensa.formats import FORMATS, Stored
 from prensa.formats.base import Extent
 from prensa.ops.parallel import submit
-from prensa.passes import CALIBRATED, INTEGERS, Bound, Half, Pass
+from prensa.passes import CALIBRATED, INTEGERS, Bound, Gptq, Half, Pass
 from prensa.passes.base import is_targeted
 from prensa.press import Pressed, press
 from prensa.progress import Progress, silent
@@ -43,6 +43,7 @@ RECIPE_FILE = "recipe.toml"
 
 _Done = tuple[Pressed | None, Stored]
 
+_FINEST = 1e-7  # noise: steps as small as 8 bits can have them
 _AHEAD = 1 << 27  # bytes of tensors that are pressed while an earlier one is written
 _SMALL = 1 << 24  # elements of a tensor that one core presses alone, beside others
 
@@ -196,7 +197,14 @@ def _check_recipe_fits(recipe: Recipe, specs: list[TensorSpec]) -> None:
     if recipe.format == "plain" and any(isinstance(step, INTEGERS) for step in recipe.passes):
         raise PlanError(
             "format plain: stores dense tensors, so quantization would cost accuracy and save nothing; "
-            "give --bits 16, or the format packed or bitsandbytes"
+            "take the preset half or --bits 16, or the format packed or bitsandbytes"
+        )
+    if recipe.format == "bitsandbytes" and any(
+        isinstance(step, Gptq) and step.noise > _FINEST for step in recipe.passes
+    ):
+        raise PlanError(
+            "format bitsandbytes: takes a byte for each weight, so noise would save nothing; "
+            f"give --noise {_FINEST:g}, or the format packed"
         )
     if recipe.format == "packed" and recipe.state_dict:
         raise PlanError("format packed: cannot be copied to a state dict; use plain or bitsandbytes")

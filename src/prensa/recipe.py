@@ -31,6 +31,7 @@ _PRUNING: dict[str, type[Prune | Sparsegpt | Wanda]] = {
     "sparsegpt": Sparsegpt,
     "wanda": Wanda,
 }
+_ASKED = "amount"  # the setting that an option gives, also where it gives the usual value
 _ORDER = tuple(PASSES)  # where an added pass goes
 
 
@@ -56,7 +57,7 @@ class Recipe:
             raise RecipeError(f"state_dict must be true or false, found {self.state_dict!r}")
         names = [step.name for step in self.passes]
         first = next((i for i, step in enumerate(self.passes) if isinstance(step, INTEGERS)), len(names))
-        if set(names[first + 1 :]) - {"half"}:
+        if set(names[first + 1 :]) - {"half", *names[first : first + 1]}:
             raise RecipeError(f"passes {names}: {names[first]} leaves only integers, so it must come last")
 
     def to_toml(self) -> str:
@@ -139,7 +140,7 @@ def adjusted(  # noqa: PLR0913  one for each option
     if threshold is not None:
         recipe = _with_pass(recipe, Threshold(threshold=threshold), wanted=threshold != 0)
     if noise is not None:
-        recipe = _with_pass(recipe, Gptq(noise=noise), wanted=True)
+        recipe = _with_noise(recipe, noise)
     if bits is not None:
         rounded = tuple(step for step in recipe.passes if not isinstance(step, Gptq))
         recipe = _with_pass(dataclasses.replace(recipe, passes=rounded), Quantize(), wanted=bits == 8)  # noqa: PLR2004
@@ -160,13 +161,27 @@ def _pruned(recipe: Recipe, amount: float | None, by: str | None) -> Recipe:
     return _with_pass(dataclasses.replace(recipe, passes=kept), _PRUNING[by](amount=share), wanted=share != 0)
 
 
+def _with_noise(recipe: Recipe, noise: float) -> Recipe:
+    """Scale the noise of every pass that has one, so that the last has this; put one in if there is none."""
+    found = [step.noise for step in recipe.passes if isinstance(step, Gptq)]
+    if not found:
+        rounded = tuple(step for step in recipe.passes if not isinstance(step, Quantize))
+        return _with_pass(dataclasses.replace(recipe, passes=rounded), Gptq(noise=noise), wanted=True)
+    passes = tuple(
+        dataclasses.replace(step, noise=noise * (step.noise / found[-1])) if isinstance(step, Gptq) else step
+        for step in recipe.passes
+    )
+    return dataclasses.replace(recipe, passes=passes)
+
+
 def _with_pass(recipe: Recipe, step: Pass, *, wanted: bool) -> Recipe:
     same = [old for old in recipe.passes if old.name == step.name]
     others = [old for old in recipe.passes if old.name != step.name]
     if not wanted:
         return dataclasses.replace(recipe, passes=tuple(others))
     if same:  # the last one keeps its place and targets, earlier ones go
-        settings = {key: value for key, value in vars(step).items() if key not in {"targets", "ignore"}}
+        usual = vars(type(step)())
+        settings = {key: value for key, value in vars(step).items() if value != usual[key] or key == _ASKED}
         changed = dataclasses.replace(same[-1], **settings)  # type: ignore[type-var]
         kept = [old for old in recipe.passes if old is same[-1] or old.name != step.name]
         passes = tuple(changed if old is same[-1] else old for old in kept)

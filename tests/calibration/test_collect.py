@@ -50,7 +50,42 @@ def _llama():
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(num_key_value_heads=2, **SMALL))
 
 
+def _bart():
+    config = transformers.BartConfig(
+        vocab_size=120,
+        d_model=48,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=96,
+        decoder_ffn_dim=96,
+        scale_embedding=True,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+        decoder_start_token_id=3,
+        forced_eos_token_id=None,
+    )
+    return transformers.BartForConditionalGeneration(config)
+
+
+def _t5_whole():
+    config = transformers.T5Config(
+        vocab_size=120, d_model=48, d_kv=12, d_ff=96, num_layers=2, num_heads=4, decoder_start_token_id=0
+    )
+    return transformers.T5ForConditionalGeneration(config)
+
+
+def _questions():
+    return transformers.BertForQuestionAnswering(transformers.BertConfig(**SMALL))
+
+
 ARCHITECTURES = {
+    "bart": _bart,
+    "bert-questions": _questions,
+    "electra-discriminator": lambda: transformers.ElectraForPreTraining(transformers.ElectraConfig(**SMALL)),
+    "t5": _t5_whole,
     "albert": _albert,
     "bert": lambda: transformers.BertForMaskedLM(transformers.BertConfig(**SMALL)),
     "deberta-v1": _deberta_v1,
@@ -141,6 +176,58 @@ def test_rare_pieces_matter_less(original, tmp_path):
     a, b, never = (float(importance[5 + ord(letter) - 33]) for letter in "abz")
     assert a > b > never > 0
     assert a / b == pytest.approx((80 + 1) / (20 + 1), rel=1e-3)
+
+
+def test_positions_that_no_text_reaches_count_as_the_others(original, tmp_path):
+    (tmp_path / "texts.txt").write_text("a b\n" * 20)
+    known = collect(plan_calibration(original, str(tmp_path / "texts.txt"))).matrices
+    importance = known["deberta.encoder.rel_embeddings.weight"].importance
+    assert float(importance[[0, 15]].min()) > 0.1 * float(importance.mean())
+
+
+def test_a_table_that_scales_what_it_gives(tmp_path):
+    """Bart multiplies what is looked up by √size: changes of its rows matter as much more."""
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
+    heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    found = []
+    for scaled in (False, True):
+        torch.manual_seed(0)
+        config = transformers.BartConfig(
+            vocab_size=120,
+            d_model=48,
+            scale_embedding=scaled,
+            pad_token_id=0,
+            eos_token_id=3,
+            **sizes,
+            **heads,
+        )
+        model = transformers.BartForSequenceClassification(config)
+        if scaled:
+            model.model.shared.weight.data /= 48**0.5
+        model.save_pretrained(tmp_path / str(scaled))
+        plan = plan_calibration(add_tokenizer(tmp_path / str(scaled)), count=10)
+        found.append(collect(plan).matrices["model.shared.weight"])
+    assert torch.allclose(found[1].moment, 48 * found[0].moment, rtol=1e-2)
+
+
+def test_a_tokenizer_that_is_larger_than_the_model(tmp_path):
+    torch.manual_seed(0)
+    config = transformers.BertConfig(**{**SMALL, "vocab_size": 60})
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "model")
+    with pytest.raises(
+        CalibrationError, match="the tokenizer gives the id 97, but the model's embedding has 60 rows"
+    ):
+        collect(plan_calibration(add_tokenizer(tmp_path / "model"), count=10))
+
+
+def test_a_model_of_zeros(original):
+    def silence(tensors):
+        tensors["classifier.weight"].zero_()
+        tensors["classifier.bias"].zero_()
+
+    change_weights(original, silence)
+    with pytest.raises(CalibrationError, match="nothing but zeros"):
+        collect(plan_calibration(original, count=10))
 
 
 def test_a_tied_matrix_knows_both_of_its_uses(tmp_path):

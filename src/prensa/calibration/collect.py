@@ -8,6 +8,7 @@ positions) is known by its own gradient. Padding does not count.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,8 @@ from transformers.pytorch_utils import Conv1D
 from prensa.calibration.objective import LANGUAGE, objective, outputs_of
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.statistics import MatrixStatistics, Statistics
-from prensa.errors import OUT_OF_MEMORY, CalibrationError
+from prensa.checkpoint.task import Kind
+from prensa.errors import OUT_OF_MEMORY, CalibrationError, PrensaError
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
 from prensa.runtime.pooling import read_pool
@@ -61,15 +63,22 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
     """Carry out a plan. Raises :class:`CalibrationError` where the model gives no finite numbers."""
     pad_id = plan.encoded.fill["input_ids"]
     model = load_on(plan.path, torch.float32, plan.device, pad_id)
+    _check_pieces(plan, len(model.get_input_embeddings().weight))
     for parameter in model.parameters():
         parameter.requires_grad_(requires_grad=False)
     watch = _Watch()
     hooks = _hook(model, watch)
     try:
         found = _run(model, watch, plan, progress)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(words in str(error) for words in OUT_OF_MEMORY):
-            raise
+    except PrensaError:
+        raise
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise CalibrationError(
+                f"{plan.path}: cannot be calibrated, {type(model).__name__} does not run on texts alone "
+                f"({reason}); take a preset without calibration (int8)"
+            ) from error
         raise CalibrationError(
             f"{plan.path}: out of memory on {plan.device}; the model and its moments take "
             f"{plan.memory / 1e9:.1f} GB, and what a batch leaves for the way back comes on top; free some, "
@@ -79,6 +88,16 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
         for hook in hooks:
             hook.remove()
     return _statistics(model, watch, plan, *found)
+
+
+def _check_pieces(plan: CalibrationPlan, rows: int) -> None:
+    """Raise :class:`CalibrationError` where the tokenizer gives ids that the model has no row for."""
+    largest = max(len(plan.counts) - 1, plan.encoded.fill["input_ids"])
+    if largest >= rows:
+        raise CalibrationError(
+            f"{plan.path}: the tokenizer gives the id {largest}, but the model's embedding has {rows} rows; "
+            "use the tokenizer that the model was trained with, or resize the model"
+        )
 
 
 def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -> tuple[int, float]:
@@ -93,9 +112,10 @@ def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -
         batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
         watch.mask = batch["attention_mask"].bool()
         if number == 0:
-            others = _not_met(model, watch, batch)
+            others = _not_met(model, watch, batch, plan.kind)
         with torch.enable_grad():
-            outputs = outputs_of(model(**batch, **_no_cache(model)), batch, plan.kind, pool)
+            output = model(**batch, **_other_inputs(model, batch, plan.kind))
+            outputs = outputs_of(output, batch, plan.kind, pool)
             if not torch.isfinite(outputs).all():
                 raise CalibrationError(
                     f"{plan.path}: gives no number (NaN or infinity) on a calibration text; "
@@ -113,18 +133,28 @@ def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -
         progress(f"reading {len(plan.encoded.rows):,} texts", done, tokens)
     if plan.kind in LANGUAGE:  # divergences need no measure
         return count, 1.0
-    variance = float((squares / count - (total / count).square()).sum())
-    return count, variance if variance > 0 else float((squares / count).sum())
+    variance = float((squares / count - (total / count).square()).sum()) or float((squares / count).sum())
+    if not variance > 0:
+        raise CalibrationError(
+            f"{plan.path}: gives nothing but zeros on every text; use a model that was trained"
+        )
+    return count, variance
 
 
-def _no_cache(model: Any) -> dict[str, bool]:
-    return {"use_cache": False} if hasattr(model.config, "use_cache") else {}
+def _other_inputs(model: Any, batch: Mapping[str, Tensor], kind: Kind | None) -> dict[str, Any]:
+    """Return what a model wants beside its texts: to keep no past, and something to decode."""
+    wanted = inspect.signature(model.forward).parameters
+    others: dict[str, Any] = {"use_cache": False} if hasattr(model.config, "use_cache") else {}
+    if kind is None and model.config.is_encoder_decoder and "decoder_input_ids" in wanted:
+        others["decoder_input_ids"] = batch["input_ids"]
+        others["decoder_attention_mask"] = batch["attention_mask"]
+    return others
 
 
 @torch.no_grad()
-def _not_met(model: Any, watch: _Watch, batch: Mapping[str, Tensor]) -> list[Tensor]:
+def _not_met(model: Any, watch: _Watch, batch: Mapping[str, Tensor], kind: Kind | None) -> list[Tensor]:
     """Find the matrices that no hook meets, and ask for their own gradients."""
-    model(**batch, **_no_cache(model))
+    model(**batch, **_other_inputs(model, batch, kind))
     met = set(watch.sums)
     watch.sums.clear()
     others = [each for each in model.parameters() if each.dim() == _MATRIX and id(each) not in met]
@@ -139,11 +169,16 @@ def _hook(model: Any, watch: _Watch) -> list[Any]:
         weight = getattr(module, "weight", None)
         if not isinstance(weight, nn.Parameter) or weight.dim() != _MATRIX:
             continue
-        if isinstance(module, nn.Embedding):
+        if isinstance(module, nn.Embedding) and _looks_up(module):
             hooks.append(module.register_forward_hook(functools.partial(_see_embedding, watch)))
         elif isinstance(module, (nn.Linear, Conv1D)):
             hooks.append(module.register_forward_hook(functools.partial(_see_linear, watch)))
     return hooks
+
+
+def _looks_up(module: nn.Embedding) -> bool:
+    """Whether it gives the rows of its ids, perhaps scaled: tables of positions may compute their own ids."""
+    return type(module).forward is nn.Embedding.forward or hasattr(module, "embed_scale")
 
 
 def _see_linear(watch: _Watch, module: Any, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -164,11 +199,12 @@ def _see_embedding(
 ) -> Tensor | None:
     ids = arguments[0].detach()
     sums = watch.of(module.weight)
+    scale = getattr(module, "embed_scale", 1.0)
 
     def see_gradient(gradient: Tensor) -> None:
         is_of_texts = ids.shape == watch.mask.shape
         seen, rows = (ids[watch.mask], gradient[watch.mask]) if is_of_texts else (ids, gradient)
-        rows, seen = rows.reshape(-1, rows.shape[-1]), seen.reshape(-1)
+        rows, seen = rows.reshape(-1, rows.shape[-1]) * scale, seen.reshape(-1)
         sums.looked_up = _plus(sums.looked_up, rows.t() @ rows)
         sums.look_ups += len(rows)
         uses = torch.zeros(module.num_embeddings, device=seen.device)
@@ -215,10 +251,14 @@ def _statistics(
         sums = watch.sums.pop(id(weight), None)  # their memory is needed for what is made of them
         if sums is None:
             continue
-        one_use = 1.0
+        one_use = 0.0
         if id(weight) == word_pieces and sums.uses is not None:  # all texts tell how often a piece comes
             one_use = len(plan.encoded.rows) / plan.counted
             sums.uses = one_use * nn.functional.pad(plan.counts, (0, len(weight) - len(plan.counts)))
+        elif sums.uses is not None:
+            sums.uses = _at_least_as_seen(sums.uses)
+        if sums.rows is not None:
+            sums.rows = _at_least_as_seen(sums.rows)
         found = _matrix(sums, weight, per_output, one_use)
         if found is None:
             continue
@@ -239,6 +279,12 @@ def _statistics(
     )
 
 
+def _at_least_as_seen(uses: Tensor) -> Tensor:
+    """Treat rows that no text has reached as the others on average: the next texts may be longer."""
+    seen = uses > 0
+    return torch.where(seen, uses, uses[seen].mean()) if seen.any() else uses
+
+
 def _by_parameter(model: Any) -> list[tuple[list[str], Tensor]]:
     """List the parameters, each with all of its names."""
     names: dict[int, list[str]] = {}
@@ -252,7 +298,7 @@ def _by_parameter(model: Any) -> list[tuple[list[str], Tensor]]:
 def _matrix(sums: _Sums, weight: Tensor, per_output: float, one_use: float) -> MatrixStatistics | None:
     """Join what is known of a matrix from all of its uses, None where no output hangs on it.
 
-    Every row of an embedding counts as used once more than it was: the next texts may have it.
+    Every row of the word pieces counts as used once more than it was: the next texts may have it.
     """
     known = []
     if sums.inputs is not None and sums.gradients is not None:

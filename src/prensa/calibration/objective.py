@@ -11,17 +11,29 @@ from prensa.checkpoint.task import Kind
 from prensa.runtime.pooling import Pool
 
 LANGUAGE = {"masked", "causal"}
+_OF_TEXTS = {"classes", "multi-label", "regression"}
 
 
 def outputs_of(output: Any, batch: dict[str, Tensor], kind: Kind | None, pool: Pool) -> Tensor:
-    """Return what counts of a model's output, ``[outputs, size]``: of texts, or of their pieces."""
+    """Return what counts of a model's output, ``[outputs, size]``: of texts, or of pieces without padding.
+
+    Of a task that is not known (None) all numbers count that are given for each piece, else the first output.
+    """
     mask = batch["attention_mask"].bool()
     if kind == "embedding":
         return pool(output.last_hidden_state.float(), batch["attention_mask"])
-    scores: Tensor = output.logits if hasattr(output, "logits") else output[0]
-    if scores.shape[:2] == mask.shape and scores.dim() > mask.dim():
-        return scores[mask].float()
-    return scores.reshape(len(mask), -1).float()
+    if kind in _OF_TEXTS:
+        logits: Tensor = output.logits
+        return logits.reshape(len(mask), -1).float()
+    if kind is not None:
+        given = (output.logits,)
+    else:
+        given = output.to_tuple() if hasattr(output, "to_tuple") else output
+    found = [each for each in given if isinstance(each, Tensor) and each.is_floating_point()]
+    of_pieces = [each[mask].reshape(int(mask.sum()), -1) for each in found if each.shape[:2] == mask.shape]
+    if of_pieces:
+        return torch.cat(of_pieces, dim=1).float()
+    return found[0].reshape(len(mask), -1).float()
 
 
 def objective(outputs: Tensor, kind: Kind | None, generator: torch.Generator) -> Tensor:

@@ -68,6 +68,8 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
     Raises :class:`CalibrationError` where there are too few texts or too little memory, and whatever reading
     texts and tokenizers raises.
     """
+    if count < FEWEST:
+        raise CalibrationError(f"--calibration-texts must be at least {FEWEST}, found {count}")
     chosen = choose_device(device)
     check_weight_files(path)
     config = load_config(path)
@@ -103,6 +105,9 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
 
 def _texts(source: str | None, text_column: str | None, split: str | None) -> Texts:
     if source is None:
+        for option, value in (("--text-column", text_column), ("--split", split)):
+            if value is not None:
+                raise CalibrationError(f"{option} {value} needs --texts: the built-in texts have none")
         return built_in_texts()
     return read_texts(source, Task("embedding"), text_column=text_column, label_column="", split=split)
 

@@ -14,8 +14,9 @@ from prensa.checkpoint.reader import WEIGHT_FILES
 
 INDEX_FILE = "model.safetensors.index.json"
 STATE_DICT_FILE = "model_optimized.pt"
+SEARCH_FILE = "search.json"
 
-_REPLACED = ("model*.safetensors", "pytorch_model*.bin", *WEIGHT_FILES, STATE_DICT_FILE)
+_REPLACED = ("model*.safetensors", "pytorch_model*.bin", *WEIGHT_FILES, STATE_DICT_FILE, SEARCH_FILE)
 WEIGHT_SUFFIXES = {
     *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot"),
     *(".npz", ".tflite", ".mlmodel"),

@@ -84,13 +84,14 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from prensa.recipe import adjusted, chosen_recipe
     from prensa.search.budget import Budget
     from prensa.search.referee import Judging
+    from prensa.search.search import check_recipe
 
     logging.disable_progress_bar()
     is_searched = any(each is not None for each in (max_drop, min_agreement, max_size))
     if is_searched and noise is not None:
         raise RecipeError("--noise is what a budget is searched for; give one or the other")
     calibrated_on = texts if texts is not None else data
-    wants_small = calibrated_on is not None or is_searched
+    wants_small = calibrated_on is not None or is_searched or noise is not None
     resolved = adjusted(
         chosen_recipe(preset, recipe, default="small" if wants_small else "int8"),
         format=format,
@@ -101,6 +102,13 @@ def compress(  # noqa: PLR0913  one parameter for each option
         noise=noise,
     )
     plan = pipeline.plan(locate(model), resolved, output, force=force)
+    budget = None
+    if is_searched:
+        check_recipe(resolved)
+        limit = None if max_size is None else size_in_bytes(max_size, plan.checkpoint.nbytes)
+        budget = Budget(max_drop, min_agreement, limit)
+    elif label_column is not None or (data is not None and texts is not None):
+        raise RecipeError("--data and --label-column are what a budget is kept by; give --max-drop, for one")
     choice = TextChoice(calibrated_on, text_column, split, calibration_texts)
     with stages() as progress:
         calibration = plan_for(plan, choice, device=device, progress=progress)
@@ -110,10 +118,9 @@ def compress(  # noqa: PLR0913  one parameter for each option
         summary = tables.plan_summary(plan, calibration)
         typer.echo(json.dumps(summary, indent=1)) if as_json else tables.print_plan(plan, calibration)
         return
-    if is_searched:
+    if budget is not None:
         judged_by = Judging(data if data is not None else texts, text_column, label_column, split, device)
-        limit = None if max_size is None else size_in_bytes(max_size, plan.checkpoint.nbytes)
-        keep_budget(plan, calibration, Budget(max_drop, min_agreement, limit), judged_by, as_json=as_json)
+        keep_budget(plan, calibration, budget, judged_by, as_json=as_json)
         return
     with progress_bar("pressing") as progress:
         manifest = pipeline.run(plan, progress, statistics)

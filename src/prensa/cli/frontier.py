@@ -69,7 +69,8 @@ def frontier(  # noqa: PLR0913  one parameter for each option
             tell=lambda point: console.print(f"{point.name}: {point.nbytes / 1e6:.2f} MB"),
             progress=progress,
         )
-    typer.echo(f"Page: {write_frontier(found, output)}", err=True)
+    if found.points:
+        typer.echo(f"Page: {write_frontier(found, output)}", err=True)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), indent=1))
     else:

@@ -36,7 +36,7 @@ class WithBitsandbytes:
 
         parameters = model_shape(self.model).parameters
         heads = [name.removesuffix(".weight") for name, each in parameters.items() if each.role == "head"]
-        config = BitsAndBytesConfig(**self.settings, llm_int8_skip_modules=heads)
+        config = BitsAndBytesConfig(**self.settings, llm_int8_skip_modules=heads or None)
         quantized = model_class(load_config(self.model)).from_pretrained(
             self.model, quantization_config=config, dtype=torch.float16
         )

@@ -36,7 +36,9 @@ class Budget:
     max_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check the ranges, and that there is any."""
+        if self.max_drop is None and self.min_agreement is None and self.max_bytes is None:
+            raise RecipeError("no budget was given; say how much quality or how many bytes")
         for option, share in (("--max-drop", self.max_drop), ("--min-agreement", self.min_agreement)):
             if share is not None and not 0 <= share <= 1:
                 raise RecipeError(

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
-from prensa.errors import PrensaError
 from prensa.evaluation.results import Quality
 from prensa.evaluation.size import list_files
 from prensa.extras import is_installed
@@ -95,8 +94,9 @@ def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
             missing += list(makers)[list(makers).index(name) :]
             interrupted = True
             break
-        except PrensaError as error:
-            missing.append(f"{name} ({error})")
+        except Exception as error:  # noqa: BLE001  whatever a library says: the other points stand
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            missing.append(f"{name} ({reason})")
             continue
         points.append(dataclasses.replace(point, noise=known_noise))
         tell(points[-1])

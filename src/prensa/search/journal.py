@@ -14,6 +14,7 @@ from prensa.checkpoint.checksum import sha256
 from prensa.errors import FormatError
 from prensa.pipeline import Plan
 from prensa.search.budget import Trial
+from prensa.version import VERSION
 
 _VERSION = 1
 
@@ -25,7 +26,7 @@ def journal_path(output: Path) -> Path:
 
 def fingerprint(plan: Plan, calibration: CalibrationPlan, texts: Sequence[object]) -> str:
     """Return what a search depends on as one digest: weights, recipe, calibration, ``texts`` to judge by."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{VERSION} {dict(plan.checkpoint.config)}".encode())
     for file in plan.checkpoint.files:
         digest.update(sha256(plan.checkpoint.path / file).encode())
     digest.update(plan.recipe.to_toml().encode())

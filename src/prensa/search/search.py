@@ -10,13 +10,14 @@ import dataclasses
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.statistics import Statistics
+from prensa.checkpoint.companions import SEARCH_FILE
 from prensa.checkpoint.manifest import Manifest
 from prensa.errors import RecipeError
 from prensa.evaluation.results import Drop
@@ -24,15 +25,14 @@ from prensa.passes import Gptq
 from prensa.pipeline import Plan
 from prensa.progress import Progress, silent
 from prensa.recipe import Recipe, adjusted
-from prensa.search.bisect import NEAR, last_allowed
+from prensa.search.bisect import LEAST, last_allowed
 from prensa.search.budget import Budget, Trial
 from prensa.search.journal import Journal, fingerprint, journal_path
 from prensa.search.referee import Part, Referee, agreement
 
-SEARCH_FILE = "search.json"
-
 _MOST = 12  # evaluations, the last word included
-_FOR_THE_CHECK = 3  # texts not seen before may refuse the first winner, and the second
+_STRIDES = (1.2, 2.0)  # from a winner that texts not seen before refuse to the next
+_FOR_THE_CHECK = 1 + 2 * len(_STRIDES)
 _OF_SIZE = 14  # pressings, where nothing is evaluated
 
 Tell = Callable[[Trial, bool], None]
@@ -75,6 +75,7 @@ class _Search:
     journal: Journal
     tell: Tell
     progress: Progress
+    refused: set[float] = field(default_factory=set)
 
     def attempt(self, noise: float) -> Trial:
         """Make a trial, or take it from the journal."""
@@ -116,7 +117,7 @@ def search(  # noqa: PLR0913  what a search is made of
     unchecked. Raises :class:`RecipeError` where the recipe has no noise to search, and
     :class:`~prensa.errors.FormatError` for a journal of another search.
     """
-    start = _noise(plan)
+    start = check_recipe(plan.recipe)
     judged_on = [] if referee is None else [referee.plan.encoded.rows, referee.plan.texts.labels]
     journal = Journal(journal_path(plan.output), fingerprint(plan, calibration, judged_on))
     statistics = collect(calibration, progress)
@@ -129,8 +130,10 @@ def search(  # noqa: PLR0913  what a search is made of
         if winner is not None and referee is not None and budget.is_of_quality:
             winner, check, drop = _check(run, winner)
     except KeyboardInterrupt:
-        kept = [trial for trial in journal.trials.values() if budget.allows(trial)]
-        if not kept:
+        trials = journal.trials.values()
+        kept = [each for each in trials if budget.allows(each) and budget.allows_size(each)]
+        kept = [each for each in kept if each.noise not in run.refused]
+        if not kept or plan.output == plan.checkpoint.path:  # the original is needed to go on
             raise
         best = min(kept, key=lambda trial: trial.nbytes)
         return _finish(
@@ -143,15 +146,14 @@ def search(  # noqa: PLR0913  what a search is made of
 
 
 def _check(run: _Search, winner: Trial) -> tuple[Trial | None, Trial | None, Drop | None]:
-    """Judge the winner on new texts; where it fails there, take the next smaller noises in turn."""
-    noise = winner.noise
-    check, drop = run.judged(noise, "check")
-    for _ in range(_FOR_THE_CHECK - 1):
-        if run.budget.allows(check):
-            break
-        noise /= NEAR**2
-        winner = run.attempt(noise)
-        check, drop = run.judged(noise, "check")
+    """Judge the winner on new texts; where it fails there, take smaller noises, in growing strides."""
+    check, drop = run.judged(winner.noise, "check")
+    for stride in _STRIDES:
+        if run.budget.allows(check) and run.budget.allows(winner):
+            return winner, check, drop
+        run.refused.add(winner.noise)
+        winner = run.attempt(max(winner.noise / stride, LEAST))
+        check, drop = run.judged(winner.noise, "check")
     held = run.budget.allows(check) and run.budget.allows(winner)
     return (winner if held else None), check, drop
 
@@ -182,13 +184,18 @@ def _trials(journal: Journal) -> tuple[Trial, ...]:
     return tuple(journal.trials.values())
 
 
-def _noise(plan: Plan) -> float:
-    for step in plan.recipe.passes:
-        if isinstance(step, Gptq):
-            return step.noise
-    raise RecipeError(
-        "a budget is met by calibrated pressing; take the preset small, or a recipe with a pass gptq"
-    )
+def check_recipe(recipe: Recipe) -> float:
+    """Return the noise to begin with. Raises :class:`RecipeError` where none could be searched."""
+    noises = [step.noise for step in recipe.passes if isinstance(step, Gptq)]
+    if not noises:
+        raise RecipeError(
+            "a budget is kept by calibrated pressing; take the preset small, or a recipe with a pass gptq"
+        )
+    if recipe.format != "packed":
+        raise RecipeError(
+            f"format {recipe.format}: takes the same bytes whatever the noise; use the format packed"
+        )
+    return noises[-1]
 
 
 def _with_noise(plan: Plan, noise: float) -> Recipe:
