@@ -49,14 +49,18 @@ def feedback(moment: Tensor, dampening: float, *, in_order: bool = False) -> Fee
         raise ValueError("expected a finite second moment that is not zero")
     order = torch.arange(len(exact)) if in_order else torch.argsort(own, descending=True, stable=True)
     added = (own * dampening + own.mean() * _FLOOR)[order]
-    exact = exact[order][:, order]
-    for attempt in range(_ATTEMPTS):
-        lower, failed = torch.linalg.cholesky_ex(exact + torch.diag(added * 2**attempt))
+    exact = exact[order][:, order]  # large, as what follows: each takes the place of the one before
+    for _ in range(_ATTEMPTS):
+        exact.diagonal().add_(added)
+        lower, failed = torch.linalg.cholesky_ex(exact)
         if not failed:
             break
+        added *= 2
     else:
         raise ValueError("the second moment is not positive, whatever is added to its diagonal")
-    factor = torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True)
+    exact = torch.cholesky_inverse(lower)
+    del lower
+    factor = torch.linalg.cholesky(exact, upper=True)
     return Feedback(order, factor.float(), float((factor.diagonal() ** -2).mean()))
 
 
