@@ -27,11 +27,11 @@ from prensa.search.search import search
 
 MAX_DROP = 0.01
 STEP = 1.12  # between noises of the grid: files differ by 3 %
-AROUND = 3  # points of the grid below and above the winner
+ABOVE = 3  # points of the grid above the winner; below it files are larger
 
 
 def main() -> None:
-    """Search, then walk the grid around what was found."""
+    """Search, then walk the grid above what was found."""
     logging.disable_progress_bar()
     settings = Settings(str(MODEL), (), data=str(COMMENTS), device="cpu", max_length=TOKENS)
     judge = referee(plan_evaluation(settings))
@@ -45,7 +45,7 @@ def main() -> None:
         print(found.to_json(), flush=True)
         statistics = collect(calibration)
         grid = []
-        for exponent in range(-AROUND, AROUND + 1):
+        for exponent in range(1, ABOVE + 1):
             noise = found.winner.noise * STEP**exponent
             output = Path(place) / f"grid{exponent}"
             recipe = adjusted(load_preset("small"), noise=noise)
