@@ -33,8 +33,6 @@ WORDS = {
         "divergence": "KL, nats",
         "pressing": "Calibrated pressing of DeBERTa-v3-base's size on {texts} texts of 128 pieces takes "
         "{minutes:.1f} minutes on two cores and {peak:.2f} times the memory of the float32 model.",
-        "budget": "`--max-drop 1%` took {evaluations} evaluations and found a file {over:.1f} % above the "
-        "smallest on a fine grid.",
         "coding": "Coding takes {over:.1%} more than the entropy of the integers and decodes {speed:.1f} "
         "billion weights a second on one core ({copy:.0f} times the time of a memory copy).",
         "speed": "Pressing 738 MB with `classic` takes {seconds:.1f} s and {peak:.2f} GiB of memory: "
@@ -65,8 +63,6 @@ WORDS = {
         "pressing": "Comprimir con calibración un modelo del tamaño de DeBERTa-v3-base con {texts} textos de "
         "128 piezas tarda {minutes:.1f} minutos en dos núcleos y usa {peak:.2f} veces la memoria del modelo "
         "float32.",
-        "budget": "`--max-drop 1%` necesitó {evaluations} evaluaciones y dio con un fichero un {over:.1f} % "
-        "mayor que el menor de una malla fina.",
         "coding": "La codificación ocupa un {over:.1%} más que la entropía de los enteros, y en un núcleo "
         "se decodifican {speed:.1f} mil millones de pesos por segundo ({copy:.0f} veces lo que tarda una "
         "copia de memoria).",
@@ -190,16 +186,11 @@ def _calibrated(words: dict[str, str]) -> list[str]:
 
 
 def _pressing(words: dict[str, str]) -> str:
-    pressing, budget = _result("calibrated_speed"), _result("budget")
-    return "\n".join(
-        [
-            words["pressing"].format(
-                texts=pressing["texts"],
-                minutes=pressing["seconds"] / 60,
-                peak=pressing["peak_over_model"],
-            ),
-            words["budget"].format(evaluations=budget["evaluations"], over=100 * budget["over_smallest"]),
-        ]
+    pressing = _result("calibrated_speed")
+    return words["pressing"].format(
+        texts=pressing["texts"],
+        minutes=pressing["seconds"] / 60,
+        peak=pressing["peak_over_model"],
     )
 
 
