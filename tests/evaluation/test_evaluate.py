@@ -261,7 +261,7 @@ def test_bad_settings(original, pressed, settings, message):
 
 def test_something_to_compare_is_needed(original):
     with pytest.raises(EvaluationError, match="expected at least one result"):
-        plan(Settings(str(original), ()))
+        prensa.evaluate(original, [])
 
 
 def test_models_that_cannot_be_compared(tmp_path):
