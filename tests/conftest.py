@@ -126,6 +126,21 @@ def quick(monkeypatch):
     monkeypatch.setattr(memory, "measure_memory", lambda job: Memory((0.1, 0.2, 0.3), 100, 200, None))
 
 
+@pytest.fixture
+def texts(tmp_path) -> Path:
+    """Ninety labelled texts for the tokenizer of ``add_tokenizer``."""
+    path = tmp_path / "texts.csv"
+    letters = "abcdefghij"
+    rows = [f"{letters[n % 10]} {letters[n % 7] * 3} {n},LABEL_{n % 2}" for n in range(90)]
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def few_resamples(monkeypatch):
+    monkeypatch.setattr("prensa.evaluation.bootstrap.RESAMPLES", 20)
+
+
 def change_weights(directory: Path, change) -> None:
     """Rewrite the safetensors file of a model after ``change(tensors)``."""
     tensors = load_file(directory / "model.safetensors")

@@ -16,7 +16,7 @@ from prensa.evaluation.results import Evaluation, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.recipe import Recipe, load_preset
-from prensa.search.budget import Budget, Trial
+from prensa.search.budget import NO_NOISE, Budget, Trial
 
 if TYPE_CHECKING:
     from prensa.search.search import Found
@@ -93,7 +93,7 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     choice = TextChoice(None if calibrated_on is None else str(calibrated_on), text_column, split)
     calibration = plan_for(planned, choice, device=device, progress=told)
     if calibration is None:
-        raise RecipeError(f"a budget is kept by calibrated pressing, and recipe {recipe} has no pass gptq")
+        raise RecipeError(NO_NOISE)
     judged_by = data if data is not None else texts
     judging = Judging(None if judged_by is None else str(judged_by), text_column, label_column, split, device)
     referee = referee_for(planned.checkpoint.path, judging) if budget.is_of_quality else None

@@ -33,6 +33,7 @@ from prensa.formats.base import Extent
 from prensa.ops.parallel import submit
 from prensa.passes import CALIBRATED, INTEGERS, Bound, Gptq, Half, Pass
 from prensa.passes.base import is_targeted
+from prensa.passes.gptq import LEAST_NOISE
 from prensa.press import Pressed, press
 from prensa.progress import Progress, silent
 from prensa.recipe import Recipe
@@ -43,7 +44,6 @@ RECIPE_FILE = "recipe.toml"
 
 _Done = tuple[Pressed | None, Stored]
 
-_FINEST = 1e-7  # noise: steps as small as 8 bits can have them
 _AHEAD = 1 << 27  # bytes of tensors that are pressed while an earlier one is written
 _SMALL = 1 << 24  # elements of a tensor that one core presses alone, beside others
 
@@ -200,11 +200,11 @@ def _check_recipe_fits(recipe: Recipe, specs: list[TensorSpec]) -> None:
             "take the preset half or --bits 16, or the format packed or bitsandbytes"
         )
     if recipe.format == "bitsandbytes" and any(
-        isinstance(step, Gptq) and step.noise > _FINEST for step in recipe.passes
+        isinstance(step, Gptq) and step.noise > LEAST_NOISE for step in recipe.passes
     ):
         raise PlanError(
             "format bitsandbytes: takes a byte for each weight, so noise would save nothing; "
-            f"give --noise {_FINEST:g}, or the format packed"
+            f"give --noise {LEAST_NOISE:g}, or the format packed"
         )
     if recipe.format == "packed" and recipe.state_dict:
         raise PlanError("format packed: cannot be copied to a state dict; use plain or bitsandbytes")

@@ -4,6 +4,7 @@ import torch
 from prensa.calibration import plan as planning
 from prensa.calibration.plan import plan_calibration
 from prensa.errors import CalibrationError, DataError, EvaluationError
+from prensa.texts.columns import BUILT_IN
 
 
 @pytest.fixture
@@ -22,7 +23,6 @@ def test_all_texts_count_pieces_and_some_go_through_the_model(original, texts):
     assert int(found.counts[a]) == sum(1 + number % 9 for number in range(60))
     assert int(found.counts[cls]) == 60
     assert sorted(index for batch in found.batches for index in batch) == list(range(20))
-    assert not found.is_built_in
 
 
 def test_batches_hold_texts_of_like_length(original, texts):
@@ -40,7 +40,7 @@ def test_the_same_texts_are_taken_every_time(original, texts):
 
 def test_built_in_texts(original):
     found = plan_calibration(original)
-    assert found.is_built_in
+    assert found.source == BUILT_IN
     assert len(found.encoded.rows) == planning.TEXTS
 
 

@@ -10,20 +10,6 @@ from prensa.checkpoint.manifest import load_manifest
 from prensa.search.journal import journal_path
 
 
-@pytest.fixture
-def texts(tmp_path):
-    path = tmp_path / "texts.csv"
-    letters = "abcdefghij"
-    rows = [f"{letters[n % 10]} {letters[n % 7] * 3} {n},LABEL_{n % 2}" for n in range(90)]
-    path.write_text("\n".join(["text,label", *rows]) + "\n")
-    return path
-
-
-@pytest.fixture
-def few_resamples(monkeypatch):
-    monkeypatch.setattr("prensa.evaluation.bootstrap.RESAMPLES", 20)
-
-
 def test_texts_choose_the_preset_small(command, original, texts, tmp_path):
     code, out, err = command("compress", original, "-o", tmp_path / "out", "--texts", texts)
     assert code == 0

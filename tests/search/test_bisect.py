@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from prensa.search.bisect import LEAST, MOST, NEAR, last_allowed
+from prensa.passes.gptq import LEAST_NOISE, MOST_NOISE
+from prensa.search.bisect import NEAR, last_allowed
 from prensa.search.budget import Trial
 
 
@@ -38,10 +39,10 @@ def test_few_trials_do_where_the_limit_is_not_far(limit):
 
 def test_the_ends_of_what_there_is():
     made, attempt, allows = tries(math.inf, upwards=True)
-    assert last_allowed(attempt, allows, start=0.002, most=20, upwards=True).noise == MOST
+    assert last_allowed(attempt, allows, start=0.002, most=20, upwards=True).noise == MOST_NOISE
     made, attempt, allows = tries(0.0, upwards=True)
     assert last_allowed(attempt, allows, start=0.002, most=20, upwards=True) is None
-    assert min(made) == LEAST
+    assert min(made) == LEAST_NOISE
 
 
 def test_no_more_trials_than_allowed():

@@ -20,18 +20,8 @@ from prensa.search.search import SEARCH_FILE, search
 
 
 @pytest.fixture
-def texts(tmp_path):
-    path = tmp_path / "texts.csv"
-    letters = "abcdefghij"
-    rows = [f"{letters[n % 10]} {letters[n % 7] * 3} {n},LABEL_{n % 2}" for n in range(90)]
-    path.write_text("\n".join(["text,label", *rows]) + "\n")
-    return path
-
-
-@pytest.fixture
-def searched(original, tmp_path, texts, monkeypatch):
+def searched(original, tmp_path, texts, few_resamples):
     """Search with a budget; ``trials`` are those that were told."""
-    monkeypatch.setattr("prensa.evaluation.bootstrap.RESAMPLES", 20)
 
     class Searched:
         def __init__(self):

@@ -275,7 +275,6 @@ def _statistics(
         texts=len(plan.encoded.rows),
         counted=plan.counted,
         tokens=sum(plan.encoded.lengths),
-        is_built_in=plan.is_built_in,
     )
 
 

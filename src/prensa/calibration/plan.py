@@ -50,7 +50,6 @@ class CalibrationPlan:
     counted: int
     device: str
     memory: int
-    is_built_in: bool
 
 
 def plan_calibration(  # noqa: PLR0913  the settings of the command line
@@ -99,7 +98,6 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
         counted=len(all_rows),
         device=chosen,
         memory=memory,
-        is_built_in=texts.is_smoke_test,
     )
 
 

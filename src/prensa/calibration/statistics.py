@@ -43,4 +43,3 @@ class Statistics:
     texts: int
     counted: int
     tokens: int
-    is_built_in: bool = False

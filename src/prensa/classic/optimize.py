@@ -19,7 +19,6 @@ from prensa.errors import OutputError
 from prensa.extras import require
 
 _SCRIPT = "quantization_code.py"
-_FINE = 1e-7  # noise: steps as small as 8 bits can have them
 
 
 def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
@@ -49,6 +48,7 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     from prensa.checkpoint.locate import locate
     from prensa.cli.progress import progress_bar, stages
     from prensa.passes import Gptq, Half, Pass, Prune, Quantize, Sparsegpt, Threshold
+    from prensa.passes.gptq import LEAST_NOISE
     from prensa.recipe import Recipe
     from prensa.runtime.torch import load
 
@@ -58,7 +58,7 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     if compress:
         passes.append(Threshold(threshold=threshold))
     if use_bnb:
-        fine = Gptq(noise=_FINE, targets=Quantize().targets)
+        fine = Gptq(noise=LEAST_NOISE, targets=Quantize().targets)
         passes.append(Quantize() if texts is None else fine)
     recipe = Recipe(tuple(passes), format="bitsandbytes" if use_bnb else "plain", state_dict=True)
     if output_path is None and not Path(model_path).expanduser().exists():

@@ -15,7 +15,7 @@ from prensa.cli.tables import print_result
 from prensa.errors import RecipeError
 from prensa.evaluation.verdict import drop_in_words
 from prensa.pipeline import Plan
-from prensa.search.budget import Budget, Trial
+from prensa.search.budget import NO_NOISE, Budget, Trial
 from prensa.search.referee import Judging, referee_for
 from prensa.search.search import Found, search
 from prensa.wording import megabytes, number, percent
@@ -26,9 +26,7 @@ def keep_budget(
 ) -> None:
     """Search, print how it ended, and exit with 1 where the budget was not kept."""
     if calibration is None:
-        raise RecipeError(
-            "a budget is kept by calibrated pressing; take the preset small, or a recipe with a pass gptq"
-        )
+        raise RecipeError(NO_NOISE)
     found = run_search(plan, calibration, budget, judging)
     if as_json:
         typer.echo(json.dumps({"output": str(plan.output), **json.loads(found.to_json())}, indent=1))

@@ -27,6 +27,9 @@ _TRUST = 0.6
 """How much of the spread of importances is believed, in logarithms: a few hundred texts say who is worth
 more, but exaggerate it. See ``docs/LOG.md``."""
 
+LEAST_NOISE, MOST_NOISE = 1e-7, 10.0
+"""What noises may be. At the least one, steps are as small as 8 bits can have them."""
+
 _LEAST = 1e-6  # importance of a row, as a share of the matrix's mean
 
 
@@ -50,7 +53,7 @@ class Gptq:
     def __post_init__(self) -> None:
         """Check the settings."""
         check_targets(self.name, self.targets, self.ignore)
-        check_number(self.name, "noise", self.noise, 1e-7, 10.0)
+        check_number(self.name, "noise", self.noise, LEAST_NOISE, MOST_NOISE)
         check_number(self.name, "dampening", self.dampening, 1e-4, 1.0)
 
     def refuses(self, spec: TensorSpec) -> str:

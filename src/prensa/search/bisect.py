@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from prensa.passes.gptq import LEAST_NOISE, MOST_NOISE
 from prensa.search.budget import Trial
 
 Try = Callable[[float], Trial]
 
-LEAST, MOST = 1e-7, 10.0  # the noise that the pass takes
 _STRIDE = 4.0  # of a bracket
 NEAR = 1.1  # noises this near give files that differ by less than 3 %
 
@@ -40,7 +40,7 @@ def last_allowed(
             noise = math.sqrt(kept.noise * refused)
             continue
         goes_up = upwards == (kept is not None)
-        following = min(max(noise * (_STRIDE if goes_up else 1 / _STRIDE), LEAST), MOST)
+        following = min(max(noise * (_STRIDE if goes_up else 1 / _STRIDE), LEAST_NOISE), MOST_NOISE)
         if following == noise:  # at the end of what there is
             break
         noise = following

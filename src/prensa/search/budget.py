@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from prensa.errors import RecipeError
 from prensa.wording import megabytes, number
 
+NO_NOISE = "a budget is kept by calibrated pressing; take the preset small, or a recipe with a pass gptq"
+"""What is said of a recipe that has nothing to search."""
+
 _ROUNDING = 1e-12  # what shares may differ by and be the same
 
 

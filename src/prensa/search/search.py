@@ -22,11 +22,12 @@ from prensa.checkpoint.manifest import Manifest
 from prensa.errors import RecipeError
 from prensa.evaluation.results import Drop
 from prensa.passes import Gptq
+from prensa.passes.gptq import LEAST_NOISE
 from prensa.pipeline import Plan
 from prensa.progress import Progress, silent
 from prensa.recipe import Recipe, adjusted
-from prensa.search.bisect import LEAST, last_allowed
-from prensa.search.budget import Budget, Trial
+from prensa.search.bisect import last_allowed
+from prensa.search.budget import NO_NOISE, Budget, Trial
 from prensa.search.journal import Journal, fingerprint, journal_path
 from prensa.search.referee import Part, Referee, agreement
 
@@ -89,7 +90,7 @@ class _Search:
         """Press with a noise into a directory that goes away, and judge what comes out."""
         with tempfile.TemporaryDirectory(prefix=".prensa-trial-", dir=_parent(self.plan)) as place:
             output = Path(place) / "trial"
-            trial = pipeline.plan(self.plan.checkpoint.path, _with_noise(self.plan, noise), output)
+            trial = pipeline.plan(self.plan.checkpoint.path, adjusted(self.plan.recipe, noise=noise), output)
             nbytes = pipeline.run(trial, self.progress, self.statistics).nbytes
             if self.referee is None:
                 return Trial(noise, nbytes), None
@@ -152,7 +153,7 @@ def _check(run: _Search, winner: Trial) -> tuple[Trial | None, Trial | None, Dro
         if run.budget.allows(check) and run.budget.allows(winner):
             return winner, check, drop
         run.refused.add(winner.noise)
-        winner = run.attempt(max(winner.noise / stride, LEAST))
+        winner = run.attempt(max(winner.noise / stride, LEAST_NOISE))
         check, drop = run.judged(winner.noise, "check")
     held = run.budget.allows(check) and run.budget.allows(winner)
     return (winner if held else None), check, drop
@@ -161,7 +162,7 @@ def _check(run: _Search, winner: Trial) -> tuple[Trial | None, Trial | None, Dro
 def _finish(run: _Search, found: Found) -> Found:
     """Press the winner into the output; the journal has done its work unless the search was cut short."""
     if found.winner is not None:
-        recipe = _with_noise(run.plan, found.winner.noise)
+        recipe = adjusted(run.plan.recipe, noise=found.winner.noise)
         final = pipeline.plan(run.plan.checkpoint.path, recipe, run.plan.output, force=True)
         extra = {SEARCH_FILE: found.to_json()}
         found = dataclasses.replace(
@@ -188,18 +189,12 @@ def check_recipe(recipe: Recipe) -> float:
     """Return the noise to begin with. Raises :class:`RecipeError` where none could be searched."""
     noises = [step.noise for step in recipe.passes if isinstance(step, Gptq)]
     if not noises:
-        raise RecipeError(
-            "a budget is kept by calibrated pressing; take the preset small, or a recipe with a pass gptq"
-        )
+        raise RecipeError(NO_NOISE)
     if recipe.format != "packed":
         raise RecipeError(
             f"format {recipe.format}: takes the same bytes whatever the noise; use the format packed"
         )
     return noises[-1]
-
-
-def _with_noise(plan: Plan, noise: float) -> Recipe:
-    return adjusted(plan.recipe, noise=noise)
 
 
 def _parent(plan: Plan) -> Path:
