@@ -126,7 +126,7 @@ def _one_relative_step(step: float) -> Iterator[None]:
         if not isinstance(own, Gptq) or known is None:
             return own
         weight = plan.checkpoint.read(tensor.spec).float()
-        spread = feedback(known.moment, own.dampening)
+        spread = feedback(known.moment.whole(), own.dampening)
         return Bound(
             own, partial(quantize_rows, spread=spread, step=step * weight.std(1), offset=known.offset)
         )

@@ -52,7 +52,7 @@ def test_memory_is_the_model_and_its_moments(original, texts):
 
 def test_too_little_memory_is_said_before_anything_is_read(original, texts, monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: 10)
-    with pytest.raises(CalibrationError, match="calibrating takes 0.0 GB on cpu.*--preset int8"):
+    with pytest.raises(CalibrationError, match="calibrating takes 0.0 GB of main memory.*--preset int8"):
         plan_calibration(original, str(texts))
 
 
@@ -70,8 +70,8 @@ def test_no_tokenizer(model, texts):
         plan_calibration(model, str(texts))
 
 
-def test_a_cuda_device_is_asked_for_its_memory(original, monkeypatch):
-    monkeypatch.setattr(planning, "choose_device", lambda wanted: "cuda:0")
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1, 1000))
-    with pytest.raises(CalibrationError, match="on cuda:0, which has 0.0 GB"):
-        plan_calibration(original)
+def test_a_model_that_is_too_large_for_its_gpu_goes_there_block_by_block(original, texts, monkeypatch):
+    monkeypatch.setattr(planning, "choose_device", lambda wanted: wanted)
+    for free, by_blocks in ((1 << 30, False), (1 << 10, True)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 1 << 30))
+        assert plan_calibration(original, str(texts), device="cuda:0").by_blocks is by_blocks

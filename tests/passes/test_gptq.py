@@ -7,6 +7,7 @@ from tests.ops.test_gptq import moment_of
 from prensa.calibration.statistics import MatrixStatistics
 from prensa.errors import RecipeError
 from prensa.ops.affine import dequantize
+from prensa.ops.moment import Moment
 from prensa.passes import Gptq
 from prensa.passes.gptq import row_steps
 from prensa.spec import TensorSpec
@@ -15,7 +16,9 @@ SPEC = TensorSpec("w", (60, 40), torch.float32, "f", "linear", "Linear", in_mode
 
 
 def known(importance=None, offset=None):
-    return MatrixStatistics(moment_of(40), torch.ones(60) if importance is None else importance, offset)
+    return MatrixStatistics(
+        Moment.of(moment_of(40)), torch.ones(60) if importance is None else importance, offset
+    )
 
 
 @pytest.mark.parametrize("key", ["noise", "dampening"])
@@ -31,7 +34,7 @@ def test_noise_is_what_the_outputs_change():
     weight = torch.randn(60, 40)
     found = Gptq(noise=8.0, dampening=1e-4).bind(statistics, weight.numel()).apply(weight, SPEC)
     difference = dequantize(found) - weight
-    loss = 3 * ((difference @ statistics.moment) * difference).sum()
+    loss = 3 * ((difference @ statistics.moment.whole()) * difference).sum()
     assert float(loss) == pytest.approx(8.0, rel=0.15)
 
 

@@ -8,6 +8,7 @@ from tests.ops.test_gptq import moment_of
 
 from prensa.calibration.statistics import MatrixStatistics
 from prensa.errors import RecipeError
+from prensa.ops.moment import Moment
 from prensa.passes import Gptq, Prune, Sparsegpt, Wanda
 from prensa.spec import TensorSpec
 
@@ -17,11 +18,11 @@ UNEVEN = torch.logspace(-1, 1, 200)
 
 def known():
     moment = moment_of(200, texts=800)
-    return MatrixStatistics(UNEVEN[:, None] * moment * UNEVEN, torch.ones(48))
+    return MatrixStatistics(Moment.of(UNEVEN[:, None] * moment * UNEVEN), torch.ones(48))
 
 
 def loss(change, statistics):
-    return float(((change @ statistics.moment) * change).sum())
+    return float(((change @ statistics.moment.whole()) * change).sum())
 
 
 def share_of_zeros(weight):
@@ -47,7 +48,7 @@ def test_two_of_every_four(kind):
 def test_what_is_left_over_of_a_pattern_is_kept():
     weight = torch.randn(48, 6)
     spec = dataclasses.replace(SPEC, shape=(48, 6))
-    statistics = MatrixStatistics(moment_of(6), torch.ones(48))
+    statistics = MatrixStatistics(Moment.of(moment_of(6)), torch.ones(48))
     for step in (
         Wanda(pattern="2:4"),
         Sparsegpt(pattern="2:4"),

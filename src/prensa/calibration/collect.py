@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from prensa.calibration.blocks import by_blocks, move_all_but_blocks
 from prensa.calibration.objective import LANGUAGE, objective, outputs_of
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.statistics import MatrixStatistics, Statistics
 from prensa.checkpoint.task import Kind
 from prensa.errors import OUT_OF_MEMORY, CalibrationError, PrensaError
+from prensa.ops.moment import Moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
 from prensa.runtime.pooling import read_pool
@@ -38,38 +40,56 @@ class _Sums:
     embedding, ``own`` and ``rows`` to any other.
     """
 
-    inputs: Tensor | None = None
+    inputs: Moment | None = None
     input_count: int = 0
     gradients: Tensor | None = None
-    looked_up: Tensor | None = None
+    looked_up: Moment | None = None
     look_ups: int = 0
     uses: Tensor | None = None
-    own: Tensor | None = None
+    own: Moment | None = None
     rows: Tensor | None = None
 
 
 @dataclass
 class _Watch:
-    """Sums of every matrix that was met, by its parameter's identity; ``mask`` is the current batch's."""
+    """Sums of every matrix that was met, by its parameter's identity; ``mask`` is the current batch's.
 
+    ``home`` is the device where sums are kept.
+    """
+
+    home: str
     mask: Tensor = field(default_factory=lambda: torch.empty(0))
     sums: dict[int, _Sums] = field(default_factory=dict)
 
     def of(self, weight: Tensor) -> _Sums:
         return self.sums.setdefault(id(weight), _Sums())
 
+    def moment(self, so_far: Moment | None, vectors: Tensor) -> Moment:
+        """Add the second moment of some vectors to a sum, in place."""
+        moment = Moment.zeros(vectors.shape[-1], self.home) if so_far is None else so_far
+        moment.add(vectors)
+        return moment
+
+    def plus(self, so_far: Tensor | None, more: Tensor) -> Tensor:
+        """Add to a sum, in place."""
+        more = more.to(self.home)
+        return more if so_far is None else so_far.add_(more)
+
 
 def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
     """Carry out a plan. Raises :class:`CalibrationError` where the model gives no finite numbers."""
-    pad_id = plan.encoded.fill["input_ids"]
-    model = load_on(plan.path, torch.float32, plan.device, pad_id)
+    home = "cpu" if plan.by_blocks else plan.device
+    model = load_on(plan.path, torch.float32, home, plan.encoded.fill["input_ids"])
     _check_pieces(plan, len(model.get_input_embeddings().weight))
     for parameter in model.parameters():
         parameter.requires_grad_(requires_grad=False)
-    watch = _Watch()
+    watch = _Watch(home)
     hooks = _hook(model, watch)
     try:
-        found = _run(model, watch, plan, progress)
+        if plan.by_blocks:
+            move_all_but_blocks(model, plan.device)
+        with by_blocks(model, plan.device if plan.by_blocks else None):
+            found = _run(model, watch, plan, progress)
     except PrensaError:
         raise
     except Exception as error:
@@ -124,7 +144,7 @@ def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -
             objective(outputs, plan.kind, generator).backward()  # type: ignore[no-untyped-call]
         for weight in others:
             if weight.grad is not None:
-                _add_own(watch.of(weight), weight.grad)
+                _add_own(watch, weight, weight.grad)
                 weight.grad = None
         kept = outputs.detach().double().cpu()
         count += len(kept)
@@ -183,13 +203,15 @@ def _looks_up(module: nn.Embedding) -> bool:
 
 def _see_linear(watch: _Watch, module: Any, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
     sums = watch.of(module.weight)
+    if not torch.is_grad_enabled():
+        return output  # inside of a block, which runs once more
     inputs = _real(arguments[0].detach(), watch.mask)
-    sums.inputs = _plus(sums.inputs, inputs.t() @ inputs)
+    sums.inputs = watch.moment(sums.inputs, inputs)
     sums.input_count += len(inputs)
 
     def see_gradient(gradient: Tensor) -> None:
         squares = gradient.reshape(-1, gradient.shape[-1]).square().sum(dim=0)
-        sums.gradients = _plus(sums.gradients, squares)
+        sums.gradients = watch.plus(sums.gradients, squares)
 
     return _watched(output, see_gradient)
 
@@ -205,10 +227,10 @@ def _see_embedding(
         is_of_texts = ids.shape == watch.mask.shape
         seen, rows = (ids[watch.mask], gradient[watch.mask]) if is_of_texts else (ids, gradient)
         rows, seen = rows.reshape(-1, rows.shape[-1]) * scale, seen.reshape(-1)
-        sums.looked_up = _plus(sums.looked_up, rows.t() @ rows)
+        sums.looked_up = watch.moment(sums.looked_up, rows)
         sums.look_ups += len(rows)
         uses = torch.zeros(module.num_embeddings, device=seen.device)
-        sums.uses = _plus(sums.uses, uses.index_add_(0, seen, torch.ones_like(seen, dtype=uses.dtype)))
+        sums.uses = watch.plus(sums.uses, uses.index_add_(0, seen, torch.ones_like(seen, dtype=uses.dtype)))
 
     if not torch.is_grad_enabled():
         return None
@@ -224,13 +246,10 @@ def _watched(output: Tensor, see_gradient: Callable[[Tensor], None]) -> Tensor:
     return output.clone()
 
 
-def _add_own(sums: _Sums, gradient: Tensor) -> None:
-    sums.own = _plus(sums.own, gradient.t() @ gradient)
-    sums.rows = _plus(sums.rows, gradient.square().sum(dim=1))
-
-
-def _plus(sum_so_far: Tensor | None, more: Tensor) -> Tensor:
-    return more if sum_so_far is None else sum_so_far.add_(more)
+def _add_own(watch: _Watch, weight: Tensor, gradient: Tensor) -> None:
+    sums = watch.of(weight)
+    sums.own = watch.moment(sums.own, gradient)
+    sums.rows = watch.plus(sums.rows, gradient.square().sum(dim=1))
 
 
 def _real(tensor: Tensor, mask: Tensor) -> Tensor:
@@ -262,7 +281,7 @@ def _statistics(
         found = _matrix(sums, weight, per_output, one_use)
         if found is None:
             continue
-        if not (torch.isfinite(found.moment).all() and torch.isfinite(found.importance).all()):
+        if not (found.moment.is_finite() and torch.isfinite(found.importance).all()):
             raise CalibrationError(
                 f"{plan.path}: what {names[0]} sees has no finite second moment; use a model that works"
             )
@@ -299,23 +318,25 @@ def _matrix(sums: _Sums, weight: Tensor, per_output: float, one_use: float) -> M
 
     Every row of the word pieces counts as used once more than it was: the next texts may have it.
     """
-    known = []
+    known: list[tuple[Moment, Tensor]] = []
     if sums.inputs is not None and sums.gradients is not None:
-        known.append((sums.inputs.div_(sums.input_count), sums.gradients * per_output))
+        known.append((sums.inputs.scaled(1 / sums.input_count), sums.gradients * per_output))
     if sums.looked_up is not None and sums.uses is not None:
-        known.append(
-            (sums.looked_up.div_(sums.look_ups), (sums.uses.to(weight.device) + one_use) * per_output)
-        )
-    if sums.own is not None and sums.rows is not None and sums.own.trace() > 0:
-        known.append((sums.own / sums.own.trace(), sums.rows * per_output))
-    known = [
-        (moment, importance) for moment, importance in known if float(moment.trace() * importance.sum()) > 0
-    ]
+        uses = sums.uses.to(sums.looked_up.strips[0].device)
+        known.append((sums.looked_up.scaled(1 / sums.look_ups), (uses + one_use) * per_output))
+    if sums.own is not None and sums.rows is not None and (trace := _trace(sums.own)) > 0:
+        known.append((sums.own.scaled(1 / trace), sums.rows * per_output))
+    known = [(moment, importance) for moment, importance in known if _trace(moment) * importance.sum() > 0]
     if not known:
         return None
     moment, importance = known[0]
     if len(known) > 1:  # tied: one moment, weighted by what each of its uses costs, must do for all
-        moment = torch.stack([each * cost.mean() for each, cost in known]).sum(dim=0)
-        importance = torch.stack([cost * each.trace() for each, cost in known]).sum(dim=0) / moment.trace()
+        importance = torch.stack([cost * _trace(each) for each, cost in known]).sum(dim=0)
+        moment = functools.reduce(Moment.plus, [each.scaled(float(cost.mean())) for each, cost in known])
+        importance /= _trace(moment)
     offset = weight.detach().float().mean(dim=0).cpu() if sums.uses is not None else None
-    return MatrixStatistics(moment.cpu(), importance.cpu(), offset)
+    return MatrixStatistics(moment.to("cpu"), importance.cpu(), offset)
+
+
+def _trace(moment: Moment) -> float:
+    return float(moment.diagonal().sum())

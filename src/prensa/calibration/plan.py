@@ -16,6 +16,7 @@ from prensa.checkpoint.reader import check_weight_files
 from prensa.checkpoint.roles import ModelShape, load_config, model_shape
 from prensa.checkpoint.task import Kind, Task, task_of
 from prensa.errors import CalibrationError
+from prensa.ops import moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
@@ -38,7 +39,8 @@ class CalibrationPlan:
 
     ``encoded`` are the texts that go through the model, in ``batches`` of indices. ``counts`` says how often
     each piece comes in all ``counted`` texts. ``memory`` are the bytes of the model in float32 and of
-    its second moments; the activations of one batch come on top.
+    its second moments; what one block computes for one batch comes on top. ``by_blocks`` says that this is
+    too much for ``device``, so that it stays in main memory and a block is there only while it runs.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class CalibrationPlan:
     counted: int
     device: str
     memory: int
+    by_blocks: bool = False
 
 
 def plan_calibration(  # noqa: PLR0913  the settings of the command line
@@ -87,7 +90,9 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
     encoded = encode(tokenizer, sample(texts, count), "embedding", shorter)
     task = task_of(config)
     memory = _memory(model_shape(path))
-    _check_memory(path, memory, chosen)
+    by_blocks = chosen.startswith("cuda") and memory > torch.cuda.mem_get_info(chosen)[0]
+    if by_blocks or not chosen.startswith("cuda"):
+        _check_memory(path, memory)
     return CalibrationPlan(
         path=path,
         kind=task.kind if task else None,
@@ -98,6 +103,7 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
         counted=len(all_rows),
         device=chosen,
         memory=memory,
+        by_blocks=by_blocks,
     )
 
 
@@ -123,22 +129,19 @@ def _batches(lengths: Sequence[int], pieces: int) -> list[list[int]]:
 
 def _memory(shape: ModelShape) -> int:
     own = {name: each for name, each in shape.parameters.items() if name not in shape.tied}
-    sizes = [int(np.prod(each.shape, dtype=np.int64)) for each in own.values()]
+    weights = sum(int(np.prod(each.shape, dtype=np.int64)) for each in own.values())
     columns = [
         each.shape[0] if each.layer == "Conv1D" else each.shape[1]
         for each in own.values()
         if len(each.shape) == _MATRIX
     ]
-    return 4 * (sum(sizes) + sum(size**2 for size in columns))
+    return 4 * weights + sum(map(moment.nbytes, columns))
 
 
-def _check_memory(path: Path, needed: int, device: str) -> None:
-    if device.startswith("cuda"):
-        there = torch.cuda.mem_get_info(device)[1]
-    else:
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def _check_memory(path: Path, needed: int) -> None:
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise CalibrationError(
-            f"{path}: calibrating takes {needed / 1e9:.1f} GB on {device}, which has {there / 1e9:.1f} GB; "
-            "use a larger machine, or a recipe without calibration (--preset int8)"
+            f"{path}: calibrating takes {needed / 1e9:.1f} GB of main memory, and there are "
+            f"{there / 1e9:.1f} GB; use a larger machine, or a recipe without calibration (--preset int8)"
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from prensa.ops.moment import Moment
+
 
 @dataclass(frozen=True)
 class MatrixStatistics:
@@ -15,16 +17,13 @@ class MatrixStatistics:
     A change d of the matrix costs about Σ importance[r] · d[r]ᵀ · moment · d[r], as a share of the outputs'
     own variance (of language models: twice the divergence of a prediction, in nats).
 
-    ``moment``      ``[columns, columns]`` float32: of a linear layer its inputs' second moment, of an
-    embedding
-                    its outputs' gradients'
-    ``importance``  ``[rows]`` float32: of a linear layer the squared gradients of its outputs, of an
-    embedding how
-                    often a text has each row
-    ``offset``      ``[columns]`` float32, for embeddings: the mean row
+    ``moment``: ``[columns, columns]``, of a linear layer its inputs' second moment, of an embedding its
+    outputs' gradients'. ``importance``: ``[rows]`` float32, of a linear layer the squared gradients of its
+    outputs, of an embedding how often a text has each row. ``offset``: ``[columns]`` float32, for
+    embeddings: the mean row.
     """
 
-    moment: Tensor
+    moment: Moment
     importance: Tensor
     offset: Tensor | None = None
 

@@ -77,9 +77,10 @@ def print_plan(plan: Plan, calibration: CalibrationPlan | None) -> None:
         if tensor.note and tensor.spec.is_float:
             out.print(f"{tensor.spec.name}: {tensor.note}")
     if calibration is not None:
+        where = f"{calibration.device}, block by block" if calibration.by_blocks else calibration.device
         out.print(
             f"Calibration: {len(calibration.encoded.rows):,} texts of {calibration.source} on "
-            f"{calibration.device}, with pieces counted in {calibration.counted:,}; "
+            f"{where}, with pieces counted in {calibration.counted:,}; "
             f"{megabytes(calibration.memory)} of memory and what one batch takes.",
             soft_wrap=True,
         )

@@ -21,7 +21,7 @@ from prensa.codecs.base import expect_sizes
 from prensa.errors import FormatError
 from prensa.ops import entropy
 from prensa.ops.entropy import Bytes, Stream
-from prensa.ops.parallel import map_parallel
+from prensa.ops.parallel import map_parallel, pieces
 
 _DIGITS = {1: 5, 2: 3, 3: 2, 7: 2, 127: 1}
 """For each limit L, how many digits in base 2·L + 1 fit a byte."""
@@ -40,7 +40,7 @@ class Rows:
 
     def can_win(self, tensor: Tensor) -> bool:
         """Be tried on matrices of small integers, where −128 does not occur."""
-        return _fits(tensor) and float(tensor.abs().mean(dtype=torch.float32)) < _SMALL
+        return _fits(tensor) and bool(_magnitudes(tensor.numpy()).sum() < _SMALL * tensor.numel())
 
     def encode(self, tensor: Tensor) -> list[Stream]:
         """Group the rows and code each group. Raises :class:`ValueError` for anything but −127 … 127."""
@@ -88,9 +88,19 @@ def _fits(tensor: Tensor) -> bool:
     return is_matrix and int(tensor.min()) > -128  # noqa: PLR2004
 
 
+def _magnitudes(values: Integers) -> npt.NDArray[np.int64]:
+    """Return the sum of each row's magnitudes ``[rows]``."""
+
+    def magnitudes(rows: slice) -> npt.NDArray[np.int64]:
+        sums: npt.NDArray[np.int64] = np.abs(values[rows]).sum(axis=1, dtype=np.int64)
+        return sums
+
+    return np.concatenate(map_parallel(magnitudes, pieces(*values.shape)))
+
+
 def _group(values: Integers) -> Bytes:
     """Give each row its group, ``[rows]``: equal shares of the rows in the order of their magnitudes."""
-    spread = np.abs(values).sum(axis=1, dtype=np.int64)
+    spread = _magnitudes(values)
     count = max(1, min(_GROUPS, values.size // _GROUP, len(values)))
     groups = np.empty(len(values), dtype=np.uint8)
     for group, members in enumerate(np.array_split(np.argsort(spread, kind="stable"), count)):
@@ -113,11 +123,9 @@ def _smallest(values: Integers) -> tuple[int, Bytes, Bytes]:
 def _pack(values: Integers, limit: int) -> Bytes:
     """Write values, cut off at the limit, as digits; the first of a byte is its lowest."""
     digits, base = _DIGITS[limit], 2 * limit + 1
-    low = np.clip(values, -limit, limit).astype(np.int16) + limit
-    padded = np.zeros(-(-len(low) // digits) * digits, dtype=np.int16)
-    padded[: len(low)] = low
-    weights = base ** np.arange(digits)
-    packed: Bytes = (padded.reshape(-1, digits) * weights).sum(axis=1).astype(np.uint8)
+    padded = np.zeros(-(-len(values) // digits) * digits, dtype=np.uint8)  # the largest byte is 3⁵ − 1
+    np.add(np.clip(values, -limit, limit), limit, out=padded[: len(values)], casting="unsafe", dtype=np.int16)
+    packed: Bytes = padded.reshape(-1, digits) @ (base ** np.arange(digits)).astype(np.uint8)
     return packed
 
 

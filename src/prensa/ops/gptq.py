@@ -49,7 +49,7 @@ def feedback(moment: Tensor, dampening: float, *, in_order: bool = False) -> Fee
         raise ValueError("expected a finite second moment that is not zero")
     order = torch.arange(len(exact)) if in_order else torch.argsort(own, descending=True, stable=True)
     added = (own * dampening + own.mean() * _FLOOR)[order]
-    exact = exact[order][:, order]  # large, as what follows: each takes the place of the one before
+    exact = exact[order[:, None], order]  # large, as what follows: each takes the place of the one before
     for _ in range(_ATTEMPTS):
         exact.diagonal().add_(added)
         lower, failed = torch.linalg.cholesky_ex(exact)

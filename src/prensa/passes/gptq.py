@@ -73,7 +73,7 @@ class Gptq:
 
         Raises :class:`ValueError` where the matrix's moment is of no use.
         """
-        spread = feedback(known.moment, self.dampening)
+        spread = feedback(known.moment.whole(torch.float64), self.dampening)
         step = row_steps(known.importance, self.noise / (weights * spread.variance))
         return Bound(self, partial(quantize_rows, spread=spread, step=step, offset=known.offset))
 

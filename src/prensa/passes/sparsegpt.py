@@ -61,7 +61,7 @@ class Sparsegpt:
 
     def bind(self, known: MatrixStatistics, weights: int) -> Bound:  # noqa: ARG002
         """Return the pass for one matrix. Raises :class:`ValueError` where its moment is of no use."""
-        spread = feedback(known.moment, self.dampening, in_order=bool(self.pattern))
+        spread = feedback(known.moment.whole(torch.float64), self.dampening, in_order=bool(self.pattern))
         return Bound(self, partial(_prune, spread=spread, amount=None if self.pattern else self.amount))
 
 
