@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import leftovers
 
 from prensa.checkpoint import directory
-from prensa.checkpoint.directory import clean_up, replacing
+from prensa.checkpoint.directory import clean_up, hidden_beside, replacing
 from prensa.errors import OutputError
 
 
@@ -118,3 +118,13 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
         (new / "file").write_text("new")
     assert (tmp_path / "out" / "file").read_text() == "new"
     assert not leftovers(tmp_path)
+
+
+def test_a_hidden_directory_is_there_for_a_while_and_another_run_leaves_it_alone(tmp_path):
+    with hidden_beside(tmp_path / "deep" / "out") as place:
+        assert place.parent == tmp_path / "deep"
+        assert place.name.startswith(".")
+        clean_up(tmp_path / "deep" / "out")
+        fill(place / "result", "x")
+    assert not (tmp_path / "deep" / "out").exists()
+    assert not leftovers(tmp_path / "deep")

@@ -36,6 +36,26 @@ def replacing(output: Path) -> Iterator[Path]:
     If the block raises, the new directory is removed and ``output`` stays as it was. Raises
     :class:`OutputError` where the directory cannot be made.
     """
+    with hidden_beside(output) as new:
+        try:
+            yield new
+            _set_modes(new, output)
+            _sync(new)
+            _put_in_place(new, output)
+        except OSError as error:
+            if error.errno in FULL:
+                raise OutputError(
+                    f"{output}: the disk is full; nothing was changed, free some space and run again"
+                ) from error
+            raise OutputError(f"{output}: cannot be written ({error}); nothing was changed") from error
+
+
+@contextmanager
+def hidden_beside(output: Path) -> Iterator[Path]:
+    """Yield a new empty directory, hidden beside ``output``, that is removed when the block ends.
+
+    Should the process be killed, the next one to write beside it removes it. Raises :class:`OutputError`.
+    """
     clean_up(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -47,15 +67,6 @@ def replacing(output: Path) -> Iterator[Path]:
         with suppress(OSError):  # some file systems have no locks
             lock = _lock(new)
         yield new
-        _set_modes(new, output)
-        _sync(new)
-        _put_in_place(new, output)
-    except OSError as error:
-        if error.errno in FULL:
-            raise OutputError(
-                f"{output}: the disk is full; nothing was changed, free some space and run again"
-            ) from error
-        raise OutputError(f"{output}: cannot be written ({error}); nothing was changed") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
         if lock is not None:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.statistics import Statistics
 from prensa.checkpoint.companions import SEARCH_FILE
+from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest
 from prensa.errors import RecipeError
 from prensa.evaluation.results import Drop
@@ -88,8 +87,8 @@ class _Search:
 
     def judged(self, noise: float, part: Part) -> tuple[Trial, Drop | None]:
         """Press with a noise into a directory that goes away, and judge what comes out."""
-        with tempfile.TemporaryDirectory(prefix=".prensa-trial-", dir=_parent(self.plan)) as place:
-            output = Path(place) / "trial"
+        with hidden_beside(self.plan.output) as place:
+            output = place / "trial"
             trial = pipeline.plan(self.plan.checkpoint.path, adjusted(self.plan.recipe, noise=noise), output)
             nbytes = pipeline.run(trial, self.progress, self.statistics).nbytes
             if self.referee is None:
@@ -195,8 +194,3 @@ def check_recipe(recipe: Recipe) -> float:
             f"format {recipe.format}: takes the same bytes whatever the noise; use the format packed"
         )
     return noises[-1]
-
-
-def _parent(plan: Plan) -> Path:
-    plan.output.parent.mkdir(parents=True, exist_ok=True)
-    return plan.output.parent
