@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prensa.errors import (
+    AccelerationError,
     CalibrationError,
     CheckpointError,
     DataError,
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from prensa.recipe import Recipe, load_preset, load_recipe
     from prensa.report.card import write_cards
     from prensa.report.html import write_report
+    from prensa.runtime.accelerate import accelerate
     from prensa.runtime.torch import load
 
 __all__ = [
+    "AccelerationError",
     "CalibrationError",
     "CheckpointError",
     "DataError",
@@ -45,6 +48,7 @@ __all__ = [
     "PrensaError",
     "Recipe",
     "RecipeError",
+    "accelerate",
     "compress",
     "compress_within",
     "evaluate",
@@ -61,6 +65,7 @@ _HOMES = {
     "Evaluation": "prensa.evaluation.results",
     "Manifest": "prensa.checkpoint.manifest",
     "Recipe": "prensa.recipe",
+    "accelerate": "prensa.runtime.accelerate",
     "compress": "prensa.api",
     "compress_within": "prensa.api",
     "evaluate": "prensa.api",

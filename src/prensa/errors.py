@@ -9,6 +9,7 @@ PrensaError
 ├── DataError             the texts or labels to calibrate or evaluate on cannot be used
 ├── CalibrationError      texts or memory do not suffice to calibrate, or the model gives no numbers
 ├── EvaluationError       the models cannot be compared with each other
+├── AccelerationError     the model cannot be made faster, or does not answer the same when it is
 └── MissingPackageError   an optional package is needed and not installed
 
 A message names the file or tensor, what was expected, what was found and what to do. The command
@@ -53,6 +54,10 @@ class CalibrationError(PrensaError):
 
 class EvaluationError(PrensaError):
     """The models cannot be compared: another task, other labels, another tokenizer, or no such device."""
+
+
+class AccelerationError(PrensaError):
+    """A model cannot be folded or exported, or a runtime does not give its answers."""
 
 
 class MissingPackageError(PrensaError):
