@@ -17,7 +17,7 @@ ORDER = [
         "recipe",
         "pipeline",
     ),
-    *("calibrate", "evaluation", "search", "report", "api", "example", "cli", "classic"),
+    *("calibrate", "exporter", "serve", "evaluation", "search", "report", "api", "example", "cli", "classic"),
 ]
 
 

@@ -3,6 +3,7 @@ import prensa
 
 def test_the_public_names():
     assert prensa.__all__ == [
+        "AccelerationError",
         "CalibrationError",
         "CheckpointError",
         "DataError",
@@ -16,9 +17,11 @@ def test_the_public_names():
         "PrensaError",
         "Recipe",
         "RecipeError",
+        "accelerate",
         "compress",
         "compress_within",
         "evaluate",
+        "export",
         "inspect",
         "load",
         "load_preset",

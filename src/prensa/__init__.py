@@ -24,14 +24,14 @@ from prensa.errors import (
 from prensa.integrations import register
 
 if TYPE_CHECKING:
-    from prensa.api import compress, compress_within, evaluate, inspect
+    from prensa.api import compress, compress_within, evaluate, export, inspect
     from prensa.checkpoint.manifest import Manifest
     from prensa.evaluation.results import Evaluation, load_results
     from prensa.recipe import Recipe, load_preset, load_recipe
     from prensa.report.card import write_cards
     from prensa.report.html import write_report
     from prensa.runtime.accelerate import accelerate
-    from prensa.runtime.torch import load
+    from prensa.serve import load
 
 __all__ = [
     "AccelerationError",
@@ -52,6 +52,7 @@ __all__ = [
     "compress",
     "compress_within",
     "evaluate",
+    "export",
     "inspect",
     "load",
     "load_preset",
@@ -69,8 +70,9 @@ _HOMES = {
     "compress": "prensa.api",
     "compress_within": "prensa.api",
     "evaluate": "prensa.api",
+    "export": "prensa.api",
     "inspect": "prensa.api",
-    "load": "prensa.runtime.torch",
+    "load": "prensa.serve",
     "load_preset": "prensa.recipe",
     "load_recipe": "prensa.recipe",
     "load_results": "prensa.evaluation.results",

@@ -19,6 +19,7 @@ from prensa.recipe import Recipe, load_preset
 from prensa.search.budget import NO_NOISE, Budget, Trial
 
 if TYPE_CHECKING:
+    from prensa.runtime.exported import Record
     from prensa.search.search import Found
 
 
@@ -100,6 +101,39 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     return search(
         planned, calibration, budget, referee, tell=tell or (lambda trial, held: None), progress=told
     )
+
+
+def export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+    model: str | Path,
+    output: str | Path,
+    *,
+    to: str,
+    precision: str = "int8",
+    texts: str | Path | None = None,
+    text_column: str | None = None,
+    split: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Record:
+    """Write an original or pressed model for another runtime, ``to`` openvino or onnxruntime.
+
+    ``precision`` is int8, bf16 (openvino) or fp32. ``texts`` is what ranges are measured and answers compared
+    on, the built-in texts without it. Returns the export's record, with the measured difference. Raises a
+    :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
+    """
+    from prensa.exporter import plan_export, run_export
+
+    plan = plan_export(
+        locate(model),
+        Path(output),
+        runtime=to,
+        precision=precision,
+        texts=None if texts is None else str(texts),
+        text_column=text_column,
+        split=split,
+        force=force,
+    )
+    return run_export(plan, progress or silent)
 
 
 def inspect(path: str | Path) -> Manifest:

@@ -16,6 +16,8 @@ EXTRAS = {
         "sklearn": "scikit-learn",
         "vl_convert": "vl-convert-python",
     },
+    "onnxruntime": {"onnxruntime": "onnxruntime", "onnx": "onnx", "onnxscript": "onnxscript"},
+    "openvino": {"openvino": "openvino", "nncf": "nncf"},
 }
 """For each extra of the package, the modules it brings and the packages they come in."""
 

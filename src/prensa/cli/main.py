@@ -14,6 +14,7 @@ import typer
 from prensa.cli.compress import compress
 from prensa.cli.demo import demo
 from prensa.cli.evaluate import evaluate
+from prensa.cli.export import export
 from prensa.cli.frontier import frontier
 from prensa.cli.guard import FAILED, guarded, interrupted
 from prensa.cli.inspect import inspect
@@ -51,6 +52,7 @@ app.command()(inspect)
 app.command()(evaluate)
 app.command()(report)
 app.command()(frontier)
+app.command()(export)
 app.command()(demo)
 
 

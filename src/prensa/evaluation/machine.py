@@ -10,11 +10,11 @@ import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import torch
 
 from prensa.evaluation.results import Machine
+from prensa.runtime.processor import cpu_facts, cpu_flags
 
 _PACKAGES = (
     *("prensa", "torch", "transformers", "tokenizers", "safetensors", "bitsandbytes"),
@@ -29,8 +29,7 @@ _INSTRUCTION_SETS = (
 
 def this_machine(device: str = "cpu") -> Machine:
     """Describe the machine that this process runs on; ``device`` is PyTorch's name of what computes."""
-    facts = _cpu_facts()
-    flags = f"{facts.get('flags', '')} {facts.get('Features', '')}".split()
+    facts, flags = cpu_facts(), cpu_flags()
     return Machine(
         processor=_processor(facts),
         instruction_sets=tuple(name for name in _INSTRUCTION_SETS if name in flags),
@@ -52,15 +51,6 @@ def installed_versions(packages: tuple[str, ...]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _cpu_facts() -> dict[str, str]:
-    """Read the facts of the first processor that Linux lists; empty elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
-    except OSError:
-        return {}
-    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def _processor(facts: dict[str, str]) -> str:

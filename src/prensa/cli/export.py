@@ -1,0 +1,65 @@
+"""``prensa export``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_NAMES = {"onnx": "onnxruntime"}
+
+
+def export(  # noqa: PLR0913  one parameter for each option
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="An original or pressed model.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")],
+    *,
+    to: Annotated[str, typer.Option(help="openvino or onnx.")],
+    precision: Annotated[str, typer.Option(help="int8, bf16 (openvino) or fp32.")] = "int8",
+    texts: Annotated[
+        str | None,
+        typer.Option(help="Texts to measure ranges and compare answers on. [default: built-in texts]"),
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
+    split: Annotated[str | None, typer.Option(help="Part of a data set.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a sentence.")] = False,
+) -> None:
+    """Write a model for another runtime, and compare its answers with PyTorch's.
+
+    DeBERTa is folded before. Where the answers differ too much nothing is written.
+    """
+    from transformers.utils import logging
+
+    from prensa.checkpoint.locate import locate
+    from prensa.cli.progress import stages
+    from prensa.exporter import plan_export, run_export
+    from prensa.wording import megabytes, number
+
+    logging.disable_progress_bar()
+    runtime = _NAMES.get(to, to)
+    plan = plan_export(
+        locate(model),
+        output,
+        runtime=runtime,
+        precision=precision,
+        texts=texts,
+        text_column=text_column,
+        split=split,
+        force=force,
+    )
+    with stages() as progress:
+        record = run_export(plan, progress)
+    nbytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    if as_json:
+        content = {"output": str(output), "nbytes": nbytes, **dataclasses.asdict(record)}
+        typer.echo(json.dumps({k: v for k, v in content.items() if k not in {"rows", "answers"}}, indent=1))
+        return
+    typer.echo(
+        f"Written to {output}: {record.precision} for {record.runtime}, {megabytes(nbytes)}. "
+        f"On {len(plan.samples.rows)} texts of {record.texts} its answers are "
+        f"{number(100 * record.difference)} % of their spread away from PyTorch's.\n"
+        f"To load it: prensa.load('{output}', runtime='{record.runtime}')."
+    )

@@ -1,0 +1,208 @@
+"""Write a model for another runtime, and see that it gives the same answers there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from prensa.checkpoint import companions
+from prensa.checkpoint.destination import check_destination, check_space
+from prensa.checkpoint.directory import replacing
+from prensa.checkpoint.reader import check_weight_files
+from prensa.checkpoint.roles import load_config, model_class
+from prensa.checkpoint.task import Task, task_of
+from prensa.errors import AccelerationError
+from prensa.extras import require
+from prensa.progress import Progress, silent
+from prensa.runtime import onnxruntime, openvino
+from prensa.runtime.deberta import fold
+from prensa.runtime.devices import load_on
+from prensa.runtime.exported import TOLERANCES, Inputs, Record, answer, arrays, distance
+from prensa.runtime.processor import physical_cores
+from prensa.runtime.program import Program, output_name, trace
+from prensa.texts.columns import built_in_texts, read_texts, sample
+from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
+
+_SAMPLES = 128  # texts that ranges are measured and answers compared on
+_LONGEST = 256  # pieces of each
+_CHECKED = 8  # built-in texts that the record keeps, with PyTorch's answers
+
+
+class Runtime(Protocol):
+    """What each runtime's module offers."""
+
+    NAME: str
+    PRECISIONS: tuple[str, ...]
+    ATTENTION: str | None
+
+    def write(self, program: Program, directory: Path, precision: str, samples: Sequence[Inputs]) -> None:
+        """Write the runtime's files."""
+
+    def Engine(self, directory: Path, precision: str, threads: int) -> Any:  # noqa: N802  a class
+        """Load them."""
+
+
+RUNTIMES: dict[str, Runtime] = {module.NAME: module for module in (openvino, onnxruntime)}
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """Everything that is decided before a weight is read. ``samples`` are texts, ``kept`` built-in ones."""
+
+    model: Path
+    output: Path
+    runtime: Runtime
+    precision: str
+    texts: str
+    samples: Encoded
+    kept: Encoded
+    longest: int | None
+
+
+def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+    model: Path,
+    output: Path,
+    *,
+    runtime: str,
+    precision: str = "int8",
+    texts: str | None = None,
+    text_column: str | None = None,
+    split: str | None = None,
+    force: bool = False,
+) -> ExportPlan:
+    """Decide how a model is exported. Raises :class:`AccelerationError` for what a runtime does not have."""
+    if runtime not in RUNTIMES:
+        raise AccelerationError(f"--to {runtime}: expected onnx or openvino")
+    chosen = RUNTIMES[runtime]
+    require(runtime, f"exporting to {runtime}")
+    if precision not in chosen.PRECISIONS:
+        raise AccelerationError(
+            f"--precision {precision}: {runtime} has {', '.join(chosen.PRECISIONS)} on processors"
+        )
+    model, output = model.resolve(), output.resolve()
+    check_weight_files(model)
+    check_destination(model, output, force=force)
+    size = sum(path.stat().st_size for path in model.iterdir() if path.is_file())
+    check_space(output, 3 * size)
+    config = load_config(model)
+    name = model_class(config).__name__
+    if config.is_encoder_decoder and name.endswith("ForConditionalGeneration"):
+        raise AccelerationError(
+            f"{model}: {name} writes texts of its own; it cannot be exported, use PyTorch"
+        )
+    tokenizer = load_tokenizer(model)
+    limit = longest(tokenizer, config, None)
+    shorter = min(limit or _LONGEST, _LONGEST)
+    task = task_of(config)
+    kind = task.kind if task and task.kind in {"classes", "multi-label", "regression"} else "embedding"
+    if texts is None:
+        chosen_texts = built_in_texts()
+    else:
+        chosen_texts = read_texts(
+            texts, Task("embedding"), text_column=text_column, label_column="", split=split
+        )
+    taken = sample(chosen_texts, _SAMPLES)
+    return ExportPlan(
+        model=model,
+        output=output,
+        runtime=chosen,
+        precision=precision,
+        texts=chosen_texts.name,
+        samples=encode(tokenizer, taken, kind, shorter),
+        kept=encode(tokenizer, sample(built_in_texts(), _CHECKED), kind, min(shorter, 64)),
+        longest=limit,
+    )
+
+
+def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
+    """Fold, trace, convert, write, and compare with PyTorch in float32.
+
+    Raises :class:`AccelerationError` where the answers are farther apart than the precision allows; then
+    nothing was written.
+    """
+    steps = partial(progress, "exporting")
+    steps(0, 4)
+    model = load_on(plan.model, torch.float32, "cpu", plan.samples.fill["input_ids"])
+    exact = [_torch_answer(model, row) for row in plan.samples.rows]
+    kept = [_torch_answer(model, row) for row in plan.kept.rows]
+    steps(1, 4)
+    fold(model)
+    if plan.runtime.ATTENTION is not None:
+        model.set_attn_implementation(plan.runtime.ATTENTION)
+    program = trace(model, plan.samples.rows[0], plan.longest)
+    samples = [arrays(row, program.inputs) for row in plan.samples.rows]
+    steps(2, 4)
+    with replacing(plan.output) as directory:
+        plan.runtime.write(program, directory, plan.precision, samples)
+        steps(3, 4)
+        engine = plan.runtime.Engine(directory, plan.precision, physical_cores())
+        found = [answer(engine(each)[0]) for each in samples]
+        apart = distance(found, exact)
+        del engine
+        if apart > TOLERANCES[plan.precision]:
+            layer = _first_layer_apart(plan, model, samples)
+            raise AccelerationError(
+                f"{plan.model}: {plan.runtime.NAME} in {plan.precision} answers otherwise than PyTorch on "
+                f"{plan.texts} (distance {apart:.3g}, allowed {TOLERANCES[plan.precision]:g}){layer}; "
+                "take another --precision, or more --texts like yours"
+            )
+        record = Record(
+            runtime=plan.runtime.NAME,
+            precision=plan.precision,
+            inputs=program.inputs,
+            output=program.outputs[0],
+            fill=plan.samples.fill,
+            side=plan.samples.side,
+            longest=plan.longest,
+            texts=plan.texts,
+            difference=apart,
+            rows=tuple(plan.kept.rows),
+            answers=tuple(tuple(float(number) for number in each) for each in kept),
+        )
+        record.save(directory)
+        companions.write_config(directory, model.config.to_dict(), None, None)
+        companions.copy_companions(plan.model, directory)
+        if plan.output.is_dir():
+            companions.keep_others(plan.output, directory)
+    steps(4, 4)
+    return record
+
+
+@torch.inference_mode()
+def _torch_answer(model: Any, row: dict[str, list[int]]) -> NDArray[np.float32]:
+    output = model(**{name: torch.tensor([row[name]]) for name in row})
+    name = output_name(model, output)
+    return answer(output[name].float().numpy())
+
+
+def _first_layer_apart(plan: ExportPlan, model: Any, samples: Sequence[Inputs]) -> str:
+    """Name the first layer whose vectors differ more than is allowed, if that can be found out."""
+    try:
+        program = trace(model, plan.samples.rows[0], plan.longest, layers=True)
+        with tempfile.TemporaryDirectory() as place:
+            plan.runtime.write(program, Path(place), plan.precision, samples)
+            engine = plan.runtime.Engine(Path(place), plan.precision, physical_cores())
+            some = samples[:8]
+            found = [[answer(each) for each in engine(inputs)[1:]] for inputs in some]
+        exact = [_hidden_states(model, inputs) for inputs in some]
+    except Exception:  # noqa: BLE001  the error that is being explained is what counts
+        return ""
+    for number in range(len(exact[0])):
+        apart = distance([each[number] for each in found], [each[number] for each in exact])
+        if apart > TOLERANCES[plan.precision]:
+            return f", from {'the embeddings' if number == 0 else f'layer {number - 1}'} on"
+    return ", in the head alone"
+
+
+@torch.inference_mode()
+def _hidden_states(model: Any, inputs: Inputs) -> list[NDArray[np.float32]]:
+    output = model(**{k: torch.from_numpy(v) for k, v in inputs.items()}, output_hidden_states=True)
+    return [answer(each.numpy()) for each in output.hidden_states]

@@ -1,0 +1,84 @@
+"""Run models in ONNX Runtime: export, quantize to 8 bits, infer."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prensa.errors import AccelerationError
+from prensa.runtime.processor import saturates
+from prensa.runtime.program import Program, first_line, quiet
+
+NAME = "onnxruntime"
+FILE = "onnx/model.onnx"
+"""Where transformers.js looks, and optimum-onnx, too."""
+
+PRECISIONS = ("fp32", "int8")
+ATTENTION = "eager"  # PyTorch's exporter fails on the layout of the fused one in T5
+
+Inputs = Mapping[str, NDArray[np.int64]]
+
+
+def write(program: Program, directory: Path, precision: str, samples: Sequence[Inputs]) -> None:  # noqa: ARG001
+    """Export a graph, with the linear layers in 8 bits for ``int8``, and write it.
+
+    Activations are quantized as they come, so no samples are needed. Where the processor's 8-bit products
+    saturate (x86 without VNNI) weights get 7 bits, which cannot.
+    """
+    import torch
+
+    target = directory / FILE
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with quiet(), tempfile.TemporaryDirectory(dir=directory) as place:
+        try:
+            exported: Any = torch.onnx.export(
+                program.graph,
+                input_names=list(program.inputs),
+                output_names=list(program.outputs),
+                dynamo=True,
+                verbose=False,
+            )
+        except Exception as error:
+            raise AccelerationError(f"ONNX does not take this model ({first_line(error)})") from error
+        if precision == "fp32":
+            exported.save(target)
+            return
+        from onnxruntime.quantization import quantize_dynamic
+
+        exported.save(Path(place) / "model.onnx")
+        quantize_dynamic(
+            Path(place) / "model.onnx",
+            target,
+            op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+            per_channel=True,
+            reduce_range=saturates(),
+        )
+
+
+class Engine:
+    """A session."""
+
+    def __init__(self, directory: Path, precision: str, threads: int) -> None:  # noqa: ARG002
+        """Load what :func:`write` wrote."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                directory / FILE, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise AccelerationError(
+                f"{directory / FILE}: ONNX Runtime cannot load it ({first_line(error)}); export it again"
+            ) from error
+
+    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
+        """Return all outputs for inputs ``[batch, length]``."""
+        return [np.asarray(each, dtype=np.float32) for each in self._session.run(None, dict(inputs))]

@@ -1,0 +1,88 @@
+"""Run models in OpenVINO: convert, quantize to 8 bits with NNCF, compile, infer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prensa.errors import AccelerationError
+from prensa.runtime.cache import cache_directory
+from prensa.runtime.processor import MULTIPLIES_BF16, has, saturates
+from prensa.runtime.program import Program, first_line, quiet
+
+NAME = "openvino"
+FILE = "openvino_model.xml"
+PRECISIONS = ("fp32", "bf16", "int8")
+ATTENTION = None  # as it is: OpenVINO has a kernel for it
+
+Inputs = Mapping[str, NDArray[np.int64]]
+
+
+def write(program: Program, directory: Path, precision: str, samples: Sequence[Inputs]) -> None:
+    """Convert a graph, with the linear layers in 8 bits for ``int8``, and write it.
+
+    ``samples`` are what activations' ranges are measured on. Where the processor's 8-bit products saturate
+    (x86 without VNNI) weights get 7 bits, which cannot.
+    """
+    import openvino as ov
+
+    with quiet():
+        try:
+            model = ov.convert_model(program.graph)
+        except Exception as error:
+            raise AccelerationError(f"OpenVINO does not take this model ({first_line(error)})") from error
+        for port, name in zip(model.inputs, program.inputs, strict=True):
+            port.get_tensor().set_names({name})
+        for port, name in zip(model.outputs, program.outputs, strict=True):
+            port.get_tensor().set_names({name})
+        if precision == "int8":
+            model = _quantized(model, samples)
+        ov.save_model(model, directory / FILE, compress_to_fp16=precision == "bf16")
+
+
+def _quantized(model: Any, samples: Sequence[Inputs]) -> Any:
+    import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+
+    nncf.set_log_level(40)
+    fix = OverflowFix.ENABLE if saturates() else OverflowFix.DISABLE
+    return nncf.quantize(
+        model,
+        nncf.Dataset([dict(sample) for sample in samples]),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(samples),
+        advanced_parameters=AdvancedQuantizationParameters(overflow_fix=fix),
+    )
+
+
+class Engine:
+    """A compiled model."""
+
+    def __init__(self, directory: Path, precision: str, threads: int) -> None:
+        """Compile what :func:`write` wrote. What was compiled before comes from the user's cache."""
+        import openvino as ov
+
+        core = ov.Core()
+        exact = precision == "fp32" or not has(MULTIPLIES_BF16)
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32" if exact else "bf16",
+            "INFERENCE_NUM_THREADS": threads,
+            "CACHE_DIR": str(cache_directory() / NAME),
+        }
+        try:
+            model = core.read_model(directory / FILE)
+            self._request = core.compile_model(model, "CPU", settings).create_infer_request()
+        except RuntimeError as error:
+            raise AccelerationError(
+                f"{directory / FILE}: OpenVINO cannot load it ({first_line(error)}); export it again"
+            ) from error
+
+    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
+        """Return all outputs for inputs ``[batch, length]``."""
+        results = self._request.infer(dict(inputs), share_inputs=True)
+        return [np.array(results[port], dtype=np.float32) for port in self._request.model_outputs]

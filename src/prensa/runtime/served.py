@@ -1,0 +1,143 @@
+"""A model ready to answer, whatever runs it: called with tokenizer output, or given texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+
+from prensa.checkpoint.roles import load_config, model_class
+from prensa.checkpoint.task import Kind, Task, task_of
+from prensa.errors import DataError
+from prensa.runtime.exported import Engine, Record
+from prensa.runtime.pooling import read_pool
+from prensa.runtime.program import LOGITS
+from prensa.texts.columns import Texts
+from prensa.texts.encoding import encode, load_tokenizer, pad
+
+_AHEAD = 16  # batches whose texts are sorted by length together
+
+_ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model makes of a text.
+
+    ``scores`` are the probabilities of its labels, the likeliest first, empty where it has none; ``output``
+    are its own numbers: logits, or the vector of the text.
+    """
+
+    output: NDArray[np.float32]
+    scores: dict[str, float]
+
+    @property
+    def label(self) -> str | None:
+        """The likeliest label."""
+        return next(iter(self.scores), None)
+
+
+class Served:
+    """A model in some runtime. ``transformers.pipeline`` takes it in place of a PyTorch model."""
+
+    device = torch.device("cpu")
+    dtype = torch.float32
+    input_modalities = ("text",)
+    hf_device_map = None
+
+    def __init__(self, engine: Engine, record: Record, path: Path) -> None:
+        """Put an engine behind the interface; ``path`` has its config and tokenizer."""
+        self.engine, self.record, self.path = engine, record, path
+        self.name_or_path = str(path)
+        self.config = load_config(path)
+        # Pipelines look at the name of the class to see whether it does their task.
+        self.__class__ = type(model_class(self.config).__name__, (Served,), {})
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return load_tokenizer(self.path)
+
+    def __call__(self, **inputs: Any) -> SequenceClassifierOutput | BaseModelOutput:
+        """Answer what a tokenizer gives, tensors or arrays ``[batch, length]``, with ``.logits``.
+
+        A model without a head gives ``.last_hidden_state``.
+        """
+        ids = np.asarray(inputs["input_ids"])
+        inputs.setdefault("attention_mask", np.ones_like(ids))
+        inputs.setdefault("token_type_ids", np.zeros_like(ids))
+        wanted = {name: np.ascontiguousarray(inputs[name], dtype=np.int64) for name in self.record.inputs}
+        found = torch.from_numpy(self.engine(wanted)[0])
+        if self.record.output == LOGITS:
+            return SequenceClassifierOutput(logits=found)
+        return BaseModelOutput(last_hidden_state=found)
+
+    forward = __call__
+
+    def eval(self) -> Served:
+        """Do nothing: it never trains."""
+        return self
+
+    def to(self, *_: Any, **__: Any) -> Served:
+        """Stay where it is."""
+        return self
+
+    def can_generate(self) -> bool:
+        """Tell pipelines that it writes no texts."""
+        return False
+
+    def predict(self, texts: Iterable[str], *, batch_size: int = 32) -> Iterator[Answer]:
+        """Answer texts, in their order, as they come.
+
+        Of some batches at a time texts of like length are answered together. Raises :class:`DataError` for
+        what is no text, or where the model's task has no answer for a whole text.
+        """
+        if batch_size < 1:
+            raise DataError(f"batch_size must be at least 1, found {batch_size}")
+        task = task_of(self.config)
+        if task is None or task.kind not in _ANSWERED:
+            raise DataError(
+                f"{self.path}: predict() answers whole texts, and this is a model for something else "
+                f"({task.kind if task else type(self.config).__name__}); call it with tokenizer output"
+            )
+        if isinstance(texts, str):
+            raise DataError("predict() takes many texts, found one; put it in a list")
+        remaining = iter(texts)
+        while some := list(islice(remaining, _AHEAD * batch_size)):
+            yield from self._answers(some, task, batch_size)
+
+    def _answers(self, texts: list[str], task: Task, batch_size: int) -> list[Answer]:
+        for text in texts:
+            if not isinstance(text, str):
+                raise DataError(f"predict() takes texts, found {text!r}")
+        encoded = encode(self.tokenizer, Texts("texts", tuple(texts)), task.kind, self.record.longest)
+        order = sorted(range(len(texts)), key=lambda i: -encoded.lengths[i])
+        answers: dict[int, Answer] = {}
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = pad([encoded.rows[i] for i in chosen], encoded, "cpu")
+            output = self(**batch)
+            for at, index in enumerate(chosen):
+                answers[index] = self._answer(output, batch, at, task.kind, task.labels)
+        return [answers[index] for index in range(len(texts))]
+
+    def _answer(
+        self, output: Any, batch: dict[str, Tensor], at: int, kind: Kind, labels: tuple[str, ...]
+    ) -> Answer:
+        if kind == "embedding":
+            part = slice(at, at + 1)
+            pooled = read_pool(self.path)(output.last_hidden_state[part], batch["attention_mask"][part])
+            return Answer(pooled[0].numpy(), {})
+        logits: Tensor = output.logits[at]
+        shares = logits.sigmoid() if kind == "multi-label" else logits.softmax(dim=-1)
+        scores = dict(zip(labels, shares.tolist(), strict=False)) if kind != "regression" else {}
+        return Answer(logits.numpy(), dict(sorted(scores.items(), key=lambda item: -item[1])))

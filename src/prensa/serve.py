@@ -1,0 +1,201 @@
+"""Load a model for whichever runtime is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.locate import locate
+from prensa.checkpoint.reader import weight_files
+from prensa.errors import AccelerationError, FormatError, MissingPackageError
+from prensa.exporter import RUNTIMES, plan_export, run_export
+from prensa.runtime import exported
+from prensa.runtime.cache import cache_directory
+from prensa.runtime.deberta import fold
+from prensa.runtime.devices import DTYPES
+from prensa.runtime.exported import TOLERANCES, Inputs, Record, answer, arrays, check, distance, read_record
+from prensa.runtime.processor import MULTIPLIES_BF16, has, physical_cores
+from prensa.runtime.program import input_names, output_name
+from prensa.runtime.served import Served
+from prensa.runtime.torch import load as load_torch
+from prensa.texts.columns import built_in_texts, sample
+from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
+from prensa.version import VERSION
+
+TORCH, AUTO = "torch", "auto"
+
+_SECONDS = 1.0  # that ``auto`` measures in all
+_TEXTS = 8  # that it measures with
+
+_log = logging.getLogger(__name__)
+
+
+def load(
+    path: str | Path, *, runtime: str | None = None, device: str = "cpu", dtype: Any = None, **settings: Any
+) -> Any:
+    """Load a pressed, an original or an exported model with the head it was saved with.
+
+    Without ``runtime`` it is a PyTorch model as ``from_pretrained`` gives it, also to train; ``dtype`` and
+    ``settings`` go there. With one it is ready to answer (see :class:`~prensa.runtime.served.Served`), and
+    ``transformers.pipeline`` takes it:
+
+    ``torch``        folded, on ``device``; in bfloat16 where that is fast, unless ``dtype`` says otherwise
+    ``openvino``     from ``prensa export``, or exported on the spot into the user's cache
+    ``onnxruntime``  likewise
+    ``auto``         the fastest of those installed that gives PyTorch's answers, measured for a second
+
+    Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
+    """
+    if runtime is None:
+        where = {} if device == "cpu" else {"device_map": {"": device}}
+        return load_torch(path, **({} if dtype is None else {"dtype": dtype}), **where, **settings)
+    if settings:
+        raise AccelerationError(f"{', '.join(settings)}: only for a model without a runtime")
+    directory = locate(path)
+    if runtime == AUTO:
+        return _fastest(directory, device, dtype)
+    if runtime == TORCH:
+        return _torch(directory, device, dtype)
+    if runtime not in RUNTIMES:
+        raise AccelerationError(
+            f"runtime {runtime!r}: expected {', '.join([AUTO, TORCH, *sorted(RUNTIMES)])}"
+        )
+    if device != "cpu" or dtype is not None:
+        raise AccelerationError(f"{runtime}: runs on the processor, in the precision of its export")
+    return _exported(directory, runtime)
+
+
+class _TorchEngine:
+    """A PyTorch model behind the interface of the others."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @torch.inference_mode()
+    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
+        given = {name: torch.from_numpy(value).to(self.model.device) for name, value in inputs.items()}
+        output = self.model(**given)
+        return [output[output_name(self.model, output)].float().cpu().numpy()]
+
+
+def _torch(directory: Path, device: str, dtype: Any) -> Served:
+    if (directory / exported.FILE).is_file():
+        known = read_record(directory).runtime
+        raise AccelerationError(f"{directory}: exported for {known}; for PyTorch load the model it came from")
+    is_fast = device != "cpu" or has(MULTIPLIES_BF16)
+    chosen = DTYPES.get(dtype, dtype) if dtype is not None else (torch.bfloat16 if is_fast else torch.float32)
+    model = load_torch(directory, dtype=chosen).to(device).eval()
+    fold(model)
+    encoded, limit = _some_texts(directory, model.config)
+    row = encoded.rows[0]
+    with torch.inference_mode():
+        output = model(**{name: torch.tensor([row[name]], device=device) for name in row})
+    record = Record(
+        runtime=TORCH,
+        precision=str(chosen).removeprefix("torch."),
+        inputs=input_names(model, row),
+        output=output_name(model, output),
+        fill=encoded.fill,
+        side=encoded.side,
+        longest=limit,
+        texts=encoded.kind,
+        difference=0.0,
+        rows=(),
+        answers=(),
+    )
+    return Served(_TorchEngine(model), record, directory)
+
+
+def _some_texts(directory: Path, config: Any) -> tuple[Encoded, int | None]:
+    tokenizer = load_tokenizer(directory)
+    limit = longest(tokenizer, config, None)
+    return encode(tokenizer, sample(built_in_texts(), _TEXTS), "embedding", limit), limit
+
+
+def _exported(directory: Path, runtime: str) -> Served:
+    """Open an export; of any other model make one in the cache, once."""
+    if not (directory / exported.FILE).is_file():
+        return _from_cache(directory, runtime)
+    record = read_record(directory)
+    if record.runtime != runtime:
+        raise AccelerationError(
+            f"{directory}: exported for {record.runtime}, not for {runtime}; export it again"
+        )
+    return _open(directory, record)
+
+
+def _open(directory: Path, record: Record) -> Served:
+    from prensa.extras import require
+
+    require(record.runtime, f"{directory}: exported for {record.runtime}, which")
+    engine = RUNTIMES[record.runtime].Engine(directory, record.precision, physical_cores())
+    check(record, engine, directory)
+    return Served(engine, record, directory)
+
+
+def _from_cache(directory: Path, runtime: str) -> Served:
+    precision = "bf16" if "bf16" in RUNTIMES[runtime].PRECISIONS and has(MULTIPLIES_BF16) else "fp32"
+    place = cache_directory() / "exports" / f"{_digest(directory)}-{runtime}-{precision}"
+    if place.exists():
+        try:
+            return _open(place, read_record(place))
+        except (FormatError, AccelerationError) as error:
+            _log.warning("%s: damaged or of another machine, made again (%s)", place, error)
+            shutil.rmtree(place, ignore_errors=True)
+    run_export(plan_export(directory, place, runtime=runtime, precision=precision))
+    return _open(place, read_record(place))
+
+
+def _digest(directory: Path) -> str:
+    """Return what a model's export depends on as a short digest: weights, config, and this version."""
+    digest = hashlib.sha256(VERSION.encode())
+    for name in ["config.json", *weight_files(directory)[0]]:
+        digest.update(sha256(directory / name).encode())
+    return digest.hexdigest()[:24]
+
+
+def _fastest(directory: Path, device: str, dtype: Any) -> Served:
+    """Load the model in every runtime there is and keep the fastest that answers as PyTorch does."""
+    if (directory / exported.FILE).is_file():
+        return _exported(directory, read_record(directory).runtime)
+    exact = _torch(directory, device, torch.float32)
+    encoded, _ = _some_texts(directory, exact.config)
+    inputs = [arrays(row, exact.record.inputs) for row in encoded.rows]
+    truth = [answer(exact.engine(each)[0]) for each in inputs]
+    candidates = [exact]
+    if dtype is None and device == "cpu" and has(MULTIPLIES_BF16):
+        candidates.append(_torch(directory, device, torch.bfloat16))
+    missing = []
+    for runtime in sorted(RUNTIMES) if device == "cpu" else []:
+        try:
+            candidates.append(_exported(directory, runtime))
+        except MissingPackageError:
+            missing.append(runtime)
+        except AccelerationError as error:
+            _log.warning("%s", error)
+    if missing:
+        _log.warning("not installed, so not tried: %s", ", ".join(missing))
+    good = [
+        each
+        for each in candidates
+        if distance([answer(each.engine(one)[0]) for one in inputs], truth) <= TOLERANCES["bf16"]
+    ]
+    seconds: list[list[float]] = [[] for _ in good]
+    until = time.perf_counter() + _SECONDS
+    while time.perf_counter() < until or not seconds[0]:
+        for each, times in zip(good, seconds, strict=True):
+            start = time.perf_counter()
+            for one in inputs:
+                each.engine(one)
+            times.append(time.perf_counter() - start)
+    return min(zip(seconds, good, strict=True), key=lambda pair: median(pair[0]))[1]

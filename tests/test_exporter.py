@@ -1,0 +1,215 @@
+"""Tiny models in every runtime give PyTorch's answers, or are refused with a reason."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import prensa
+from prensa import exporter
+from prensa.errors import AccelerationError, CheckpointError, FormatError, MissingPackageError, OutputError
+from prensa.exporter import RUNTIMES
+from prensa.runtime import exported, processor
+from prensa.runtime.exported import read_record
+from tests.calibration.test_collect import ARCHITECTURES
+from tests.conftest import add_tokenizer, directory_bytes, leftovers
+
+pytest.importorskip("openvino")
+pytest.importorskip("onnxruntime")
+
+EXPORTS = [
+    (name, precision) for name, runtime in sorted(RUNTIMES.items()) for precision in runtime.PRECISIONS
+]
+IN_OPENVINO = ("albert", "deberta-v1", "distilbert", "electra-discriminator", "gpt2", "llama", "xlm-r")
+IN_ONNX = ("bert", "t5-encoder")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(("to", "precision"), EXPORTS)
+def test_answers_are_those_of_pytorch(original, texts, tmp_path, monkeypatch, to, precision):
+    """Random weights suffer more from 8 bits than trained ones, whose answers are far apart."""
+    monkeypatch.setitem(exported.TOLERANCES, "int8", 0.7)
+    record = prensa.export(original, tmp_path / "out", to=to, precision=precision, texts=texts)
+    assert 0 <= record.difference <= exported.TOLERANCES[precision]
+    assert record.texts == "texts.csv"
+    served = prensa.load(tmp_path / "out", runtime=to)
+    truth = prensa.load(original, dtype=torch.float32).eval()
+    bound = {"fp32": 1e-4, "bf16": 0.05, "int8": 2.0}[precision]
+    for batch, length in ((1, 1), (1, 16), (3, 7), (2, 32)):
+        ids = torch.randint(5, 90, (batch, length), generator=torch.Generator().manual_seed(0))
+        mask = torch.ones_like(ids)
+        mask[0, max(1, length // 2) :] = 0
+        with torch.inference_mode():
+            exact = truth(ids, mask).logits
+        found = served(input_ids=ids, attention_mask=mask).logits
+        assert found.shape == exact.shape
+        assert float((found - exact).norm() / exact.norm()) < bound, (batch, length)
+
+
+@pytest.mark.parametrize(
+    ("name", "to"),
+    [(name, "openvino") for name in IN_OPENVINO] + [(name, "onnxruntime") for name in IN_ONNX],
+)
+def test_every_architecture(name, to, tmp_path):
+    torch.manual_seed(0)
+    ARCHITECTURES[name]().eval().save_pretrained(tmp_path / "model")
+    model = add_tokenizer(tmp_path / "model")
+    record = prensa.export(model, tmp_path / "out", to=to, precision="fp32")
+    assert record.difference < 1e-3
+    inputs = prensa.load(tmp_path / "out", runtime=to).tokenizer("a b c", return_tensors="pt")
+    output = prensa.load(tmp_path / "out", runtime=to)(**inputs)
+    assert all(torch.isfinite(each).all() for each in output.to_tuple())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("bart", "BartForConditionalGeneration writes texts of its own"),
+        ("bert-questions", "BertForQuestionAnswering gives start_logits, end_logits"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(tmp_path, name, words):
+    torch.manual_seed(0)
+    ARCHITECTURES[name]().eval().save_pretrained(tmp_path / "model")
+    model = add_tokenizer(tmp_path / "model")
+    with pytest.raises(AccelerationError, match=words):
+        prensa.export(model, tmp_path / "out", to="openvino", precision="fp32")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pressed_model(pressed, tmp_path):
+    record = prensa.export(pressed, tmp_path / "out", to="openvino", precision="bf16")
+    assert record.texts == "built-in texts"
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert "quantization_config" not in config
+    with pytest.raises(OSError, match="no file named"):  # never random weights
+        transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+
+
+def test_files_lie_where_others_look(original, tmp_path):
+    prensa.export(original, tmp_path / "a", to="openvino", precision="fp32")
+    prensa.export(original, tmp_path / "b", to="onnxruntime", precision="fp32")
+    assert {"openvino_model.xml", "openvino_model.bin", "config.json", "tokenizer.json"} <= set(
+        directory_bytes(tmp_path / "a")
+    )
+    assert (tmp_path / "b" / "onnx" / "model.onnx").is_file()
+    assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"to": "tensorrt"}, AccelerationError, "expected onnx or openvino"),
+        ({"to": "onnxruntime", "precision": "bf16"}, AccelerationError, "onnxruntime has fp32, int8"),
+        ({"to": "openvino", "precision": "int3"}, AccelerationError, "openvino has fp32, bf16, int8"),
+    ],
+)
+def test_settings(original, tmp_path, settings, error, words):
+    with pytest.raises(error, match=words):
+        prensa.export(original, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_not_empty(original, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("x")
+    with pytest.raises(OutputError, match="holds files that are not a model"):
+        prensa.export(original, tmp_path / "out", to="openvino", force=True)
+
+
+def test_an_export_cannot_be_exported(original, tmp_path):
+    prensa.export(original, tmp_path / "a", to="openvino", precision="fp32")
+    with pytest.raises(CheckpointError, match="no weights found"):
+        prensa.export(tmp_path / "a", tmp_path / "b", to="openvino")
+
+
+def test_a_missing_package(original, tmp_path, monkeypatch):
+    monkeypatch.setattr("prensa.extras.is_installed", lambda module: module != "nncf")
+    with pytest.raises(
+        MissingPackageError, match=r"nncf, not installed here; run pip install 'prensa\[openvino\]'"
+    ):
+        prensa.export(original, tmp_path / "out", to="openvino")
+
+
+@pytest.mark.parametrize(
+    ("broken", "where"),
+    [
+        ("layer.0", "from layer 0 on"),
+        ("embeddings", "from the embeddings on"),
+        ("classifier", "in the head alone"),
+    ],
+)
+def test_answers_that_differ_name_the_first_layer(original, tmp_path, monkeypatch, broken, where):
+    """Here a part of the model is changed between PyTorch's answers and the export."""
+    trace = exporter.trace
+
+    def trace_another(model, *arguments, **settings):
+        other = copy.deepcopy(model)
+        for name, parameter in other.named_parameters():
+            if broken in name:
+                parameter.data += 1
+        return trace(other, *arguments, **settings)
+
+    monkeypatch.setattr(exporter, "trace", trace_another)
+    with pytest.raises(AccelerationError, match=where):
+        prensa.export(original, tmp_path / "out", to="onnxruntime", precision="fp32")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_processor_that_saturates_gets_weights_of_7_bits(original, tmp_path, monkeypatch):
+    """Of an 8-bit ONNX matrix all integers are then within −64 … 64."""
+    import onnx
+
+    largest = {}
+    for flags in (["avx2"], ["avx2", "avx512_vnni"]):
+        monkeypatch.setattr(processor, "cpu_flags", lambda flags=flags: flags)
+        prensa.export(original, tmp_path / "out", to="onnxruntime", precision="int8", force=True)
+        graph = onnx.load(tmp_path / "out" / "onnx" / "model.onnx").graph
+        matrices = [onnx.numpy_helper.to_array(each) for each in graph.initializer]
+        sizes = [
+            np.abs(each.astype(int)).max() for each in matrices if each.dtype == np.int8 and each.ndim == 2
+        ]
+        largest[len(flags)] = max(sizes)
+    assert largest[1] <= 64 < largest[2]
+
+
+class TestLoading:
+    @pytest.fixture
+    def out(self, original, tmp_path):
+        prensa.export(original, tmp_path / "out", to="openvino", precision="fp32")
+        return tmp_path / "out"
+
+    def test_the_check_runs_where_it_is_served(self, out):
+        content = json.loads((out / exported.FILE).read_text())
+        content["answers"] = [[number + 1 for number in answer[::-1]] for answer in content["answers"]]
+        (out / exported.FILE).write_text(json.dumps(content))
+        with pytest.raises(AccelerationError, match="answers otherwise than PyTorch on this machine"):
+            prensa.load(out, runtime="openvino")
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 2}', '{"version": 1, "rows": 3}'])
+    def test_a_damaged_record(self, out, content):
+        (out / exported.FILE).write_text(content)
+        with pytest.raises(FormatError, match="export the model again"):
+            prensa.load(out, runtime="openvino")
+
+    def test_a_truncated_graph(self, out):
+        weights = (out / "openvino_model.bin").read_bytes()
+        (out / "openvino_model.bin").write_bytes(weights[: len(weights) // 2])
+        with pytest.raises(AccelerationError, match="OpenVINO cannot load it"):
+            prensa.load(out, runtime="openvino")
+
+    def test_another_runtime_than_it_was_made_for(self, out):
+        with pytest.raises(AccelerationError, match="exported for openvino, not for onnxruntime"):
+            prensa.load(out, runtime="onnxruntime")
+        with pytest.raises(AccelerationError, match="for PyTorch load the model it came from"):
+            prensa.load(out, runtime="torch")
+
+    def test_auto_takes_what_it_was_made_for(self, out):
+        assert prensa.load(out, runtime="auto").record == read_record(out)

@@ -1,0 +1,144 @@
+"""``prensa.load`` with a runtime: ready to answer, by itself or in a pipeline."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import prensa
+from prensa import serve
+from prensa.errors import AccelerationError, CheckpointError, DataError
+from prensa.runtime import processor
+from tests.conftest import add_tokenizer, build_model
+
+TEXTS = ["a b c", "", "z " * 60, "b", "a a a"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def served(original):
+    return prensa.load(original, runtime="torch", dtype=torch.float32)
+
+
+def test_without_a_runtime_it_is_a_pytorch_model(original):
+    assert isinstance(prensa.load(original), transformers.DebertaV2ForSequenceClassification)
+    assert prensa.load(original, dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_answers_are_those_of_the_model(original, served):
+    truth = prensa.load(original, dtype=torch.float32).eval()
+    for text, answer in zip(TEXTS, served.predict(TEXTS, batch_size=2), strict=True):
+        inputs = served.tokenizer(text, return_tensors="pt", truncation=True, max_length=32)
+        with torch.inference_mode():
+            logits = truth(**{key: inputs[key] for key in ("input_ids", "attention_mask")}).logits[0]
+        assert np.allclose(answer.output, logits.numpy(), atol=1e-4)
+        assert answer.label == truth.config.id2label[int(logits.argmax())]
+        assert sum(answer.scores.values()) == pytest.approx(1)
+
+
+def test_texts_are_answered_as_they_come(served):
+    """A batch of batches at a time: what is asked for later is not read before."""
+    read = []
+
+    def texts():
+        for number in range(500):
+            read.append(number)
+            yield "a " * (number % 5)
+
+    answers = served.predict(texts(), batch_size=2)
+    next(answers)
+    assert len(read) == 32
+    assert len(list(answers)) == 499
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_a_pipeline_takes_it(original, caplog, runtime):
+    pytest.importorskip("openvino")
+    served = prensa.load(original, runtime=runtime)
+    plain = transformers.pipeline("text-classification", model=str(original), dtype=torch.float32)
+    transformers.utils.logging.enable_propagation()
+    with caplog.at_level(logging.ERROR):
+        fast = transformers.pipeline("text-classification", model=served, tokenizer=served.tokenizer)
+    transformers.utils.logging.disable_propagation()
+    assert "not supported" not in caplog.text
+    for one, other in zip(plain(["a b", "q"]), fast(["a b", "q"], batch_size=2), strict=True):
+        assert one["score"] == pytest.approx(other["score"], abs=0.05)
+
+
+@pytest.mark.parametrize("wrong", ["one text", [3], ["a", None]])
+def test_what_is_no_text(served, wrong):
+    with pytest.raises(DataError, match="takes"):
+        list(served.predict(wrong))
+    with pytest.raises(DataError, match="at least 1"):
+        list(served.predict(["a"], batch_size=0))
+
+
+def test_a_model_that_answers_no_whole_texts(tmp_path):
+    served = prensa.load(add_tokenizer(build_model("bert", tmp_path / "model")), runtime="torch")
+    with pytest.raises(DataError, match="something else"):
+        list(served.predict(["a"]))
+
+
+def test_vectors_of_texts(tmp_path):
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=120, hidden_size=48, num_hidden_layers=1, num_attention_heads=4
+    )
+    transformers.BertModel(config).eval().save_pretrained(tmp_path / "model")
+    served = prensa.load(add_tokenizer(tmp_path / "model"), runtime="torch", dtype="float32")
+    some = list(served.predict(["a b", "c"]))
+    assert [answer.output.shape for answer in some] == [(48,), (48,)]
+    assert some[0].label is None
+
+
+def test_bfloat16_only_where_the_processor_multiplies_it(original, monkeypatch):
+    for flags, precision in ((["avx2"], "float32"), (["avx512_bf16"], "bfloat16")):
+        monkeypatch.setattr(processor, "cpu_flags", lambda flags=flags: flags)
+        assert prensa.load(original, runtime="torch").record.precision == precision
+
+
+def test_an_export_on_the_spot_is_kept_and_a_damaged_one_made_again(original, cache, caplog):
+    pytest.importorskip("openvino")
+    prensa.load(original, runtime="openvino")
+    (place,) = (cache / "exports").iterdir()
+    made = (place / "openvino_model.bin").stat().st_mtime_ns
+    prensa.load(original, runtime="openvino")
+    assert (place / "openvino_model.bin").stat().st_mtime_ns == made
+    (place / "prensa_export.json").write_text("{}")
+    prensa.load(original, runtime="openvino")
+    assert "made again" in caplog.text
+    assert (place / "openvino_model.bin").stat().st_mtime_ns > made
+
+
+def test_auto_takes_the_fastest_that_is_right(original, monkeypatch, caplog):
+    monkeypatch.setattr(serve, "_SECONDS", 0.0)
+    monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)
+    served = prensa.load(original, runtime="auto")
+    assert served.record.runtime == "torch"
+    assert "not installed, so not tried: onnxruntime, openvino" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"runtime": "tpu"}, "expected auto, torch, onnxruntime, openvino"),
+        ({"runtime": "openvino", "device": "cuda"}, "runs on the processor"),
+        ({"runtime": "torch", "low_cpu_mem_usage": True}, "low_cpu_mem_usage: only for a model without"),
+    ],
+)
+def test_settings(original, settings, words):
+    with pytest.raises(AccelerationError, match=words):
+        prensa.load(original, **settings)
+
+
+def test_no_model(tmp_path):
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(CheckpointError):
+        prensa.load(tmp_path / "nothing", runtime="torch")
