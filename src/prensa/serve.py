@@ -19,11 +19,20 @@ from prensa.checkpoint.locate import locate
 from prensa.checkpoint.reader import weight_files
 from prensa.errors import AccelerationError, FormatError, MissingPackageError
 from prensa.exporter import RUNTIMES, plan_export, run_export
-from prensa.runtime import exported
 from prensa.runtime.cache import cache_directory
 from prensa.runtime.deberta import fold
-from prensa.runtime.devices import DTYPES
-from prensa.runtime.exported import TOLERANCES, Inputs, Record, answer, arrays, check, distance, read_record
+from prensa.runtime.devices import DTYPES, load_on
+from prensa.runtime.exported import (
+    TOLERANCES,
+    Inputs,
+    Record,
+    answer,
+    arrays,
+    check,
+    distance,
+    is_export,
+    read_record,
+)
 from prensa.runtime.processor import MULTIPLIES_BF16, has, physical_cores
 from prensa.runtime.program import input_names, output_name
 from prensa.runtime.served import Served
@@ -75,6 +84,18 @@ def load(
     return _exported(directory, runtime)
 
 
+def load_to_compare(path: Path, dtype: torch.dtype | str, device: str, pad_id: int) -> Any:
+    """Load what is evaluated: an export in its runtime, anything else in PyTorch as it is.
+
+    Raises :class:`AccelerationError` for an export that is wanted on another device than a processor.
+    """
+    if not is_export(path):
+        return load_on(path, dtype, device, pad_id)
+    if device != "cpu":
+        raise AccelerationError(f"{path}: an export runs on the processor; give --device cpu")
+    return _open(path, read_record(path))
+
+
 class _TorchEngine:
     """A PyTorch model behind the interface of the others."""
 
@@ -89,7 +110,7 @@ class _TorchEngine:
 
 
 def _torch(directory: Path, device: str, dtype: Any) -> Served:
-    if (directory / exported.FILE).is_file():
+    if is_export(directory):
         known = read_record(directory).runtime
         raise AccelerationError(f"{directory}: exported for {known}; for PyTorch load the model it came from")
     is_fast = device != "cpu" or has(MULTIPLIES_BF16)
@@ -124,7 +145,7 @@ def _some_texts(directory: Path, config: Any) -> tuple[Encoded, int | None]:
 
 def _exported(directory: Path, runtime: str) -> Served:
     """Open an export; of any other model make one in the cache, once."""
-    if not (directory / exported.FILE).is_file():
+    if not is_export(directory):
         return _from_cache(directory, runtime)
     record = read_record(directory)
     if record.runtime != runtime:
@@ -166,7 +187,7 @@ def _digest(directory: Path) -> str:
 
 def _fastest(directory: Path, device: str, dtype: Any) -> Served:
     """Load the model in every runtime there is and keep the fastest that answers as PyTorch does."""
-    if (directory / exported.FILE).is_file():
+    if is_export(directory):
         return _exported(directory, read_record(directory).runtime)
     exact = _torch(directory, device, torch.float32)
     encoded, _ = _some_texts(directory, exact.config)

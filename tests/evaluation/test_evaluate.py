@@ -280,7 +280,7 @@ def test_a_masked_model_needs_a_mask(tmp_path):
 
 
 def test_bad_data_is_said_before_weights_are_read(original, pressed, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "load_on", lambda *_: pytest.fail("weights were read"))
+    monkeypatch.setattr(module, "load_to_compare", lambda *_: pytest.fail("weights were read"))
     (tmp_path / "d.csv").write_text("text,label\na,rude\n")
     with pytest.raises(DataError, match="labels that the model does not know: 'rude'"):
         plan(Settings(str(original), (str(pressed),), data=str(tmp_path / "d.csv")))
@@ -292,3 +292,19 @@ def test_every_family_loads_and_compares(family, tmp_path, evaluated):
     prensa.compress(original, tmp_path / "pressed", recipe="half")
     found = evaluated(original, tmp_path / "pressed", limit=12)
     assert abs(found.results[0].quality.drop.value) < 0.1
+
+
+def test_an_export_is_evaluated_in_its_runtime(original, texts, tmp_path, quick, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
+    prensa.export(original, tmp_path / "fast", to="openvino", precision="fp32")
+    evaluation = prensa.evaluate(original, tmp_path / "fast", data=texts)
+    (result,) = evaluation.results
+    assert result.dtype == "fp32, openvino"
+    assert {file.name for file in result.files if file.kind == "weights"} == {
+        "openvino_model.bin",
+        "openvino_model.xml",
+    }
+    assert result.quality.drop.value == 0
+    with pytest.raises(EvaluationError, match="an export cannot be the original"):
+        prensa.evaluate(tmp_path / "fast", original, data=texts)

@@ -63,6 +63,9 @@ def compress(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="Change of the outputs that calibration aims at, as a share of their variance."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where to calibrate: cpu, cuda, …")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="openvino or onnx: export to OUT-openvino, and compare.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -81,6 +84,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from prensa.cli import tables
     from prensa.cli.progress import progress_bar, stages
     from prensa.cli.search import keep_budget
+    from prensa.cli.serving import Serving
     from prensa.recipe import adjusted, chosen_recipe
     from prensa.search.budget import Budget
     from prensa.search.referee import Judging
@@ -102,6 +106,8 @@ def compress(  # noqa: PLR0913  one parameter for each option
         noise=noise,
     )
     plan = pipeline.plan(locate(model), resolved, output, force=force)
+    serving = Serving(runtime, calibrated_on, data, text_column, label_column, split, force, as_json)
+    serving.check(plan.checkpoint.path, output)
     budget = None
     if is_searched:
         check_recipe(resolved)
@@ -121,6 +127,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
     if budget is not None:
         judged_by = Judging(data if data is not None else texts, text_column, label_column, split, device)
         keep_budget(plan, calibration, budget, judged_by, as_json=as_json)
+        serving.run(plan.checkpoint.path, output)
         return
     with progress_bar("pressing") as progress:
         manifest = pipeline.run(plan, progress, statistics)
@@ -128,3 +135,4 @@ def compress(  # noqa: PLR0913  one parameter for each option
         typer.echo(json.dumps({"output": str(output), **dataclasses.asdict(manifest)}, indent=1))
     else:
         tables.print_result(manifest, output)
+    serving.run(plan.checkpoint.path, output)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-_NAMES = {"onnx": "onnxruntime"}
+from prensa.cli.options import RUNTIME_NAMES
+
+if TYPE_CHECKING:
+    from prensa.runtime.exported import Record
 
 
 def export(  # noqa: PLR0913  one parameter for each option
@@ -36,14 +39,12 @@ def export(  # noqa: PLR0913  one parameter for each option
     from prensa.checkpoint.locate import locate
     from prensa.cli.progress import stages
     from prensa.exporter import plan_export, run_export
-    from prensa.wording import megabytes, number
 
     logging.disable_progress_bar()
-    runtime = _NAMES.get(to, to)
     plan = plan_export(
         locate(model),
         output,
-        runtime=runtime,
+        runtime=RUNTIME_NAMES.get(to, to),
         precision=precision,
         texts=texts,
         text_column=text_column,
@@ -52,6 +53,13 @@ def export(  # noqa: PLR0913  one parameter for each option
     )
     with stages() as progress:
         record = run_export(plan, progress)
+    print_record(record, len(plan.samples.rows), output, as_json=as_json)
+
+
+def print_record(record: Record, texts: int, output: Path, *, as_json: bool) -> None:
+    """Say what was exported, and how near its answers to ``texts`` texts are."""
+    from prensa.wording import megabytes, number
+
     nbytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     if as_json:
         content = {"output": str(output), "nbytes": nbytes, **dataclasses.asdict(record)}
@@ -59,7 +67,7 @@ def export(  # noqa: PLR0913  one parameter for each option
         return
     typer.echo(
         f"Written to {output}: {record.precision} for {record.runtime}, {megabytes(nbytes)}. "
-        f"On {len(plan.samples.rows)} texts of {record.texts} its answers are "
+        f"On {texts} texts of {record.texts} its answers are "
         f"{number(100 * record.difference)} % of their spread away from PyTorch's.\n"
         f"To load it: prensa.load('{output}', runtime='{record.runtime}')."
     )

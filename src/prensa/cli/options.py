@@ -7,6 +7,9 @@ import typer
 NOT_HELD = 1
 """The exit code that says that all was done and the budget not held."""
 
+RUNTIME_NAMES = {"onnx": "onnxruntime"}
+"""What runtimes are called beside their own names."""
+
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}
 
 

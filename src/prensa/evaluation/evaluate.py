@@ -41,8 +41,11 @@ from prensa.evaluation.results import (
 from prensa.evaluation.size import list_files
 from prensa.pipeline import RECIPE_FILE
 from prensa.progress import Progress, silent
-from prensa.runtime.devices import DTYPES, choose_device, choose_dtype, load_on, synchronize
+from prensa.runtime.devices import DTYPES, choose_device, choose_dtype, synchronize
+from prensa.runtime.exported import is_export, read_record
 from prensa.runtime.pooling import read_pool
+from prensa.runtime.served import Served
+from prensa.serve import load_to_compare
 from prensa.spec import dtype_name
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
 from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest, pad
@@ -93,8 +96,12 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
     paths = tuple(map(locate, (settings.original, *settings.results)))
     task = _common_task(paths)
     files = tuple(map(list_files, paths))
+    if is_export(paths[0]):
+        raise EvaluationError(
+            f"{paths[0]}: an export cannot be the original; name the model it was made from"
+        )
     for path in paths:
-        check_weight_files(path)
+        read_record(path) if is_export(path) else check_weight_files(path)
     tokenizer = load_tokenizer(paths[0])
     if task.kind == "masked" and tokenizer.mask_token_id is None:
         raise EvaluationError(f"{paths[0]}: the tokenizer has no mask token, which comparing this task needs")
@@ -115,7 +122,12 @@ def run(plan: Plan, progress: Progress = silent) -> Evaluation:
     machine = this_machine(plan.device)
     models = _load(plan, progress)
     count = len(models)
-    dtypes = [dtype_name(model.dtype) for model in models]
+    dtypes = [
+        f"{model.record.precision}, {model.record.runtime}"
+        if isinstance(model, Served)
+        else dtype_name(model.dtype)
+        for model in models
+    ]
     weights = sum(weight.numel() for weight in models[0].parameters())
     found = Found([{} for _ in models], [None] * count, [[] for _ in models], [None] * count)
     stages = {"quality": _measure_quality, "speed": _measure_speed, "memory": _measure_memory}
@@ -150,7 +162,7 @@ def _load(plan: Plan, progress: Progress) -> list[Any]:
     models = []
     for done, path in enumerate(plan.paths):
         progress("loading", done, len(plan.paths))
-        models.append(load_on(path, plan.dtype, plan.device, plan.tokenizer.pad_token_id))
+        models.append(load_to_compare(path, plan.dtype, plan.device, plan.tokenizer.pad_token_id))
     progress("loading", len(models), len(models))
     return models
 

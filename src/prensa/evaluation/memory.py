@@ -20,7 +20,8 @@ import torch
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.errors import EvaluationError
 from prensa.evaluation.results import Memory
-from prensa.runtime.devices import DTYPES, load_on, synchronize
+from prensa.runtime.devices import DTYPES, synchronize
+from prensa.serve import load_to_compare
 from prensa.texts.encoding import Row
 
 _LOADS = 3
@@ -67,7 +68,7 @@ def _measure(job: Job) -> Memory:
     before, seconds = _resident(), []
     for turn in range(_LOADS):
         start = time.perf_counter()
-        model = load_on(Path(job.path), dtype, job.device, job.pad_id)
+        model = load_to_compare(Path(job.path), dtype, job.device, job.pad_id)
         synchronize(job.device)
         seconds.append(round(time.perf_counter() - start, 6))
         if turn == 0:

@@ -20,6 +20,9 @@ FILE = "prensa_export.json"
 TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.25}
 """For each precision, how far outputs may be from PyTorch's in float32, as :func:`distance` says it."""
 
+SUFFIXES = {".xml", ".bin", ".onnx", ".data"}
+"""Of the files that runtimes read."""
+
 _VERSION = 1
 _NUMBERS = 256  # of an output that are compared
 
@@ -54,6 +57,11 @@ class Record:
         """Write it into a directory."""
         content = {"version": _VERSION, **dataclasses.asdict(self)}
         (directory / FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def is_export(directory: Path) -> bool:
+    """Whether a directory holds an exported model."""
+    return (directory / FILE).is_file()
 
 
 def read_record(directory: Path) -> Record:

@@ -45,6 +45,7 @@ def write(program: Program, directory: Path, precision: str, samples: Sequence[I
 
 
 def _quantized(model: Any, samples: Sequence[Inputs]) -> Any:
+    """Quantize what has weights. Products of activations gain nothing: converting them takes as long."""
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
@@ -55,8 +56,23 @@ def _quantized(model: Any, samples: Sequence[Inputs]) -> Any:
         nncf.Dataset([dict(sample) for sample in samples]),
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(samples),
+        ignored_scope=nncf.IgnoredScope(names=_without_weights(model), validate=False),
         advanced_parameters=AdvancedQuantizationParameters(overflow_fix=fix),
     )
+
+
+def _without_weights(model: Any) -> list[str]:
+    return [
+        node.get_friendly_name()
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "MatMul" and not _is_constant(node.input_value(1).get_node())
+    ]
+
+
+def _is_constant(node: Any) -> bool:
+    while node.get_type_name() in {"Convert", "Transpose", "Reshape", "Multiply"}:
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "Constant")
 
 
 class Engine:

@@ -1,0 +1,149 @@
+"""How fast a DeBERTa-v3-base answers in every runtime, folded by Prensa and as it is, called in turn.
+
+Weights are random: good for times, never for accuracy. ``--quick`` measures the folded PyTorch model alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks.record import SHARED, save, spread
+from benchmarks.speed import make_base
+from prensa.exporter import RUNTIMES
+from prensa.runtime.deberta import fold
+from prensa.runtime.devices import load_on
+from prensa.runtime.exported import arrays
+from prensa.runtime.processor import physical_cores
+from prensa.runtime.program import trace
+
+SIZES = ((1, 16), (1, 64), (8, 128), (1, 384))
+GRID = tuple((batch, length) for batch in (1, 8, 32) for length in (1, 16, 64, 128, 256, 512))
+ROUNDS, GRID_ROUNDS = 9, 3
+_SAMPLES = 32
+_MOST_TOKENS = 4096  # of the grid: beyond, one call takes minutes
+
+Call = Callable[[NDArray[np.int64], NDArray[np.int64]], object]
+
+
+def main() -> None:
+    """Make the contenders, and call them in turn."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    transformers.utils.logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as place:
+        base = make_base(Path(place) / "base")
+        shutil.copyfile(SHARED / "data" / "deberta-v3-tokenizer" / "spm.model", base / "spm.model")
+        contenders = _contenders(base, Path(place), quick=quick)
+        sizes = {f"{b} x {n}": _measured(contenders, b, n, ROUNDS) for b, n in SIZES}
+        some: dict[str, Call] = {
+            name: contenders[name]
+            for name in ("PyTorch fp32", "folded fp32", "Prensa: openvino int8")
+            if name in contenders
+        }
+        grid = {f"{b} x {n}": _measured(some, b, n, GRID_ROUNDS) for b, n in GRID if b * n <= _MOST_TOKENS}
+    if not quick:
+        save("inference", {"int8_peak_gops": _peak(), "sizes": sizes, "grid": grid})
+
+
+def _contenders(base: Path, place: Path, *, quick: bool) -> dict[str, Call]:
+    original = load_on(base, torch.float32, "cpu", 0)
+    folded = copy.deepcopy(original)
+    fold(folded)
+    found = {"PyTorch fp32": _torch(original), "folded fp32": _torch(folded)}
+    if quick:
+        return found
+    found["PyTorch bf16"] = _torch(copy.deepcopy(original).to(torch.bfloat16))
+    found["folded bf16"] = _torch(copy.deepcopy(folded).to(torch.bfloat16))
+    found["bitsandbytes int8"] = _torch(_bitsandbytes(base))
+    for kind, model in (("as is", original), ("Prensa", folded)):
+        for runtime, precision in (
+            ("openvino", "bf16"),
+            ("openvino", "int8"),
+            ("onnxruntime", "fp32"),
+            ("onnxruntime", "int8"),
+        ):
+            name = f"{kind}: {runtime} {precision}" if kind == "as is" else f"Prensa: {runtime} {precision}"
+            found[name] = _exported(model, base, place / name, runtime, precision)
+    return found
+
+
+def _torch(model: nn.Module) -> Call:
+    @torch.inference_mode()
+    def call(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> object:
+        return model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits
+
+    return call
+
+
+def _bitsandbytes(base: Path) -> nn.Module:
+    settings = transformers.BitsAndBytesConfig(load_in_8bit=True)
+    model: nn.Module = transformers.AutoModelForSequenceClassification.from_pretrained(
+        base, quantization_config=settings, device_map={"": "cpu"}, dtype=torch.bfloat16
+    )
+    return model.eval()
+
+
+def _exported(model: nn.Module, base: Path, place: Path, runtime: str, precision: str) -> Call:
+    place.mkdir()
+    with (SHARED / "data" / "toxic-comments" / "train.csv").open(encoding="utf-8", newline="") as file:
+        comments = [row["text"] for _, row in zip(range(_SAMPLES), csv.DictReader(file), strict=False)]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    rows = [dict(tokenizer(text, truncation=True, max_length=128)) for text in comments]
+    model = copy.deepcopy(model)
+    if RUNTIMES[runtime].ATTENTION is not None:
+        cast("Any", model).set_attn_implementation(RUNTIMES[runtime].ATTENTION)
+    program = trace(model, rows[0], 512)
+    RUNTIMES[runtime].write(program, place, precision, [arrays(row, program.inputs) for row in rows])
+    engine = RUNTIMES[runtime].Engine(place, precision, physical_cores())
+    return lambda ids, mask: engine({"input_ids": ids, "attention_mask": mask})
+
+
+def _measured(contenders: dict[str, Call], batch: int, length: int, rounds: int) -> dict[str, Any]:
+    ids = np.random.default_rng(0).integers(5, 128000, (batch, length))
+    mask = np.ones_like(ids)
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds + 2):
+        for name, call in contenders.items():
+            start = time.perf_counter()
+            call(ids, mask)
+            if number > 1:  # two rounds to warm up
+                seconds[name].append(time.perf_counter() - start)
+    reference = spread(seconds["PyTorch fp32"])
+    found = {}
+    for name, times in seconds.items():
+        each = spread(times)
+        found[name] = each | {
+            "times_as_fast": round(reference["median"] / max(each["median"], 1e-4), 2),
+            "of_minima": round(reference["minimum"] / max(each["minimum"], 1e-4), 2),
+        }
+    return found
+
+
+def _peak() -> float:
+    """Return how many billion int8 operations a second PyTorch does on a feed-forward layer's shape."""
+    left, right = (torch.randint(-100, 100, shape, dtype=torch.int8) for shape in ((1024, 768), (768, 3072)))
+    times = []
+    for _ in range(30):
+        start = time.perf_counter()
+        torch._int_mm(left, right)  # noqa: SLF001  it has no other name
+        times.append(time.perf_counter() - start)
+    return round(2 * 1024 * 768 * 3072 / min(times) / 1e9, 1)
+
+
+if __name__ == "__main__":
+    main()
