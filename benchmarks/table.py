@@ -11,6 +11,7 @@ from benchmarks.record import RESULTS, ROOT
 from prensa.wording import number, score
 
 START, END = "<!-- numbers -->\n", "<!-- /numbers -->"
+SPEED, SPEED_END = "<!-- speed -->\n", "<!-- /speed -->"
 EXAMPLE, EXAMPLE_END = "<!-- example -->\n", "<!-- /example -->"
 
 WORDS = {
@@ -93,8 +94,43 @@ def updated(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     before, rest = text.split(START)
     text = before + START + block(WORDS[path.name]) + END + rest.split(END)[1]
-    before, found, rest = text.partition(EXAMPLE)
-    return before + EXAMPLE + _example() + EXAMPLE_END + rest.split(EXAMPLE_END)[1] if found else text
+    for start, end, make in ((EXAMPLE, EXAMPLE_END, _example), (SPEED, SPEED_END, _served)):
+        before, found, rest = text.partition(start)
+        if found:
+            text = before + start + make() + end + rest.split(end)[1]
+    return text
+
+
+def _served() -> str:
+    """Make the tables of serving: a large model's times, and a real one's answers and times."""
+    sizes = _result("inference")["sizes"]
+    names = [name for name in next(iter(sizes.values())) if name != "PyTorch fp32"]
+    lines = [
+        "Times as fast as PyTorch in float32 at DeBERTa-v3-base's size, batch × tokens, two cores (medians):",
+        "",
+        _row(["", *sizes]),
+        "|---|" + "--:|" * len(sizes),
+        *(_row([name, *(f"{each[name]['times_as_fast']:.1f}" for each in sizes.values())]) for name in names),
+        "",
+        "The classifier of comments, 4,000 texts in batches sorted by length, original in float32 as it is:",
+        "",
+        _row(["", "times as fast", "accuracy, points (95 % interval)", "macro F1, points", "same answer"]),
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name, found in list(_result("serving")["results"].items())[1:]:
+        low, high = (number(100 * end) for end in found["accuracy_change_interval"])
+        lines.append(
+            _row(
+                [
+                    name,
+                    f"{found['times_as_fast']:.1f}",
+                    f"{number(100 * found['accuracy_change'])} ({low} … {high})",
+                    number(100 * found["macro_f1_change"]),
+                    score(found["same_answer"], is_share=True),
+                ]
+            )
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _example() -> str:

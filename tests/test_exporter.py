@@ -213,3 +213,4 @@ class TestLoading:
 
     def test_auto_takes_what_it_was_made_for(self, out):
         assert prensa.load(out, runtime="auto").record == read_record(out)
+        assert prensa.load(out).record == read_record(out)

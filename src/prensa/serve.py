@@ -55,8 +55,8 @@ def load(
     """Load a pressed, an original or an exported model with the head it was saved with.
 
     Without ``runtime`` it is a PyTorch model as ``from_pretrained`` gives it, also to train; ``dtype`` and
-    ``settings`` go there. With one it is ready to answer (see :class:`~prensa.runtime.served.Served`), and
-    ``transformers.pipeline`` takes it:
+    ``settings`` go there. (An export comes in its own runtime.) With one it is ready to answer (see
+    :class:`~prensa.runtime.served.Served`), and ``transformers.pipeline`` takes it:
 
     ``torch``        folded, on ``device``; in bfloat16 where that is fast, unless ``dtype`` says otherwise
     ``openvino``     from ``prensa export``, or exported on the spot into the user's cache
@@ -65,12 +65,14 @@ def load(
 
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
+    directory = locate(path)
+    if runtime is None and is_export(directory):
+        runtime = AUTO
     if runtime is None:
         where = {} if device == "cpu" else {"device_map": {"": device}}
-        return load_torch(path, **({} if dtype is None else {"dtype": dtype}), **where, **settings)
+        return load_torch(directory, **({} if dtype is None else {"dtype": dtype}), **where, **settings)
     if settings:
         raise AccelerationError(f"{', '.join(settings)}: only for a model without a runtime")
-    directory = locate(path)
     if runtime == AUTO:
         return _fastest(directory, device, dtype)
     if runtime == TORCH:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.errors import AccelerationError
+from prensa.errors import AccelerationError, OutputError
 from prensa.runtime.cache import cache_directory
 from prensa.runtime.processor import MULTIPLIES_BF16, has, saturates
 from prensa.runtime.program import Program, first_line, quiet
@@ -41,7 +41,10 @@ def write(program: Program, directory: Path, precision: str, samples: Sequence[I
             port.get_tensor().set_names({name})
         if precision == "int8":
             model = _quantized(model, samples)
-        ov.save_model(model, directory / FILE, compress_to_fp16=precision == "bf16")
+        try:
+            ov.save_model(model, directory / FILE, compress_to_fp16=precision == "bf16")
+        except RuntimeError as error:
+            raise OutputError(f"{directory / FILE}: cannot be written ({first_line(error)})") from error
 
 
 def _quantized(model: Any, samples: Sequence[Inputs]) -> Any:

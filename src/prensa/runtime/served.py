@@ -24,6 +24,7 @@ from prensa.runtime.program import LOGITS
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import encode, load_tokenizer, pad
 
+_PIECES = 4096  # of a batch: what attention takes grows with the square, and runtimes never give it back
 _AHEAD = 16  # batches whose texts are sorted by length together
 
 _ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding"}
@@ -98,8 +99,9 @@ class Served:
     def predict(self, texts: Iterable[str], *, batch_size: int = 32) -> Iterator[Answer]:
         """Answer texts, in their order, as they come.
 
-        Of some batches at a time texts of like length are answered together. Raises :class:`DataError` for
-        what is no text, or where the model's task has no answer for a whole text.
+        Of some batches at a time texts of like length are answered together, long ones fewer at a time.
+        Raises :class:`DataError` for what is no text, or where the model's task has no answer for a whole
+        text.
         """
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, found {batch_size}")
@@ -122,8 +124,9 @@ class Served:
         encoded = encode(self.tokenizer, Texts("texts", tuple(texts)), task.kind, self.record.longest)
         order = sorted(range(len(texts)), key=lambda i: -encoded.lengths[i])
         answers: dict[int, Answer] = {}
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
+        while order:
+            size = min(batch_size, max(1, _PIECES // encoded.lengths[order[0]]))
+            chosen, order = order[:size], order[size:]
             batch = pad([encoded.rows[i] for i in chosen], encoded, "cpu")
             output = self(**batch)
             for at, index in enumerate(chosen):
