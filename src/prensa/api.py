@@ -83,6 +83,7 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     after an interruption, the best so far. Raises a :class:`~prensa.errors.PrensaError` as :func:`compress`
     and :func:`evaluate` do.
     """
+    require("evaluate", "a budget")
     from prensa.search.referee import Judging, referee_for
     from prensa.search.search import search
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from prensa.cli.options import share, size_in_bytes
 from prensa.errors import RecipeError
+
+if TYPE_CHECKING:
+    from prensa.pipeline import Plan
+    from prensa.search.budget import Budget
 
 
 def compress(  # noqa: PLR0913  one parameter for each option
@@ -83,12 +87,8 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.progress import progress_bar, stages
-    from prensa.cli.search import keep_budget
     from prensa.cli.serving import Serving
     from prensa.recipe import adjusted, chosen_recipe
-    from prensa.search.budget import Budget
-    from prensa.search.referee import Judging
-    from prensa.search.search import check_recipe
 
     logging.disable_progress_bar()
     is_searched = any(each is not None for each in (max_drop, min_agreement, max_size))
@@ -110,9 +110,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
     serving.check(plan.checkpoint.path, output)
     budget = None
     if is_searched:
-        check_recipe(resolved)
-        limit = None if max_size is None else size_in_bytes(max_size, plan.checkpoint.nbytes)
-        budget = Budget(max_drop, min_agreement, limit)
+        budget = _budget(plan, max_drop, min_agreement, max_size)
     elif label_column is not None or (data is not None and texts is not None):
         raise RecipeError("--data and --label-column are what a budget is kept by; give --max-drop, for one")
     choice = TextChoice(calibrated_on, text_column, split, calibration_texts)
@@ -125,6 +123,9 @@ def compress(  # noqa: PLR0913  one parameter for each option
         typer.echo(json.dumps(summary, indent=1)) if as_json else tables.print_plan(plan, calibration)
         return
     if budget is not None:
+        from prensa.cli.search import keep_budget
+        from prensa.search.referee import Judging
+
         judged_by = Judging(data if data is not None else texts, text_column, label_column, split, device)
         keep_budget(plan, calibration, budget, judged_by, as_json=as_json)
         serving.run(plan.checkpoint.path, output)
@@ -136,3 +137,17 @@ def compress(  # noqa: PLR0913  one parameter for each option
     else:
         tables.print_result(manifest, output)
     serving.run(plan.checkpoint.path, output)
+
+
+def _budget(plan: Plan, max_drop: float | None, min_agreement: float | None, max_size: str | None) -> Budget:
+    """Return the budget, once it is known that it can be searched for."""
+    from prensa.extras import require
+
+    require("evaluate", "a budget")
+    from prensa.search.budget import Budget
+    from prensa.search.search import check_recipe
+
+    check_recipe(plan.recipe)
+    return Budget(
+        max_drop, min_agreement, None if max_size is None else size_in_bytes(max_size, plan.checkpoint.nbytes)
+    )

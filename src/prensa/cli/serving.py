@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.cli.comparison import print_evaluation
 from prensa.cli.export import print_record
 from prensa.cli.options import RUNTIME_NAMES
 from prensa.cli.progress import stages
 from prensa.errors import RecipeError
-from prensa.evaluation import evaluate
 from prensa.evaluation.results import Settings
 from prensa.exporter import ExportPlan, plan_export, run_export
 from prensa.extras import require
@@ -39,6 +37,8 @@ class Serving:
         if self.as_json:
             raise RecipeError("--runtime prints three results; for JSON call compress, export and evaluate")
         require("evaluate", "--runtime")
+        from prensa.evaluation import evaluate
+
         self._plan(original, output, self.runtime)
         evaluate.plan(self._settings(original, original))
 
@@ -46,6 +46,9 @@ class Serving:
         """Export what was pressed, and print how it compares."""
         if self.runtime is None:
             return
+        from prensa.cli.comparison import print_evaluation
+        from prensa.evaluation import evaluate
+
         plan = self._plan(output, output, self.runtime)
         with stages() as progress:
             record = run_export(plan, progress)
