@@ -1,11 +1,10 @@
 """How fast a DeBERTa-v3-base answers in every runtime, folded by Prensa and as it is, called in turn.
 
-Weights are random: good for times, never for accuracy. ``--quick`` measures the folded PyTorch model alone.
+Weights are random: good for times, never for accuracy.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import csv
 import shutil
@@ -27,12 +26,12 @@ from prensa.exporter import RUNTIMES
 from prensa.runtime.deberta import fold
 from prensa.runtime.devices import load_on
 from prensa.runtime.exported import arrays
-from prensa.runtime.processor import physical_cores
 from prensa.runtime.program import trace
 
 SIZES = ((1, 16), (1, 64), (8, 128), (1, 384))
 GRID = tuple((batch, length) for batch in (1, 8, 32) for length in (1, 16, 64, 128, 256, 512))
 ROUNDS, GRID_ROUNDS = 9, 3
+_IN_THE_GRID = ("PyTorch fp32", "folded fp32", "Prensa: openvino int8")
 _SAMPLES = 32
 _MOST_TOKENS = 4096  # of the grid: beyond, one call takes minutes
 
@@ -41,32 +40,22 @@ Call = Callable[[NDArray[np.int64], NDArray[np.int64]], object]
 
 def main() -> None:
     """Make the contenders, and call them in turn."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
     transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as place:
         base = make_base(Path(place) / "base")
         shutil.copyfile(SHARED / "data" / "deberta-v3-tokenizer" / "spm.model", base / "spm.model")
-        contenders = _contenders(base, Path(place), quick=quick)
+        contenders = _contenders(base, Path(place))
         sizes = {f"{b} x {n}": _measured(contenders, b, n, ROUNDS) for b, n in SIZES}
-        some: dict[str, Call] = {
-            name: contenders[name]
-            for name in ("PyTorch fp32", "folded fp32", "Prensa: openvino int8")
-            if name in contenders
-        }
+        some = {name: contenders[name] for name in _IN_THE_GRID}
         grid = {f"{b} x {n}": _measured(some, b, n, GRID_ROUNDS) for b, n in GRID if b * n <= _MOST_TOKENS}
-    if not quick:
-        save("inference", {"int8_peak_gops": _peak(), "sizes": sizes, "grid": grid})
+    save("inference", {"int8_peak_gops": _peak(), "sizes": sizes, "grid": grid})
 
 
-def _contenders(base: Path, place: Path, *, quick: bool) -> dict[str, Call]:
+def _contenders(base: Path, place: Path) -> dict[str, Call]:
     original = load_on(base, torch.float32, "cpu", 0)
     folded = copy.deepcopy(original)
     fold(folded)
     found = {"PyTorch fp32": _torch(original), "folded fp32": _torch(folded)}
-    if quick:
-        return found
     found["PyTorch bf16"] = _torch(copy.deepcopy(original).to(torch.bfloat16))
     found["folded bf16"] = _torch(copy.deepcopy(folded).to(torch.bfloat16))
     found["bitsandbytes int8"] = _torch(_bitsandbytes(base))
@@ -77,7 +66,7 @@ def _contenders(base: Path, place: Path, *, quick: bool) -> dict[str, Call]:
             ("onnxruntime", "fp32"),
             ("onnxruntime", "int8"),
         ):
-            name = f"{kind}: {runtime} {precision}" if kind == "as is" else f"Prensa: {runtime} {precision}"
+            name = f"{kind}: {runtime} {precision}"
             found[name] = _exported(model, base, place / name, runtime, precision)
     return found
 
@@ -109,7 +98,7 @@ def _exported(model: nn.Module, base: Path, place: Path, runtime: str, precision
         cast("Any", model).set_attn_implementation(RUNTIMES[runtime].ATTENTION)
     program = trace(model, rows[0], 512)
     RUNTIMES[runtime].write(program, place, precision, [arrays(row, program.inputs) for row in rows])
-    engine = RUNTIMES[runtime].Engine(place, precision, physical_cores())
+    engine = RUNTIMES[runtime].Engine(place, precision)
     return lambda ids, mask: engine({"input_ids": ids, "attention_mask": mask})
 
 

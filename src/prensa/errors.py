@@ -62,3 +62,8 @@ class AccelerationError(PrensaError):
 
 class MissingPackageError(PrensaError):
     """An optional package is needed for what was asked and is not installed."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what another library's error says in its first line, or its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

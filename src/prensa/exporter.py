@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from prensa.calibration.plan import texts_to_calibrate_on
 from prensa.checkpoint import companions
 from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.directory import replacing
 from prensa.checkpoint.reader import check_weight_files
 from prensa.checkpoint.roles import load_config, model_class
-from prensa.checkpoint.task import Task, task_of
 from prensa.errors import AccelerationError
 from prensa.extras import require
 from prensa.progress import Progress, silent
@@ -26,14 +26,14 @@ from prensa.runtime import onnxruntime, openvino
 from prensa.runtime.deberta import fold
 from prensa.runtime.devices import load_on
 from prensa.runtime.exported import TOLERANCES, Inputs, Record, answer, arrays, distance
-from prensa.runtime.processor import physical_cores
-from prensa.runtime.program import Program, output_name, trace
-from prensa.texts.columns import built_in_texts, read_texts, sample
+from prensa.runtime.program import Program, input_names, trace
+from prensa.runtime.torch import Engine
+from prensa.texts.columns import built_in_texts, sample
 from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
 
 _SAMPLES = 128  # texts that ranges are measured and answers compared on
 _LONGEST = 256  # pieces of each
-_CHECKED = 8  # built-in texts that the record keeps, with PyTorch's answers
+_CHECKED, _SHORT = 8, 64  # built-in texts that the record keeps with PyTorch's answers, and pieces of each
 
 
 class Runtime(Protocol):
@@ -46,7 +46,7 @@ class Runtime(Protocol):
     def write(self, program: Program, directory: Path, precision: str, samples: Sequence[Inputs]) -> None:
         """Write the runtime's files."""
 
-    def Engine(self, directory: Path, precision: str, threads: int) -> Any:  # noqa: N802  a class
+    def Engine(self, directory: Path, precision: str) -> Any:  # noqa: N802  a class
         """Load them."""
 
 
@@ -101,23 +101,15 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
     tokenizer = load_tokenizer(model)
     limit = longest(tokenizer, config, None)
     shorter = min(limit or _LONGEST, _LONGEST)
-    task = task_of(config)
-    kind = task.kind if task and task.kind in {"classes", "multi-label", "regression"} else "embedding"
-    if texts is None:
-        chosen_texts = built_in_texts()
-    else:
-        chosen_texts = read_texts(
-            texts, Task("embedding"), text_column=text_column, label_column="", split=split
-        )
-    taken = sample(chosen_texts, _SAMPLES)
+    chosen_texts = texts_to_calibrate_on(texts, text_column, split)
     return ExportPlan(
         model=model,
         output=output,
         runtime=chosen,
         precision=precision,
         texts=chosen_texts.name,
-        samples=encode(tokenizer, taken, kind, shorter),
-        kept=encode(tokenizer, sample(built_in_texts(), _CHECKED), kind, min(shorter, 64)),
+        samples=encode(tokenizer, sample(chosen_texts, _SAMPLES), "embedding", shorter),
+        kept=encode(tokenizer, sample(built_in_texts(), _CHECKED), "embedding", min(shorter, _SHORT)),
         longest=limit,
     )
 
@@ -131,22 +123,19 @@ def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
     steps = partial(progress, "exporting")
     steps(0, 4)
     model = load_on(plan.model, torch.float32, "cpu", plan.samples.fill["input_ids"])
-    exact = [_torch_answer(model, row) for row in plan.samples.rows]
-    kept = [_torch_answer(model, row) for row in plan.kept.rows]
+    names = input_names(model, plan.samples.rows[0])
+    samples, kept = ([arrays(row, names) for row in each.rows] for each in (plan.samples, plan.kept))
+    exact, answers = (_answers(Engine(model), each) for each in (samples, kept))
     steps(1, 4)
     fold(model)
     if plan.runtime.ATTENTION is not None:
         model.set_attn_implementation(plan.runtime.ATTENTION)
     program = trace(model, plan.samples.rows[0], plan.longest)
-    samples = [arrays(row, program.inputs) for row in plan.samples.rows]
     steps(2, 4)
     with replacing(plan.output) as directory:
         plan.runtime.write(program, directory, plan.precision, samples)
         steps(3, 4)
-        engine = plan.runtime.Engine(directory, plan.precision, physical_cores())
-        found = [answer(engine(each)[0]) for each in samples]
-        apart = distance(found, exact)
-        del engine
+        apart = distance(_answers(plan.runtime.Engine(directory, plan.precision), samples), exact)
         if apart > TOLERANCES[plan.precision]:
             layer = _first_layer_apart(plan, model, samples)
             raise AccelerationError(
@@ -159,13 +148,11 @@ def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
             precision=plan.precision,
             inputs=program.inputs,
             output=program.outputs[0],
-            fill=plan.samples.fill,
-            side=plan.samples.side,
             longest=plan.longest,
             texts=plan.texts,
             difference=apart,
             rows=tuple(plan.kept.rows),
-            answers=tuple(tuple(float(number) for number in each) for each in kept),
+            answers=tuple(tuple(map(float, each)) for each in answers),
         )
         record.save(directory)
         companions.write_config(directory, model.config.to_dict(), None, None)
@@ -176,11 +163,8 @@ def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
     return record
 
 
-@torch.inference_mode()
-def _torch_answer(model: Any, row: dict[str, list[int]]) -> NDArray[np.float32]:
-    output = model(**{name: torch.tensor([row[name]]) for name in row})
-    name = output_name(model, output)
-    return answer(output[name].float().numpy())
+def _answers(engine: Any, inputs: Sequence[Inputs]) -> list[NDArray[np.float32]]:
+    return [answer(engine(each)[0]) for each in inputs]
 
 
 def _first_layer_apart(plan: ExportPlan, model: Any, samples: Sequence[Inputs]) -> str:
@@ -189,7 +173,7 @@ def _first_layer_apart(plan: ExportPlan, model: Any, samples: Sequence[Inputs]) 
         program = trace(model, plan.samples.rows[0], plan.longest, layers=True)
         with tempfile.TemporaryDirectory() as place:
             plan.runtime.write(program, Path(place), plan.precision, samples)
-            engine = plan.runtime.Engine(Path(place), plan.precision, physical_cores())
+            engine = plan.runtime.Engine(Path(place), plan.precision)
             some = samples[:8]
             found = [[answer(each) for each in engine(inputs)[1:]] for inputs in some]
         exact = [_hidden_states(model, inputs) for inputs in some]

@@ -10,21 +10,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.reader import weight_files
 from prensa.errors import AccelerationError, FormatError, MissingPackageError
 from prensa.exporter import RUNTIMES, plan_export, run_export
+from prensa.extras import require
 from prensa.runtime.cache import cache_directory
 from prensa.runtime.deberta import fold
 from prensa.runtime.devices import DTYPES, load_on
 from prensa.runtime.exported import (
     TOLERANCES,
-    Inputs,
     Record,
     answer,
     arrays,
@@ -33,9 +31,10 @@ from prensa.runtime.exported import (
     is_export,
     read_record,
 )
-from prensa.runtime.processor import MULTIPLIES_BF16, has, physical_cores
+from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.runtime.program import input_names, output_name
 from prensa.runtime.served import Served
+from prensa.runtime.torch import Engine
 from prensa.runtime.torch import load as load_torch
 from prensa.texts.columns import built_in_texts, sample
 from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
@@ -66,8 +65,8 @@ def load(
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
     directory = locate(path)
-    if runtime is None and is_export(directory):
-        runtime = AUTO
+    if is_export(directory):
+        return _exported(directory, runtime, device, dtype)
     if runtime is None:
         where = {} if device == "cpu" else {"device_map": {"": device}}
         return load_torch(directory, **({} if dtype is None else {"dtype": dtype}), **where, **settings)
@@ -81,9 +80,8 @@ def load(
         raise AccelerationError(
             f"runtime {runtime!r}: expected {', '.join([AUTO, TORCH, *sorted(RUNTIMES)])}"
         )
-    if device != "cpu" or dtype is not None:
-        raise AccelerationError(f"{runtime}: runs on the processor, in the precision of its export")
-    return _exported(directory, runtime)
+    _check_place(runtime, device, dtype)
+    return _from_cache(directory, runtime)
 
 
 def load_to_compare(path: Path, dtype: torch.dtype | str, device: str, pad_id: int) -> Any:
@@ -98,23 +96,7 @@ def load_to_compare(path: Path, dtype: torch.dtype | str, device: str, pad_id: i
     return _open(path, read_record(path))
 
 
-class _TorchEngine:
-    """A PyTorch model behind the interface of the others."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    @torch.inference_mode()
-    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
-        given = {name: torch.from_numpy(value).to(self.model.device) for name, value in inputs.items()}
-        output = self.model(**given)
-        return [output[output_name(self.model, output)].float().cpu().numpy()]
-
-
 def _torch(directory: Path, device: str, dtype: Any) -> Served:
-    if is_export(directory):
-        known = read_record(directory).runtime
-        raise AccelerationError(f"{directory}: exported for {known}; for PyTorch load the model it came from")
     is_fast = device != "cpu" or has(MULTIPLIES_BF16)
     chosen = DTYPES.get(dtype, dtype) if dtype is not None else (torch.bfloat16 if is_fast else torch.float32)
     model = load_torch(directory, dtype=chosen).to(device).eval()
@@ -128,15 +110,13 @@ def _torch(directory: Path, device: str, dtype: Any) -> Served:
         precision=str(chosen).removeprefix("torch."),
         inputs=input_names(model, row),
         output=output_name(model, output),
-        fill=encoded.fill,
-        side=encoded.side,
         longest=limit,
-        texts=encoded.kind,
+        texts="",
         difference=0.0,
         rows=(),
         answers=(),
     )
-    return Served(_TorchEngine(model), record, directory)
+    return Served(Engine(model), record, directory)
 
 
 def _some_texts(directory: Path, config: Any) -> tuple[Encoded, int | None]:
@@ -145,23 +125,26 @@ def _some_texts(directory: Path, config: Any) -> tuple[Encoded, int | None]:
     return encode(tokenizer, sample(built_in_texts(), _TEXTS), "embedding", limit), limit
 
 
-def _exported(directory: Path, runtime: str) -> Served:
-    """Open an export; of any other model make one in the cache, once."""
-    if not is_export(directory):
-        return _from_cache(directory, runtime)
+def _exported(directory: Path, runtime: str | None, device: str, dtype: Any) -> Served:
+    """Open an export, which has one runtime and one precision."""
     record = read_record(directory)
-    if record.runtime != runtime:
+    if runtime not in {None, AUTO, record.runtime}:
         raise AccelerationError(
-            f"{directory}: exported for {record.runtime}, not for {runtime}; export it again"
+            f"{directory}: exported for {record.runtime}, not for {runtime}; export it again, or for PyTorch "
+            "load the model it came from"
         )
+    _check_place(record.runtime, device, dtype)
     return _open(directory, record)
 
 
-def _open(directory: Path, record: Record) -> Served:
-    from prensa.extras import require
+def _check_place(runtime: str, device: str, dtype: Any) -> None:
+    if device != "cpu" or dtype is not None:
+        raise AccelerationError(f"{runtime}: runs on the processor, in the precision of its export")
 
+
+def _open(directory: Path, record: Record) -> Served:
     require(record.runtime, f"{directory}: exported for {record.runtime}, which")
-    engine = RUNTIMES[record.runtime].Engine(directory, record.precision, physical_cores())
+    engine = RUNTIMES[record.runtime].Engine(directory, record.precision)
     check(record, engine, directory)
     return Served(engine, record, directory)
 
@@ -189,8 +172,6 @@ def _digest(directory: Path) -> str:
 
 def _fastest(directory: Path, device: str, dtype: Any) -> Served:
     """Load the model in every runtime there is and keep the fastest that answers as PyTorch does."""
-    if is_export(directory):
-        return _exported(directory, read_record(directory).runtime)
     exact = _torch(directory, device, torch.float32)
     encoded, _ = _some_texts(directory, exact.config)
     inputs = [arrays(row, exact.record.inputs) for row in encoded.rows]
@@ -201,7 +182,7 @@ def _fastest(directory: Path, device: str, dtype: Any) -> Served:
     missing = []
     for runtime in sorted(RUNTIMES) if device == "cpu" else []:
         try:
-            candidates.append(_exported(directory, runtime))
+            candidates.append(_from_cache(directory, runtime))
         except MissingPackageError:
             missing.append(runtime)
         except AccelerationError as error:

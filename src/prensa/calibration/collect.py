@@ -22,7 +22,7 @@ from prensa.calibration.objective import LANGUAGE, objective, outputs_of
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.statistics import MatrixStatistics, Statistics
 from prensa.checkpoint.task import Kind
-from prensa.errors import OUT_OF_MEMORY, CalibrationError, PrensaError
+from prensa.errors import OUT_OF_MEMORY, CalibrationError, PrensaError, first_line
 from prensa.ops.moment import Moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
@@ -94,7 +94,7 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
         raise
     except Exception as error:
         if not isinstance(error, MemoryError) and not any(words in str(error) for words in OUT_OF_MEMORY):
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise CalibrationError(
                 f"{plan.path}: cannot be calibrated, {type(model).__name__} does not run on texts alone "
                 f"({reason}); take a preset without calibration (int8)"

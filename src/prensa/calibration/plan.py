@@ -76,7 +76,7 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
     check_weight_files(path)
     config = load_config(path)
     tokenizer = load_tokenizer(path)
-    texts = _texts(source, text_column, split)
+    texts = texts_to_calibrate_on(source, text_column, split)
     if len(texts) < FEWEST:
         raise CalibrationError(
             f"{texts.name}: {len(texts)} texts are too few to calibrate on, expected {FEWEST} or more; "
@@ -107,7 +107,11 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
     )
 
 
-def _texts(source: str | None, text_column: str | None, split: str | None) -> Texts:
+def texts_to_calibrate_on(source: str | None, text_column: str | None, split: str | None) -> Texts:
+    """Read texts without labels, the built-in ones where ``source`` is None.
+
+    Raises :class:`CalibrationError` where those are asked for a column or a split.
+    """
     if source is None:
         for option, value in (("--text-column", text_column), ("--split", split)):
             if value is not None:

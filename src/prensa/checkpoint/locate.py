@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from prensa.errors import CheckpointError
+from prensa.errors import CheckpointError, first_line
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _COMPANIONS = [
@@ -49,7 +49,7 @@ def _from_hub(name: str) -> Path:
             if any(found for pattern in weights for found in path.glob(pattern)):
                 break
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise CheckpointError(
             f"{name}: no such directory, and the hub did not give a model of that name ({reason})"
         ) from error

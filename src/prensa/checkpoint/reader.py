@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from prensa.errors import CheckpointError
+from prensa.errors import CheckpointError, first_line
 from prensa.spec import TensorSpec
 
 WEIGHT_FILES = (
@@ -235,7 +235,7 @@ def _load_pickle(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise CheckpointError(
             f"{path}: expected a pickled dictionary of tensors and nothing else, "
-            f"found something that does not load as one ({_first_line(error)})"
+            f"found something that does not load as one ({first_line(error)})"
         ) from error
     if not isinstance(loaded, dict) or not loaded:
         raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}")
@@ -280,9 +280,5 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: not a whole safetensors file ({_first_line(error)}); fetch or save it again"
+            f"{path}: not a whole safetensors file ({first_line(error)}); fetch or save it again"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -21,7 +21,7 @@ from transformers.core_model_loading import WeightConverter, WeightRenaming, ren
 from transformers.models.auto import modeling_auto
 from transformers.pytorch_utils import Conv1D
 
-from prensa.errors import CheckpointError, PlanError
+from prensa.errors import CheckpointError, PlanError, first_line
 from prensa.spec import Role, TensorSpec
 
 
@@ -76,7 +76,7 @@ def load_config(path: Path) -> Any:
     try:
         return transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise CheckpointError(f"{path / 'config.json'}: transformers cannot use it ({reason})") from error
 
 
@@ -90,7 +90,7 @@ def model_shape(path: Path) -> ModelShape:
     except PlanError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise PlanError(f"{path / 'config.json'}: the model class cannot be built ({reason})") from error
     tied = dict(model.all_tied_weights_keys)
     parameters = _parameters(model, tied)

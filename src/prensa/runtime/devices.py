@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from prensa.checkpoint.roles import load_config
-from prensa.errors import EvaluationError
+from prensa.errors import EvaluationError, first_line
 from prensa.runtime.torch import is_eight_bit, load
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -30,7 +30,7 @@ def choose_device(wanted: str | None) -> str:
         device = torch.device(wanted)
         torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise EvaluationError(f"--device {wanted}: not to be had here ({reason})") from error
     return "cpu" if device.type == "cpu" else str(device)
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,17 +35,14 @@ Engine = Callable[[Inputs], list[NDArray[np.float32]]]
 class Record:
     """What ``prensa_export.json`` holds.
 
-    ``fill`` and ``side`` say how shorter texts are filled up, ``longest`` how many pieces are read at most.
-    ``difference`` was measured on ``texts`` when it was exported. ``rows`` are texts, as pieces, and
-    ``answers`` what PyTorch makes of each in float32.
+    ``longest`` says how many pieces are read at most. ``difference`` was measured on ``texts`` when it was
+    exported. ``rows`` are texts, as pieces, and ``answers`` what PyTorch makes of each in float32.
     """
 
     runtime: str
     precision: str
     inputs: tuple[str, ...]
     output: str
-    fill: dict[str, int]
-    side: Literal["left", "right"]
     longest: int | None
     texts: str
     difference: float

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.errors import AccelerationError
-from prensa.runtime.processor import saturates
-from prensa.runtime.program import Program, first_line, quiet
+from prensa.errors import AccelerationError, first_line
+from prensa.runtime.exported import Inputs
+from prensa.runtime.processor import physical_cores, saturates
+from prensa.runtime.program import Program, quiet
 
 NAME = "onnxruntime"
 FILE = "onnx/model.onnx"
@@ -20,8 +21,6 @@ FILE = "onnx/model.onnx"
 
 PRECISIONS = ("fp32", "int8")
 ATTENTION = "eager"  # PyTorch's exporter fails on the layout of the fused one in T5
-
-Inputs = Mapping[str, NDArray[np.int64]]
 
 
 def write(program: Program, directory: Path, precision: str, samples: Sequence[Inputs]) -> None:  # noqa: ARG001
@@ -63,12 +62,12 @@ def write(program: Program, directory: Path, precision: str, samples: Sequence[I
 class Engine:
     """A session."""
 
-    def __init__(self, directory: Path, precision: str, threads: int) -> None:  # noqa: ARG002
+    def __init__(self, directory: Path, precision: str) -> None:  # noqa: ARG002
         """Load what :func:`write` wrote."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = physical_cores()
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(

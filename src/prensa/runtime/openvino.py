@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.errors import AccelerationError, OutputError
+from prensa.errors import AccelerationError, OutputError, first_line
 from prensa.runtime.cache import cache_directory
-from prensa.runtime.processor import MULTIPLIES_BF16, has, saturates
-from prensa.runtime.program import Program, first_line, quiet
+from prensa.runtime.exported import Inputs
+from prensa.runtime.processor import MULTIPLIES_BF16, has, physical_cores, saturates
+from prensa.runtime.program import Program, quiet
 
 NAME = "openvino"
 FILE = "openvino_model.xml"
 PRECISIONS = ("fp32", "bf16", "int8")
 ATTENTION = None  # as it is: OpenVINO has a kernel for it
-
-Inputs = Mapping[str, NDArray[np.int64]]
 
 
 def write(program: Program, directory: Path, precision: str, samples: Sequence[Inputs]) -> None:
@@ -81,7 +80,7 @@ def _is_constant(node: Any) -> bool:
 class Engine:
     """A compiled model."""
 
-    def __init__(self, directory: Path, precision: str, threads: int) -> None:
+    def __init__(self, directory: Path, precision: str) -> None:
         """Compile what :func:`write` wrote. What was compiled before comes from the user's cache."""
         import openvino as ov
 
@@ -90,7 +89,7 @@ class Engine:
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32" if exact else "bf16",
-            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_NUM_THREADS": physical_cores(),
             "CACHE_DIR": str(cache_directory() / NAME),
         }
         try:

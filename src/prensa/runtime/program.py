@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prensa.errors import AccelerationError
+from prensa.errors import AccelerationError, first_line
 from prensa.texts.encoding import Row
 
 LOGITS, VECTORS = "logits", "last_hidden_state"
@@ -105,11 +105,6 @@ def trace(model: Any, row: Row, longest: int | None, *, layers: bool = False) ->
         count = len(graph.graph_signature.user_outputs) - 1
         outputs += tuple(f"hidden state {number}" for number in range(count))
     return Program(graph, names, outputs)
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says in its first line, or its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextlib.contextmanager

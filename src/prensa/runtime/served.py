@@ -19,7 +19,7 @@ from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import Kind, Task, task_of
 from prensa.errors import DataError
 from prensa.runtime.exported import Engine, Record
-from prensa.runtime.pooling import read_pool
+from prensa.runtime.pooling import Pool, read_pool
 from prensa.runtime.program import LOGITS
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import encode, load_tokenizer, pad
@@ -67,6 +67,10 @@ class Served:
     def tokenizer(self) -> Any:
         """The model's tokenizer."""
         return load_tokenizer(self.path)
+
+    @cached_property
+    def _pool(self) -> Pool:
+        return read_pool(self.path)
 
     def __call__(self, **inputs: Any) -> SequenceClassifierOutput | BaseModelOutput:
         """Answer what a tokenizer gives, tensors or arrays ``[batch, length]``, with ``.logits``.
@@ -138,7 +142,7 @@ class Served:
     ) -> Answer:
         if kind == "embedding":
             part = slice(at, at + 1)
-            pooled = read_pool(self.path)(output.last_hidden_state[part], batch["attention_mask"][part])
+            pooled = self._pool(output.last_hidden_state[part], batch["attention_mask"][part])
             return Answer(pooled[0].numpy(), {})
         logits: Tensor = output.logits[at]
         shares = logits.sigmoid() if kind == "multi-label" else logits.softmax(dim=-1)

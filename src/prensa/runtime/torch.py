@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.extras import require
 from prensa.integrations.transformers import make_usable
+from prensa.runtime.exported import Inputs
+from prensa.runtime.program import output_name
 
 
 def load(path: str | Path, **settings: Any) -> Any:
@@ -27,6 +33,21 @@ def load(path: str | Path, **settings: Any) -> Any:
     if is_eight_bit(config):
         make_usable(model, settings.get("dtype"))
     return model
+
+
+class Engine:
+    """A PyTorch model, called as the engines of other runtimes are."""
+
+    def __init__(self, model: Any) -> None:
+        """Take a model as it is."""
+        self.model = model
+
+    @torch.inference_mode()
+    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
+        """Return what counts of the output for inputs ``[batch, length]``."""
+        given = {name: torch.from_numpy(value).to(self.model.device) for name, value in inputs.items()}
+        output = self.model(**given)
+        return [output[output_name(self.model, output)].float().cpu().numpy()]
 
 
 def is_eight_bit(config: Any) -> bool:

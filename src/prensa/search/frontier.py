@@ -13,6 +13,7 @@ from typing import Any, Literal
 from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
+from prensa.errors import first_line
 from prensa.evaluation.results import Quality
 from prensa.evaluation.size import list_files
 from prensa.extras import is_installed
@@ -95,7 +96,7 @@ def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
             interrupted = True
             break
         except Exception as error:  # noqa: BLE001  whatever a library says: the other points stand
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             missing.append(f"{name} ({reason})")
             continue
         points.append(dataclasses.replace(point, noise=known_noise))

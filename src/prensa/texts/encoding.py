@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from prensa.checkpoint.roles import quiet_transformers
 from prensa.checkpoint.task import Kind
-from prensa.errors import DataError, EvaluationError
+from prensa.errors import DataError, EvaluationError, first_line
 from prensa.texts.columns import Texts
 from prensa.texts.labels import IGNORED
 
@@ -61,7 +61,7 @@ def load_tokenizer(path: Path) -> Any:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise EvaluationError(
             f"{path}: no usable tokenizer ({reason}); copy the tokenizer's files there, or, for a "
             "SentencePiece model, run pip install 'prensa[evaluate]'"

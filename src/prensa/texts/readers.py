@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prensa.errors import DataError
+from prensa.errors import DataError, first_line
 from prensa.extras import require
 
 _CELL = 1 << 30  # characters; csv's own limit is 131,072
@@ -105,7 +105,7 @@ def _read_parquet(path: Path) -> DataTable:
     try:
         content = pyarrow.parquet.read_table(path).to_pydict()
     except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path}: not readable as Parquet ({_first_line(error)})") from error
+        raise DataError(f"{path}: not readable as Parquet ({first_line(error)})") from error
     return DataTable(path.name, content)
 
 
@@ -146,7 +146,7 @@ def _read_dataset(source: str, path: Path, split: str | None) -> DataTable:
         else:
             found = datasets.load_dataset(place, config or None)
     except Exception as error:  # whatever a hub, a disk or a parser can say
-        raise DataError(f"{source}: no such file, and not a data set ({_first_line(error)})") from error
+        raise DataError(f"{source}: no such file, and not a data set ({first_line(error)})") from error
     taken = _split(source, found, split) if isinstance(found, dict) else ""
     part = found[taken] if taken else found
     features = {column: getattr(each, "feature", each) for column, each in part.features.items()}
@@ -164,7 +164,3 @@ def _split(source: str, splits: Collection[str], wanted: str | None) -> str:
         f"{source}: expected the split {wanted or ' or '.join(_SPLITS)}, found {', '.join(splits)}; "
         "give --split"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
