@@ -1,12 +1,13 @@
 """How fast a DeBERTa-v3-base answers in every runtime, folded by Prensa and as it is, called in turn.
 
-Weights are random: good for times, never for accuracy.
+Weights are random: good for times, never for accuracy. torchao is among them where it is installed.
 """
 
 from __future__ import annotations
 
 import copy
 import csv
+import importlib.util
 import shutil
 import tempfile
 import time
@@ -26,6 +27,7 @@ from prensa.exporter import RUNTIMES
 from prensa.runtime.deberta import fold
 from prensa.runtime.devices import load_on
 from prensa.runtime.exported import arrays
+from prensa.runtime.int8 import multiply_in_int8
 from prensa.runtime.program import trace
 
 SIZES = ((1, 16), (1, 64), (8, 128), (1, 384))
@@ -58,7 +60,15 @@ def _contenders(base: Path, place: Path) -> dict[str, Call]:
     found = {"PyTorch fp32": _torch(original), "folded fp32": _torch(folded)}
     found["PyTorch bf16"] = _torch(copy.deepcopy(original).to(torch.bfloat16))
     found["folded bf16"] = _torch(copy.deepcopy(folded).to(torch.bfloat16))
+    integers = copy.deepcopy(folded)
+    multiply_in_int8(integers, {}, torch.bfloat16)
+    found["folded int8"] = _torch(integers)
+    found["torch.compile fp32"] = _torch(
+        cast("nn.Module", torch.compile(copy.deepcopy(original), dynamic=False))
+    )
     found["bitsandbytes int8"] = _torch(_bitsandbytes(base))
+    if importlib.util.find_spec("torchao") is not None:
+        found["torchao int8"] = _torch(_torchao(original))
     for kind, model in (("as is", original), ("Prensa", folded)):
         for runtime, precision in (
             ("openvino", "bf16"),
@@ -85,6 +95,14 @@ def _bitsandbytes(base: Path) -> nn.Module:
         base, quantization_config=settings, device_map={"": "cpu"}, dtype=torch.bfloat16
     )
     return model.eval()
+
+
+def _torchao(original: nn.Module) -> nn.Module:
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+    model = copy.deepcopy(original)
+    quantize_(model, Int8DynamicActivationInt8WeightConfig())
+    return model
 
 
 def _exported(model: nn.Module, base: Path, place: Path, runtime: str, precision: str) -> Call:

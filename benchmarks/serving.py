@@ -39,6 +39,7 @@ def main() -> None:
         models = {
             "PyTorch float32, as it is": _as_it_is(),
             "torch bfloat16": prensa.load(MODEL, runtime="torch", dtype="bfloat16"),
+            "torch int8": prensa.load(MODEL, runtime="torch", dtype="int8"),
         }
         sizes = {}
         for runtime, precision in EXPORTS:

@@ -31,6 +31,7 @@ from prensa.runtime.exported import (
     is_export,
     read_record,
 )
+from prensa.runtime.int8 import multiply_in_int8, stored_integers
 from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.runtime.program import input_names, output_name
 from prensa.runtime.served import Served
@@ -41,6 +42,7 @@ from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
 from prensa.version import VERSION
 
 TORCH, AUTO = "torch", "auto"
+INT8 = "int8"
 
 _SECONDS = 1.0  # that ``auto`` measures in all
 _TEXTS = 8  # that it measures with
@@ -57,7 +59,8 @@ def load(
     ``settings`` go there. (An export comes in its own runtime.) With one it is ready to answer (see
     :class:`~prensa.runtime.served.Served`), and ``transformers.pipeline`` takes it:
 
-    ``torch``        folded, on ``device``; in bfloat16 where that is fast, unless ``dtype`` says otherwise
+    ``torch``        folded, on ``device``; in bfloat16 where that is fast, unless ``dtype`` says otherwise;
+                     ``"int8"`` multiplies linear layers in 8 bits where that is faster still
     ``openvino``     from ``prensa export``, or exported on the spot into the user's cache
     ``onnxruntime``  likewise
     ``auto``         the fastest of those installed that gives PyTorch's answers, measured for a second
@@ -97,26 +100,52 @@ def load_to_compare(path: Path, dtype: torch.dtype | str, device: str, pad_id: i
 
 
 def _torch(directory: Path, device: str, dtype: Any) -> Served:
-    is_fast = device != "cpu" or has(MULTIPLIES_BF16)
-    chosen = DTYPES.get(dtype, dtype) if dtype is not None else (torch.bfloat16 if is_fast else torch.float32)
-    model = load_torch(directory, dtype=chosen).to(device).eval()
-    fold(model)
+    if dtype is None:
+        dtype = "bfloat16" if device != "cpu" or has(MULTIPLIES_BF16) else "float32"
+    if isinstance(dtype, str) and dtype not in {INT8, *DTYPES}:
+        raise AccelerationError(f"dtype {dtype}: expected {', '.join([*DTYPES, INT8])}")
+    if dtype == INT8:
+        model, difference = _in_int8(directory, device)
+    else:
+        model = load_torch(directory, dtype=DTYPES.get(dtype, dtype)).to(device).eval()
+        difference = 0.0
+        fold(model)
     encoded, limit = _some_texts(directory, model.config)
     row = encoded.rows[0]
     with torch.inference_mode():
         output = model(**{name: torch.tensor([row[name]], device=device) for name in row})
     record = Record(
         runtime=TORCH,
-        precision=str(chosen).removeprefix("torch."),
+        precision=str(dtype).removeprefix("torch."),
         inputs=input_names(model, row),
         output=output_name(model, output),
         longest=limit,
         texts="",
-        difference=0.0,
+        difference=difference,
         rows=(),
         answers=(),
     )
     return Served(Engine(model), record, directory)
+
+
+def _in_int8(directory: Path, device: str) -> tuple[Any, float]:
+    """Load a model with linear layers in 8 bits, and say how far its answers are from those in float32."""
+    model = load_torch(directory, dtype=torch.float32).to(device).eval()
+    encoded, _ = _some_texts(directory, model.config)
+    names = input_names(model, encoded.rows[0])
+    inputs = [arrays(row, names) for row in encoded.rows]
+    truth = [answer(Engine(model)(each)[0]) for each in inputs]
+    is_fast = device != "cpu" or has(MULTIPLIES_BF16)
+    integers = stored_integers(directory, model)
+    fold(model)
+    multiply_in_int8(model, integers, torch.bfloat16 if is_fast else torch.float32)
+    apart = distance([answer(Engine(model)(each)[0]) for each in inputs], truth)
+    if apart > TOLERANCES[INT8]:
+        raise AccelerationError(
+            f"{directory}: PyTorch in int8 answers otherwise than in float32 (distance {apart:.3g}, allowed "
+            f"{TOLERANCES[INT8]:g}); take bfloat16 or float32, or prensa export with --texts like yours"
+        )
+    return model, apart
 
 
 def _some_texts(directory: Path, config: Any) -> tuple[Encoded, int | None]:
