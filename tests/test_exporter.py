@@ -12,10 +12,10 @@ import prensa
 from prensa import exporter
 from prensa.errors import AccelerationError, CheckpointError, FormatError, MissingPackageError, OutputError
 from prensa.exporter import RUNTIMES
-from prensa.runtime import exported, processor
+from prensa.runtime import exported, openvino, processor
 from prensa.runtime.exported import read_record
 from tests.calibration.test_collect import ARCHITECTURES
-from tests.conftest import add_tokenizer, directory_bytes, leftovers
+from tests.conftest import add_tokenizer, build_model, directory_bytes, leftovers
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
@@ -214,3 +214,58 @@ class TestLoading:
     def test_auto_takes_what_it_was_made_for(self, out):
         assert prensa.load(out, runtime="auto").record == read_record(out)
         assert prensa.load(out).record == read_record(out)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_a_budget_is_judged_by_labels_or_by_the_answers_of_the_original(original, tmp_path, labels):
+    rows = [
+        "text,label" if labels else "text",
+        *(f"{'a b c'[: i % 5 + 1]}{',LABEL_1' * labels}" for i in range(20)),
+    ]
+    (tmp_path / "judge.csv").write_text("\n".join(rows))
+    record = prensa.export(
+        original, tmp_path / "out", to="openvino", max_drop=0.5, data=tmp_path / "judge.csv", precision="fp32"
+    )
+    assert record.drop == 0
+    assert read_record(tmp_path / "out").drop == 0
+
+
+def test_layers_that_cost_more_than_the_budget_stay_out_of_8_bits(original, texts, tmp_path, monkeypatch):
+    """NNCF is told that the model with all layers in 8 bits answers nothing right, and all others everything."""
+    monkeypatch.setitem(exported.TOLERANCES, "int8", 10)
+    shares = iter([1.0, 1.0, 0.0])  # one text to try, the original, all in 8 bits
+
+    def validation(_, items):
+        share = next(shares, 1.0)
+        return share, [share for _ in items]
+
+    prensa.export(original, tmp_path / "all", to="openvino", texts=texts)
+    monkeypatch.setattr(openvino, "_validation", validation)
+    prensa.export(original, tmp_path / "some", to="openvino", max_drop=0.5, texts=texts)
+    in_8_bits = [
+        (tmp_path / name / "openvino_model.xml").read_text().count('element_type="i8"')
+        for name in ("all", "some")
+    ]
+    assert in_8_bits[1] < in_8_bits[0]
+
+
+def test_a_budget_that_is_not_kept(original, texts, tmp_path, monkeypatch):
+    monkeypatch.setitem(exported.TOLERANCES, "int8", 10)
+    shares = iter([0.9, 0.8])
+    monkeypatch.setattr(exported.Gate, "share", lambda gate, engine: next(shares))
+    with pytest.raises(AccelerationError, match=r"loses 10\.00 points on .* allowed are 1"):
+        prensa.export(original, tmp_path / "out", to="onnxruntime", max_drop=0.01, texts=texts)
+    assert not (tmp_path / "out").exists()
+
+
+def test_budgets_that_cannot_be_judged(original, texts, tmp_path):
+    for wrong, words in (
+        ({"max_drop": 0.1}, "needs texts to judge by"),
+        ({"data": "x.csv"}, "give --max-drop"),
+        ({"label_column": "x"}, "give --max-drop"),
+    ):
+        with pytest.raises(AccelerationError, match=words):
+            prensa.export(original, tmp_path / "out", to="openvino", **wrong)
+    model = add_tokenizer(build_model("bert", tmp_path / "bert"))
+    with pytest.raises(AccelerationError, match="right answers of a classifier"):
+        prensa.export(model, tmp_path / "out", to="openvino", max_drop=0.1, texts=texts)

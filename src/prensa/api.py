@@ -113,14 +113,19 @@ def export(  # noqa: PLR0913  every setting is a parameter, so that each has its
     texts: str | Path | None = None,
     text_column: str | None = None,
     split: str | None = None,
+    data: str | Path | None = None,
+    label_column: str | None = None,
+    max_drop: float | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Record:
     """Write an original or pressed model for another runtime, ``to`` openvino or onnxruntime.
 
     ``precision`` is int8, bf16 (openvino) or fp32. ``texts`` is what ranges are measured and answers compared
-    on, the built-in texts without it. Returns the export's record, with the measured difference. Raises a
-    :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
+    on, the built-in texts without it. ``max_drop`` is a share of right answers of a classifier: no more may
+    be lost on ``data`` (else ``texts``); OpenVINO then keeps layers out of 8 bits that cost more. Returns the
+    export's record, with the measured difference. Raises a :class:`~prensa.errors.PrensaError`; then
+    ``output`` is as it was.
     """
     from prensa.exporter import plan_export, run_export
 
@@ -132,6 +137,9 @@ def export(  # noqa: PLR0913  every setting is a parameter, so that each has its
         texts=None if texts is None else str(texts),
         text_column=text_column,
         split=split,
+        data=None if data is None else str(data),
+        label_column=label_column,
+        max_drop=max_drop,
         force=force,
     )
     return run_export(plan, progress or silent)

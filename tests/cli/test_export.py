@@ -14,6 +14,9 @@ def test_the_command(command, original, texts, tmp_path):
     assert code == 0
     assert "int8 for onnxruntime" in out
     assert f"prensa.load('{tmp_path / 'out'}', runtime='onnxruntime')" in out
+    code, out, err = command("inspect", tmp_path / "out")
+    assert code == 0
+    assert out.startswith("int8 for onnxruntime")
     code, out, err = command("export", original, "-o", tmp_path / "out", "--to", "onnx", "--force", "--json")
     assert code == 0
     assert json.loads(out)["precision"] == "int8"

@@ -308,3 +308,10 @@ def test_an_export_is_evaluated_in_its_runtime(original, texts, tmp_path, quick,
     assert result.quality.drop.value == 0
     with pytest.raises(EvaluationError, match="an export cannot be the original"):
         prensa.evaluate(tmp_path / "fast", original, data=texts)
+
+
+def test_a_deberta_is_also_timed_folded(original, tmp_path, evaluated):
+    found = evaluated(original, original)
+    assert [each.tokens for each in found.folded] == [each.tokens for each in found.original.timings]
+    bert, _ = make("regression", tmp_path)
+    assert evaluated(bert, bert, data=write_data("regression", tmp_path / "r.jsonl")).folded == ()

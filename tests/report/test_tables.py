@@ -41,6 +41,13 @@ def test_speed():
     )
 
 
+def test_a_folded_original_stands_beside_it():
+    folded = dataclasses.replace(EVALUATION, folded=EVALUATION.results[0].timings)
+    found = table("Speed", folded)
+    assert found.columns[:4] == ("", "original", "original, folded", "times as fast")
+    assert found.rows[1][2:4] == ("17.2 ms, 18.4 ms", "1.25 (1.25 to 1.25)")
+
+
 def test_what_was_not_measured_is_a_dash_or_no_table_at_all():
     assert table("Speed", with_result(timings=())).rows[0][2:] == ("–", "–")
     assert table("Loading and memory", with_result(memory=None)).rows[0] == ("time to load", "30.0 ms", "–")

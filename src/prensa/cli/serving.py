@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
+
 from prensa.cli.export import print_record
 from prensa.cli.options import RUNTIME_NAMES
 from prensa.cli.progress import stages
@@ -52,7 +54,8 @@ class Serving:
         plan = self._plan(output, output, self.runtime)
         with stages() as progress:
             record = run_export(plan, progress)
-        print_record(record, len(plan.samples.rows), plan.output, as_json=False)
+        typer.echo(f"Written to {plan.output}:")
+        print_record(record, plan.output, as_json=False)
         with stages() as progress:
             asked = self._settings(original, output, plan.output)
             print_evaluation(evaluate.run(evaluate.plan(asked, progress), progress))

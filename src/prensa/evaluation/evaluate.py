@@ -41,6 +41,7 @@ from prensa.evaluation.results import (
 from prensa.evaluation.size import list_files
 from prensa.pipeline import RECIPE_FILE
 from prensa.progress import Progress, silent
+from prensa.runtime.accelerate import folded_twin
 from prensa.runtime.devices import DTYPES, choose_device, choose_dtype, synchronize
 from prensa.runtime.exported import is_export, read_record
 from prensa.runtime.pooling import read_pool
@@ -75,12 +76,16 @@ class Plan:
 
 @dataclass
 class Found:
-    """What has been measured so far. Lists are in the order of the models, the original first."""
+    """What has been measured so far. Lists are in the order of the models, the original first.
+
+    ``folded`` are the timings of the original with its attention folded.
+    """
 
     outputs: list[dict[int, Output]]
     qualities: list[Quality | None]
     timings: list[list[Timing]]
     memories: list[Memory | None]
+    folded: list[Timing] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -152,6 +157,7 @@ def run(plan: Plan, progress: Progress = silent) -> Evaluation:
             _model(plan, found, index, name, dtypes[index])
             for index, name in enumerate(_unique_names(plan.paths[1:]), 1)
         ),
+        folded=tuple(found.folded),
         missing=tuple(found.missing),
         problems=tuple(found.problems),
         prensa_version=VERSION,
@@ -217,15 +223,18 @@ def _compare(plan: Plan, found: Found, indices: list[int], progress: Progress) -
 
 def _measure_speed(plan: Plan, models: Sequence[Any], found: Found, progress: Progress) -> None:
     choices = speed.loads(plan.encoded.rows, plan.batch_size)
+    timed = [*models, *folded_twin(models[0])]
     for number, load in enumerate(choices):
         batch = pad(load.rows, plan.encoded, plan.device)
-        works = [functools.partial(_answer, model, batch, plan.device) for model in models]
+        works = [functools.partial(_answer, model, batch, plan.device) for model in timed]
 
         def step(done: int, rounds: int, number: int = number) -> None:
             progress("timing", number * 1000 + 1000 * done // rounds, 1000 * len(choices))
 
-        for kept, timing in zip(found.timings, speed.measure(works, load, plan.device, step), strict=True):
+        timings = speed.measure(works, load, plan.device, step)
+        for kept, timing in zip(found.timings, timings, strict=False):
             kept.append(timing)
+        found.folded += timings[len(models) :]
 
 
 @torch.inference_mode()

@@ -246,6 +246,7 @@ class Evaluation:
     """Everything that was measured.
 
     ``missing`` names what an interruption left out, ``problems`` says why something could not be measured.
+    ``folded`` are the timings of the original with its attention folded, where there is any to fold.
     """
 
     settings: Settings
@@ -262,6 +263,7 @@ class Evaluation:
     problems: tuple[str, ...]
     prensa_version: str
     version: int = RESULTS_VERSION
+    folded: tuple[Timing, ...] = ()
 
     def budget(self, result: Model) -> Budget:
         """Say whether a result's drop, as measured, is within ``max_drop``."""

@@ -52,19 +52,25 @@ def _speed(evaluation: Evaluation) -> Table:
                 _time(before),
                 *(
                     cell
+                    for folded in evaluation.folded[index : index + 1]
+                    for cell in _against(before, [folded])
+                ),
+                *(
+                    cell
                     for result in evaluation.results
                     for cell in _against(before, result.timings[index : index + 1])
                 ),
             )
         )
-    columns = ["", "original"]
+    columns = ["", "original", *(("original, folded", "times as fast") if evaluation.folded else ())]
     for result in evaluation.results:
         columns += [result.name, "times as fast"]
     return Table(
         "Speed",
         tuple(columns),
         tuple(rows),
-        "One text: median and 95th percentile. Batches: texts a second. Models were timed in turns; in "
+        ("Folded is how prensa.load(…, runtime='torch') runs it. " if evaluation.folded else "")
+        + "One text: median and 95th percentile. Batches: texts a second. Models were timed in turns; in "
         "brackets stands the middle half of the ratios of single rounds.",
     )
 
@@ -111,7 +117,7 @@ def _memory(evaluation: Evaluation) -> Table:
 
 def _quality(evaluation: Evaluation) -> Table:
     metrics = _named(result.quality.metrics if result.quality else () for result in evaluation.results)
-    columns = ["", "original"]
+    columns = ["", "original", *(("original, folded", "times as fast") if evaluation.folded else ())]
     for result in evaluation.results:
         columns += [result.name, "difference (95 % interval)"]
     rows = []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
+
+from torch import nn
 
 from prensa.runtime.deberta import fold, unfold
 
@@ -34,3 +37,12 @@ def accelerate(model: Any) -> Acceleration:
     before, not after. Raises :class:`~prensa.errors.AccelerationError` for a model in training mode.
     """
     return Acceleration(model, fold(model))
+
+
+def folded_twin(model: Any) -> list[Any]:
+    """Return a folded model beside a PyTorch model, on the same weights; an empty list if nothing folds."""
+    if not isinstance(model, nn.Module):
+        return []
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    twin = copy.deepcopy(model, shared)
+    return [twin] if fold(twin) else []

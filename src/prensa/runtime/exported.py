@@ -32,11 +32,29 @@ Engine = Callable[[Inputs], list[NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
+class Gate:
+    """What an export may lose: the share of right answers among ``inputs``, one text each, by ``max_drop``.
+
+    ``right`` are the numbers of the right labels, or PyTorch's answers where labels are not known.
+    """
+
+    inputs: Sequence[Inputs]
+    right: Sequence[int]
+    max_drop: float
+
+    def share(self, engine: Engine) -> float:
+        """Return the share that an engine answers right."""
+        found = (int(engine(each)[0].argmax()) for each in self.inputs)
+        return sum(a == b for a, b in zip(found, self.right, strict=True)) / len(self.right)
+
+
+@dataclass(frozen=True)
 class Record:
     """What ``prensa_export.json`` holds.
 
     ``longest`` says how many pieces are read at most. ``difference`` was measured on ``texts`` when it was
-    exported. ``rows`` are texts, as pieces, and ``answers`` what PyTorch makes of each in float32.
+    exported, and ``drop`` where a budget had to be kept. ``rows`` are texts, as pieces, and ``answers`` what
+    PyTorch makes of each in float32.
     """
 
     runtime: str
@@ -48,6 +66,7 @@ class Record:
     difference: float
     rows: tuple[Row, ...]
     answers: tuple[tuple[float, ...], ...]
+    drop: float | None = None
     prensa_version: str = VERSION
 
     def save(self, directory: Path) -> None:

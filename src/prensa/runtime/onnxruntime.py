@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prensa.errors import AccelerationError, first_line
-from prensa.runtime.exported import Inputs
+from prensa.runtime.exported import Gate, Inputs
 from prensa.runtime.processor import physical_cores, saturates
 from prensa.runtime.program import Program, quiet
 
@@ -23,11 +23,17 @@ PRECISIONS = ("fp32", "int8")
 ATTENTION = "eager"  # PyTorch's exporter fails on the layout of the fused one in T5
 
 
-def write(program: Program, directory: Path, precision: str, samples: Sequence[Inputs]) -> None:  # noqa: ARG001
+def write(
+    program: Program,
+    directory: Path,
+    precision: str,
+    samples: Sequence[Inputs],  # noqa: ARG001
+    gate: Gate | None = None,  # noqa: ARG001
+) -> None:
     """Export a graph, with the linear layers in 8 bits for ``int8``, and write it.
 
-    Activations are quantized as they come, so no samples are needed. Where the processor's 8-bit products
-    saturate (x86 without VNNI) weights get 7 bits, which cannot.
+    Activations are quantized as they come, so no samples are needed; which layers cost most is not looked
+    for. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7 bits, which cannot.
     """
     import torch
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +11,25 @@ from numpy.typing import NDArray
 
 from prensa.errors import AccelerationError, OutputError, first_line
 from prensa.runtime.cache import cache_directory
-from prensa.runtime.exported import Inputs
+from prensa.runtime.exported import Gate, Inputs
 from prensa.runtime.processor import MULTIPLIES_BF16, has, physical_cores, saturates
 from prensa.runtime.program import Program, quiet
 
 NAME = "openvino"
 FILE = "openvino_model.xml"
 PRECISIONS = ("fp32", "bf16", "int8")
+_RANKED = 100  # texts that layers are ranked on, where some must go back
 ATTENTION = None  # as it is: OpenVINO has a kernel for it
 
 
-def write(program: Program, directory: Path, precision: str, samples: Sequence[Inputs]) -> None:
+def write(
+    program: Program, directory: Path, precision: str, samples: Sequence[Inputs], gate: Gate | None = None
+) -> None:
     """Convert a graph, with the linear layers in 8 bits for ``int8``, and write it.
 
-    ``samples`` are what activations' ranges are measured on. Where the processor's 8-bit products saturate
-    (x86 without VNNI) weights get 7 bits, which cannot.
+    Layers that cost more than the ``gate`` allows stay as they are. ``samples`` are what activations' ranges
+    are measured on. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7 bits,
+    which cannot.
     """
     import openvino as ov
 
@@ -39,28 +43,55 @@ def write(program: Program, directory: Path, precision: str, samples: Sequence[I
         for port, name in zip(model.outputs, program.outputs, strict=True):
             port.get_tensor().set_names({name})
         if precision == "int8":
-            model = _quantized(model, samples)
+            model = _quantized(model, samples, gate)
         try:
             ov.save_model(model, directory / FILE, compress_to_fp16=precision == "bf16")
         except RuntimeError as error:
             raise OutputError(f"{directory / FILE}: cannot be written ({first_line(error)})") from error
 
 
-def _quantized(model: Any, samples: Sequence[Inputs]) -> Any:
+def _quantized(model: Any, samples: Sequence[Inputs], gate: Gate | None) -> Any:
     """Quantize what has weights. Products of activations gain nothing: converting them takes as long."""
     import nncf
-    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+    from nncf.quantization.advanced_parameters import (
+        AdvancedAccuracyRestorerParameters,
+        AdvancedQuantizationParameters,
+        OverflowFix,
+    )
 
     nncf.set_log_level(40)
     fix = OverflowFix.ENABLE if saturates() else OverflowFix.DISABLE
-    return nncf.quantize(
+    settings = {
+        "model_type": nncf.ModelType.TRANSFORMER,
+        "subset_size": len(samples),
+        "ignored_scope": nncf.IgnoredScope(names=_without_weights(model), validate=False),
+    }
+    advanced = AdvancedQuantizationParameters(overflow_fix=fix)
+    dataset = nncf.Dataset([dict(sample) for sample in samples])
+    if gate is None:
+        return nncf.quantize(model, dataset, advanced_parameters=advanced, **settings)
+    return nncf.quantize_with_accuracy_control(
         model,
-        nncf.Dataset([dict(sample) for sample in samples]),
-        model_type=nncf.ModelType.TRANSFORMER,
-        subset_size=len(samples),
-        ignored_scope=nncf.IgnoredScope(names=_without_weights(model), validate=False),
-        advanced_parameters=AdvancedQuantizationParameters(overflow_fix=fix),
+        dataset,
+        nncf.Dataset(list(zip(gate.inputs, gate.right, strict=True))),
+        _validation,
+        max_drop=gate.max_drop,
+        advanced_quantization_parameters=advanced,
+        advanced_accuracy_restorer_parameters=AdvancedAccuracyRestorerParameters(
+            ranking_subset_size=min(_RANKED, len(gate.inputs))
+        ),
+        **settings,
     )
+
+
+def _validation(compiled: Any, items: Iterable[tuple[Inputs, int]]) -> tuple[float, list[float]]:
+    """Return the share of texts that a model answers right, and which: what NNCF ranks layers by."""
+    request = compiled.create_infer_request()
+    right = [
+        float(int(request.infer(dict(inputs))[compiled.outputs[0]].argmax()) == answer)
+        for inputs, answer in items
+    ]
+    return sum(right) / max(1, len(right)), right
 
 
 def _without_weights(model: Any) -> list[str]:
