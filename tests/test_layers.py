@@ -9,6 +9,7 @@ ORDER = [
     *(
         "checkpoint",
         "texts",
+        "vocabulary",
         "integrations",
         "runtime",
         "calibration",

@@ -20,6 +20,7 @@ from prensa.errors import (
     PlanError,
     PrensaError,
     RecipeError,
+    VocabularyError,
 )
 from prensa.integrations import register
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from prensa.report.html import write_report
     from prensa.runtime.accelerate import accelerate
     from prensa.serve import load
+    from prensa.vocabulary.settings import TrimVocabulary
 
 __all__ = [
     "AccelerationError",
@@ -48,6 +50,8 @@ __all__ = [
     "PrensaError",
     "Recipe",
     "RecipeError",
+    "TrimVocabulary",
+    "VocabularyError",
     "accelerate",
     "compress",
     "compress_within",
@@ -66,6 +70,7 @@ _HOMES = {
     "Evaluation": "prensa.evaluation.results",
     "Manifest": "prensa.checkpoint.manifest",
     "Recipe": "prensa.recipe",
+    "TrimVocabulary": "prensa.vocabulary.settings",
     "accelerate": "prensa.runtime.accelerate",
     "compress": "prensa.api",
     "compress_within": "prensa.api",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prensa import pipeline
-from prensa.calibrate import TextChoice, calibrate, plan_for
+from prensa.calibrate import TextChoice, calibrate, plan_for, vocabulary_for
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
@@ -15,8 +15,9 @@ from prensa.errors import EvaluationError, RecipeError
 from prensa.evaluation.results import Evaluation, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
-from prensa.recipe import Recipe, load_preset
+from prensa.recipe import Recipe, adjusted, load_preset
 from prensa.search.budget import NO_NOISE, Budget, Trial
+from prensa.vocabulary.settings import TrimVocabulary
 
 if TYPE_CHECKING:
     from prensa.runtime.exported import Record
@@ -28,6 +29,7 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     output: str | Path,
     *,
     recipe: Recipe | str | None = None,
+    trim_vocabulary: TrimVocabulary | None = None,
     texts: str | Path | None = None,
     text_column: str | None = None,
     split: str | None = None,
@@ -40,17 +42,18 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     ``recipe`` is a :class:`Recipe` or a preset's name: ``small`` if there are ``texts``, else ``int8``.
     ``texts`` is what the model is calibrated on, a file, a directory or a data set's name; a recipe that
     calibrates takes the built-in texts without it. ``text_column`` and ``split`` say where in ``texts``,
-    ``device`` where the model runs while it is calibrated. ``force`` allows replacing a model in ``output``.
+    ``device`` where the model runs while it is calibrated. ``trim_vocabulary`` drops pieces that the texts do
+    not use. ``force`` allows replacing a model in ``output``.
 
     Returns what was done, tensor by tensor. Raises a :class:`~prensa.errors.PrensaError`; then
     ``output`` is as it was.
     """
     told = progress or silent
     preset = ("int8" if texts is None else "small") if recipe is None else recipe
-    resolved = load_preset(preset) if isinstance(preset, str) else preset
+    resolved = _resolved(preset, trim_vocabulary)
     source = locate(model)
-    planned = pipeline.plan(source, resolved, Path(output), force=force)
     choice = TextChoice(None if texts is None else str(texts), text_column, split)
+    planned = _plan(source, resolved, Path(output), choice, force=force, progress=told)
     statistics = calibrate(planned, choice, device=device, progress=told)
     return pipeline.run(planned, told, statistics)
 
@@ -65,6 +68,7 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     texts: str | Path | None = None,
     data: str | Path | None = None,
     recipe: Recipe | str = "small",
+    trim_vocabulary: TrimVocabulary | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
     split: str | None = None,
@@ -89,10 +93,10 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
 
     told = progress or silent
     budget = Budget(max_drop, min_agreement, max_bytes)
-    resolved = load_preset(recipe) if isinstance(recipe, str) else recipe
-    planned = pipeline.plan(locate(model), resolved, Path(output), force=force)
+    resolved = _resolved(recipe, trim_vocabulary)
     calibrated_on = texts if texts is not None else data
     choice = TextChoice(None if calibrated_on is None else str(calibrated_on), text_column, split)
+    planned = _plan(locate(model), resolved, Path(output), choice, force=force, progress=told)
     calibration = plan_for(planned, choice, device=device, progress=told)
     if calibration is None:
         raise RecipeError(NO_NOISE)
@@ -102,6 +106,18 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     return search(
         planned, calibration, budget, referee, tell=tell or (lambda trial, held: None), progress=told
     )
+
+
+def _resolved(recipe: Recipe | str, trim_vocabulary: TrimVocabulary | None) -> Recipe:
+    found = load_preset(recipe) if isinstance(recipe, str) else recipe
+    return adjusted(found, trim_vocabulary=trim_vocabulary)
+
+
+def _plan(  # noqa: PLR0913
+    source: Path, recipe: Recipe, output: Path, texts: TextChoice, *, force: bool, progress: Progress
+) -> pipeline.Plan:
+    vocabulary = vocabulary_for(source, recipe, output, texts, force=force, progress=progress)
+    return pipeline.plan(source, recipe, output, force=force, vocabulary=vocabulary)
 
 
 def export(  # noqa: PLR0913  every setting is a parameter, so that each has its name

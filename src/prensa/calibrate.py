@@ -1,15 +1,19 @@
-"""Calibrate for a plan: only if one of its passes asks for it, on the texts that were chosen."""
+"""Texts for a plan: to calibrate on if a pass asks for it, and to count pieces in to trim the vocabulary."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import TEXTS, CalibrationPlan, plan_calibration
 from prensa.calibration.statistics import Statistics
+from prensa.checkpoint.destination import check_destination
 from prensa.errors import CalibrationError
 from prensa.pipeline import Plan
 from prensa.progress import Progress, silent
+from prensa.recipe import Recipe
+from prensa.vocabulary.plan import Vocabulary, plan_vocabulary
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,22 @@ class TextChoice:
     count: int | None = None
 
 
+def vocabulary_for(  # noqa: PLR0913
+    model: Path, recipe: Recipe, output: Path, texts: TextChoice, *, force: bool, progress: Progress = silent
+) -> Vocabulary | None:
+    """Plan the vocabulary that a recipe asks for, None where it asks for none.
+
+    Raises what :func:`~prensa.vocabulary.plan.plan_vocabulary` raises, and first :class:`OutputError` where
+    ``output`` cannot be written: counting pieces takes its time.
+    """
+    if recipe.trim_vocabulary is None:
+        return None
+    check_destination(model.resolve(), output.resolve(), force=force)
+    return plan_vocabulary(
+        model.resolve(), recipe.trim_vocabulary, texts.source, texts.column, texts.split, progress
+    )
+
+
 def plan_for(
     plan: Plan, texts: TextChoice, *, device: str | None = None, progress: Progress = silent
 ) -> CalibrationPlan | None:
@@ -30,6 +50,8 @@ def plan_for(
     Raises :class:`CalibrationError` where texts were chosen and nothing asks for them.
     """
     if not plan.needs_statistics:
+        if plan.vocabulary is not None and texts.count is None:  # that is what the texts were for
+            return None
         for option in ("source", "column", "split", "count"):
             if getattr(texts, option) is not None:
                 raise CalibrationError(

@@ -9,6 +9,7 @@ PrensaError
 ├── DataError             the texts or labels to calibrate or evaluate on cannot be used
 ├── CalibrationError      texts or memory do not suffice to calibrate, or the model gives no numbers
 ├── EvaluationError       the models cannot be compared with each other
+├── VocabularyError       a vocabulary cannot be trimmed, or not as asked
 ├── AccelerationError     the model cannot be made faster, or does not answer the same when it is
 └── MissingPackageError   an optional package is needed and not installed
 
@@ -54,6 +55,10 @@ class CalibrationError(PrensaError):
 
 class EvaluationError(PrensaError):
     """The models cannot be compared: another task, other labels, another tokenizer, or no such device."""
+
+
+class VocabularyError(PrensaError):
+    """A vocabulary cannot be trimmed: another kind of tokenizer, or more is to stay than was allowed."""
 
 
 class AccelerationError(PrensaError):

@@ -18,6 +18,7 @@ EXTRAS = {
     },
     "onnxruntime": {"onnxruntime": "onnxruntime", "onnx": "onnx", "onnxscript": "onnxscript"},
     "openvino": {"openvino": "openvino", "nncf": "nncf"},
+    "trim": {"google.protobuf": "protobuf"},
 }
 """For each extra of the package, the modules it brings and the packages they come in."""
 
@@ -37,4 +38,7 @@ def require(extra: str, purpose: str) -> None:
 
 def is_installed(module: str) -> bool:
     """Whether a module can be imported here."""
-    return importlib.util.find_spec(module) is not None
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is part of
+        return False

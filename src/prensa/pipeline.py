@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from prensa.calibration.statistics import MatrixStatistics, Statistics
 from prensa.checkpoint import companions
@@ -39,6 +40,8 @@ from prensa.progress import Progress, silent
 from prensa.recipe import Recipe
 from prensa.spec import FLOATS, TensorSpec, dtype_name
 from prensa.version import VERSION
+from prensa.vocabulary.plan import Vocabulary
+from prensa.vocabulary.rows import trimmed
 
 RECIPE_FILE = "recipe.toml"
 
@@ -73,6 +76,7 @@ class Plan:
     """Everything that is decided before a weight is read.
 
     ``nbytes`` bounds the weight files that will be written, ``memory`` the tensors held at a time.
+    ``vocabulary`` is the smaller one, where the recipe trims it.
     """
 
     checkpoint: Checkpoint
@@ -81,6 +85,7 @@ class Plan:
     output: Path
     tensors: tuple[TensorPlan, ...]
     files: Mapping[str, str]
+    vocabulary: Vocabulary | None = None
 
     @property
     def nbytes(self) -> int:
@@ -99,16 +104,25 @@ class Plan:
         return 3 * largest + min(_AHEAD, sum(tensor.spec.nbytes for tensor in self.tensors))
 
 
-def plan(model: Path, recipe: Recipe, output: Path, *, force: bool = False) -> Plan:
+def plan(
+    model: Path, recipe: Recipe, output: Path, *, force: bool = False, vocabulary: Vocabulary | None = None
+) -> Plan:
     """Decide what happens to each tensor of the directory ``model``. Reads headers only.
 
-    Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
+    ``vocabulary`` is what the recipe's ``trim_vocabulary`` comes to (see ``prensa.vocabulary.plan``). Raises
+    the :class:`~prensa.errors.PrensaError` that says what does not fit.
     """
     model, output = model.resolve(), output.resolve()
     clean_up(output)
     check_destination(model, output, force=force)
     checkpoint = open_checkpoint(model)
     shape = model_shape(model)
+    if (vocabulary is None) != (recipe.trim_vocabulary is None):
+        raise PlanError(
+            "trim_vocabulary: give the recipe and the vocabulary that was planned for it, or neither"
+        )
+    if vocabulary is not None:
+        checkpoint, shape = trimmed(checkpoint, shape, vocabulary)
     specs = [shape.describe(spec) for spec in checkpoint.specs]
     _check_recipe_fits(recipe, specs)
     ties = _ties(checkpoint, shape)
@@ -120,7 +134,7 @@ def plan(model: Path, recipe: Recipe, output: Path, *, force: bool = False) -> P
         )
     if recipe.format == "bitsandbytes" and not any(tensor.is_quantized for tensor in tensors):
         raise PlanError("format bitsandbytes: the recipe quantizes no linear layer; use the format plain")
-    result = Plan(checkpoint, shape, recipe, output, tensors, _output_files(checkpoint.files))
+    result = Plan(checkpoint, shape, recipe, output, tensors, _output_files(checkpoint.files), vocabulary)
     copies = 2 if recipe.state_dict else 1
     check_space(output, copies * result.nbytes + companions.companion_bytes(model))
     return result
@@ -138,22 +152,27 @@ def run(
     ``statistics`` are those of the plan's model; without them passes that need them round to nearest.
     ``extra`` are texts of files that go into the output, too, by their names.
     """
+    if statistics is not None:
+        statistics = statistics.of_rows(_own_rows(plan))
     with replacing(plan.output) as directory:
         reports, files = _write_weights(plan, directory, progress, statistics)
         manifest = Manifest(
             format=plan.recipe.format,
             nbytes_before=plan.checkpoint.nbytes,
-            nbytes_float32=sum(4 * tensor.spec.numel for tensor in plan.tensors),
+            nbytes_float32=sum(4 * tensor.spec.numel_before for tensor in plan.tensors),
             files=files,
             tensors=reports,
             prensa_version=VERSION,
             calibration=_calibration(plan, statistics),
+            vocabulary=None if plan.vocabulary is None else plan.vocabulary.report,
         )
         manifest.save(directory)
         recipe = plan.recipe.to_toml()
         (directory / RECIPE_FILE).write_text(recipe, encoding="utf-8")
         for name, text in (extra or {}).items():
             (directory / name).write_text(text, encoding="utf-8")
+        for name, content in (plan.vocabulary.files if plan.vocabulary else {}).items():
+            (directory / name).write_bytes(content)
         write_card(directory, plan.checkpoint.path, manifest, recipe)
         quantization = FORMATS[plan.recipe.format].quantization_config(
             _dense_layers(plan), {file.name: file.sha256 for file in files}
@@ -317,6 +336,12 @@ def _known(tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> Mat
     return None if statistics is None or own is None else statistics.matrices.get(own)
 
 
+def _own_rows(plan: Plan) -> dict[str, Tensor]:
+    """Return the rows that are left of tensors, by the model's own names."""
+    own = {plan.model.own_name(name): rows for name, rows in plan.checkpoint.rows.items()}
+    return {name: rows for name, rows in own.items() if name is not None}
+
+
 def _calibration(plan: Plan, statistics: Statistics | None) -> Calibration | None:
     if statistics is None:
         return None
@@ -348,7 +373,7 @@ def _report(tensor: TensorPlan, pressed: Pressed | None, stored: Stored, file: s
         stored_dtype=dtype_name(pressed.value.dtype if pressed else spec.dtype),
         file=file,
         codec=stored.codec,
-        nbytes_before=spec.nbytes,
+        nbytes_before=spec.nbytes_before,
         nbytes=stored.nbytes,
         zeros=pressed.zeros if pressed else None,
         relative_squared_error=pressed.relative_squared_error if pressed else None,

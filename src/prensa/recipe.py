@@ -20,6 +20,8 @@ from prensa.codecs import CODECS
 from prensa.errors import RecipeError
 from prensa.formats import FORMATS
 from prensa.passes import INTEGERS, PASSES, Gptq, Pass, Prune, Quantize, Sparsegpt, Threshold, Wanda
+from prensa.vocabulary.settings import NAME as TRIM
+from prensa.vocabulary.settings import TrimVocabulary
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,14 +41,16 @@ _ORDER = tuple(PASSES)  # where an added pass goes
 class Recipe:
     """What to do to a checkpoint.
 
-    ``codecs`` are the ones that the packed format may choose from; ``state_dict`` asks for a second copy
-    of the weights as a ``torch.save`` file, for code that does not read safetensors.
+    ``codecs`` are the ones that the packed format may choose from; ``state_dict`` asks for a second copy of
+    the weights as a ``torch.save`` file, for code that does not read safetensors. ``trim_vocabulary`` comes
+    before all passes.
     """
 
     passes: tuple[Pass, ...]
     format: str = "packed"
     codecs: tuple[str, ...] = tuple(CODECS)
     state_dict: bool = False
+    trim_vocabulary: TrimVocabulary | None = None
 
     def __post_init__(self) -> None:
         """Check names, types, and that nothing that needs real weights follows quantization."""
@@ -66,12 +70,10 @@ class Recipe:
             "format": self.format,
             "codecs": list(self.codecs),
             "state_dict": self.state_dict,
-            "passes": [
-                {"name": step.name}
-                | {key: list(v) if isinstance(v, tuple) else v for key, v in vars(step).items()}
-                for step in self.passes
-            ],
+            "passes": [{"name": step.name} | _settings(step) for step in self.passes],
         }
+        if self.trim_vocabulary is not None:
+            content["trim_vocabulary"] = _settings(self.trim_vocabulary)
         return tomli_w.dumps(content)
 
 
@@ -125,6 +127,7 @@ def adjusted(  # noqa: PLR0913  one for each option
     bits: int | None = None,
     noise: float | None = None,
     prune_by: str | None = None,
+    trim_vocabulary: TrimVocabulary | None = None,
 ) -> Recipe:
     """Change single settings of a recipe.
 
@@ -133,6 +136,8 @@ def adjusted(  # noqa: PLR0913  one for each option
     """
     if bits not in {None, 8, 16}:
         raise RecipeError(f"bits must be 8 or 16, found {bits!r}")
+    if trim_vocabulary is not None:
+        recipe = dataclasses.replace(recipe, trim_vocabulary=trim_vocabulary)
     if format is not None:
         recipe = dataclasses.replace(recipe, format=format)
     if prune is not None or prune_by is not None:
@@ -197,10 +202,23 @@ def _recipe(content: Mapping[str, Any]) -> Recipe:
     steps = content.get("passes", [])
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         raise RecipeError("passes must be a list of tables ([[passes]])")
-    settings = {key: _as_tuple(value) for key, value in content.items() if key != "passes"}
+    settings = {key: _as_tuple(value) for key, value in content.items() if key not in {"passes", TRIM}}
     if not isinstance(settings.get("codecs", ()), tuple):
         raise RecipeError(f"codecs must be a list of names, found {settings['codecs']!r}")
-    return Recipe(passes=tuple(map(_pass, steps)), **settings)
+    trim = _trim(content[TRIM]) if TRIM in content else None
+    return Recipe(passes=tuple(map(_pass, steps)), trim_vocabulary=trim, **settings)
+
+
+def _trim(content: object) -> TrimVocabulary:
+    if not isinstance(content, dict):
+        raise RecipeError(f"{TRIM} must be a table ([{TRIM}])")
+    for key in content:
+        _check_known(f"key of {TRIM}", key, [field.name for field in dataclasses.fields(TrimVocabulary)])
+    return TrimVocabulary(**{key: _as_tuple(value) for key, value in content.items()})
+
+
+def _settings(of: object) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(of).items()}
 
 
 def _pass(content: Mapping[str, Any]) -> Pass:

@@ -30,7 +30,8 @@ class TensorSpec:
     """A tensor of the checkpoint, known from headers alone.
 
     ``layer`` is the class name of the module that owns it (``Linear``, ``Conv1D``, ``Embedding`` …),
-    empty where the model class has no such tensor. ``in_model`` says that the class has it.
+    empty where the model class has no such tensor. ``in_model`` says that the class has it. ``rows_before``
+    is how many rows it has in the file where some are left out, else 0.
     """
 
     name: str
@@ -40,6 +41,17 @@ class TensorSpec:
     role: Role = "other"
     layer: str = ""
     in_model: bool = False
+    rows_before: int = 0
+
+    @property
+    def numel_before(self) -> int:
+        """Number of elements in the file."""
+        return self.rows_before * math.prod(self.shape[1:]) if self.rows_before else self.numel
+
+    @property
+    def nbytes_before(self) -> int:
+        """Bytes of the dense tensor in the file."""
+        return self.numel_before * self.dtype.itemsize
 
     @property
     def numel(self) -> int:

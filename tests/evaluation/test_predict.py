@@ -9,6 +9,7 @@ from tests.conftest import SIZES, add_tokenizer, build_model
 
 import prensa
 from prensa.evaluation.predict import SUMS, predict
+from prensa.evaluation.reading import Reading
 from prensa.runtime.pooling import Pool
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import encode, load_tokenizer
@@ -19,7 +20,9 @@ TEXTS = Texts("t", ("one two", "a", "three four five", "", "six seven"))
 def predicted(path, kind, models, texts=TEXTS, batch_size=2):
     encoded = encode(load_tokenizer(path), texts, kind, 32)
     kept = [{} for _ in models]
-    for indices, outputs in predict(models, [Pool()] * len(models), encoded, batch_size):
+    for indices, outputs in predict(
+        models, [Pool()] * len(models), [Reading(encoded)] * len(models), batch_size
+    ):
         for own, output in zip(kept, outputs, strict=True):
             own.update(zip(indices, output, strict=True))
     return encoded, [[own[i] for i in range(len(texts))] for own in kept]

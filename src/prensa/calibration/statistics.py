@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,3 +43,14 @@ class Statistics:
     texts: int
     counted: int
     tokens: int
+
+    def of_rows(self, rows: Mapping[str, Tensor]) -> Statistics:
+        """Return what is known of matrices of which only the rows with these numbers are left."""
+        matrices, weights = dict(self.matrices), self.weights
+        for name, numbers in rows.items():
+            if name in matrices:
+                known = matrices[name]
+                fewer = len(known.importance) - len(numbers)
+                weights -= fewer * known.moment.size
+                matrices[name] = dataclasses.replace(known, importance=known.importance[numbers])
+        return dataclasses.replace(self, matrices=matrices, weights=weights)

@@ -89,6 +89,22 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class VocabularyReport:
+    """What became of the vocabulary: piece ``i`` of the result was piece ``kept[i]`` of ``before``.
+
+    ``covered`` is the share of the pieces of ``counted`` texts in ``texts`` that stayed, ``unchanged`` the
+    share of those texts that are cut as before.
+    """
+
+    before: int
+    kept: tuple[int, ...]
+    texts: str | None
+    counted: int
+    covered: float | None
+    unchanged: float | None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that happened in one run. ``nbytes_before`` are the original weight files, from the disk.
 
@@ -104,6 +120,7 @@ class Manifest:
     prensa_version: str
     version: int = MANIFEST_VERSION
     calibration: Calibration | None = None
+    vocabulary: VocabularyReport | None = None
 
     @property
     def nbytes(self) -> int:
@@ -129,7 +146,12 @@ def load_manifest(directory: Path) -> Manifest:
         files = tuple(FileReport(**file) for file in content.pop("files"))
         tensors = tuple(_tensor(tensor) for tensor in content.pop("tensors"))
         calibration = _calibration(content.pop("calibration", None))
-        return Manifest(files=files, tensors=tensors, calibration=calibration, **content)
+        vocabulary = content.pop("vocabulary", None)
+        if vocabulary is not None:
+            vocabulary = VocabularyReport(kept=tuple(vocabulary.pop("kept")), **vocabulary)
+        return Manifest(
+            files=files, tensors=tensors, calibration=calibration, vocabulary=vocabulary, **content
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{path}: not a readable manifest ({error!r})") from error
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -62,7 +63,8 @@ class Checkpoint:
     """A model directory whose headers have been read. ``files`` are its weight files, in order.
 
     ``shared`` maps a tensor's name to the name under which the same memory was met first (pickled
-    files only: safetensors holds each memory once).
+    files only: safetensors holds each memory once). ``rows`` are, for tensors of which only some rows count,
+    their numbers; the tensor's shape is then that of these rows.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class Checkpoint:
     specs: tuple[TensorSpec, ...]
     shared: Mapping[str, str]
     _offsets: Mapping[str, int]
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
     _mapped: dict[str, tuple[dict[str, Tensor], float]] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -83,6 +86,8 @@ class Checkpoint:
         """Read one tensor, or some of its rows. May be called from several threads."""
         if spec.name not in self._offsets:
             return self._read_pickled(spec, rows)
+        if spec.name in self.rows:
+            return self._read_some(spec, self.rows[spec.name][rows])
         start, stop, _ = rows.indices(spec.shape[0] if spec.shape else 1)
         shape = (stop - start, *spec.shape[1:]) if spec.shape else ()
         tensor = torch.empty(shape, dtype=spec.dtype)
@@ -98,6 +103,16 @@ class Checkpoint:
                 buffer = buffer[count:]
         return tensor
 
+    def _read_some(self, spec: TensorSpec, numbers: Tensor) -> Tensor:
+        """Read rows by their numbers, from a map of the file: of its pages only those that hold some."""
+        row_bytes = spec.nbytes // max(1, spec.shape[0])
+        offset, count = self._offsets[spec.name], spec.rows_before
+        path = self.path / spec.file
+        with _explained(path):
+            file = np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=(count, row_bytes))
+        found = torch.from_numpy(file[numbers.numpy()])
+        return found.view(spec.dtype).reshape(len(numbers), *spec.shape[1:])
+
     def _read_pickled(self, spec: TensorSpec, rows: slice) -> Tensor:
         with self._lock:
             tensors, left = self._mapped.get(spec.file, ({}, 0))
@@ -105,7 +120,11 @@ class Checkpoint:
                 self._mapped.clear()
                 path = self.path / spec.file
                 tensors, left = _load_pickle(path), _REMAP_AFTER if zipfile.is_zipfile(path) else math.inf
-            part = tensors[spec.name][rows].contiguous() if spec.shape else tensors[spec.name]
+            tensor = tensors[spec.name]
+            if spec.name in self.rows:
+                part = tensor[self.rows[spec.name][rows]]
+            else:
+                part = tensor[rows].contiguous() if spec.shape else tensor
             self._mapped[spec.file] = (tensors, left - part.nbytes)
             return part
 

@@ -48,6 +48,16 @@ def compress(  # noqa: PLR0913  one parameter for each option
     calibration_texts: Annotated[
         int | None, typer.Option(help="How many of the texts go through the model. [default: 256]")
     ] = None,
+    trim_vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            help="Drop pieces that the texts do not use. N: keep so many; 99.9%: of the texts. [usual: texts]"
+        ),
+    ] = None,
+    keep: Annotated[Path | None, typer.Option(help="File of pieces that stay, one on each line.")] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Keep all pieces in the scripts of these, as en,ru.")
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Texts to keep a budget by, with labels if there are any. [default: --texts]"),
@@ -82,13 +92,14 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from transformers.utils import logging
 
     from prensa import pipeline
-    from prensa.calibrate import TextChoice, plan_for
+    from prensa.calibrate import TextChoice, plan_for, vocabulary_for
     from prensa.calibration.collect import collect
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.progress import progress_bar, stages
     from prensa.cli.serving import Serving
     from prensa.recipe import adjusted, chosen_recipe
+    from prensa.vocabulary.settings import trim_from
 
     logging.disable_progress_bar()
     is_searched = any(each is not None for each in (max_drop, min_agreement, max_size))
@@ -104,8 +115,13 @@ def compress(  # noqa: PLR0913  one parameter for each option
         threshold=threshold,
         bits=bits,
         noise=noise,
+        trim_vocabulary=trim_from(trim_vocabulary, keep, languages),
     )
-    plan = pipeline.plan(locate(model), resolved, output, force=force)
+    source = locate(model)
+    choice = TextChoice(calibrated_on, text_column, split, calibration_texts)
+    with stages() as progress:
+        vocabulary = vocabulary_for(source, resolved, output, choice, force=force, progress=progress)
+    plan = pipeline.plan(source, resolved, output, force=force, vocabulary=vocabulary)
     serving = Serving(runtime, calibrated_on, data, text_column, label_column, split, force, as_json)
     serving.check(plan.checkpoint.path, output)
     budget = None
@@ -113,7 +129,6 @@ def compress(  # noqa: PLR0913  one parameter for each option
         budget = _budget(plan, max_drop, min_agreement, max_size)
     elif label_column is not None or (data is not None and texts is not None):
         raise RecipeError("--data and --label-column are what a budget is kept by; give --max-drop, for one")
-    choice = TextChoice(calibrated_on, text_column, split, calibration_texts)
     with stages() as progress:
         calibration = plan_for(plan, choice, device=device, progress=progress)
         run_now = not (dry_run or is_searched or calibration is None)

@@ -18,6 +18,7 @@ from prensa.cli.export import export
 from prensa.cli.frontier import frontier
 from prensa.cli.guard import FAILED, guarded, interrupted
 from prensa.cli.inspect import inspect
+from prensa.cli.options import with_usual_values
 from prensa.cli.report import report
 
 PROGRAM = "prensa"
@@ -66,7 +67,7 @@ def main() -> NoReturn:
 
 def _run() -> int | None:
     try:
-        code: int | None = app(standalone_mode=False)
+        code: int | None = app(args=with_usual_values(sys.argv[1:]), standalone_mode=False)
     except SystemExit:  # rich ends the process with 1, which means something else here, if stdout is closed
         return FAILED
     return code

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
+
+from prensa.vocabulary.settings import TEXTS
 
 NOT_HELD = 1
 """The exit code that says that all was done and the budget not held."""
@@ -11,6 +15,19 @@ RUNTIME_NAMES = {"onnx": "onnxruntime"}
 """What runtimes are called beside their own names."""
 
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}
+
+
+TRIM = "--trim-vocabulary"
+
+
+def with_usual_values(arguments: Sequence[str]) -> list[str]:
+    """Give ``--trim-vocabulary`` its usual value where none follows: an option of typer always takes one."""
+    found: list[str] = []
+    for at, word in enumerate(arguments):
+        found.append(word)
+        if word == TRIM and (at + 1 == len(arguments) or arguments[at + 1].startswith("-")):
+            found.append(TEXTS)
+    return found
 
 
 def share(word: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prensa.calibration.plan import CalibrationPlan
-from prensa.checkpoint.manifest import Calibration, Manifest, TensorReport
+from prensa.checkpoint.manifest import Calibration, Manifest, TensorReport, VocabularyReport
 from prensa.example.demo import DemoResult
 from prensa.pipeline import Plan
 from prensa.spec import ROLES
@@ -43,6 +44,8 @@ def print_result(manifest: Manifest, output: Path) -> None:
     out.print(table)
     if abs(manifest.nbytes_float32 / before - 1) > 0.05:  # noqa: PLR2004  not float32 to begin with
         out.print(f"Against float32: {percent(after, manifest.nbytes_float32)}.")
+    if manifest.vocabulary is not None:
+        out.print(vocabulary_in_words(manifest.vocabulary), soft_wrap=True)
     if manifest.calibration is not None:
         out.print(_calibrated_on(manifest.calibration), soft_wrap=True)
     for report in manifest.tensors:
@@ -58,6 +61,17 @@ def _calibrated_on(calibration: Calibration) -> str:
     if calibration.unreached:
         text += f". No text reached {', '.join(calibration.unreached)}: rounded to 8 bits"
     return f"{text}."
+
+
+def vocabulary_in_words(report: VocabularyReport) -> str:
+    """Say how many pieces stay, and what that means for the texts they were chosen by."""
+    text = f"Vocabulary: {len(report.kept):,} of {report.before:,} pieces stay"
+    if report.covered is None or report.unchanged is None:
+        return f"{text}."
+    return (
+        f"{text}, {100 * report.covered:.2f} % of those in {report.counted:,} texts of {report.texts}; "
+        f"{100 * report.unchanged:.2f} % of the texts are cut as before."
+    )
 
 
 def print_plan(plan: Plan, calibration: CalibrationPlan | None) -> None:
@@ -76,6 +90,8 @@ def print_plan(plan: Plan, calibration: CalibrationPlan | None) -> None:
     for tensor in plan.tensors:
         if tensor.note and tensor.spec.is_float:
             out.print(f"{tensor.spec.name}: {tensor.note}")
+    if plan.vocabulary is not None:
+        out.print(vocabulary_in_words(plan.vocabulary.report), soft_wrap=True)
     if calibration is not None:
         where = f"{calibration.device}, block by block" if calibration.by_blocks else calibration.device
         out.print(
@@ -101,7 +117,7 @@ def plan_summary(plan: Plan, calibration: CalibrationPlan | None) -> dict[str, A
                 {
                     "kind": role,
                     "tensors": len(tensors),
-                    "nbytes_before": sum(tensor.spec.nbytes for tensor in tensors),
+                    "nbytes_before": sum(tensor.spec.nbytes_before for tensor in tensors),
                     "nbytes_at_most": sum(tensor.extent.nbytes for tensor in tensors),
                     "passes": list(dict.fromkeys(step.name for t in tensors for step in t.passes)),
                 }
@@ -112,8 +128,14 @@ def plan_summary(plan: Plan, calibration: CalibrationPlan | None) -> dict[str, A
         "nbytes_at_most": plan.nbytes,
         "memory_at_most": plan.memory,
         "calibration": None if calibration is None else _calibration(calibration),
+        "vocabulary": None if plan.vocabulary is None else _vocabulary(plan.vocabulary.report),
         "kinds": kinds,
     }
+
+
+def _vocabulary(report: VocabularyReport) -> dict[str, Any]:
+    content = dataclasses.asdict(report)
+    return {**content, "kept": len(report.kept)}
 
 
 def _calibration(plan: CalibrationPlan) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.machine import this_machine
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
+from prensa.evaluation.reading import Reading, own_row, read_by, readable
 from prensa.evaluation.results import (
     Data,
     Evaluation,
@@ -35,6 +36,7 @@ from prensa.evaluation.results import (
     Memory,
     Model,
     Quality,
+    Retokenized,
     Settings,
     Timing,
 )
@@ -54,12 +56,11 @@ from prensa.version import VERSION
 
 _BATCH = {"masked": 8, "causal": 8}  # language models give a number for each piece of the vocabulary
 _USUAL_BATCH = 32
-_COMPARED = 1000  # texts on which two tokenizers must agree
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is known before a weight is read. The first of ``paths`` and ``files`` is the original's."""
+    """All that is known before a weight is read. The first of each list is the original's."""
 
     settings: Settings
     paths: tuple[Path, ...]
@@ -72,6 +73,7 @@ class Plan:
     device: str
     dtype: torch.dtype | str
     batch_size: int
+    readings: tuple[Reading, ...]
 
 
 @dataclass
@@ -85,6 +87,7 @@ class Found:
     qualities: list[Quality | None]
     timings: list[list[Timing]]
     memories: list[Memory | None]
+    retokenized: list[Retokenized | None]
     folded: list[Timing] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -113,12 +116,14 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
     limit = longest(tokenizer, load_config(paths[0]), settings.max_length)
     texts = sample(_texts(settings, task), settings.limit)
     encoded = encode(tokenizer, texts, task.kind, limit, functools.partial(progress, "reading texts"))
-    few = texts.take(range(min(_COMPARED, len(texts))))
-    for path in paths[1:]:
-        _check_same_tokenizer(paths[0], tokenizer, path, few, limit)
+    kept = readable(paths[1:], encoded)
+    if len(kept) < len(texts):
+        texts, encoded = texts.take(kept), Reading(encoded).take(kept).encoded
+    others = (read_by(path, paths[0], tokenizer, texts, encoded, limit) for path in paths[1:])
+    readings = (Reading(encoded), *others)
     batch_size = settings.batch_size or _BATCH.get(task.kind, _USUAL_BATCH)
     return Plan(
-        settings, paths, files, task, texts, tokenizer, limit, encoded, device, dtype, batch_size
+        settings, paths, files, task, texts, tokenizer, limit, encoded, device, dtype, batch_size, readings
     )  # fmt: skip
 
 
@@ -134,7 +139,7 @@ def run(plan: Plan, progress: Progress = silent) -> Evaluation:
         for model in models
     ]
     weights = sum(weight.numel() for weight in models[0].parameters())
-    found = Found([{} for _ in models], [None] * count, [[] for _ in models], [None] * count)
+    found = Found([{} for _ in models], [None] * count, [[] for _ in models], [None] * count, [None] * count)
     stages = {"quality": _measure_quality, "speed": _measure_speed, "memory": _measure_memory}
     for name, stage in stages.items():
         try:
@@ -168,7 +173,8 @@ def _load(plan: Plan, progress: Progress) -> list[Any]:
     models = []
     for done, path in enumerate(plan.paths):
         progress("loading", done, len(plan.paths))
-        models.append(load_to_compare(path, plan.dtype, plan.device, plan.tokenizer.pad_token_id))
+        pad_id = plan.readings[done].encoded.fill["input_ids"]
+        models.append(load_to_compare(path, plan.dtype, plan.device, pad_id))
     progress("loading", len(models), len(models))
     return models
 
@@ -190,7 +196,7 @@ def _predict(plan: Plan, models: Sequence[Any], found: Found, progress: Progress
     lengths = plan.encoded.lengths
     pools = [read_pool(path) for path in plan.paths]
     done, total = 0, sum(lengths)
-    for indices, outputs in predict(models, pools, plan.encoded, plan.batch_size):
+    for indices, outputs in predict(models, pools, plan.readings, plan.batch_size):
         for kept, own in zip(found.outputs, outputs, strict=True):
             kept.update(zip(indices, own, strict=True))
         done += sum(lengths[i] for i in indices)
@@ -217,6 +223,7 @@ def _compare(plan: Plan, found: Found, indices: list[int], progress: Progress) -
         except KeyboardInterrupt as error:  # what was answered is kept, without intervals
             stopped = error
             found.qualities[number] = compare(outputs, Draws(0))
+        found.retokenized[number] = _retokenized(plan, number, indices, outputs)
     if stopped is not None:
         raise stopped
 
@@ -225,8 +232,12 @@ def _measure_speed(plan: Plan, models: Sequence[Any], found: Found, progress: Pr
     choices = speed.loads(plan.encoded.rows, plan.batch_size)
     timed = [*models, *folded_twin(models[0])]
     for number, load in enumerate(choices):
-        batch = pad(load.rows, plan.encoded, plan.device)
-        works = [functools.partial(_answer, model, batch, plan.device) for model in timed]
+        batches = [_batch(plan, reading, load) for reading in plan.readings]
+        batches.append(batches[0])  # of the folded original
+        works = [
+            functools.partial(_answer, model, batch, plan.device)
+            for model, batch in zip(timed, batches, strict=False)
+        ]
 
         def step(done: int, rounds: int, number: int = number) -> None:
             progress("timing", number * 1000 + 1000 * done // rounds, 1000 * len(choices))
@@ -235,6 +246,13 @@ def _measure_speed(plan: Plan, models: Sequence[Any], found: Found, progress: Pr
         for kept, timing in zip(found.timings, timings, strict=False):
             kept.append(timing)
         found.folded += timings[len(models) :]
+
+
+def _batch(plan: Plan, reading: Reading, load: speed.Load) -> dict[str, torch.Tensor]:
+    rows = load.rows
+    if reading.kept is not None:
+        rows = [own_row(row, (plan.readings[0], reading)) for row in rows]
+    return pad(rows, reading.encoded, plan.device)
 
 
 @torch.inference_mode()
@@ -250,8 +268,10 @@ def _measure_memory(plan: Plan, models: list[Any], found: Found, progress: Progr
     for number, path in enumerate(plan.paths):
         progress("memory, each in its own process", number, len(plan.paths))
         dtype = next((name for name, each in DTYPES.items() if each == plan.dtype), "auto")
-        pad_id = plan.tokenizer.pad_token_id
-        job = memory.Job(str(path.resolve()), dtype, plan.device, row, plan.batch_size, pad_id)
+        reading = plan.readings[number]
+        pad_id = reading.encoded.fill["input_ids"]
+        own = row if reading.kept is None else own_row(row, (plan.readings[0], reading))
+        job = memory.Job(str(path.resolve()), dtype, plan.device, own, plan.batch_size, pad_id)
         try:
             found.memories[number] = memory.measure_memory(job)
         except EvaluationError as error:  # the rest was measured, and is not lost
@@ -280,21 +300,6 @@ def _common_task(paths: Sequence[Path]) -> Task:
                 "compare a model with the one it was made from"
             )
     return task
-
-
-def _check_same_tokenizer(
-    original: Path, tokenizer: Any, path: Path, texts: Texts, limit: int | None
-) -> None:
-    other = load_tokenizer(path)
-    if other.get_vocab() == tokenizer.get_vocab():
-        rows = (encode(each, texts, "classes", limit).rows for each in (tokenizer, other))
-        differing = next((i for i, pair in enumerate(zip(*rows, strict=True)) if pair[0] != pair[1]), None)
-        if differing is None:
-            return
-    raise EvaluationError(
-        f"{path}: its tokenizer is not that of {original}; copy the original's tokenizer files, or compare "
-        "with the model that it was made from"
-    )
 
 
 def _texts(settings: Settings, task: Task) -> Texts:
@@ -350,7 +355,26 @@ def _model(plan: Plan, found: Found, index: int, name: str, dtype: str) -> Model
         quality=found.qualities[index],
         timings=tuple(found.timings[index]),
         memory=found.memories[index],
+        retokenized=found.retokenized[index],
     )
+
+
+def _retokenized(plan: Plan, number: int, indices: list[int], outputs: Outputs) -> Retokenized | None:
+    """Say how many texts a trimmed vocabulary cuts otherwise, and what is lost on them alone."""
+    reading = plan.readings[number].take(indices)
+    if reading.kept is None:
+        return None
+    at = reading.changed
+    if not at or not all(np.isfinite(outputs.result[i]).all() for i in at):
+        return Retokenized(len(at), None)
+    some = Outputs(
+        plan.task,
+        outputs.texts.take(at),
+        [outputs.places[i] for i in at] if outputs.places else [],
+        [outputs.original[i] for i in at],
+        [outputs.result[i] for i in at],
+    )
+    return Retokenized(len(at), compare(some, Draws()).drop)
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import Kind
+from prensa.evaluation.reading import Reading
 from prensa.runtime.pooling import Pool
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.labels import IGNORED
@@ -29,20 +30,28 @@ _MASKED_SHARE = 0.15  # of the pieces, as in BERT's training (Devlin et al., arX
 
 
 def predict(
-    models: Sequence[Any], pools: Sequence[Pool], encoded: Encoded, batch_size: int
+    models: Sequence[Any], pools: Sequence[Pool], readings: Sequence[Reading], batch_size: int
 ) -> Iterator[tuple[list[int], list[list[Output]]]]:
     """Yield, batch by batch, the indices of its texts and for each model what it makes of them.
 
-    The first model is the original, which language models are compared with on the spot: their outputs are
-    too large to keep.
+    ``readings`` say how each model reads the texts. The first model is the original, which language models
+    are compared with on the spot: their outputs are too large to keep.
     """
-    for indices in batches(encoded.lengths, batch_size):
-        batch = pad([encoded.rows[i] for i in indices], encoded, models[0].device)
-        if encoded.kind in {"masked", "causal"}:
-            yield indices, _language(models, batch, encoded, indices)
+    kind = readings[0].encoded.kind
+    for indices in batches(readings[0].encoded.lengths, batch_size):
+        inputs = [
+            pad([each.encoded.rows[i] for i in indices], each.encoded, models[0].device) for each in readings
+        ]
+        if kind in {"masked", "causal"}:
+            yield indices, _language(models, inputs, readings, indices)
         else:
-            outputs = [forward(m, batch, encoded.kind, p) for m, p in zip(models, pools, strict=True)]
-            yield indices, [_split(output, encoded, indices) for output in outputs]
+            yield (
+                indices,
+                [
+                    _split(forward(model, batch, kind, pool), reading.encoded, indices)
+                    for model, batch, pool, reading in zip(models, inputs, pools, readings, strict=True)
+                ],
+            )
 
 
 @torch.inference_mode()
@@ -64,23 +73,30 @@ def _split(output: Tensor, encoded: Encoded, indices: Sequence[int]) -> list[Out
 
 
 def _language(
-    models: Sequence[Any], batch: dict[str, Tensor], encoded: Encoded, indices: Sequence[int]
+    models: Sequence[Any],
+    inputs: Sequence[dict[str, Tensor]],
+    readings: Sequence[Reading],
+    indices: Sequence[int],
 ) -> list[list[Output]]:
+    encoded = readings[0].encoded
     is_masked = encoded.kind == "masked"
-    ids = batch["input_ids"].clone()
+    ids = [batch["input_ids"].clone() for batch in inputs]
     chosen = [_masked(encoded, i) if is_masked else _continued(encoded, i) for i in indices]
     if is_masked:
-        for row, at in enumerate(chosen):
-            batch["input_ids"][row, at] = torch.tensor(encoded.mask_id, device=ids.device)
-    logits = [forward(model, batch, encoded.kind, Pool()) for model in models]
+        for batch, reading in zip(inputs, readings, strict=True):
+            for row, at in enumerate(chosen):
+                batch["input_ids"][row, at] = torch.tensor(reading.encoded.mask_id, device=ids[0].device)
+    logits = [
+        forward(model, batch, encoded.kind, Pool()) for model, batch in zip(models, inputs, strict=True)
+    ]
     sums: list[list[Output]] = [[] for _ in models]
     for row, (index, at) in enumerate(zip(indices, chosen, strict=True)):
         before = at if is_masked else [position - 1 for position in at]
         scores = [log_softmax(each[row, before].to(_exact(each)), dim=-1) for each in logits]
-        truth = ids[row, at]
         nbytes = sum(encoded.nbytes[index][position] for position in at)
-        for kept, score in zip(sums, scores, strict=True):
-            kept.append(_sums(scores[0], score, truth, nbytes))
+        for kept, score, reading, own in zip(sums, scores, readings, ids, strict=True):
+            original = scores[0] if reading.kept is None else scores[0][:, reading.kept.to(score.device)]
+            kept.append(_sums(original, score, own[row, at], nbytes))
     return sums
 
 

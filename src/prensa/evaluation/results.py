@@ -213,6 +213,14 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Retokenized:
+    """How many of the texts a trimmed vocabulary cuts into other pieces, and what is lost on them alone."""
+
+    texts: int
+    drop: Drop | None
+
+
+@dataclass(frozen=True)
 class Model:
     """One of the models. ``quality`` is None for the original; ``recipe`` is a result's TOML, or empty."""
 
@@ -224,6 +232,7 @@ class Model:
     quality: Quality | None = None
     timings: tuple[Timing, ...] = ()
     memory: Memory | None = None
+    retokenized: Retokenized | None = None
 
     @property
     def weight_bytes(self) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from prensa.evaluation.results import Evaluation, Figure, Memory, Metric, Model, Timing
+from prensa.evaluation.results import Evaluation, Figure, Memory, Metric, Model, Retokenized, Timing
 from prensa.evaluation.speed import percentile, ratio, throughput
+from prensa.evaluation.verdict import drop_in_words
 from prensa.wording import megabytes, milliseconds, percent, score, signed
 
 NONE = "–"
@@ -200,9 +201,20 @@ def remarks(evaluation: Evaluation) -> list[str]:
         )
     if data.measured < data.texts:
         found.append(f"Interrupted: {data.measured:,} of {data.texts:,} texts were answered.")
+    found += [
+        _cut_otherwise(result.name, result.retokenized, data.measured)
+        for result in evaluation.results
+        if result.retokenized is not None
+    ]
     if evaluation.missing:
         found.append(f"Interrupted: {', '.join(evaluation.missing)} not measured, or not to the end.")
     return found + [f"Not measured: {problem}" for problem in evaluation.problems]
+
+
+def _cut_otherwise(name: str, changed: Retokenized, of: int) -> str:
+    share = f"{changed.texts:,} of {of:,} texts ({percent(changed.texts, of)})"
+    lost = "" if changed.drop is None else f"; on these alone {drop_in_words(changed.drop)}"
+    return f"{name}: the trimmed vocabulary cuts {share} into other pieces than the original's{lost}."
 
 
 def computed_in(evaluation: Evaluation) -> str:

@@ -141,5 +141,7 @@ class _Pressed:
     statistics: Any
 
     def __call__(self, output: Path) -> object:
-        planned = pipeline.plan(self.plan.checkpoint.path, self.recipe, output)
+        planned = pipeline.plan(
+            self.plan.checkpoint.path, self.recipe, output, vocabulary=self.plan.vocabulary
+        )
         return pipeline.run(planned, statistics=self.statistics)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,12 +15,12 @@ from prensa.evaluation.evaluate import Plan
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
+from prensa.evaluation.reading import Reading, read_by, readable
 from prensa.evaluation.results import Quality, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
 from prensa.runtime.pooling import read_pool
-from prensa.texts.encoding import Encoded
 
 Part = Literal["search", "check"]
 
@@ -45,29 +44,35 @@ class Referee:
     def judge(self, result: Path, part: Part, progress: Progress = silent) -> Quality:
         """Return how well a result does on one part of the texts, for the last word with intervals."""
         plan, indices = self.plan, self.parts[part]
-        encoded = _take(plan.encoded, indices)
-        models, pools = [self._load(result)], [read_pool(result)]
+        own = read_by(result, plan.paths[0], plan.tokenizer, plan.texts, plan.encoded, plan.max_length)
         if plan.task.kind in _LANGUAGE:
-            self.original = self.original or self._load(plan.paths[0])
+            read = set(readable([result], plan.encoded))
+            indices = [i for i in indices if i in read]
+        before_reading, after_reading = Reading(plan.encoded).take(indices), own.take(indices)
+        models, pools = [self._load(result, own)], [read_pool(result)]
+        if plan.task.kind in _LANGUAGE:
+            self.original = self.original or self._load(plan.paths[0], Reading(plan.encoded))
             models, pools = [self.original, *models], [read_pool(plan.paths[0]), *pools]
-            before, after = _answer(models, pools, encoded, plan.batch_size, progress)
+            both = [before_reading, after_reading]
+            before, after = _answer(models, pools, both, plan.batch_size, progress)
         else:
-            before = self._original_answers(part, encoded, progress)
-            (after,) = _answer(models, pools, encoded, plan.batch_size, progress)
-        places = encoded.places or []
+            before = self._original_answers(part, before_reading, progress)
+            (after,) = _answer(models, pools, [after_reading], plan.batch_size, progress)
+        places = before_reading.encoded.places or []
         texts = plan.texts.take(indices)
         draws = Draws() if part == "check" else Draws(0)
         return compare(Outputs(plan.task, texts, places, before, after), draws)
 
-    def _original_answers(self, part: Part, encoded: Encoded, progress: Progress) -> list[Output]:
+    def _original_answers(self, part: Part, reading: Reading, progress: Progress) -> list[Output]:
         if part not in self.answers:
             path = self.plan.paths[0]
-            (found,) = _answer([self._load(path)], [read_pool(path)], encoded, self.plan.batch_size, progress)
+            models, pools = [self._load(path, reading)], [read_pool(path)]
+            (found,) = _answer(models, pools, [reading], self.plan.batch_size, progress)
             self.answers[part] = found
         return self.answers[part]
 
-    def _load(self, path: Path) -> Any:
-        return load_on(path, self.plan.dtype, self.plan.device, self.plan.tokenizer.pad_token_id)
+    def _load(self, path: Path, reading: Reading) -> Any:
+        return load_on(path, self.plan.dtype, self.plan.device, reading.encoded.fill["input_ids"])
 
 
 @dataclass(frozen=True)
@@ -107,23 +112,19 @@ def agreement(quality: Quality) -> float | None:
     return next((figure.value for figure in quality.figures if figure.name == AGREEMENT), None)
 
 
-def _take(encoded: Encoded, indices: Sequence[int]) -> Encoded:
-    return dataclasses.replace(
-        encoded,
-        rows=[encoded.rows[i] for i in indices],
-        places=[encoded.places[i] for i in indices] if encoded.places else [],
-        nbytes=[encoded.nbytes[i] for i in indices] if encoded.nbytes else [],
-    )
-
-
 def _answer(
-    models: Sequence[Any], pools: Sequence[Any], encoded: Encoded, batch_size: int, progress: Progress
+    models: Sequence[Any],
+    pools: Sequence[Any],
+    readings: Sequence[Reading],
+    batch_size: int,
+    progress: Progress,
 ) -> list[list[Output]]:
+    lengths = readings[0].encoded.lengths
     found: list[dict[int, Output]] = [{} for _ in models]
-    done, total = 0, sum(encoded.lengths)
-    for indices, outputs in predict(models, pools, encoded, batch_size):
+    done, total = 0, sum(lengths)
+    for indices, outputs in predict(models, pools, readings, batch_size):
         for kept, own in zip(found, outputs, strict=True):
             kept.update(zip(indices, own, strict=True))
-        done += sum(encoded.lengths[i] for i in indices)
-        progress(f"answering {len(encoded.rows):,} texts", done, total)
-    return [[answers[i] for i in range(len(encoded.rows))] for answers in found]
+        done += sum(lengths[i] for i in indices)
+        progress(f"answering {len(lengths):,} texts", done, total)
+    return [[answers[i] for i in range(len(lengths))] for answers in found]

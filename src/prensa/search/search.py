@@ -89,7 +89,12 @@ class _Search:
         """Press with a noise into a directory that goes away, and judge what comes out."""
         with hidden_beside(self.plan.output) as place:
             output = place / "trial"
-            trial = pipeline.plan(self.plan.checkpoint.path, adjusted(self.plan.recipe, noise=noise), output)
+            trial = pipeline.plan(
+                self.plan.checkpoint.path,
+                adjusted(self.plan.recipe, noise=noise),
+                output,
+                vocabulary=self.plan.vocabulary,
+            )
             nbytes = pipeline.run(trial, self.progress, self.statistics).nbytes
             if self.referee is None:
                 return Trial(noise, nbytes), None
@@ -162,7 +167,9 @@ def _finish(run: _Search, found: Found) -> Found:
     """Press the winner into the output; the journal has done its work unless the search was cut short."""
     if found.winner is not None:
         recipe = adjusted(run.plan.recipe, noise=found.winner.noise)
-        final = pipeline.plan(run.plan.checkpoint.path, recipe, run.plan.output, force=True)
+        final = pipeline.plan(
+            run.plan.checkpoint.path, recipe, run.plan.output, force=True, vocabulary=run.plan.vocabulary
+        )
         extra = {SEARCH_FILE: found.to_json()}
         found = dataclasses.replace(
             found, manifest=pipeline.run(final, run.progress, run.statistics, extra=extra)
