@@ -27,7 +27,7 @@ from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.calibration.statistics import Statistics
 from prensa.evaluation.evaluate import plan as plan_evaluation
-from prensa.evaluation.results import Quality, Settings
+from prensa.evaluation.results import Settings
 from prensa.ops.gptq import feedback
 from prensa.passes import Bound, Gptq, Pass
 from prensa.passes.gptq import quantize_rows
@@ -59,8 +59,7 @@ def main(noises: Sequence[float], built_in_noises: Sequence[float]) -> None:
         with tempfile.TemporaryDirectory() as place:
             output = Path(place) / "out"
             press(output)
-            nbytes = sum(file.stat().st_size for file in output.glob("*.safetensors"))
-            results[name] = _summary(nbytes, before, referee.judge(output, "check"))
+            results[name] = judged(output, before, referee)
         print(name, results[name], flush=True)
     save(
         "calibrated",
@@ -135,7 +134,10 @@ def _one_relative_step(step: float) -> Iterator[None]:
         yield
 
 
-def _summary(nbytes: int, before: int, quality: Quality) -> dict[str, Any]:
+def judged(output: Path, before: int, referee: Referee) -> dict[str, Any]:
+    """Return a result's bytes, as a share of ``before``, and how well it does on all texts."""
+    nbytes = sum(file.stat().st_size for file in output.glob("*.safetensors"))
+    quality = referee.judge(output, "check")
     metrics = {metric.name: metric for metric in quality.metrics}
     accuracy, f1 = metrics["accuracy"], metrics["macro F1"]
     figures = {figure.name: figure.value for figure in quality.figures}

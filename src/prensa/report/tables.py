@@ -118,7 +118,7 @@ def _memory(evaluation: Evaluation) -> Table:
 
 def _quality(evaluation: Evaluation) -> Table:
     metrics = _named(result.quality.metrics if result.quality else () for result in evaluation.results)
-    columns = ["", "original", *(("original, folded", "times as fast") if evaluation.folded else ())]
+    columns = ["", "original"]
     for result in evaluation.results:
         columns += [result.name, "difference (95 % interval)"]
     rows = []

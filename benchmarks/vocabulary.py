@@ -1,0 +1,105 @@
+"""Trimmed vocabularies: ``toxic-deberta`` with the pieces of its training comments, and DeBERTa-v3-base's own.
+
+The first with calibrated pressing, judged on 4,000 test comments; the second, with random weights, for the
+time and the memory that trimming to 32,000 pieces takes, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging
+
+from benchmarks.calibrated import TOKENS, TRAIN, judged
+from benchmarks.evaluation import COMMENTS, MODEL
+from benchmarks.record import SHARED, save
+from benchmarks.speed import make_base
+from prensa import pipeline
+from prensa.calibration.collect import collect
+from prensa.calibration.plan import plan_calibration
+from prensa.evaluation.evaluate import plan as plan_evaluation
+from prensa.evaluation.results import Settings
+from prensa.recipe import adjusted, load_preset
+from prensa.search.referee import Referee
+from prensa.vocabulary.plan import plan_vocabulary
+from prensa.vocabulary.settings import TrimVocabulary
+
+NOISES = (0.002, 0.004, 0.006, 0.008)
+COVERAGES = (1.0, 0.999)
+PIECES = 32_000
+_TRIM = """
+import json, resource, sys, time
+from pathlib import Path
+from prensa import TrimVocabulary, compress
+start = time.perf_counter()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+model, output, texts, pieces = sys.argv[1:]
+from dataclasses import replace
+from prensa import load_preset
+recipe = replace(load_preset("half"), format="plain")
+compress(model, output, recipe=recipe, trim_vocabulary=TrimVocabulary(pieces=int(pieces)), texts=texts)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"seconds": round(time.perf_counter() - start, 1), "peak_mib": round(peak / 1024)}))
+"""
+
+
+def main(noises: Sequence[float]) -> None:
+    """Press and judge, then trim the large one."""
+    logging.disable_progress_bar()
+    settings = Settings(str(MODEL), (), data=str(COMMENTS), device="cpu", max_length=TOKENS)
+    evaluation = plan_evaluation(settings)
+    referee = Referee(evaluation, {"check": list(range(len(evaluation.texts)))})
+    before = (MODEL / "model.safetensors").stat().st_size
+    statistics = collect(plan_calibration(MODEL, str(TRAIN)))
+    results: dict[str, Any] = {}
+    for coverage in COVERAGES:
+        vocabulary = plan_vocabulary(MODEL, TrimVocabulary(coverage=coverage), str(TRAIN))
+        for noise in noises:
+            recipe = adjusted(load_preset("small"), noise=noise, trim_vocabulary=vocabulary.settings)
+            with tempfile.TemporaryDirectory() as place:
+                output = Path(place) / "out"
+                plan = pipeline.plan(MODEL, recipe, output, vocabulary=vocabulary)
+                pipeline.run(plan, statistics=statistics)
+                found = judged(output, before, referee)
+            name = f"coverage {coverage}, noise {noise}"
+            results[name] = {"pieces": len(vocabulary.kept), **found}
+            print(name, results[name], flush=True)
+    save(
+        "vocabulary",
+        {
+            "model": "toxic-deberta",
+            "texts": len(evaluation.texts),
+            "nbytes_before": before,
+            "results": results,
+            "base": _trim_base(),
+        },
+    )
+
+
+def _trim_base() -> dict[str, Any]:
+    """Trim a DeBERTa-v3-base of random weights in a process of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        base = make_base(Path(place) / "base")
+        tokenizer = SHARED / "data" / "deberta-v3-tokenizer" / "spm.model"
+        (base / "spm.model").write_bytes(tokenizer.read_bytes())
+        start = time.perf_counter()
+        arguments = [str(base), str(Path(place) / "out"), str(TRAIN), str(PIECES)]
+        done = subprocess.run(
+            [sys.executable, "-c", _TRIM, *arguments], check=True, capture_output=True, text=True
+        )
+        whole = round(time.perf_counter() - start, 1)
+    return {"pieces": PIECES, "seconds_with_imports": whole, **json.loads(done.stdout.splitlines()[-1])}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--noises", type=float, nargs="*", default=NOISES)
+    main(parser.parse_args().noises)
