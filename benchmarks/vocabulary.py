@@ -1,4 +1,4 @@
-"""Trimmed vocabularies: ``toxic-deberta`` with the pieces of its training comments, and DeBERTa-v3-base's own.
+"""Trimmed vocabularies: ``toxic-deberta`` with the pieces of its comments, and DeBERTa-v3-base’s own.
 
 The first with calibrated pressing, judged on 4,000 test comments; the second, with random weights, for the
 time and the memory that trimming to 32,000 pieces takes, in a process of its own.
