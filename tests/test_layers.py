@@ -16,6 +16,7 @@ ORDER = [
         "passes",
         "press",
         "recipe",
+        "compatibility",
         "pipeline",
     ),
     *("calibrate", "exporter", "serve", "evaluation", "search", "report", "api", "example", "cli", "classic"),

@@ -17,6 +17,8 @@ def test_the_public_names():
         "PrensaError",
         "Recipe",
         "RecipeError",
+        "TrimVocabulary",
+        "VocabularyError",
         "accelerate",
         "compress",
         "compress_within",

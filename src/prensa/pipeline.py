@@ -28,13 +28,13 @@ from prensa.checkpoint.manifest import Calibration, FileReport, Manifest, Tensor
 from prensa.checkpoint.reader import Checkpoint, open_checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
 from prensa.checkpoint.writer import ShardWriter
-from prensa.errors import CalibrationError, CheckpointError, PlanError
+from prensa.compatibility import check_recipe_fits
+from prensa.errors import CalibrationError, PlanError
 from prensa.formats import FORMATS, Stored
 from prensa.formats.base import Extent
 from prensa.ops.parallel import submit
-from prensa.passes import CALIBRATED, INTEGERS, Bound, Gptq, Half, Pass
+from prensa.passes import CALIBRATED, INTEGERS, Bound, Half, Pass
 from prensa.passes.base import is_targeted
-from prensa.passes.gptq import LEAST_NOISE
 from prensa.press import Pressed, press
 from prensa.progress import Progress, silent
 from prensa.recipe import Recipe
@@ -124,7 +124,7 @@ def plan(
     if vocabulary is not None:
         checkpoint, shape = trimmed(checkpoint, shape, vocabulary)
     specs = [shape.describe(spec) for spec in checkpoint.specs]
-    _check_recipe_fits(recipe, specs)
+    check_recipe_fits(recipe, specs)
     ties = _ties(checkpoint, shape)
     tensors = tuple(_plan_tensor(spec, recipe, ties.get(spec.name, "")) for spec in specs)
     names = Counter(name for tensor in tensors for name in tensor.extent.names)
@@ -210,35 +210,6 @@ def _write_weights(
         state_dict = {k: v for file in files for k, v in load_file(directory / file.name).items()}
         torch.save(state_dict, directory / companions.STATE_DICT_FILE)
     return tuple(reports), files
-
-
-def _check_recipe_fits(recipe: Recipe, specs: list[TensorSpec]) -> None:
-    if recipe.format == "plain" and any(isinstance(step, INTEGERS) for step in recipe.passes):
-        raise PlanError(
-            "format plain: stores dense tensors, so quantization would cost accuracy and save nothing; "
-            "take the preset half or --bits 16, or the format packed or bitsandbytes"
-        )
-    if recipe.format == "bitsandbytes" and any(
-        isinstance(step, Gptq) and step.noise > LEAST_NOISE for step in recipe.passes
-    ):
-        raise PlanError(
-            "format bitsandbytes: takes a byte for each weight, so noise would save nothing; "
-            f"give --noise {LEAST_NOISE:g}, or the format packed"
-        )
-    if recipe.format == "packed" and recipe.state_dict:
-        raise PlanError("format packed: cannot be copied to a state dict; use plain or bitsandbytes")
-    for spec in specs:
-        if spec.role in {"linear", "embedding"} and not spec.is_float:
-            raise CheckpointError(
-                f"{spec.file}: tensor {spec.name} is {dtype_name(spec.dtype)}, expected a float dtype; "
-                "the model is quantized already, compress the original instead"
-            )
-    for step in recipe.passes:
-        for word in step.targets:
-            if "." in word or "*" in word or "?" in word:
-                only = type(step)(targets=(word,))  # type: ignore[call-arg]
-                if not any(is_targeted(only, spec) for spec in specs):
-                    raise PlanError(f"pass {step.name}: the target {word!r} matches no tensor")
 
 
 def _ties(checkpoint: Checkpoint, model: ModelShape) -> dict[str, str]:

@@ -28,7 +28,7 @@ from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.machine import this_machine
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
-from prensa.evaluation.reading import Reading, own_row, read_by, readable
+from prensa.evaluation.reading import Reading, common_words, own_row, read_by, readable
 from prensa.evaluation.results import (
     Data,
     Evaluation,
@@ -120,7 +120,8 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
     if len(kept) < len(texts):
         texts, encoded = texts.take(kept), Reading(encoded).take(kept).encoded
     others = (read_by(path, paths[0], tokenizer, texts, encoded, limit) for path in paths[1:])
-    readings = (Reading(encoded), *others)
+    readings = common_words([Reading(encoded), *others])
+    encoded = readings[0].encoded
     batch_size = settings.batch_size or _BATCH.get(task.kind, _USUAL_BATCH)
     return Plan(
         settings, paths, files, task, texts, tokenizer, limit, encoded, device, dtype, batch_size, readings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from prensa.checkpoint.manifest import MANIFEST_FILE, load_manifest
 from prensa.errors import EvaluationError
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import Encoded, Row, encode, load_tokenizer
+from prensa.texts.labels import IGNORED
 
 _COMPARED = 1000  # texts on which two tokenizers must agree
 _LANGUAGE = {"masked", "causal"}
@@ -90,6 +92,25 @@ def readable(paths: Sequence[Path], encoded: Encoded) -> list[int]:
             "has, and language models are compared piece by piece; give other texts"
         )
     return found
+
+
+def common_words(readings: Sequence[Reading]) -> tuple[Reading, ...]:
+    """Leave out words that not all models read: what takes more pieces may be cut off earlier."""
+    if not any(reading.kept is not None and reading.encoded.places for reading in readings):
+        return tuple(readings)
+    places = [
+        [all(at != IGNORED for at in word) for word in itertools.zip_longest(*of_text, fillvalue=IGNORED)]
+        for of_text in zip(*(reading.encoded.places for reading in readings), strict=True)
+    ]
+    return tuple(_with_words(reading, places) for reading in readings)
+
+
+def _with_words(reading: Reading, are_read: Sequence[Sequence[bool]]) -> Reading:
+    places = [
+        [at if is_read else IGNORED for at, is_read in zip(own, read, strict=False)]
+        for own, read in zip(reading.encoded.places, are_read, strict=True)
+    ]
+    return dataclasses.replace(reading, encoded=dataclasses.replace(reading.encoded, places=places))
 
 
 def kept_pieces(path: Path) -> Tensor | None:

@@ -15,7 +15,7 @@ from prensa.evaluation.evaluate import Plan
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
-from prensa.evaluation.reading import Reading, read_by, readable
+from prensa.evaluation.reading import Reading, common_words, read_by, readable
 from prensa.evaluation.results import Quality, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
@@ -48,14 +48,17 @@ class Referee:
         if plan.task.kind in _LANGUAGE:
             read = set(readable([result], plan.encoded))
             indices = [i for i in indices if i in read]
-        before_reading, after_reading = Reading(plan.encoded).take(indices), own.take(indices)
+        both = common_words([Reading(plan.encoded).take(indices), own.take(indices)])
+        before_reading, after_reading = both
         models, pools = [self._load(result, own)], [read_pool(result)]
         if plan.task.kind in _LANGUAGE:
             self.original = self.original or self._load(plan.paths[0], Reading(plan.encoded))
             models, pools = [self.original, *models], [read_pool(plan.paths[0]), *pools]
-            both = [before_reading, after_reading]
             before, after = _answer(models, pools, both, plan.batch_size, progress)
         else:
+            words_may_differ = own.kept is not None and plan.task.kind == "tokens"
+            if words_may_differ:
+                self.answers.pop(part, None)
             before = self._original_answers(part, before_reading, progress)
             (after,) = _answer(models, pools, [after_reading], plan.batch_size, progress)
         places = before_reading.encoded.places or []

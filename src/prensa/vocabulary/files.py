@@ -89,10 +89,10 @@ def _renumbered(name: str, content: Any, new: Mapping[int, int]) -> Any:
 def _sentencepiece(path: Path, kept: Iterable[str]) -> bytes:
     """Return a SentencePiece model without the pieces that go; its marks and bytes stay."""
     require("trim", f"trimming {path}, a SentencePiece model,")
-    from transformers.utils.sentencepiece_model_pb2_new import ModelProto
+    from transformers.convert_slow_tokenizer import import_protobuf
 
     try:
-        model = ModelProto.FromString(path.read_bytes())
+        model = import_protobuf().ModelProto.FromString(path.read_bytes())
     except Exception as error:
         raise VocabularyError(f"{path}: not a SentencePiece model ({first_line(error)})") from error
     pieces = [piece for piece in model.pieces if piece.type != _PLAIN or piece.piece in kept]

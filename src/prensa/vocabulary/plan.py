@@ -27,6 +27,7 @@ from prensa.vocabulary.settings import TrimVocabulary
 from prensa.vocabulary.tokenizer import Content, cut, family_of, pieces_of, read_content
 
 _COUNTED = 200_000  # texts whose pieces are counted
+_SPACES = "▁Ġ#"  # how vocabularies write spaces, or that there is none
 _CHECKED = 1000  # texts that must be cut as before
 
 
@@ -99,7 +100,11 @@ def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
         )
     texts = None
     if source is not None:
-        texts = _read(path, tokenizer, config, (source, text_column, split), rows, progress)
+        texts = _read(tokenizer, config, (source, text_column, split), rows, progress)
+        if not any(texts.counts[number] for number, piece in pieces.items() if piece.strip(_SPACES)):
+            raise VocabularyError(
+                f"{path}: the texts of {texts.texts.name} have no piece of its vocabulary; give others"
+            )
     kept = _choose(content, pieces, settings, _always(path, tokenizer, config, content, settings), texts)
     new = {old: number for number, old in enumerate(kept)}
     files = tokenizer_files(path, cut(content, new), new)
@@ -119,8 +124,7 @@ def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
     return found
 
 
-def _read(  # noqa: PLR0913, PLR0917
-    path: Path,
+def _read(
     tokenizer: Any,
     config: Any,
     where: tuple[str, str | None, str | None],
@@ -137,10 +141,6 @@ def _read(  # noqa: PLR0913, PLR0917
     for row in found:
         np.add.at(counts, row["input_ids"], 1)
     counts[[number for number in tokenizer.all_special_ids if number is not None]] = 0
-    if not counts.any():
-        raise VocabularyError(
-            f"{path}: the texts of {texts.name} have no piece of its vocabulary; give others"
-        )
     return _Texts(taken, limit, found, counts)
 
 
