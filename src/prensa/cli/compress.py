@@ -127,8 +127,11 @@ def compress(  # noqa: PLR0913  one parameter for each option
     budget = None
     if is_searched:
         budget = _budget(plan, max_drop, min_agreement, max_size)
-    elif label_column is not None or (data is not None and texts is not None):
-        raise RecipeError("--data and --label-column are what a budget is kept by; give --max-drop, for one")
+    elif runtime is None and (label_column is not None or (data is not None and texts is not None)):
+        raise RecipeError(
+            "--data and --label-column are what a budget is kept by, or a runtime compared on; give one of "
+            "them, as --max-drop"
+        )
     with stages() as progress:
         calibration = plan_for(plan, choice, device=device, progress=progress)
         run_now = not (dry_run or is_searched or calibration is None)
