@@ -32,8 +32,7 @@ from prensa.search.referee import Referee
 from prensa.vocabulary.plan import plan_vocabulary
 from prensa.vocabulary.settings import TrimVocabulary
 
-NOISES = (0.002, 0.004, 0.006, 0.008)
-COVERAGES = (1.0, 0.999)
+NOISES = (0.002, 0.004, 0.0045, 0.005, 0.008, 0.01)
 PIECES = 32_000
 _TRIM = """
 import json, resource, sys, time
@@ -60,24 +59,22 @@ def main(noises: Sequence[float]) -> None:
     before = (MODEL / "model.safetensors").stat().st_size
     statistics = collect(plan_calibration(MODEL, str(TRAIN)))
     results: dict[str, Any] = {}
-    for coverage in COVERAGES:
-        vocabulary = plan_vocabulary(MODEL, TrimVocabulary(coverage=coverage), str(TRAIN))
-        for noise in noises:
-            recipe = adjusted(load_preset("small"), noise=noise, trim_vocabulary=vocabulary.settings)
-            with tempfile.TemporaryDirectory() as place:
-                output = Path(place) / "out"
-                plan = pipeline.plan(MODEL, recipe, output, vocabulary=vocabulary)
-                pipeline.run(plan, statistics=statistics)
-                found = judged(output, before, referee)
-            name = f"coverage {coverage}, noise {noise}"
-            results[name] = {"pieces": len(vocabulary.kept), **found}
-            print(name, results[name], flush=True)
+    vocabulary = plan_vocabulary(MODEL, TrimVocabulary(), str(TRAIN))
+    for noise in noises:
+        recipe = adjusted(load_preset("small"), noise=noise, trim_vocabulary=vocabulary.settings)
+        with tempfile.TemporaryDirectory() as place:
+            output = Path(place) / "out"
+            plan = pipeline.plan(MODEL, recipe, output, vocabulary=vocabulary)
+            pipeline.run(plan, statistics=statistics)
+            results[f"small, trimmed, noise {noise}"] = judged(output, before, referee)
+        print(noise, results[f"small, trimmed, noise {noise}"], flush=True)
     save(
         "vocabulary",
         {
             "model": "toxic-deberta",
             "texts": len(evaluation.texts),
             "nbytes_before": before,
+            "pieces": [vocabulary.before, len(vocabulary.kept)],
             "results": results,
             "base": _trim_base(),
         },
