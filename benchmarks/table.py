@@ -34,6 +34,8 @@ WORDS = {
         "divergence": "KL, nats",
         "pressing": "Calibrated pressing of DeBERTa-v3-base's size on {texts} texts of 128 pieces takes "
         "{minutes:.1f} minutes on two cores and {peak:.2f} times the memory of the float32 model.",
+        "trimming": "Trimming DeBERTa-v3-base's size from 128,100 to {pieces:,} pieces takes {seconds:.0f} s "
+        "and {peak:.2f} GiB of memory.",
         "budget": "`--max-drop 1%` took {evaluations} evaluations; no larger noise on a fine grid keeps "
         "that budget, and the file takes {share:.1f} % of the original.",
         "coding": "Coding takes {over:.1%} more than the entropy of the integers and decodes {speed:.1f} "
@@ -66,6 +68,8 @@ WORDS = {
         "pressing": "Comprimir con calibración un modelo del tamaño de DeBERTa-v3-base con {texts} textos de "
         "128 piezas tarda {minutes:.1f} minutos en dos núcleos y usa {peak:.2f} veces la memoria del modelo "
         "float32.",
+        "trimming": "Recortar de 128.100 a {pieces} piezas un modelo del tamaño de DeBERTa-v3-base tarda "
+        "{seconds:.0f} s y usa {peak:.2f} GiB de memoria.",
         "budget": "`--max-drop 1%` necesitó {evaluations} evaluaciones; ningún ruido mayor de una malla fina "
         "respeta esa caída, y el fichero ocupa un {share:.1f} % del original.",
         "coding": "La codificación ocupa un {over:.1%} más que la entropía de los enteros, y en un núcleo "
@@ -171,6 +175,7 @@ def block(words: dict[str, str]) -> str:
             large=speed["large"]["8 GB"]["peak_bytes"] / 2**30,
         ),
         _pressing(words),
+        _trimming(words),
         _budget(words),
         words["evaluation"].format(ratio=_result("evaluation")["ratio_of_medians"], **_opening()),
     ]
@@ -207,7 +212,7 @@ def _calibrated(words: dict[str, str]) -> list[str]:
     """Make the table of calibrated results beside others, the largest file first."""
     names = ("calibrated", "size", "share", "accuracy_change", "f1_change", "same", "divergence")
     lines = [_row([words[name] for name in names]), "|---|--:|--:|--:|--:|--:|--:|"]
-    results = _result("calibrated")["results"].items()
+    results = (_result("calibrated")["results"] | _result("vocabulary")["results"]).items()
     for name, found in sorted(results, key=lambda pair: -pair[1]["nbytes"]):
         low, high = (number(100 * end) for end in found["accuracy_change_interval"])
         lines.append(
@@ -232,6 +237,13 @@ def _pressing(words: dict[str, str]) -> str:
         texts=pressing["texts"],
         minutes=pressing["seconds"] / 60,
         peak=pressing["peak_over_model"],
+    )
+
+
+def _trimming(words: dict[str, str]) -> str:
+    base = _result("vocabulary")["base"]
+    return words["trimming"].format(
+        pieces=base["pieces"], seconds=base["seconds"], peak=base["peak_mib"] / 1024
     )
 
 

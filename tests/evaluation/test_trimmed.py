@@ -66,6 +66,16 @@ def test_another_tokenizer_that_was_not_trimmed(tmp_path, evaluated):
         evaluated(original, tmp_path / "out", data=write(tmp_path / "data.jsonl", TEXTS))
 
 
+def test_a_vocabulary_that_was_trimmed_twice(tmp_path, evaluated):
+    original = build("deberta, unigram", tmp_path / "original")
+    trim(original, tmp_path / "once", pieces=300)
+    trim(tmp_path / "once", tmp_path / "twice", pieces=250)
+    data = write(tmp_path / "data.jsonl", TEXTS)
+    assert evaluated(tmp_path / "once", tmp_path / "twice", data=data).results[0].quality.drop is not None
+    with pytest.raises(EvaluationError, match="was not trimmed from that of"):
+        evaluated(original, tmp_path / "twice", data=data)
+
+
 def test_words(tmp_path, evaluated):
     original = build("bert, wordpiece", tmp_path / "original")
     config = transformers.AutoConfig.from_pretrained(original, num_labels=2)

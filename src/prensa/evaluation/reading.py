@@ -61,6 +61,12 @@ def read_by(  # noqa: PLR0913, PLR0917
         _check_same_tokenizer(original, tokenizer, path, few, limit)
         return Reading(encoded)
     own = load_tokenizer(path)
+    before = tokenizer.get_vocab()
+    if any(before.get(piece) != int(kept[number]) for piece, number in own.get_vocab().items()):
+        raise EvaluationError(
+            f"{path}: its vocabulary was not trimmed from that of {original}; compare it with the model that "
+            "it was made from"
+        )
     if encoded.kind in _LANGUAGE:
         new = {old: number for number, old in enumerate(kept.tolist())}
         rows = [{**row, "input_ids": [new.get(each, 0) for each in row["input_ids"]]} for row in encoded.rows]
@@ -69,8 +75,8 @@ def read_by(  # noqa: PLR0913, PLR0917
     cut = encode(own, texts, encoded.kind, limit)
     changed = [
         at
-        for at, (row, before) in enumerate(zip(cut.rows, encoded.rows, strict=True))
-        if kept[row["input_ids"]].tolist() != before["input_ids"]
+        for at, (row, other) in enumerate(zip(cut.rows, encoded.rows, strict=True))
+        if kept[row["input_ids"]].tolist() != other["input_ids"]
     ]
     return Reading(cut, kept, tuple(changed))
 

@@ -15,7 +15,7 @@ from prensa.evaluation.evaluate import Plan
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
-from prensa.evaluation.reading import Reading, common_words, read_by, readable
+from prensa.evaluation.reading import Reading, common_words, kept_pieces, read_by, readable
 from prensa.evaluation.results import Quality, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
@@ -44,7 +44,9 @@ class Referee:
     def judge(self, result: Path, part: Part, progress: Progress = silent) -> Quality:
         """Return how well a result does on one part of the texts, for the last word with intervals."""
         plan, indices = self.plan, self.parts[part]
-        own = read_by(result, plan.paths[0], plan.tokenizer, plan.texts, plan.encoded, plan.max_length)
+        own = Reading(plan.encoded)
+        if kept_pieces(result) is not None:
+            own = read_by(result, plan.paths[0], plan.tokenizer, plan.texts, plan.encoded, plan.max_length)
         if plan.task.kind in _LANGUAGE:
             read = set(readable([result], plan.encoded))
             indices = [i for i in indices if i in read]
