@@ -45,6 +45,14 @@ def test_what_is_lost_is_half_a_step_of_what_comes_in(rows, inputs, outputs, dty
     assert bool(((found.double() - truth).abs() <= 1.01 * allowed + 1e-4).all())
 
 
+def test_many_rows_are_multiplied_in_parts(monkeypatch):
+    layer, hidden = Int8Linear(quantize(torch.randn(5, 8)), torch.randn(5), CPU), torch.randn(3, 7, 8)
+    whole = layer(hidden)
+    monkeypatch.setattr(int8, "_ROWS", 4)
+    assert torch.equal(layer(hidden), whole)
+    assert layer(hidden[:0]).shape == (0, 7, 5)
+
+
 def test_rows_of_zeros_and_other_shapes():
     layer = Int8Linear(quantize(torch.randn(5, 8)), None, CPU)
     assert layer(torch.zeros(2, 3, 8)).shape == (2, 3, 5)
