@@ -32,21 +32,19 @@ from prensa.search.referee import Referee
 from prensa.vocabulary.plan import plan_vocabulary
 from prensa.vocabulary.settings import TrimVocabulary
 
-NOISES = (0.002, 0.004, 0.0045, 0.005, 0.008, 0.01)
+NOISES = (0.002, 0.004, 0.0045, 0.0047, 0.005, 0.008, 0.01)
 PIECES = 32_000
 _TRIM = """
-import json, resource, sys, time
-from pathlib import Path
-from prensa import TrimVocabulary, compress
-start = time.perf_counter()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-model, output, texts, pieces = sys.argv[1:]
+import json, sys, time
 from dataclasses import replace
-from prensa import load_preset
+from prensa import TrimVocabulary, compress, load_preset
+from prensa.evaluation.memory import high_water_mark
+start = time.perf_counter()
+model, output, texts, pieces = sys.argv[1:]
 recipe = replace(load_preset("half"), format="plain")
 compress(model, output, recipe=recipe, trim_vocabulary=TrimVocabulary(pieces=int(pieces)), texts=texts)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"seconds": round(time.perf_counter() - start, 1), "peak_mib": round(peak / 1024)}))
+seconds = round(time.perf_counter() - start, 1)
+print(json.dumps({"seconds": seconds, "peak_mib": round(high_water_mark() / 2**20)}))
 """
 
 
