@@ -1,7 +1,8 @@
-"""Trimmed vocabularies: ``toxic-deberta`` with the pieces of its comments, and DeBERTa-v3-base’s own.
+"""Trimmed vocabularies: ``toxic-deberta`` with the pieces of its comments, and DeBERTa-v3-base's own.
 
 The first with calibrated pressing, judged on 4,000 test comments; the second, with random weights, for the
-time and the memory that trimming to 32,000 pieces takes, in a process of its own.
+time and the memory that trimming to 32,000 pieces takes, in a process of its own. ``--noises`` adds results
+to those that are there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from transformers.utils import logging
 
 from benchmarks.calibrated import TOKENS, TRAIN, judged
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import SHARED, save
+from benchmarks.record import RESULTS, SHARED, save
 from benchmarks.speed import make_base
 from prensa import pipeline
 from prensa.calibration.collect import collect
@@ -56,9 +57,10 @@ def main(noises: Sequence[float]) -> None:
     referee = Referee(evaluation, {"check": list(range(len(evaluation.texts)))})
     before = (MODEL / "model.safetensors").stat().st_size
     statistics = collect(plan_calibration(MODEL, str(TRAIN)))
-    results: dict[str, Any] = {}
+    earlier = json.loads((RESULTS / "vocabulary.json").read_text()) if noises else {"results": {}}
+    results: dict[str, Any] = earlier["results"]
     vocabulary = plan_vocabulary(MODEL, TrimVocabulary(), str(TRAIN))
-    for noise in noises:
+    for noise in noises or NOISES:
         recipe = adjusted(load_preset("small"), noise=noise, trim_vocabulary=vocabulary.settings)
         with tempfile.TemporaryDirectory() as place:
             output = Path(place) / "out"
@@ -96,5 +98,5 @@ def _trim_base() -> dict[str, Any]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--noises", type=float, nargs="*", default=NOISES)
+    parser.add_argument("--noises", type=float, nargs="*", default=[])
     main(parser.parse_args().noises)
