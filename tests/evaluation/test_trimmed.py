@@ -52,7 +52,9 @@ def test_a_language_model_is_compared_where_all_pieces_stayed(family, tmp_path, 
     (result,) = found.results
     figures = {figure.name: figure.value for figure in result.quality.figures}
     assert figures
-    assert result.quality.drop.value <= 0.0  # it spreads no probability over pieces that are gone
+    assert result.quality.drop.value == pytest.approx(0, abs=1e-5)
+    assert result.retokenized.texts == len(TEXTS) + len(OTHERS) - found.data.texts
+    assert any("were left out" in line for line in remarks(found))
     none = write(tmp_path / "none.jsonl", ["Quixotic zephyrs vex jumpy wizards 9876"] * 3)
     with pytest.raises(EvaluationError, match="none of the texts is made of pieces"):
         evaluated(original, tmp_path / "out", data=none)

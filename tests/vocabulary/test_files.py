@@ -127,3 +127,16 @@ def test_fields_that_name_pieces():
         "sequence_bias": [[[1], -1.5]],
         "text": {"bos_token_id": 2},
     }
+
+
+def test_a_model_with_a_sentencepiece_file_alone(shared, tmp_path):
+    """What its marks are was known to its own file; beside ``tokenizer.json`` somebody must say it."""
+    found = trim(
+        shared / "models" / "stories260k", tmp_path / "out", texts=["Once upon a time"] * 3
+    ).vocabulary
+    assert len(found.kept) < found.before
+    new = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert (new.bos_token, new.eos_token, new.unk_token) == ("<s>", "</s>", "<unk>")
+    assert (tmp_path / "out" / "tokenizer.model").stat().st_size < (
+        shared / "models" / "stories260k" / "tokenizer.model"
+    ).stat().st_size

@@ -28,7 +28,7 @@ from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.machine import this_machine
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
-from prensa.evaluation.reading import Reading, common_words, own_row, read_by, readable
+from prensa.evaluation.reading import LANGUAGE, Reading, common_words, own_row, read_by, readable
 from prensa.evaluation.results import (
     Data,
     Evaluation,
@@ -74,6 +74,7 @@ class Plan:
     dtype: torch.dtype | str
     batch_size: int
     readings: tuple[Reading, ...]
+    left_out: int
 
 
 @dataclass
@@ -117,6 +118,7 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
     texts = sample(_texts(settings, task), settings.limit)
     encoded = encode(tokenizer, texts, task.kind, limit, functools.partial(progress, "reading texts"))
     kept = readable(paths[1:], encoded)
+    left_out = len(texts) - len(kept)
     if len(kept) < len(texts):
         texts, encoded = texts.take(kept), Reading(encoded).take(kept).encoded
     others = (read_by(path, paths[0], tokenizer, texts, encoded, limit) for path in paths[1:])
@@ -124,7 +126,8 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
     encoded = readings[0].encoded
     batch_size = settings.batch_size or _BATCH.get(task.kind, _USUAL_BATCH)
     return Plan(
-        settings, paths, files, task, texts, tokenizer, limit, encoded, device, dtype, batch_size, readings
+        settings, paths, files, task, texts, tokenizer, limit, encoded, device, dtype, batch_size,
+        readings, left_out,
     )  # fmt: skip
 
 
@@ -366,6 +369,8 @@ def _retokenized(plan: Plan, number: int, indices: list[int], outputs: Outputs) 
     if reading.kept is None:
         return None
     at = reading.changed
+    if plan.task.kind in LANGUAGE:
+        return Retokenized(plan.left_out, None)
     if not at or not all(np.isfinite(outputs.result[i]).all() for i in at):
         return Retokenized(len(at), None)
     some = Outputs(

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import Kind
-from prensa.evaluation.reading import Reading
+from prensa.evaluation.reading import LANGUAGE, Reading, common_pieces
 from prensa.runtime.pooling import Pool
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.labels import IGNORED
@@ -42,7 +42,7 @@ def predict(
         inputs = [
             pad([each.encoded.rows[i] for i in indices], each.encoded, models[0].device) for each in readings
         ]
-        if kind in {"masked", "causal"}:
+        if kind in LANGUAGE:
             yield indices, _language(models, inputs, readings, indices)
         else:
             yield (
@@ -80,23 +80,28 @@ def _language(
 ) -> list[list[Output]]:
     encoded = readings[0].encoded
     is_masked = encoded.kind == "masked"
-    ids = [batch["input_ids"].clone() for batch in inputs]
+    ids = inputs[0]["input_ids"].clone()
+    common, columns = common_pieces(readings)
     chosen = [_masked(encoded, i) if is_masked else _continued(encoded, i) for i in indices]
     if is_masked:
         for batch, reading in zip(inputs, readings, strict=True):
             for row, at in enumerate(chosen):
-                batch["input_ids"][row, at] = torch.tensor(reading.encoded.mask_id, device=ids[0].device)
+                batch["input_ids"][row, at] = torch.tensor(reading.encoded.mask_id, device=ids.device)
     logits = [
         forward(model, batch, encoded.kind, Pool()) for model, batch in zip(models, inputs, strict=True)
     ]
     sums: list[list[Output]] = [[] for _ in models]
     for row, (index, at) in enumerate(zip(indices, chosen, strict=True)):
         before = at if is_masked else [position - 1 for position in at]
-        scores = [log_softmax(each[row, before].to(_exact(each)), dim=-1) for each in logits]
+        chosen_logits = [each[row, before].to(_exact(each)) for each in logits]
+        truth = ids[row, at]
+        if common is not None:
+            chosen_logits = [each[:, own] for each, own in zip(chosen_logits, columns, strict=True)]
+            truth = torch.searchsorted(common, truth.cpu()).to(truth.device)
+        scores = [log_softmax(each, dim=-1) for each in chosen_logits]
         nbytes = sum(encoded.nbytes[index][position] for position in at)
-        for kept, score, reading, own in zip(sums, scores, readings, ids, strict=True):
-            original = scores[0] if reading.kept is None else scores[0][:, reading.kept.to(score.device)]
-            kept.append(_sums(original, score, own[row, at], nbytes))
+        for kept, score in zip(sums, scores, strict=True):
+            kept.append(_sums(scores[0], score, truth, nbytes))
     return sums
 
 

@@ -19,7 +19,7 @@ from prensa.texts.encoding import Encoded, Row, encode, load_tokenizer
 from prensa.texts.labels import IGNORED
 
 _COMPARED = 1000  # texts on which two tokenizers must agree
-_LANGUAGE = {"masked", "causal"}
+LANGUAGE = {"masked", "causal"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_by(  # noqa: PLR0913, PLR0917
             f"{path}: its vocabulary was not trimmed from that of {original}; compare it with the model that "
             "it was made from"
         )
-    if encoded.kind in _LANGUAGE:
+    if encoded.kind in LANGUAGE:
         new = {old: number for number, old in enumerate(kept.tolist())}
         rows = [{**row, "input_ids": [new.get(each, 0) for each in row["input_ids"]]} for row in encoded.rows]
         fill = {**encoded.fill, "input_ids": own.pad_token_id}
@@ -86,7 +86,7 @@ def readable(paths: Sequence[Path], encoded: Encoded) -> list[int]:
 
     Raises :class:`EvaluationError` where there are none.
     """
-    if encoded.kind not in _LANGUAGE:
+    if encoded.kind not in LANGUAGE:
         return list(range(len(encoded.rows)))
     vocabularies = [set(kept.tolist()) for kept in map(kept_pieces, paths) if kept is not None]
     found = [
@@ -98,6 +98,20 @@ def readable(paths: Sequence[Path], encoded: Encoded) -> list[int]:
             "has, and language models are compared piece by piece; give other texts"
         )
     return found
+
+
+def common_pieces(readings: Sequence[Reading]) -> tuple[Tensor | None, list[Tensor]]:
+    """Return the pieces that all vocabularies have, by the original's numbers, and how each model numbers them.
+
+    Probabilities are compared over these alone. None where no vocabulary was trimmed.
+    """
+    vocabularies = [reading.kept for reading in readings if reading.kept is not None]
+    if not vocabularies:
+        return None, []
+    common = torch.tensor(sorted(set.intersection(*(set(kept.tolist()) for kept in vocabularies))))
+    return common, [
+        common if reading.kept is None else torch.searchsorted(reading.kept, common) for reading in readings
+    ]
 
 
 def common_words(readings: Sequence[Reading]) -> tuple[Reading, ...]:

@@ -214,7 +214,10 @@ class Quality:
 
 @dataclass(frozen=True)
 class Retokenized:
-    """How many of the texts a trimmed vocabulary cuts into other pieces, and what is lost on them alone."""
+    """How many of the texts a trimmed vocabulary cuts into other pieces, and what is lost on them alone.
+
+    Of language models these texts were left out.
+    """
 
     texts: int
     drop: Drop | None

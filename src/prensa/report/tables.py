@@ -202,7 +202,7 @@ def remarks(evaluation: Evaluation) -> list[str]:
     if data.measured < data.texts:
         found.append(f"Interrupted: {data.measured:,} of {data.texts:,} texts were answered.")
     found += [
-        _cut_otherwise(result.name, result.retokenized, data.measured)
+        _cut_otherwise(evaluation, result.name, result.retokenized)
         for result in evaluation.results
         if result.retokenized is not None
     ]
@@ -211,7 +211,13 @@ def remarks(evaluation: Evaluation) -> list[str]:
     return found + [f"Not measured: {problem}" for problem in evaluation.problems]
 
 
-def _cut_otherwise(name: str, changed: Retokenized, of: int) -> str:
+def _cut_otherwise(evaluation: Evaluation, name: str, changed: Retokenized) -> str:
+    of = evaluation.data.measured
+    if evaluation.task.kind in {"masked", "causal"}:
+        return (
+            f"{name}: the vocabulary was trimmed; {changed.texts:,} texts with pieces that are gone were left "
+            "out, and probabilities are compared over the pieces that stayed."
+        )
     share = f"{changed.texts:,} of {of:,} texts ({percent(changed.texts, of)})"
     lost = "" if changed.drop is None else f"; on these alone {drop_in_words(changed.drop)}"
     return f"{name}: the trimmed vocabulary cuts {share} into other pieces than the original's{lost}."

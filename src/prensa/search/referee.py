@@ -15,7 +15,7 @@ from prensa.evaluation.evaluate import Plan
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
-from prensa.evaluation.reading import Reading, common_words, kept_pieces, read_by, readable
+from prensa.evaluation.reading import LANGUAGE, Reading, common_words, kept_pieces, read_by, readable
 from prensa.evaluation.results import Quality, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
@@ -26,7 +26,6 @@ Part = Literal["search", "check"]
 
 _MOST = 2000  # texts of a part
 _FEWEST = 20
-_LANGUAGE = {"masked", "causal"}
 
 
 @dataclass
@@ -47,13 +46,13 @@ class Referee:
         own = Reading(plan.encoded)
         if kept_pieces(result) is not None:
             own = read_by(result, plan.paths[0], plan.tokenizer, plan.texts, plan.encoded, plan.max_length)
-        if plan.task.kind in _LANGUAGE:
+        if plan.task.kind in LANGUAGE:
             read = set(readable([result], plan.encoded))
             indices = [i for i in indices if i in read]
         both = common_words([Reading(plan.encoded).take(indices), own.take(indices)])
         before_reading, after_reading = both
         models, pools = [self._load(result, own)], [read_pool(result)]
-        if plan.task.kind in _LANGUAGE:
+        if plan.task.kind in LANGUAGE:
             self.original = self.original or self._load(plan.paths[0], Reading(plan.encoded))
             models, pools = [self.original, *models], [read_pool(plan.paths[0]), *pools]
             before, after = _answer(models, pools, both, plan.batch_size, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ _SENTENCEPIECE = (".model",)
 _PLAIN = 1  # the type of a piece in SentencePiece's files that is neither a mark nor a byte
 
 
-def tokenizer_files(path: Path, content: Content, new: Mapping[int, int]) -> dict[str, bytes]:
+def tokenizer_files(path: Path, tokenizer: Any, content: Content, new: Mapping[int, int]) -> dict[str, bytes]:
     """Return the tokenizer's files by name. ``content`` is what ``tokenizer.json`` becomes.
 
-    Beside it those are rewritten that ``path`` has. Raises :class:`VocabularyError` for one that is damaged.
+    Beside it those are rewritten that ``path`` has. Where it has a SentencePiece file alone, ``tokenizer``
+    says what its marks are. Raises :class:`VocabularyError` for one that is damaged.
     """
     files = {FILE: _json(content)}
     model = content["model"]
@@ -35,6 +37,8 @@ def tokenizer_files(path: Path, content: Content, new: Mapping[int, int]) -> dic
     for name in ("tokenizer_config.json", "added_tokens.json", "generation_config.json"):
         if (path / name).is_file():
             files[name] = _json(_renumbered(name, _read(path / name), new))
+    if "tokenizer_config.json" not in files:
+        files["tokenizer_config.json"] = _json(_renumbered("", _saved_config(tokenizer), new))
     pieces = set(pieces_of(content).values())
     for file in path.iterdir():
         if file.suffix in _SENTENCEPIECE:
@@ -84,6 +88,12 @@ def _renumbered(name: str, content: Any, new: Mapping[int, int]) -> Any:
             str(new[int(number)]): token for number, token in tokens.items() if int(number) in new
         }
     return changed
+
+
+def _saved_config(tokenizer: Any) -> Any:
+    with tempfile.TemporaryDirectory() as place:
+        tokenizer.save_pretrained(place)
+        return _read(Path(place) / "tokenizer_config.json")
 
 
 def _sentencepiece(path: Path, kept: Iterable[str]) -> bytes:

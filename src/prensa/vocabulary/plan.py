@@ -107,7 +107,7 @@ def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
             )
     kept = _choose(content, pieces, settings, _always(path, tokenizer, config, content, settings), texts)
     new = {old: number for number, old in enumerate(kept)}
-    files = tokenizer_files(path, cut(content, new), new)
+    files = tokenizer_files(path, tokenizer, cut(content, new), new)
     changed = new_config(read_config(path), config, new)
     found = Vocabulary(
         settings=settings,
