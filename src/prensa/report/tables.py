@@ -215,8 +215,8 @@ def _cut_otherwise(evaluation: Evaluation, name: str, changed: Retokenized) -> s
     of = evaluation.data.measured
     if evaluation.task.kind in {"masked", "causal"}:
         return (
-            f"{name}: the vocabulary was trimmed; {changed.texts:,} texts with pieces that are gone were left "
-            "out, and probabilities are compared over the pieces that stayed."
+            f"{name}: the vocabulary was trimmed; {changed.texts:,} texts with pieces that are gone were "
+            "left out, and probabilities are compared over the pieces that stayed."
         )
     share = f"{changed.texts:,} of {of:,} texts ({percent(changed.texts, of)})"
     lost = "" if changed.drop is None else f"; on these alone {drop_in_words(changed.drop)}"
