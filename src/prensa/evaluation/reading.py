@@ -101,7 +101,7 @@ def readable(paths: Sequence[Path], encoded: Encoded) -> list[int]:
 
 
 def common_pieces(readings: Sequence[Reading]) -> tuple[Tensor | None, list[Tensor]]:
-    """Return the pieces that all vocabularies have, by the original's numbers, and each model's numbers of them.
+    """Return the pieces that all vocabularies have, by the original's numbers and by those of each model.
 
     Probabilities are compared over these alone. None where no vocabulary was trimmed.
     """
