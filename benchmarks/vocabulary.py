@@ -61,7 +61,7 @@ def main(noises: Sequence[float]) -> None:
     results: dict[str, Any] = earlier["results"]
     vocabulary = plan_vocabulary(MODEL, TrimVocabulary(), str(TRAIN))
     for noise in noises or NOISES:
-        recipe = adjusted(load_preset("small"), noise=noise, trim_vocabulary=vocabulary.settings)
+        recipe = adjusted(load_preset("small"), noise=noise, trim_vocabulary=TrimVocabulary())
         with tempfile.TemporaryDirectory() as place:
             output = Path(place) / "out"
             plan = pipeline.plan(MODEL, recipe, output, vocabulary=vocabulary)
@@ -74,7 +74,7 @@ def main(noises: Sequence[float]) -> None:
             "model": "toxic-deberta",
             "texts": len(evaluation.texts),
             "nbytes_before": before,
-            "pieces": [vocabulary.before, len(vocabulary.kept)],
+            "pieces": [vocabulary.report.before, len(vocabulary.report.kept)],
             "results": results,
             "base": _trim_base(),
         },

@@ -101,7 +101,7 @@ def load_to_compare(path: Path, dtype: torch.dtype | str, device: str, pad_id: i
 
 def _torch(directory: Path, device: str, dtype: Any) -> Served:
     if dtype is None:
-        dtype = "bfloat16" if device != "cpu" or has(MULTIPLIES_BF16) else "float32"
+        dtype = _fast_dtype(device)
     if isinstance(dtype, str) and dtype not in {INT8, *DTYPES}:
         raise AccelerationError(f"dtype {dtype}: expected {', '.join([*DTYPES, INT8])}")
     if dtype == INT8:
@@ -135,10 +135,9 @@ def _in_int8(directory: Path, device: str) -> tuple[Any, float]:
     names = input_names(model, encoded.rows[0])
     inputs = [arrays(row, names) for row in encoded.rows]
     truth = [answer(Engine(model)(each)[0]) for each in inputs]
-    is_fast = device != "cpu" or has(MULTIPLIES_BF16)
     integers = stored_integers(directory, model)
     fold(model)
-    multiply_in_int8(model, integers, torch.bfloat16 if is_fast else torch.float32)
+    multiply_in_int8(model, integers, DTYPES[_fast_dtype(device)])
     apart = distance([answer(Engine(model)(each)[0]) for each in inputs], truth)
     if apart > TOLERANCES[INT8]:
         raise AccelerationError(
@@ -146,6 +145,10 @@ def _in_int8(directory: Path, device: str) -> tuple[Any, float]:
             f"{TOLERANCES[INT8]:g}); take bfloat16 or float32, or prensa export with --texts like yours"
         )
     return model, apart
+
+
+def _fast_dtype(device: str) -> str:
+    return "bfloat16" if device != "cpu" or has(MULTIPLIES_BF16) else "float32"
 
 
 def _some_texts(directory: Path, config: Any) -> tuple[Encoded, int | None]:

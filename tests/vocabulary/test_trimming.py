@@ -182,7 +182,7 @@ def test_the_plan_writes_nothing_and_tells_what_stays(trimmed, tmp_path):
     vocabulary = plan_vocabulary(place / "original", TrimVocabulary(), str(place / "texts.jsonl"))
     recipe = Recipe((Half(),), format="plain", trim_vocabulary=TrimVocabulary())
     plan = pipeline.plan(place / "original", recipe, tmp_path / "out", vocabulary=vocabulary)
-    assert (vocabulary.covered, vocabulary.unchanged) == (1.0, 1.0)
+    assert (vocabulary.report.covered, vocabulary.report.unchanged) == (1.0, 1.0)
     assert plan.nbytes < plan.checkpoint.nbytes / 2
     assert not (tmp_path / "out").exists()
 

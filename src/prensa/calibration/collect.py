@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from prensa.calibration.blocks import by_blocks, move_all_but_blocks
-from prensa.calibration.objective import LANGUAGE, objective, outputs_of
+from prensa.calibration.objective import objective, outputs_of
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.statistics import MatrixStatistics, Statistics
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import OUT_OF_MEMORY, CalibrationError, PrensaError, first_line
 from prensa.ops.moment import Moment
 from prensa.progress import Progress, silent

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.runtime.pooling import Pool
 
-LANGUAGE = {"masked", "causal"}
 _OF_TEXTS = {"classes", "multi-label", "regression"}
 
 

@@ -22,6 +22,9 @@ Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "caus
 ``embedding``    a vector for a text
 """
 
+LANGUAGE: frozenset[Kind] = frozenset({"masked", "causal"})
+"""The kinds of language models."""
+
 _KINDS: dict[str, Kind] = {
     "token-classification": "tokens",
     "fill-mask": "masked",

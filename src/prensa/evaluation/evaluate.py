@@ -21,14 +21,14 @@ from prensa.checkpoint.card import model_name
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.reader import check_weight_files
 from prensa.checkpoint.roles import load_config
-from prensa.checkpoint.task import Task, task_of
+from prensa.checkpoint.task import LANGUAGE, Task, task_of
 from prensa.errors import EvaluationError
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.machine import this_machine
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
-from prensa.evaluation.reading import LANGUAGE, Reading, common_words, own_row, read_by, readable
+from prensa.evaluation.reading import Reading, common_words, own_row, read_by, readable
 from prensa.evaluation.results import (
     Data,
     Evaluation,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from prensa.checkpoint.task import Kind
-from prensa.evaluation.reading import LANGUAGE, Reading, common_pieces
+from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.evaluation.reading import Reading, common_pieces
 from prensa.runtime.pooling import Pool
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.labels import IGNORED

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from prensa.checkpoint.manifest import MANIFEST_FILE, load_manifest
+from prensa.checkpoint.task import LANGUAGE
 from prensa.errors import EvaluationError
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import Encoded, Row, encode, load_tokenizer
 from prensa.texts.labels import IGNORED
 
 _COMPARED = 1000  # texts on which two tokenizers must agree
-LANGUAGE = {"masked", "causal"}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from prensa.checkpoint.task import LANGUAGE
 from prensa.evaluation.results import Evaluation, Figure, Memory, Metric, Model, Retokenized, Timing
 from prensa.evaluation.speed import percentile, ratio, throughput
 from prensa.evaluation.verdict import drop_in_words
@@ -213,7 +214,7 @@ def remarks(evaluation: Evaluation) -> list[str]:
 
 def _cut_otherwise(evaluation: Evaluation, name: str, changed: Retokenized) -> str:
     of = evaluation.data.measured
-    if evaluation.task.kind in {"masked", "causal"}:
+    if evaluation.task.kind in LANGUAGE:
         return (
             f"{name}: the vocabulary was trimmed; {changed.texts:,} texts with pieces that are gone were "
             "left out, and probabilities are compared over the pieces that stayed."

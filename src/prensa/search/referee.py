@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from prensa.checkpoint.task import LANGUAGE
 from prensa.errors import EvaluationError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.classification import AGREEMENT
@@ -15,7 +16,7 @@ from prensa.evaluation.evaluate import Plan
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
-from prensa.evaluation.reading import LANGUAGE, Reading, common_words, kept_pieces, read_by, readable
+from prensa.evaluation.reading import Reading, common_words, kept_pieces, read_by, readable
 from prensa.evaluation.results import Quality, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
@@ -43,13 +44,14 @@ class Referee:
     def judge(self, result: Path, part: Part, progress: Progress = silent) -> Quality:
         """Return how well a result does on one part of the texts, for the last word with intervals."""
         plan, indices = self.plan, self.parts[part]
-        own = Reading(plan.encoded)
-        if kept_pieces(result) is not None:
-            own = read_by(result, plan.paths[0], plan.tokenizer, plan.texts, plan.encoded, plan.max_length)
         if plan.task.kind in LANGUAGE:
             read = set(readable([result], plan.encoded))
             indices = [i for i in indices if i in read]
-        both = common_words([Reading(plan.encoded).take(indices), own.take(indices)])
+        texts, own = plan.texts.take(indices), Reading(plan.encoded).take(indices)
+        both = [own, own]
+        if kept_pieces(result) is not None:
+            own = read_by(result, plan.paths[0], plan.tokenizer, texts, own.encoded, plan.max_length)
+            both = list(common_words([both[0], own]))
         before_reading, after_reading = both
         models, pools = [self._load(result, own)], [read_pool(result)]
         if plan.task.kind in LANGUAGE:
@@ -57,13 +59,11 @@ class Referee:
             models, pools = [self.original, *models], [read_pool(plan.paths[0]), *pools]
             before, after = _answer(models, pools, both, plan.batch_size, progress)
         else:
-            words_may_differ = own.kept is not None and plan.task.kind == "tokens"
-            if words_may_differ:
+            if own.kept is not None and plan.task.kind == "tokens":  # the words that both read may differ
                 self.answers.pop(part, None)
             before = self._original_answers(part, before_reading, progress)
             (after,) = _answer(models, pools, [after_reading], plan.batch_size, progress)
         places = before_reading.encoded.places or []
-        texts = plan.texts.take(indices)
         draws = Draws() if part == "check" else Draws(0)
         return compare(Outputs(plan.task, texts, places, before, after), draws)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.task import LANGUAGE, Task
 from prensa.errors import DataError
 from prensa.texts.labels import Labels, read_labels
 from prensa.texts.readers import DataTable, read_table
@@ -125,12 +125,12 @@ def _label_columns(
     if wanted is not None:
         if wanted not in table.columns:
             raise DataError(f"{table.name}: no column {wanted!r} for the labels; {_found(table)}")
-        if task.kind in {"masked", "causal", "embedding"}:
+        if task.kind in {"embedding", *LANGUAGE}:
             raise DataError(
                 f"{table.name}: labels in {wanted!r}, but the model gives none; leave --label-column out"
             )
         return (wanted,)
-    if task.kind in {"masked", "causal", "embedding"}:
+    if task.kind in {"embedding", *LANGUAGE}:
         return ()
     if task.kind == "multi-label" and set(task.labels) <= set(table.columns):
         return task.labels

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
 
 from prensa.checkpoint.roles import quiet_transformers
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import DataError, EvaluationError, first_line
 from prensa.texts.columns import Texts
 from prensa.texts.labels import IGNORED
@@ -122,7 +122,7 @@ def encode(
     to know which piece comes from where and the tokenizer cannot tell, and :class:`DataError` where words and
     labels do not match in number.
     """
-    if kind in {"tokens", "masked", "causal"} and not tokenizer.is_fast:
+    if kind in {"tokens", *LANGUAGE} and not tokenizer.is_fast:
         raise EvaluationError(f"{tokenizer.name_or_path}: comparing this task needs a tokenizer.json")
     if kind == "tokens":
         texts = replace(texts, words=texts.words or tuple(tuple(text.split()) for text in texts.texts))
@@ -142,7 +142,7 @@ def encode(
 def _encode(tokenizer: Any, texts: Texts, limit: int | None, encoded: Encoded) -> None:
     """Append some texts to ``encoded``."""
     words = texts.words if encoded.kind == "tokens" else None
-    needs_bytes = encoded.kind in {"masked", "causal"}
+    needs_bytes = encoded.kind in LANGUAGE
     found = tokenizer(
         list(words or texts.texts),
         list(texts.pairs) if texts.pairs and not words else None,

@@ -33,29 +33,14 @@ _CHECKED = 1000  # texts that must be cut as before
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A smaller vocabulary: piece ``i`` of it was piece ``kept[i]`` of ``before``.
+    """A smaller vocabulary. ``report`` is what the manifest keeps of it.
 
-    ``covered`` is the share of the pieces of ``counted`` texts in ``texts`` that stay, ``unchanged`` the
-    share of the texts that are cut as before; None where no texts were given. ``files`` are the tokenizer's,
-    as they become, and ``config`` is ``config.json``.
+    ``files`` are the tokenizer's, as they become, and ``config`` is ``config.json``.
     """
 
-    settings: TrimVocabulary
-    kept: tuple[int, ...]
-    before: int
-    texts: str | None
-    counted: int
-    covered: float | None
-    unchanged: float | None
+    report: VocabularyReport
     files: Mapping[str, bytes]
     config: Mapping[str, Any]
-
-    @property
-    def report(self) -> VocabularyReport:
-        """What the manifest keeps of it."""
-        return VocabularyReport(
-            self.before, self.kept, self.texts, self.counted, self.covered, self.unchanged
-        )
 
 
 @dataclass(frozen=True)
@@ -109,17 +94,15 @@ def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
     new = {old: number for number, old in enumerate(kept)}
     files = tokenizer_files(path, tokenizer, cut(content, new), new)
     changed = new_config(read_config(path), config, new)
-    found = Vocabulary(
-        settings=settings,
-        kept=tuple(kept),
+    report = VocabularyReport(
         before=rows,
+        kept=tuple(kept),
         texts=None if texts is None else texts.texts.name,
         counted=0 if texts is None else len(texts.rows),
         covered=None if texts is None else float(texts.counts[kept].sum() / texts.counts.sum()),
         unchanged=None if texts is None else float(np.mean([_is_whole(row, new) for row in texts.rows])),
-        files=files,
-        config=changed,
     )
+    found = Vocabulary(report, files, changed)
     _check(path, found, pieces, texts)
     return found
 
@@ -231,7 +214,7 @@ def _is_whole(row: Row, new: Mapping[int, int]) -> bool:
 
 def _check(path: Path, vocabulary: Vocabulary, pieces: Mapping[int, str], texts: _Texts | None) -> None:
     """Load the new tokenizer and see that it numbers its pieces, and cuts texts, as it must."""
-    new = {old: number for number, old in enumerate(vocabulary.kept)}
+    new = {old: number for number, old in enumerate(vocabulary.report.kept)}
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
         for name, content in vocabulary.files.items():

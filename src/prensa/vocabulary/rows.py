@@ -25,7 +25,7 @@ def trimmed(
     shapes differ. Raises :class:`VocabularyError` where another dimension than the first does.
     """
     after = _shape_with(vocabulary.config)
-    kept = torch.tensor(vocabulary.kept)
+    kept = torch.tensor(vocabulary.report.kept)
     specs, rows = [], {}
     for spec in checkpoint.specs:
         own = shape.own_name(spec.name)

@@ -32,7 +32,7 @@ class Family:
 
 FAMILIES = {
     "Unigram": Family(unigram.always, unigram.parts, unigram.cut),
-    "WordPiece": Family(wordpiece.always, wordpiece.parts, wordpiece.cut),
+    "WordPiece": Family(wordpiece.always, unigram.parts, wordpiece.cut),
     "BPE": Family(bpe.always, bpe.parts, bpe.cut),
 }
 

@@ -30,8 +30,8 @@ def always(model: Mapping[str, Any]) -> set[int]:
     return found
 
 
-def parts(model: Mapping[str, Any]) -> Parts:  # noqa: ARG001  as other families
-    """Return a function from a piece to what it needs: itself."""
+def parts(model: Mapping[str, Any]) -> Parts:  # noqa: ARG001  as BPE
+    """Return a function from a piece to what it needs: itself, in WordPiece vocabularies, too."""
     return lambda piece: frozenset([piece])
 
 

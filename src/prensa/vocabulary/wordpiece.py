@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prensa.vocabulary.unigram import Parts
-
 
 def always(model: Mapping[str, Any]) -> set[int]:
     """Return single characters, at the start of words and within, and what holds characters of no piece."""
@@ -23,11 +21,6 @@ def always(model: Mapping[str, Any]) -> set[int]:
         if len(bare) <= 1 or not smaller <= vocab.keys():
             found.add(number)
     return found
-
-
-def parts(model: Mapping[str, Any]) -> Parts:  # noqa: ARG001  as other families
-    """Return a function from a piece to what it needs: itself."""
-    return lambda piece: frozenset([piece])
 
 
 def cut(model: Mapping[str, Any], new: Mapping[int, int]) -> dict[str, Any]:
