@@ -262,6 +262,8 @@ def test_budgets_that_cannot_be_judged(original, texts, tmp_path):
     for wrong, words in (
         ({"max_drop": 0.1}, "needs texts to judge by"),
         ({"data": "x.csv"}, "give --max-drop"),
+        ({"max_drop": 5, "texts": str(texts)}, "must be a share from 0 to 1"),
+        ({"max_drop": float("nan"), "texts": str(texts)}, "must be a share from 0 to 1"),
         ({"label_column": "x"}, "give --max-drop"),
     ):
         with pytest.raises(AccelerationError, match=words):

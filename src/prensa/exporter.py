@@ -126,6 +126,10 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
     chosen_texts = texts_to_calibrate_on(texts, text_column, split)
     judged, right = None, None
     if max_drop is not None:
+        if not 0 <= max_drop <= 1:
+            raise AccelerationError(
+                f"--max-drop must be a share from 0 to 1 (0.01 is a point), found {max_drop:g}"
+            )
         source = data if data is not None else texts
         found = _to_judge_by(model, config, source, text_column, label_column, split)
         judged = encode(tokenizer, found, "classes", limit)

@@ -1,11 +1,13 @@
 """Models with trimmed vocabularies answer as before, and no text becomes unknown that was not."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from tests.vocabulary.families import FAMILIES, build
 
 import prensa
@@ -194,3 +196,15 @@ def test_the_same_bytes_every_time_and_from_the_written_recipe(trimmed, tmp_path
     prensa.compress(place / "original", tmp_path / "again", recipe=recipe, texts=tmp_path / "texts.jsonl")
     for path in (tmp_path / "out").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+def test_a_pickled_checkpoint(trimmed, tmp_path):
+    *_, kept, place = trimmed("deberta, unigram")
+    shutil.copytree(place / "original", tmp_path / "original")
+    weights = load_file(tmp_path / "original" / "model.safetensors")
+    torch.save(weights, tmp_path / "original" / "pytorch_model.bin")
+    (tmp_path / "original" / "model.safetensors").unlink()
+    trim(tmp_path / "original", tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == (
+        place / "out" / "model.safetensors"
+    ).read_bytes()

@@ -79,7 +79,7 @@ def multiply_in_int8(
     is timed against. The output layer keeps its precision. Raises :class:`AccelerationError` where none of
     them is faster, or where this processor's 8-bit products overflow.
     """
-    if saturates():
+    if next(model.parameters()).device.type == "cpu" and saturates():
         raise AccelerationError(
             "dtype int8: sums of 8-bit products overflow on this processor (x86 without VNNI); "
             "take bfloat16 or float32"
