@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from safetensors.torch import load_file, save_file
 import prensa
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Where tests run in the background Ctrl-C is ignored, and it would be by the processes that tests stop.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 
