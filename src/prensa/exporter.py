@@ -24,7 +24,7 @@ from prensa.errors import AccelerationError
 from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.runtime import onnxruntime, openvino
-from prensa.runtime.deberta import fold
+from prensa.runtime.deberta import fold, read_first_alone
 from prensa.runtime.devices import load_on
 from prensa.runtime.exported import TOLERANCES, Gate, Inputs, Record, answer, arrays, distance
 from prensa.runtime.program import Program, input_names, trace
@@ -183,6 +183,7 @@ def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
     gate = _gate(plan, Engine(model), names)
     steps(1, 4)
     fold(model)
+    read_first_alone(model)
     if plan.runtime.ATTENTION is not None:
         model.set_attn_implementation(plan.runtime.ATTENTION)
     program = trace(model, plan.samples.rows[0], plan.longest)

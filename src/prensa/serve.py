@@ -19,7 +19,7 @@ from prensa.errors import AccelerationError, FormatError, MissingPackageError
 from prensa.exporter import RUNTIMES, plan_export, run_export
 from prensa.extras import require
 from prensa.runtime.cache import cache_directory
-from prensa.runtime.deberta import fold
+from prensa.runtime.deberta import fold, read_first_alone
 from prensa.runtime.devices import DTYPES, load_on
 from prensa.runtime.exported import (
     TOLERANCES,
@@ -110,6 +110,7 @@ def _torch(directory: Path, device: str, dtype: Any) -> Served:
         model = load_torch(directory, dtype=DTYPES.get(dtype, dtype)).to(device).eval()
         difference = 0.0
         fold(model)
+        read_first_alone(model)
     encoded, limit = _some_texts(directory, model.config)
     row = encoded.rows[0]
     with torch.inference_mode():
@@ -137,6 +138,7 @@ def _in_int8(directory: Path, device: str) -> tuple[Any, float]:
     truth = [answer(Engine(model)(each)[0]) for each in inputs]
     integers = stored_integers(directory, model)
     fold(model)
+    read_first_alone(model)
     multiply_in_int8(model, integers, DTYPES[_fast_dtype(device)])
     apart = distance([answer(Engine(model)(each)[0]) for each in inputs], truth)
     if apart > TOLERANCES[INT8]:

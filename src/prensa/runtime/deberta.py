@@ -25,6 +25,7 @@ from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 from prensa.errors import AccelerationError
 
 _ENCODERS = (v1.DebertaEncoder, v2.DebertaV2Encoder)
+_CLASSIFIERS = (v1.DebertaForSequenceClassification, v2.DebertaV2ForSequenceClassification)
 _FARTHEST = 1 << 16  # offset that is looked at
 
 
@@ -84,25 +85,29 @@ class FoldedAttention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Attend. ``attention_mask`` ``[batch, length, length]`` is true where a piece must not be seen.
 
+        ``query_states`` ``[batch, rows, width]`` are the first pieces alone, where not all are to attend.
         ``relative_pos`` ``[2, 2·length]`` says which position stands for each offset 1 − length … length, and
         for its opposite.
         """
         batch, length = hidden_states.shape[:2]
+        rows = length if query_states is None else query_states.shape[1]
         query, key, value = self._project(hidden_states, query_states)
-        query = query * self.scale
-        whole = (self.heads, batch, length, length)
-        many = (self.heads * batch, length, self.size)
-        scores = torch.bmm(query.reshape(many), key.reshape(many).transpose(1, 2)).view(whole)
-        if relative_pos is not None and self.pos_key.numel():
-            scores = scores + _by_offset(query, self.pos_key, relative_pos[1])
-        if relative_pos is not None and self.pos_query.numel():
-            scores = scores + _by_offset(key, self.pos_query, relative_pos[0]).transpose(-1, -2)
+        scores = torch.bmm(_joined(query), _joined(key).transpose(1, 2))
+        scores = scores.view(self.heads, batch, rows, length)
+        if relative_pos is not None:
+            to_query, to_key = relative_pos.unbind(0)
+            if query_states is not None:
+                to_query, to_key = to_query[: length + rows], to_key[length - rows :]
+            if self.pos_key.numel():
+                scores = scores + _by_offset(query, self.pos_key, to_key, length)
+            if self.pos_query.numel():
+                scores = scores + _by_offset(key, self.pos_query, to_query, rows).transpose(-1, -2)
         if attention_mask is not None:
-            scores = scores.masked_fill(attention_mask, torch.finfo(scores.dtype).min)
+            scores = scores.masked_fill(attention_mask[:, :rows], torch.finfo(scores.dtype).min)
         shares = torch.softmax(scores, dim=-1)
-        seen = torch.bmm(shares.view(self.heads * batch, length, length), value.reshape(many))
-        seen = seen.view(self.heads, batch, length, self.size).permute(1, 2, 0, 3)
-        return seen.reshape(batch, length, self.heads * self.size), (
+        seen = torch.bmm(_joined(shares), _joined(value))
+        seen = seen.view(self.heads, batch, rows, self.size).permute(1, 2, 0, 3)
+        return seen.reshape(batch, rows, self.heads * self.size), (
             shares.transpose(0, 1) if output_attentions else None
         )
 
@@ -110,19 +115,23 @@ class FoldedAttention(nn.Module):
         return hasattr(self, "in_proj")
 
     def _project(self, hidden: Tensor, others: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values, ``[heads, batch, length, size]`` each."""
-        batch, length = hidden.shape[:2]
+        """Return scaled queries (of ``others``), keys and values, ``[heads, batch, length, size]`` each."""
         if self._is_first():
-            three = self.in_proj(hidden).view(batch, length, self.heads, 3, self.size)
-            query, key, value = three.permute(3, 2, 0, 1, 4).unbind(0)
+            query, key, value = self._split(self.in_proj(hidden))
+            if others is not None:
+                query = self._split(self.in_proj(others))[0]
             each = (self.heads, 1, 1, self.size)
-            return query + self.q_bias.view(each), key, value + self.v_bias.view(each)
-        query = self.query_proj(hidden if others is None else others)
+            return (query + self.q_bias.view(each)) * self.scale, key, value + self.v_bias.view(each)
+        query = self.query_proj(hidden if others is None else others) * self.scale
         parts = (query, self.key_proj(hidden), self.value_proj(hidden))
         query, key, value = (
-            part.view(batch, length, self.heads, self.size).permute(2, 0, 1, 3) for part in parts
+            part.view(*part.shape[:2], self.heads, self.size).permute(2, 0, 1, 3) for part in parts
         )
         return query, key, value
+
+    def _split(self, three: Tensor) -> tuple[Tensor, ...]:
+        """Split what the first DeBERTa projects to queries, keys and values at once."""
+        return three.view(*three.shape[:2], self.heads, 3, self.size).permute(3, 2, 0, 1, 4).unbind(0)
 
     def _projected(self, original: Any, positions: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Project the positions to keys and to queries, each where the model has that term."""
@@ -162,12 +171,28 @@ def fold(model: nn.Module) -> int:
     return sum(_fold(encoder) for encoder in encoders)
 
 
+def read_first_alone(model: nn.Module) -> bool:
+    """Have the last layer of a folded classifier compute its first piece alone: no other one is read.
+
+    Logits stay the same; the last hidden state loses its other pieces, so this is for models that answer,
+    not for those that others look into. Return whether the model is of that kind.
+    """
+    encoder: Any = next((module for module in model.modules() if _is_folded(module)), None)
+    if type(model) not in _CLASSIFIERS or encoder is None:
+        return False
+    if len(encoder.layer) == 1 and getattr(encoder, "conv", None) is not None:
+        return False  # the convolution behind the first layer reads all of them
+    encoder.layer[-1].forward = MethodType(_first_piece, encoder.layer[-1])
+    return True
+
+
 def unfold(model: nn.Module) -> None:
-    """Undo :func:`fold`: the modules that were there before are there again."""
+    """Undo :func:`fold` and :func:`read_first_alone`: what was there before is there again."""
     for encoder in model.modules():
         if isinstance(encoder, _ENCODERS) and _is_folded(encoder):
             for layer in encoder.layer:
                 layer.attention.self = layer.attention.self.original
+            vars(encoder.layer[-1]).pop("forward", None)
             for name in ("get_rel_embedding", "get_rel_pos", "get_attention_mask", "positions_of_offsets"):
                 delattr(encoder, name)
 
@@ -186,6 +211,12 @@ def _fold(encoder: Any) -> int:
     encoder.get_rel_pos = MethodType(_positions, encoder)
     encoder.get_attention_mask = MethodType(_hidden, encoder)
     return len(encoder.layer)
+
+
+def _first_piece(layer: Any, hidden: Tensor, mask: Tensor | None, **settings: Any) -> Any:
+    """Stand for a layer's ``forward``: only the first piece asks."""
+    settings["query_states"] = hidden[:, :1]
+    return type(layer).forward(layer, hidden, mask, **settings)
 
 
 def _is_folded(encoder: Any) -> bool:
@@ -215,16 +246,21 @@ def _positions_of_offsets(encoder: Any) -> Tensor:
         reach *= 2  # more buckets than positions: they go on beyond the last one
 
 
-def _by_offset(vectors: Tensor, table: Tensor, positions: Tensor) -> Tensor:
-    """Multiply vectors ``[heads, batch, length, size]`` with the table's row for every offset.
+def _joined(vectors: Tensor) -> Tensor:
+    """Make one dimension of heads and batch, for products of matrices."""
+    return vectors.reshape(-1, *vectors.shape[2:])
 
-    ``positions`` ``[2·length]`` name those rows for the offsets 1 − length … length; the last one is never
-    used. The result ``[heads, batch, length, length]`` has, for vector i and piece j, what belongs to j − i.
+
+def _by_offset(vectors: Tensor, table: Tensor, positions: Tensor, pieces: int) -> Tensor:
+    """Multiply vectors ``[heads, batch, rows, size]`` with the table's row for every offset.
+
+    ``positions`` ``[rows + pieces]`` name those rows for the offsets 1 − rows … pieces; the last one is never
+    used. The result ``[heads, batch, rows, pieces]`` has, for vector i and piece j, what belongs to j − i.
     """
-    heads, batch, length, size = vectors.shape
-    every = torch.bmm(vectors.reshape(heads, batch * length, size), table[:, positions].transpose(1, 2))
-    flat = every.view(heads, batch, 2 * length * length)[..., length - 1 : -1]
-    return flat.view(heads, batch, length, 2 * length - 1)[..., :length]
+    heads, batch, rows, size = vectors.shape
+    every = torch.bmm(vectors.reshape(heads, batch * rows, size), table[:, positions].transpose(1, 2))
+    flat = every.view(heads, batch, rows * (rows + pieces))[..., rows - 1 : -1]
+    return flat.view(heads, batch, rows, rows + pieces - 1)[..., :pieces]
 
 
 def _no_embedding(encoder: Any) -> None:
