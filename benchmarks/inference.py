@@ -26,9 +26,10 @@ from torch import nn
 from benchmarks.record import SHARED, save, spread
 from benchmarks.speed import make_base
 from prensa.exporter import RUNTIMES
-from prensa.runtime.deberta import fold, read_first_alone
+from prensa.runtime.deberta import fold
 from prensa.runtime.devices import load_on
 from prensa.runtime.exported import arrays
+from prensa.runtime.first import read_first_alone
 from prensa.runtime.int8 import multiply_in_int8
 from prensa.runtime.program import trace
 

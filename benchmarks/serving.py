@@ -21,6 +21,7 @@ from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.predict import Output
 from prensa.evaluation.quality import Outputs, compare
 from prensa.runtime.deberta import unfold
+from prensa.runtime.first import read_all
 from prensa.runtime.served import Served
 from prensa.search.referee import agreement
 from prensa.texts.columns import Texts, read_texts
@@ -73,7 +74,9 @@ def main() -> None:
 def _as_it_is() -> Served:
     """Serve the original without folding it."""
     served: Served = prensa.load(MODEL, runtime="torch", dtype="float32")
-    unfold(served.engine.model)  # type: ignore[attr-defined]
+    model = served.engine.model  # type: ignore[attr-defined]
+    read_all(model)
+    unfold(model)
     return served
 
 

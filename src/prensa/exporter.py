@@ -24,9 +24,10 @@ from prensa.errors import AccelerationError
 from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.runtime import onnxruntime, openvino
-from prensa.runtime.deberta import fold, read_first_alone
+from prensa.runtime.deberta import fold
 from prensa.runtime.devices import load_on
 from prensa.runtime.exported import TOLERANCES, Gate, Inputs, Record, answer, arrays, distance
+from prensa.runtime.first import read_first_alone
 from prensa.runtime.program import Program, input_names, trace
 from prensa.runtime.torch import Engine
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample

@@ -19,7 +19,7 @@ from prensa.errors import AccelerationError, FormatError, MissingPackageError
 from prensa.exporter import RUNTIMES, plan_export, run_export
 from prensa.extras import require
 from prensa.runtime.cache import cache_directory
-from prensa.runtime.deberta import fold, read_first_alone
+from prensa.runtime.deberta import fold
 from prensa.runtime.devices import DTYPES, load_on
 from prensa.runtime.exported import (
     TOLERANCES,
@@ -31,6 +31,7 @@ from prensa.runtime.exported import (
     is_export,
     read_record,
 )
+from prensa.runtime.first import read_first_alone
 from prensa.runtime.int8 import multiply_in_int8, stored_integers
 from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.runtime.program import input_names, output_name

@@ -11,7 +11,6 @@ from tests.conftest import SIZES
 
 import prensa
 from prensa.errors import AccelerationError
-from prensa.runtime.deberta import fold, read_first_alone, unfold
 
 TERMS = ([], ["c2p"], ["p2c"], ["c2p", "p2c"], ["p2c", "c2p"])
 
@@ -88,48 +87,6 @@ def test_versions_2_and_3(terms, shared, buckets, positions, normed, kernel, bia
 def test_version_1(terms, positions, batch, length, padding):
     model = build(1, pos_att_type=terms, max_relative_positions=positions)
     assert difference(model, texts(batch, length, padding)) < 1e-5
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    version=st.sampled_from([1, 2]),
-    terms=st.sampled_from(TERMS),
-    buckets=st.sampled_from([-1, 8]),
-    kernel=st.sampled_from([0, 3]),
-    batch=st.integers(1, 3),
-    length=st.integers(1, 40),
-    padding=st.lists(st.integers(0, 39), max_size=3),
-)
-@torch.inference_mode()
-def test_a_classifier_reads_its_first_piece_alone(version, terms, buckets, kernel, batch, length, padding):
-    of_the_second = {"position_buckets": buckets, "conv_kernel_size": kernel, "share_att_key": True}
-    model = build(
-        version, "ForSequenceClassification", pos_att_type=terms, **(of_the_second if version == 2 else {})
-    )
-    inputs = texts(batch, length, padding)
-    before = model(**inputs).logits
-    fold(model)
-    assert read_first_alone(model)
-    after = model(**inputs, output_hidden_states=True)
-    assert (before - after.logits).abs().max() < 1e-5 * before.abs().max()
-    assert [each.shape[1] for each in after.hidden_states] == [length, length, 1]
-    unfold(model)
-    assert model(**inputs, output_hidden_states=True).hidden_states[-1].shape[1] == length
-    assert torch.equal(model(**inputs).logits, before)
-
-
-def test_models_that_need_all_pieces_read_them():
-    for model in (
-        build(pos_att_type=["c2p"]),
-        build(2, "ForTokenClassification"),
-        build(2, "ForSequenceClassification", num_hidden_layers=1, conv_kernel_size=3),
-        build(2, "ForSequenceClassification", relative_attention=False),
-        transformers.BertForSequenceClassification(transformers.BertConfig(vocab_size=50, **SIZES)).eval(),
-    ):
-        fold(model)
-        assert not read_first_alone(model)
-        hidden = model(**texts(2, 9, []), output_hidden_states=True).hidden_states
-        assert all(each.shape[1] == 9 for each in hidden)
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 from prensa.errors import AccelerationError
 
 _ENCODERS = (v1.DebertaEncoder, v2.DebertaV2Encoder)
-_CLASSIFIERS = (v1.DebertaForSequenceClassification, v2.DebertaV2ForSequenceClassification)
 _FARTHEST = 1 << 16  # offset that is looked at
 
 
@@ -171,28 +170,12 @@ def fold(model: nn.Module) -> int:
     return sum(_fold(encoder) for encoder in encoders)
 
 
-def read_first_alone(model: nn.Module) -> bool:
-    """Have the last layer of a folded classifier compute its first piece alone: no other one is read.
-
-    Logits stay the same; the last hidden state loses its other pieces, so this is for models that answer,
-    not for those that others look into. Return whether the model is of that kind.
-    """
-    encoder: Any = next((module for module in model.modules() if _is_folded(module)), None)
-    if type(model) not in _CLASSIFIERS or encoder is None:
-        return False
-    if len(encoder.layer) == 1 and getattr(encoder, "conv", None) is not None:
-        return False  # the convolution behind the first layer reads all of them
-    encoder.layer[-1].forward = MethodType(_first_piece, encoder.layer[-1])
-    return True
-
-
 def unfold(model: nn.Module) -> None:
-    """Undo :func:`fold` and :func:`read_first_alone`: what was there before is there again."""
+    """Undo :func:`fold`: the modules that were there before are there again."""
     for encoder in model.modules():
         if isinstance(encoder, _ENCODERS) and _is_folded(encoder):
             for layer in encoder.layer:
                 layer.attention.self = layer.attention.self.original
-            vars(encoder.layer[-1]).pop("forward", None)
             for name in ("get_rel_embedding", "get_rel_pos", "get_attention_mask", "positions_of_offsets"):
                 delattr(encoder, name)
 
@@ -211,12 +194,6 @@ def _fold(encoder: Any) -> int:
     encoder.get_rel_pos = MethodType(_positions, encoder)
     encoder.get_attention_mask = MethodType(_hidden, encoder)
     return len(encoder.layer)
-
-
-def _first_piece(layer: Any, hidden: Tensor, mask: Tensor | None, **settings: Any) -> Any:
-    """Stand for a layer's ``forward``: only the first piece asks."""
-    settings["query_states"] = hidden[:, :1]
-    return type(layer).forward(layer, hidden, mask, **settings)
 
 
 def _is_folded(encoder: Any) -> bool:
