@@ -26,10 +26,9 @@ from torch import nn
 from benchmarks.record import SHARED, save, spread
 from benchmarks.speed import make_base
 from prensa.exporter import RUNTIMES
-from prensa.runtime.deberta import fold
+from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.devices import load_on
 from prensa.runtime.exported import arrays
-from prensa.runtime.first import read_first_alone
 from prensa.runtime.int8 import multiply_in_int8
 from prensa.runtime.program import trace
 
@@ -61,8 +60,7 @@ def main() -> None:
 def _contenders(base: Path, place: Path) -> dict[str, Call]:
     original = load_on(base, torch.float32, "cpu", 0)
     folded = copy.deepcopy(original)
-    fold(folded)
-    read_first_alone(folded)
+    accelerate_answers(folded)
     found = {"PyTorch fp32": _torch(original), "folded fp32": _torch(folded)}
     found["PyTorch bf16"] = _torch(copy.deepcopy(original).to(torch.bfloat16))
     found["folded bf16"] = _torch(copy.deepcopy(folded).to(torch.bfloat16))

@@ -72,3 +72,9 @@ class MissingPackageError(PrensaError):
 def first_line(error: BaseException) -> str:
     """Return what another library's error says in its first line, or its kind."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def check_share(option: str, value: float | None, error: type[PrensaError]) -> None:
+    """Raise ``error`` where an option was given and is no share."""
+    if value is not None and not 0 <= value <= 1:
+        raise error(f"{option} must be a share from 0 to 1 (0.01 or 1% is a point), found {value:g}")

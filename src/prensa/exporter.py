@@ -20,14 +20,13 @@ from prensa.checkpoint.directory import replacing
 from prensa.checkpoint.reader import check_weight_files
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import task_of
-from prensa.errors import AccelerationError
+from prensa.errors import AccelerationError, check_share
 from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.runtime import onnxruntime, openvino
-from prensa.runtime.deberta import fold
+from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.devices import load_on
 from prensa.runtime.exported import TOLERANCES, Gate, Inputs, Record, answer, arrays, distance
-from prensa.runtime.first import read_first_alone
 from prensa.runtime.program import Program, input_names, trace
 from prensa.runtime.torch import Engine
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
@@ -126,11 +125,8 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
     shorter = min(limit or _LONGEST, _LONGEST)
     chosen_texts = texts_to_calibrate_on(texts, text_column, split)
     judged, right = None, None
+    check_share("--max-drop", max_drop, AccelerationError)
     if max_drop is not None:
-        if not 0 <= max_drop <= 1:
-            raise AccelerationError(
-                f"--max-drop must be a share from 0 to 1 (0.01 is a point), found {max_drop:g}"
-            )
         source = data if data is not None else texts
         found = _to_judge_by(model, config, source, text_column, label_column, split)
         judged = encode(tokenizer, found, "classes", limit)
@@ -183,8 +179,7 @@ def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
     exact, answers = (_answers(Engine(model), each) for each in (samples, kept))
     gate = _gate(plan, Engine(model), names)
     steps(1, 4)
-    fold(model)
-    read_first_alone(model)
+    accelerate_answers(model)
     if plan.runtime.ATTENTION is not None:
         model.set_attn_implementation(plan.runtime.ATTENTION)
     program = trace(model, plan.samples.rows[0], plan.longest)

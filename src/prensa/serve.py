@@ -18,8 +18,8 @@ from prensa.checkpoint.reader import weight_files
 from prensa.errors import AccelerationError, FormatError, MissingPackageError
 from prensa.exporter import RUNTIMES, plan_export, run_export
 from prensa.extras import require
+from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.cache import cache_directory
-from prensa.runtime.deberta import fold
 from prensa.runtime.devices import DTYPES, load_on
 from prensa.runtime.exported import (
     TOLERANCES,
@@ -31,7 +31,6 @@ from prensa.runtime.exported import (
     is_export,
     read_record,
 )
-from prensa.runtime.first import read_first_alone
 from prensa.runtime.int8 import multiply_in_int8, stored_integers
 from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.runtime.program import input_names, output_name
@@ -110,8 +109,7 @@ def _torch(directory: Path, device: str, dtype: Any) -> Served:
     else:
         model = load_torch(directory, dtype=DTYPES.get(dtype, dtype)).to(device).eval()
         difference = 0.0
-        fold(model)
-        read_first_alone(model)
+        accelerate_answers(model)
     encoded, limit = _some_texts(directory, model.config)
     row = encoded.rows[0]
     with torch.inference_mode():
@@ -138,8 +136,7 @@ def _in_int8(directory: Path, device: str) -> tuple[Any, float]:
     inputs = [arrays(row, names) for row in encoded.rows]
     truth = [answer(Engine(model)(each)[0]) for each in inputs]
     integers = stored_integers(directory, model)
-    fold(model)
-    read_first_alone(model)
+    accelerate_answers(model)
     multiply_in_int8(model, integers, DTYPES[_fast_dtype(device)])
     apart = distance([answer(Engine(model)(each)[0]) for each in inputs], truth)
     if apart > TOLERANCES[INT8]:

@@ -22,7 +22,7 @@ from prensa.checkpoint.locate import locate
 from prensa.checkpoint.reader import check_weight_files
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import LANGUAGE, Task, task_of
-from prensa.errors import EvaluationError
+from prensa.errors import EvaluationError, check_share
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.machine import this_machine
@@ -119,7 +119,7 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
     encoded = encode(tokenizer, texts, task.kind, limit, functools.partial(progress, "reading texts"))
     kept = readable(paths[1:], encoded)
     left_out = len(texts) - len(kept)
-    if len(kept) < len(texts):
+    if left_out:
         texts, encoded = texts.take(kept), Reading(encoded).take(kept).encoded
     others = (read_by(path, paths[0], tokenizer, texts, encoded, limit) for path in paths[1:])
     readings = common_words([Reading(encoded), *others])
@@ -326,10 +326,7 @@ def _check_numbers(settings: Settings) -> None:
         value = getattr(settings, option)
         if value is not None and value < 1:
             raise EvaluationError(f"--{option.replace('_', '-')} must be at least 1, found {value}")
-    if settings.max_drop is not None and not 0 <= settings.max_drop <= 1:
-        raise EvaluationError(
-            f"--max-drop must be a share from 0 to 1 (0.01 is one point), found {settings.max_drop}"
-        )
+    check_share("--max-drop", settings.max_drop, EvaluationError)
 
 
 def _data(plan: Plan, measured: int) -> Data:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import LANGUAGE, Kind
-from prensa.evaluation.reading import Reading, common_pieces
+from prensa.evaluation.reading import CommonPieces, Reading, common_pieces
 from prensa.runtime.pooling import Pool
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.labels import IGNORED
@@ -38,12 +38,13 @@ def predict(
     are compared with on the spot: their outputs are too large to keep.
     """
     kind = readings[0].encoded.kind
+    common = common_pieces(readings) if kind in LANGUAGE else None
     for indices in batches(readings[0].encoded.lengths, batch_size):
         inputs = [
             pad([each.encoded.rows[i] for i in indices], each.encoded, models[0].device) for each in readings
         ]
         if kind in LANGUAGE:
-            yield indices, _language(models, inputs, readings, indices)
+            yield indices, _language(models, inputs, readings, common, indices)
         else:
             yield (
                 indices,
@@ -76,12 +77,12 @@ def _language(
     models: Sequence[Any],
     inputs: Sequence[dict[str, Tensor]],
     readings: Sequence[Reading],
+    common: CommonPieces | None,
     indices: Sequence[int],
 ) -> list[list[Output]]:
     encoded = readings[0].encoded
     is_masked = encoded.kind == "masked"
     ids = inputs[0]["input_ids"].clone()
-    common, columns = common_pieces(readings)
     chosen = [_masked(encoded, i) if is_masked else _continued(encoded, i) for i in indices]
     if is_masked:
         for batch, reading in zip(inputs, readings, strict=True):
@@ -96,8 +97,8 @@ def _language(
         chosen_logits = [each[row, before].to(_exact(each)) for each in logits]
         truth = ids[row, at]
         if common is not None:
-            chosen_logits = [each[:, own] for each, own in zip(chosen_logits, columns, strict=True)]
-            truth = torch.searchsorted(common, truth.cpu()).to(truth.device)
+            chosen_logits = [each[:, own] for each, own in zip(chosen_logits, common.columns, strict=True)]
+            truth = torch.searchsorted(common.numbers, truth.cpu()).to(truth.device)
         scores = [log_softmax(each, dim=-1) for each in chosen_logits]
         nbytes = sum(encoded.nbytes[index][position] for position in at)
         for kept, score in zip(sums, scores, strict=True):

@@ -100,18 +100,24 @@ def readable(paths: Sequence[Path], encoded: Encoded) -> list[int]:
     return found
 
 
-def common_pieces(readings: Sequence[Reading]) -> tuple[Tensor | None, list[Tensor]]:
-    """Return the pieces that all vocabularies have, by the original's numbers and by those of each model.
+@dataclass(frozen=True)
+class CommonPieces:
+    """The pieces that all vocabularies have: their numbers in the original's, and in that of each model."""
 
-    Probabilities are compared over these alone. None where no vocabulary was trimmed.
-    """
+    numbers: Tensor
+    columns: Sequence[Tensor]
+
+
+def common_pieces(readings: Sequence[Reading]) -> CommonPieces | None:
+    """Return what probabilities are compared over, None where no vocabulary was trimmed: over all pieces."""
     vocabularies = [reading.kept for reading in readings if reading.kept is not None]
     if not vocabularies:
-        return None, []
+        return None
     common = torch.tensor(sorted(set.intersection(*(set(kept.tolist()) for kept in vocabularies))))
-    return common, [
+    columns = [
         common if reading.kept is None else torch.searchsorted(reading.kept, common) for reading in readings
     ]
+    return CommonPieces(common, columns)
 
 
 def common_words(readings: Sequence[Reading]) -> tuple[Reading, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from prensa.runtime.deberta import fold, unfold
+from prensa.runtime.first import read_first_alone
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ def accelerate(model: Any) -> Acceleration:
     before, not after. Raises :class:`~prensa.errors.AccelerationError` for a model in training mode.
     """
     return Acceleration(model, fold(model))
+
+
+def accelerate_answers(model: Any) -> None:
+    """Make a model that will do nothing but answer faster in place: folded, without what no answer needs."""
+    fold(model)
+    read_first_alone(model)
 
 
 def folded_twin(model: Any) -> list[Any]:

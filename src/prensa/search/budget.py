@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prensa.errors import RecipeError
+from prensa.errors import RecipeError, check_share
 from prensa.wording import megabytes, number
 
 NO_NOISE = "a budget is kept by calibrated pressing; take the preset small, or a recipe with a pass gptq"
@@ -42,11 +42,8 @@ class Budget:
         """Check the ranges, and that there is any."""
         if self.max_drop is None and self.min_agreement is None and self.max_bytes is None:
             raise RecipeError("no budget was given; say how much quality or how many bytes")
-        for option, share in (("--max-drop", self.max_drop), ("--min-agreement", self.min_agreement)):
-            if share is not None and not 0 <= share <= 1:
-                raise RecipeError(
-                    f"{option} must be a share from 0 to 1 (0.01 or 1% is a point), found {share}"
-                )
+        check_share("--max-drop", self.max_drop, RecipeError)
+        check_share("--min-agreement", self.min_agreement, RecipeError)
         if self.max_bytes is not None and self.max_bytes < 1:
             raise RecipeError(f"--max-size must be above 0, found {self.max_bytes} bytes")
 

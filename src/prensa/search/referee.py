@@ -47,23 +47,23 @@ class Referee:
         if plan.task.kind in LANGUAGE:
             read = set(readable([result], plan.encoded))
             indices = [i for i in indices if i in read]
-        texts, own = plan.texts.take(indices), Reading(plan.encoded).take(indices)
-        both = [own, own]
-        if kept_pieces(result) is not None:
-            own = read_by(result, plan.paths[0], plan.tokenizer, texts, own.encoded, plan.max_length)
-            both = list(common_words([both[0], own]))
-        before_reading, after_reading = both
-        models, pools = [self._load(result, own)], [read_pool(result)]
+        texts, reading = plan.texts.take(indices), Reading(plan.encoded).take(indices)
+        both = [reading, reading]
+        is_trimmed = kept_pieces(result) is not None
+        if is_trimmed:
+            own = read_by(result, plan.paths[0], plan.tokenizer, texts, reading.encoded, plan.max_length)
+            both = list(common_words([reading, own]))
+        models, pools = [self._load(result, both[1])], [read_pool(result)]
         if plan.task.kind in LANGUAGE:
             self.original = self.original or self._load(plan.paths[0], Reading(plan.encoded))
             models, pools = [self.original, *models], [read_pool(plan.paths[0]), *pools]
             before, after = _answer(models, pools, both, plan.batch_size, progress)
         else:
-            if own.kept is not None and plan.task.kind == "tokens":  # the words that both read may differ
+            if is_trimmed and plan.task.kind == "tokens":  # the words that both read may differ
                 self.answers.pop(part, None)
-            before = self._original_answers(part, before_reading, progress)
-            (after,) = _answer(models, pools, [after_reading], plan.batch_size, progress)
-        places = before_reading.encoded.places or []
+            before = self._original_answers(part, both[0], progress)
+            (after,) = _answer(models, pools, both[1:], plan.batch_size, progress)
+        places = both[0].encoded.places or []
         draws = Draws() if part == "check" else Draws(0)
         return compare(Outputs(plan.task, texts, places, before, after), draws)
 
