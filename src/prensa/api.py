@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prensa import pipeline
 from prensa.calibrate import TextChoice, calibrate, plan_for, vocabulary_for
+from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
@@ -34,6 +35,10 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     text_column: str | None = None,
     split: str | None = None,
     device: str | None = None,
+    drop_unused: bool = False,
+    allow_new_head: bool = False,
+    trust_remote_code: bool = False,
+    unchecked: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
@@ -45,17 +50,25 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     ``device`` where the model runs while it is calibrated. ``trim_vocabulary`` drops pieces that the texts do
     not use. ``force`` allows replacing a model in ``output``.
 
-    Returns what was done, tensor by tensor. Raises a :class:`~prensa.errors.PrensaError`; then
-    ``output`` is as it was.
+    A model whose names or class do not fit is refused. ``drop_unused`` leaves out tensors that its class
+    does not use, ``allow_new_head`` takes one whose head has no weights, ``trust_remote_code`` runs the
+    model's own code, and ``unchecked`` compresses without looking at the class, by passes that need no
+    texts.
+
+    Returns what was done, tensor by tensor, with ``notes``. Raises a :class:`~prensa.errors.PrensaError`;
+    then ``output`` is as it was.
     """
     told = progress or silent
     preset = ("int8" if texts is None else "small") if recipe is None else recipe
     resolved = _resolved(preset, trim_vocabulary)
-    source = locate(model)
     choice = TextChoice(None if texts is None else str(texts), text_column, split)
-    planned = _plan(source, resolved, Path(output), choice, force=force, progress=told)
-    statistics = calibrate(planned, choice, device=device, progress=told)
-    return pipeline.run(planned, told, statistics)
+    with allowing(remote_code=trust_remote_code, new_head=allow_new_head, unchecked=unchecked):
+        source = locate(model)
+        planned = _plan(
+            source, resolved, Path(output), choice, drop_unused=drop_unused, force=force, progress=told
+        )
+        statistics = calibrate(planned, choice, device=device, progress=told)
+        return pipeline.run(planned, told, statistics)
 
 
 def compress_within(  # noqa: PLR0913  every setting is a parameter, so that each has its name
@@ -73,15 +86,20 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     label_column: str | None = None,
     split: str | None = None,
     device: str | None = None,
+    drop_unused: bool = False,
+    allow_new_head: bool = False,
+    trust_remote_code: bool = False,
     force: bool = False,
     tell: Callable[[Trial, bool], None] | None = None,
     progress: Progress | None = None,
 ) -> Found:
     """Press a model as small as a budget allows, by real evaluations, and confirm it on other texts.
 
-    ``max_drop`` and ``min_agreement`` are shares, ``max_bytes`` those of the weight files; all that are given
-    must hold. ``texts`` is what the model is calibrated on, ``data`` what results are judged by, each the
-    other where it is not given. ``tell`` is called with each trial and whether it keeps the budget.
+    ``max_drop`` and ``min_agreement`` are shares, ``max_bytes`` those of the weight files; all that are
+    given must hold. ``texts`` is what the model is calibrated on, ``data`` what results are judged by, each
+    the other where it is not given. ``tell`` is called with each trial and whether it keeps the budget. What
+    a model must be, and what ``drop_unused``, ``allow_new_head`` and ``trust_remote_code`` allow, is as for
+    :func:`compress`.
 
     The result is in ``output`` where ``held`` of what is returned says so; otherwise nothing was written, or,
     after an interruption, the best so far. Raises a :class:`~prensa.errors.PrensaError` as :func:`compress`
@@ -96,16 +114,19 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     resolved = _resolved(recipe, trim_vocabulary)
     calibrated_on = texts if texts is not None else data
     choice = TextChoice(None if calibrated_on is None else str(calibrated_on), text_column, split)
-    planned = _plan(locate(model), resolved, Path(output), choice, force=force, progress=told)
-    calibration = plan_for(planned, choice, device=device, progress=told)
-    if calibration is None:
-        raise RecipeError(NO_NOISE)
     judged_by = data if data is not None else texts
     judging = Judging(None if judged_by is None else str(judged_by), text_column, label_column, split, device)
-    referee = referee_for(planned.checkpoint.path, judging) if budget.is_of_quality else None
-    return search(
-        planned, calibration, budget, referee, tell=tell or (lambda trial, held: None), progress=told
-    )
+    with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
+        planned = _plan(
+            locate(model), resolved, Path(output), choice, drop_unused=drop_unused, force=force, progress=told
+        )
+        calibration = plan_for(planned, choice, device=device, progress=told)
+        if calibration is None:
+            raise RecipeError(NO_NOISE)
+        referee = referee_for(planned.checkpoint.path, judging) if budget.is_of_quality else None
+        return search(
+            planned, calibration, budget, referee, tell=tell or (lambda trial, held: None), progress=told
+        )
 
 
 def _resolved(recipe: Recipe | str, trim_vocabulary: TrimVocabulary | None) -> Recipe:
@@ -114,10 +135,17 @@ def _resolved(recipe: Recipe | str, trim_vocabulary: TrimVocabulary | None) -> R
 
 
 def _plan(  # noqa: PLR0913
-    source: Path, recipe: Recipe, output: Path, texts: TextChoice, *, force: bool, progress: Progress
+    source: Path,
+    recipe: Recipe,
+    output: Path,
+    texts: TextChoice,
+    *,
+    drop_unused: bool,
+    force: bool,
+    progress: Progress,
 ) -> pipeline.Plan:
     vocabulary = vocabulary_for(source, recipe, output, texts, force=force, progress=progress)
-    return pipeline.plan(source, recipe, output, force=force, vocabulary=vocabulary)
+    return pipeline.plan(source, recipe, output, force=force, vocabulary=vocabulary, drop_unused=drop_unused)
 
 
 def export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
@@ -132,6 +160,8 @@ def export(  # noqa: PLR0913  every setting is a parameter, so that each has its
     data: str | Path | None = None,
     label_column: str | None = None,
     max_drop: float | None = None,
+    allow_new_head: bool = False,
+    trust_remote_code: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Record:
@@ -145,20 +175,21 @@ def export(  # noqa: PLR0913  every setting is a parameter, so that each has its
     """
     from prensa.exporter import plan_export, run_export
 
-    plan = plan_export(
-        locate(model),
-        Path(output),
-        runtime=to,
-        precision=precision,
-        texts=None if texts is None else str(texts),
-        text_column=text_column,
-        split=split,
-        data=None if data is None else str(data),
-        label_column=label_column,
-        max_drop=max_drop,
-        force=force,
-    )
-    return run_export(plan, progress or silent)
+    with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
+        plan = plan_export(
+            locate(model),
+            Path(output),
+            runtime=to,
+            precision=precision,
+            texts=None if texts is None else str(texts),
+            text_column=text_column,
+            split=split,
+            data=None if data is None else str(data),
+            label_column=label_column,
+            max_drop=max_drop,
+            force=force,
+        )
+        return run_export(plan, progress or silent)
 
 
 def inspect(path: str | Path) -> Manifest:
@@ -184,6 +215,8 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
     device: str | None = None,
     dtype: str | None = None,
     max_drop: float | None = None,
+    allow_new_head: bool = False,
+    trust_remote_code: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Compare pressed models with their original: size, speed, memory and quality.
@@ -219,4 +252,5 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
         max_drop=max_drop,
     )
     told = progress or silent
-    return run(plan(settings, told), told)
+    with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
+        return run(plan(settings, told), told)

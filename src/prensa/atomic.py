@@ -13,6 +13,17 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What systems answer where there is no room left."""
 
 
+def at_home(path: str | Path) -> Path:
+    """Read ``~`` as the home directory, as shells do, so that a path means the same wherever it is given.
+
+    Raises :class:`OutputError` where there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise OutputError(f"{path}: {error}") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Put ``text`` in ``path`` in one step. Raises :class:`OutputError` with ``path`` as it was."""
     try:

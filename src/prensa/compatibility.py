@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prensa.errors import CheckpointError, PlanError
+from prensa.errors import PlanError
 from prensa.passes import INTEGERS, Gptq
 from prensa.passes.base import is_targeted
 from prensa.passes.gptq import LEAST_NOISE
 from prensa.recipe import Recipe
-from prensa.spec import TensorSpec, dtype_name
+from prensa.spec import TensorSpec
 
 
 def check_recipe_fits(recipe: Recipe, specs: Sequence[TensorSpec]) -> None:
@@ -28,12 +28,6 @@ def check_recipe_fits(recipe: Recipe, specs: Sequence[TensorSpec]) -> None:
         )
     if recipe.format == "packed" and recipe.state_dict:
         raise PlanError("format packed: cannot be copied to a state dict; use plain or bitsandbytes")
-    for spec in specs:
-        if spec.role in {"linear", "embedding"} and not spec.is_float:
-            raise CheckpointError(
-                f"{spec.file}: tensor {spec.name} is {dtype_name(spec.dtype)}, expected a float dtype; "
-                "the model is quantized already, compress the original instead"
-            )
     for step in recipe.passes:
         for word in step.targets:
             if "." in word or "*" in word or "?" in word:

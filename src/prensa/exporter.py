@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from prensa.atomic import at_home
 from prensa.calibration.plan import texts_to_calibrate_on
 from prensa.checkpoint import companions
 from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.directory import replacing
-from prensa.checkpoint.reader import check_weight_files
+from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import task_of
 from prensa.errors import AccelerationError, check_share
@@ -81,6 +82,7 @@ class ExportPlan:
     max_drop: float | None = None
     judged: Encoded | None = None
     right: Sequence[int] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
@@ -109,8 +111,8 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
         raise AccelerationError(
             f"--precision {precision}: {runtime} has {', '.join(chosen.PRECISIONS)} on processors"
         )
-    model, output = model.resolve(), output.resolve()
-    check_weight_files(model)
+    model, output = model.resolve(), at_home(output).resolve()
+    notes = check_names(model)
     check_destination(model, output, force=force)
     size = sum(path.stat().st_size for path in model.iterdir() if path.is_file())
     check_space(output, 3 * size)
@@ -145,6 +147,7 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
         max_drop=max_drop,
         judged=judged,
         right=right,
+        notes=notes,
     )
 
 

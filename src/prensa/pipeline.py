@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import islice
 from pathlib import Path
@@ -18,13 +18,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from prensa.atomic import at_home
 from prensa.calibration.statistics import MatrixStatistics, Statistics
 from prensa.checkpoint import companions
+from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.card import write_card
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.directory import clean_up, replacing
+from prensa.checkpoint.guess import UNCHECKED, guessed_shape
 from prensa.checkpoint.manifest import Calibration, FileReport, Manifest, TensorReport
+from prensa.checkpoint.names import fitted
 from prensa.checkpoint.reader import Checkpoint, open_checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
 from prensa.checkpoint.writer import ShardWriter
@@ -32,12 +36,14 @@ from prensa.compatibility import check_recipe_fits
 from prensa.errors import CalibrationError, PlanError
 from prensa.formats import FORMATS, Stored
 from prensa.formats.base import Extent
+from prensa.integrations.bitsandbytes import kept_plain
 from prensa.ops.parallel import submit
 from prensa.passes import CALIBRATED, INTEGERS, Bound, Half, Pass
 from prensa.passes.base import is_targeted
 from prensa.press import Pressed, press
 from prensa.progress import Progress, silent
 from prensa.recipe import Recipe
+from prensa.runtime.trial import check_answers
 from prensa.spec import FLOATS, TensorSpec, dtype_name
 from prensa.version import VERSION
 from prensa.vocabulary.plan import Vocabulary
@@ -104,19 +110,27 @@ class Plan:
         return 3 * largest + min(_AHEAD, sum(tensor.spec.nbytes for tensor in self.tensors))
 
 
-def plan(
-    model: Path, recipe: Recipe, output: Path, *, force: bool = False, vocabulary: Vocabulary | None = None
+def plan(  # noqa: PLR0913
+    model: Path,
+    recipe: Recipe,
+    output: Path,
+    *,
+    force: bool = False,
+    vocabulary: Vocabulary | None = None,
+    drop_unused: bool = False,
 ) -> Plan:
     """Decide what happens to each tensor of the directory ``model``. Reads headers only.
 
-    ``vocabulary`` is what the recipe's ``trim_vocabulary`` comes to (see ``prensa.vocabulary.plan``). Raises
-    the :class:`~prensa.errors.PrensaError` that says what does not fit.
+    ``vocabulary`` is what the recipe's ``trim_vocabulary`` comes to (see ``prensa.vocabulary.plan``).
+    ``drop_unused`` leaves out tensors that the model class does not use. Raises the
+    :class:`~prensa.errors.PrensaError` that says what does not fit.
     """
-    model, output = model.resolve(), output.resolve()
+    model, output = model.resolve(), at_home(output).resolve()
     clean_up(output)
     check_destination(model, output, force=force)
-    checkpoint = open_checkpoint(model)
-    shape = model_shape(model)
+    checkpoint, shape = _opened(model, recipe)
+    if drop_unused:
+        checkpoint = replace(checkpoint, specs=tuple(s for s in checkpoint.specs if not s.is_unused))
     if (vocabulary is None) != (recipe.trim_vocabulary is None):
         raise PlanError(
             "trim_vocabulary: give the recipe and the vocabulary that was planned for it, or neither"
@@ -125,8 +139,7 @@ def plan(
         checkpoint, shape = trimmed(checkpoint, shape, vocabulary)
     specs = [shape.describe(spec) for spec in checkpoint.specs]
     check_recipe_fits(recipe, specs)
-    ties = _ties(checkpoint, shape)
-    tensors = tuple(_plan_tensor(spec, recipe, ties.get(spec.name, "")) for spec in specs)
+    tensors = _plan_tensors(specs, recipe, checkpoint, shape)
     names = Counter(name for tensor in tensors for name in tensor.extent.names)
     if max(names.values(), default=1) > 1:
         raise PlanError(
@@ -134,7 +147,8 @@ def plan(
         )
     if recipe.format == "bitsandbytes" and not any(tensor.is_quantized for tensor in tensors):
         raise PlanError("format bitsandbytes: the recipe quantizes no linear layer; use the format plain")
-    result = Plan(checkpoint, shape, recipe, output, tensors, _output_files(checkpoint.files), vocabulary)
+    files = tuple(file for file in checkpoint.files if any(spec.file == file for spec in specs))
+    result = Plan(checkpoint, shape, recipe, output, tensors, _output_files(files), vocabulary)
     copies = 2 if recipe.state_dict else 1
     check_space(output, copies * result.nbytes + companions.companion_bytes(model))
     return result
@@ -159,12 +173,15 @@ def run(
         manifest = Manifest(
             format=plan.recipe.format,
             nbytes_before=plan.checkpoint.nbytes,
-            nbytes_float32=sum(4 * tensor.spec.numel_before for tensor in plan.tensors),
+            nbytes_float32=sum(
+                4 * tensor.spec.numel_before for tensor in plan.tensors if not tensor.spec.is_unused
+            ),
             files=files,
             tensors=reports,
             prensa_version=VERSION,
             calibration=_calibration(plan, statistics),
             vocabulary=None if plan.vocabulary is None else plan.vocabulary.report,
+            notes=plan.checkpoint.notes,
         )
         manifest.save(directory)
         recipe = plan.recipe.to_toml()
@@ -175,12 +192,14 @@ def run(
             (directory / name).write_bytes(content)
         write_card(directory, plan.checkpoint.path, manifest, recipe)
         quantization = FORMATS[plan.recipe.format].quantization_config(
-            _dense_layers(plan), {file.name: file.sha256 for file in files}
+            sorted(_dense_layers(plan.tensors, plan.model)), {file.name: file.sha256 for file in files}
         )
         companions.write_config(directory, plan.checkpoint.config, _config_dtype(manifest), quantization)
         companions.copy_companions(plan.checkpoint.path, directory)
         if plan.output.is_dir():
             companions.keep_others(plan.output, directory)
+        if plan.recipe.format == "bitsandbytes":
+            check_answers(directory)
     return manifest
 
 
@@ -199,7 +218,8 @@ def _write_weights(
                 for name, part in stored.tensors.items():
                     writer.add(name, part)
                     weight_map[name] = target
-                reports.append(_report(tensor, pressed, stored, target))
+                if not tensor.spec.is_unused:
+                    reports.append(_report(tensor, pressed, stored, target))
                 done += tensor.spec.nbytes
                 progress(tensor.spec.name, done, total)
         checksums.append(submit(partial(_file_report, directory / target)))
@@ -212,6 +232,36 @@ def _write_weights(
     return tuple(reports), files
 
 
+def _opened(model: Path, recipe: Recipe) -> tuple[Checkpoint, ModelShape]:
+    """Open a checkpoint under the names of its class, or, where it is not checked, under its own."""
+    checkpoint = open_checkpoint(model)
+    if not allowed().unchecked:
+        shape = model_shape(model)
+        return fitted(checkpoint, shape), shape
+    wants_texts = recipe.trim_vocabulary is not None or any(step.needs_statistics for step in recipe.passes)
+    if wants_texts or recipe.format == "bitsandbytes":
+        raise PlanError(
+            "--unchecked: takes passes without texts and the formats packed and plain alone, since the "
+            "model's class is not known; use --preset int8 or half"
+        )
+    return replace(checkpoint, notes=(*checkpoint.notes, UNCHECKED)), guessed_shape(checkpoint)
+
+
+def _plan_tensors(
+    specs: Sequence[TensorSpec], recipe: Recipe, checkpoint: Checkpoint, shape: ModelShape
+) -> tuple[TensorPlan, ...]:
+    ties = _ties(checkpoint, shape)
+
+    def planned(plain: Collection[str] = ()) -> tuple[TensorPlan, ...]:
+        return tuple(_plan_tensor(spec, recipe, ties.get(spec.name, ""), shape, plain) for spec in specs)
+
+    tensors = planned()
+    if recipe.format != "bitsandbytes":
+        return tensors
+    # Which layers become 8-bit ones is up to transformers: what it would leave plain must be stored plain.
+    return planned(kept_plain(checkpoint.path, _dense_layers(tensors, shape)))
+
+
 def _ties(checkpoint: Checkpoint, model: ModelShape) -> dict[str, str]:
     """Map each tensor that the model class ties to another one of the checkpoint, to that one."""
     names = {model.own_name(spec.name): spec.name for spec in checkpoint.specs}
@@ -222,14 +272,23 @@ def _ties(checkpoint: Checkpoint, model: ModelShape) -> dict[str, str]:
     }
 
 
-def _plan_tensor(spec: TensorSpec, recipe: Recipe, tied_to: str) -> TensorPlan:
+def _plan_tensor(
+    spec: TensorSpec, recipe: Recipe, tied_to: str, shape: ModelShape, plain: Collection[str]
+) -> TensorPlan:
+    """Choose the passes of a tensor. ``plain`` are linear layers that must not become integers."""
+    if spec.is_unused:
+        extent = FORMATS["plain"].extent(spec, spec.dtype, quantized=False)
+        return TensorPlan(spec, (), extent)
     steps, notes, dtype = [], [], spec.dtype
+    layer = (shape.own_name(spec.name) or "").removesuffix(".weight")
     for step in recipe.passes if spec.is_float else ():
         if not is_targeted(step, spec):
             continue
         reason = step.refuses(spec)
         if not reason and isinstance(step, INTEGERS):
             reason = FORMATS[recipe.format].refuses(spec)
+        if not reason and isinstance(step, INTEGERS) and layer in plain:
+            reason = "transformers keeps this layer as it is"
         if reason:
             notes.append(f"{step.name}: {reason}")
             continue
@@ -280,8 +339,13 @@ def _next(
 
 
 def _press(tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> _Done:
-    """Read one tensor, put it through its passes and lay it out; a tied one is not stored again."""
+    """Read one tensor, put it through its passes and lay it out; a tied one is not stored again.
+
+    One that the model does not use is copied: neither its values nor its dtype are looked at.
+    """
     source, recipe = plan.checkpoint, plan.recipe
+    if tensor.spec.is_unused:
+        return None, Stored({tensor.spec.name: source.read(tensor.spec)}, "dense")
     if tensor.tied_to and source.holds_the_same(tensor.spec, tensor.tied_to):
         return None, Stored({}, "tied")
     steps = tuple(_bind(step, tensor, plan, statistics) for step in tensor.passes)
@@ -357,15 +421,13 @@ def _file_report(path: Path) -> FileReport:
     return FileReport(path.name, path.stat().st_size, sha256(path))
 
 
-def _dense_layers(plan: Plan) -> list[str]:
-    """Name the modules with a linear weight, tied ones included, that were not quantized."""
-    quantized = {plan.model.own_name(t.spec.name) for t in plan.tensors if t.is_quantized}
-    linear = [
-        n for n, p in plan.model.parameters.items() if p.role in {"linear", "head"} or n in plan.model.tied
-    ]
-    return sorted(
+def _dense_layers(tensors: Iterable[TensorPlan], model: ModelShape) -> set[str]:
+    """Name the modules with a linear weight, tied ones included, that are not quantized."""
+    quantized = {model.own_name(tensor.spec.name) for tensor in tensors if tensor.is_quantized}
+    linear = [n for n, p in model.parameters.items() if p.role in {"linear", "head"} or n in model.tied]
+    return {
         name.removesuffix(".weight") for name in linear if name not in quantized and name.endswith(".weight")
-    )
+    }
 
 
 def _config_dtype(manifest: Manifest) -> str | None:

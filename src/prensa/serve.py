@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.reader import weight_files
@@ -50,8 +51,15 @@ _TEXTS = 8  # that it measures with
 _log = logging.getLogger(__name__)
 
 
-def load(
-    path: str | Path, *, runtime: str | None = None, device: str = "cpu", dtype: Any = None, **settings: Any
+def load(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+    path: str | Path,
+    *,
+    runtime: str | None = None,
+    device: str = "cpu",
+    dtype: Any = None,
+    allow_new_head: bool = False,
+    trust_remote_code: bool = False,
+    **settings: Any,
 ) -> Any:
     """Load a pressed, an original or an exported model with the head it was saved with.
 
@@ -65,9 +73,16 @@ def load(
     ``onnxruntime``  likewise
     ``auto``         the fastest of those installed that gives PyTorch's answers, measured for a second
 
+    A model whose names or class do not fit is refused: ``allow_new_head`` takes one whose head has no
+    weights, ``trust_remote_code`` runs the model's own code.
+
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
-    directory = locate(path)
+    with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
+        return _load(locate(path), runtime, device, dtype, settings)
+
+
+def _load(directory: Path, runtime: str | None, device: str, dtype: Any, settings: dict[str, Any]) -> Any:
     if is_export(directory):
         return _exported(directory, runtime, device, dtype)
     if runtime is None:

@@ -31,7 +31,8 @@ class TensorSpec:
 
     ``layer`` is the class name of the module that owns it (``Linear``, ``Conv1D``, ``Embedding`` …),
     empty where the model class has no such tensor. ``in_model`` says that the class has it. ``rows_before``
-    is how many rows it has in the file where some are left out, else 0.
+    is how many rows it has in the file where some are left out, else 0. ``is_unused`` says that the model
+    class has no place for it: it is then left as it is, and decides nothing.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TensorSpec:
     layer: str = ""
     in_model: bool = False
     rows_before: int = 0
+    is_unused: bool = False
 
     @property
     def numel_before(self) -> int:

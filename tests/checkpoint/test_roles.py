@@ -1,6 +1,7 @@
 import pytest
 import torch
-from tests.conftest import build_model, change_config, change_weights
+import transformers
+from tests.conftest import SIZES, build_model, change_config, change_weights
 
 from prensa.checkpoint.reader import open_checkpoint
 from prensa.checkpoint.roles import model_shape
@@ -71,10 +72,27 @@ def test_an_unknown_model_type(model):
         roles(model)
 
 
-@pytest.mark.parametrize("name", ["", "os.system", "PreTrainedModel", "BertModel", "pipeline"])
-def test_a_class_outside_the_model_type_resolves_to_the_base_class(model, name):
-    change_config(model, architectures=[name])
+@pytest.mark.parametrize("names", [None, [], [""]])
+def test_a_config_without_a_class_means_the_base_class(model, names):
+    change_config(model, architectures=names)
     assert "encoder.LayerNorm.weight" in model_shape(model).parameters
+
+
+@pytest.mark.parametrize(
+    "name", ["os.system", "PreTrainedModel", "BertModel", "pipeline", "DebertaV2WithMyHead"]
+)
+def test_a_class_outside_the_model_type_is_refused(model, name):
+    change_config(model, architectures=[name])
+    with pytest.raises(
+        PlanError, match=rf"names the class {name}, which transformers .* --trust-remote-code"
+    ):
+        model_shape(model)
+
+
+def test_a_class_that_no_auto_class_lists(tmp_path):
+    config = transformers.DPRConfig(vocab_size=60, projection_dim=8, **SIZES)
+    transformers.DPRQuestionEncoder(config).save_pretrained(tmp_path)
+    assert model_shape(tmp_path).class_name == "DPRQuestionEncoder"
 
 
 def test_code_in_the_config_is_not_run(model):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prensa.checkpoint.reader import check_weight_files
+from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import ModelShape, load_config, model_shape
 from prensa.checkpoint.task import Kind, Task, task_of
 from prensa.errors import CalibrationError
@@ -73,7 +73,7 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
     if count < FEWEST:
         raise CalibrationError(f"--calibration-texts must be at least {FEWEST}, found {count}")
     chosen = choose_device(device)
-    check_weight_files(path)
+    check_names(path)
     config = load_config(path)
     tokenizer = load_tokenizer(path)
     texts = texts_to_calibrate_on(source, text_column, split)

@@ -12,6 +12,7 @@ from prensa.checkpoint.manifest import (
     TensorReport,
     load_manifest,
 )
+from prensa.checkpoint.names import fitted
 from prensa.checkpoint.reader import open_checkpoint
 from prensa.checkpoint.roles import model_shape
 from prensa.errors import CheckpointError, FormatError
@@ -36,8 +37,8 @@ def describe(path: Path) -> Manifest:
 
 
 def _from_headers(path: Path) -> Manifest:
-    checkpoint = open_checkpoint(path)
     shape = model_shape(path)
+    checkpoint = fitted(open_checkpoint(path), shape)
     tensors = tuple(
         TensorReport(
             name=spec.name,
@@ -53,6 +54,15 @@ def _from_headers(path: Path) -> Manifest:
             relative_squared_error=None,
         )
         for spec in map(shape.describe, checkpoint.specs)
+        if not spec.is_unused
     )
     files = tuple(FileReport(file, (path / file).stat().st_size, "") for file in checkpoint.files)
-    return Manifest("original", checkpoint.nbytes, sum(4 * t.numel for t in tensors), files, tensors, "")
+    return Manifest(
+        "original",
+        checkpoint.nbytes,
+        sum(4 * tensor.numel for tensor in tensors),
+        files,
+        tensors,
+        "",
+        notes=checkpoint.notes,
+    )

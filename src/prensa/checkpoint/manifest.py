@@ -109,7 +109,8 @@ class Manifest:
     """All that happened in one run. ``nbytes_before`` are the original weight files, from the disk.
 
     ``nbytes_float32`` is what the same tensors would take in float32: many checkpoints come in
-    half precision already, and then the given file is not what the model was trained as.
+    half precision already, and then the given file is not what the model was trained as. ``notes`` say what a
+    user should know of the names in the checkpoint; tensors that the model does not use are in no table.
     """
 
     format: str
@@ -121,6 +122,7 @@ class Manifest:
     version: int = MANIFEST_VERSION
     calibration: Calibration | None = None
     vocabulary: VocabularyReport | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -147,10 +149,16 @@ def load_manifest(directory: Path) -> Manifest:
         tensors = tuple(_tensor(tensor) for tensor in content.pop("tensors"))
         calibration = _calibration(content.pop("calibration", None))
         vocabulary = content.pop("vocabulary", None)
+        notes = tuple(content.pop("notes", ()))
         if vocabulary is not None:
             vocabulary = VocabularyReport(kept=tuple(vocabulary.pop("kept")), **vocabulary)
         return Manifest(
-            files=files, tensors=tensors, calibration=calibration, vocabulary=vocabulary, **content
+            files=files,
+            tensors=tensors,
+            calibration=calibration,
+            vocabulary=vocabulary,
+            notes=notes,
+            **content,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{path}: not a readable manifest ({error!r})") from error

@@ -24,7 +24,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from prensa.checkpoint.elsewhere import no_model_here, no_weights_here
 from prensa.errors import CheckpointError, first_line
+from prensa.ops import reparametrization
 from prensa.spec import TensorSpec
 
 WEIGHT_FILES = (
@@ -58,13 +60,27 @@ SAFETENSORS_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _REMAP_AFTER = 1 << 28  # bytes read from one mapping of a pickled file
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a tensor comes from: its parts, by their names in the files, and how they are joined.
+
+    ``formula`` names a function of :mod:`prensa.ops.reparametrization`; empty for a tensor in one part.
+    """
+
+    parts: tuple[str, ...]
+    formula: str = ""
+
+
 @dataclass
 class Checkpoint:
     """A model directory whose headers have been read. ``files`` are its weight files, in order.
 
-    ``shared`` maps a tensor's name to the name under which the same memory was met first (pickled
-    files only: safetensors holds each memory once). ``rows`` are, for tensors of which only some rows count,
-    their numbers; the tensor's shape is then that of these rows.
+    ``stored`` are the tensors in the files by their names there, ``specs`` those that they make. ``origins``
+    are the parts of tensors that are stored under another name or in several parts, ``notes`` what was done
+    about that; ``is_nested`` says that a file is a whole training checkpoint. ``shared`` maps a stored name
+    to the one under which the same memory was met first (pickled files only: safetensors holds each memory
+    once). ``rows`` are, for tensors of which only some rows count, their numbers; the tensor's shape is then
+    that of these rows.
     """
 
     path: Path
@@ -73,64 +89,101 @@ class Checkpoint:
     specs: tuple[TensorSpec, ...]
     shared: Mapping[str, str]
     _offsets: Mapping[str, int]
+    stored: Mapping[str, TensorSpec]
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    is_nested: bool = False
     rows: Mapping[str, Tensor] = field(default_factory=dict)
     _mapped: dict[str, tuple[dict[str, Tensor], float]] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
+    _whole: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _joining: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the weight files."""
         return sum((self.path / file).stat().st_size for file in self.files)
 
+    @property
+    def is_quantized(self) -> bool:
+        """Whether it is a quantized model, in a form of its own that only loading it undoes."""
+        return bool(self.config.get("quantization_config"))
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether ``from_pretrained`` would not find the tensors by their names in the files."""
+        return bool(self.origins) or self.is_nested
+
     def read(self, spec: TensorSpec, rows: slice = slice(None)) -> Tensor:
         """Read one tensor, or some of its rows. May be called from several threads."""
-        if spec.name not in self._offsets:
-            return self._read_pickled(spec, rows)
-        if spec.name in self.rows:
-            return self._read_some(spec, self.rows[spec.name][rows])
-        start, stop, _ = rows.indices(spec.shape[0] if spec.shape else 1)
-        shape = (stop - start, *spec.shape[1:]) if spec.shape else ()
-        tensor = torch.empty(shape, dtype=spec.dtype)
-        row_bytes = spec.nbytes // max(1, spec.shape[0] if spec.shape else 1)
+        origin = self.origins.get(spec.name, Origin((spec.name,)))
+        chosen = self.rows.get(spec.name)
+        if not origin.formula:
+            return self._read(self.stored[origin.parts[0]], rows, chosen)
+        # Parts are joined whole: norms may run over any dimension. Such tensors are few, and small.
+        joined = self._joined(spec.name, origin)
+        return joined[rows] if chosen is None else joined[chosen[rows]]
+
+    def _joined(self, name: str, origin: Origin) -> Tensor:
+        with self._joining:
+            if name not in self._whole:
+                parts = [self._read(self.stored[part], slice(None), None) for part in origin.parts]
+                self._whole.clear()  # one at a time
+                self._whole[name] = getattr(reparametrization, origin.formula)(*parts)
+            return self._whole[name]
+
+    def _read(self, stored: TensorSpec, rows: slice, chosen: Tensor | None) -> Tensor:
+        """Read rows of a tensor of the files; of those ``chosen`` by their numbers, if any are."""
+        if stored.name not in self._offsets:
+            return self._read_pickled(stored, rows, chosen)
+        if chosen is not None:
+            return self._read_some(stored, chosen[rows])
+        start, stop, _ = rows.indices(stored.shape[0] if stored.shape else 1)
+        shape = (stop - start, *stored.shape[1:]) if stored.shape else ()
+        tensor = torch.empty(shape, dtype=stored.dtype)
+        row_bytes = stored.nbytes // max(1, stored.shape[0] if stored.shape else 1)
         buffer = tensor.reshape(-1).view(torch.uint8).numpy().data
-        path = self.path / spec.file
+        path = self.path / stored.file
         with _explained(path), path.open("rb", buffering=0) as file:
-            file.seek(self._offsets[spec.name] + start * row_bytes)
+            file.seek(self._offsets[stored.name] + start * row_bytes)
             while buffer:  # one call reads 2 GiB at most
                 count = file.readinto(buffer)
                 if not count:
-                    raise CheckpointError(f"{path}: became shorter while tensor {spec.name} was read")
+                    raise CheckpointError(f"{path}: became shorter while tensor {stored.name} was read")
                 buffer = buffer[count:]
         return tensor
 
-    def _read_some(self, spec: TensorSpec, numbers: Tensor) -> Tensor:
+    def _read_some(self, stored: TensorSpec, numbers: Tensor) -> Tensor:
         """Read rows by their numbers, from a map of the file: of its pages only those that hold some."""
-        row_bytes = spec.nbytes // max(1, spec.shape[0])
-        offset, count = self._offsets[spec.name], spec.rows_before
-        path = self.path / spec.file
+        count = stored.shape[0]
+        row_bytes = stored.nbytes // max(1, count)
+        offset = self._offsets[stored.name]
+        path = self.path / stored.file
         with _explained(path):
             file = np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=(count, row_bytes))
         found = torch.from_numpy(file[numbers.numpy()])
-        return found.view(spec.dtype).reshape(len(numbers), *spec.shape[1:])
+        return found.view(stored.dtype).reshape(len(numbers), *stored.shape[1:])
 
-    def _read_pickled(self, spec: TensorSpec, rows: slice) -> Tensor:
+    def _read_pickled(self, stored: TensorSpec, rows: slice, chosen: Tensor | None) -> Tensor:
         with self._lock:
-            tensors, left = self._mapped.get(spec.file, ({}, 0))
+            tensors, left = self._mapped.get(stored.file, ({}, 0))
             if left <= 0:
                 self._mapped.clear()
-                path = self.path / spec.file
-                tensors, left = _load_pickle(path), _REMAP_AFTER if zipfile.is_zipfile(path) else math.inf
-            tensor = tensors[spec.name]
-            if spec.name in self.rows:
-                part = tensor[self.rows[spec.name][rows]]
+                path = self.path / stored.file
+                whole = math.inf if not zipfile.is_zipfile(path) else _REMAP_AFTER
+                tensors, left = _load_pickle(path)[0], whole
+            tensor = tensors[stored.name]
+            if chosen is not None:
+                part = tensor[chosen[rows]]
             else:
-                part = tensor[rows].contiguous() if spec.shape else tensor
-            self._mapped[spec.file] = (tensors, left - part.nbytes)
+                part = tensor[rows].contiguous() if stored.shape else tensor
+            self._mapped[stored.file] = (tensors, left - part.nbytes)
             return part
 
     def holds_the_same(self, spec: TensorSpec, other: str) -> bool:
         """Whether the tensor ``other`` has the same values."""
-        if self.shared.get(spec.name) == other:
+        one, two = (self.origins.get(name, Origin((name,))).parts[0] for name in (spec.name, other))
+        if self.shared.get(one) == two:
             return True
         return torch.equal(
             self.read(spec), self.read(next(each for each in self.specs if each.name == other))
@@ -138,35 +191,52 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Read the config and the headers of a model directory; no weight is read.
+    """Read the config and the headers of a model directory that can be compressed; no weight is read.
 
     Raises :class:`CheckpointError` for whatever is missing, damaged, or quantized already.
     """
-    config = read_config(path)
+    read_config(path)
+    return read_headers(path)
+
+
+def read_headers(path: Path) -> Checkpoint:
+    """Read the config and the headers of any model directory, an original or a result; no weight is read."""
+    config = _config(path)
     files, indexed = weight_files(path)
     specs: list[TensorSpec] = []
     shared: dict[str, str] = {}
     offsets: dict[str, int] = {}
+    notes: list[str] = []
     for file in files:
         if file.endswith(".safetensors"):
             specs += _safetensors_specs(path / file)
             offsets |= _safetensors_offsets(path / file)
         else:
-            found, aliases = _pickle_specs(path / file)
+            found, aliases, note = _pickle_specs(path / file)
             specs += found
             shared |= aliases
+            notes += note
     _refuse_duplicates(path, specs)
     missing = sorted(indexed - {spec.name for spec in specs})
     if missing:
         raise CheckpointError(f"{path}: the index names the tensor {missing[0]}, which is in no shard")
-    return Checkpoint(path, config, tuple(files), tuple(specs), shared, offsets)
+    stored = {spec.name: spec for spec in specs}
+    return Checkpoint(
+        path,
+        config,
+        tuple(files),
+        tuple(specs),
+        shared,
+        offsets,
+        stored,
+        notes=tuple(notes),
+        is_nested=bool(notes),
+    )
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read ``config.json`` and refuse a model that is quantized already."""
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: expected a model directory, found a file; give its directory")
-    config = _read_json(path / "config.json", "it is not a Hugging Face model directory")
+    config = _config(path)
     quantization = config.get("quantization_config")
     if quantization:
         named = isinstance(quantization, dict) and "quant_method" in quantization
@@ -177,23 +247,25 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def _config(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: expected a model directory, found a file; give its directory")
+    if not (path / "config.json").exists():
+        raise CheckpointError(f"{path}: no config.json; {no_model_here(path)}")
+    return _read_json(path / "config.json", "")
+
+
 def weight_files(path: Path) -> tuple[list[str], set[str]]:
     """Return the weight files that ``from_pretrained`` reads, in order, and the tensors that an index names.
 
     Raises :class:`CheckpointError` where there are none, or one is missing.
     """
-    for name in WEIGHT_FILES:
-        if (path / name).is_file():
+    named = _read_json(path / "config.json", "").get("transformers_weights")  # what from_pretrained obeys
+    for name in (str(named),) if named else WEIGHT_FILES:
+        if (path / name).is_file() and Path(name).name == name:
             return _indexed_files(path / name) if name.endswith(".json") else ([name], set())
-    raise CheckpointError(f"{path}: no weights found; expected one of {', '.join(WEIGHT_FILES)}")
-
-
-def check_weight_files(path: Path) -> None:
-    """Raise :class:`CheckpointError` where a safetensors file is not whole. Reads headers only."""
-    for file in weight_files(path)[0]:
-        if file.endswith(".safetensors"):
-            with _explained(path / file), safe_open(path / file, framework="pt"):
-                pass
+    expected = ", ".join(WEIGHT_FILES) if not named else f"{named}, which config.json names"
+    raise CheckpointError(f"{path}: no weights found, expected {expected}; {no_weights_here(path)}")
 
 
 def _indexed_files(index: Path) -> tuple[list[str], set[str]]:
@@ -233,20 +305,26 @@ def _dtype(path: Path, name: str, dtype: str) -> torch.dtype:
     return _DTYPES[dtype]
 
 
-def _pickle_specs(path: Path) -> tuple[list[TensorSpec], dict[str, str]]:
+def _pickle_specs(path: Path) -> tuple[list[TensorSpec], dict[str, str], list[str]]:
     specs: list[TensorSpec] = []
     shared: dict[str, str] = {}
     first: dict[object, str] = {}
-    for name, tensor in _load_pickle(path).items():
+    tensors, notes = _load_pickle(path)
+    for name, tensor in tensors.items():
         specs.append(TensorSpec(name, tuple(tensor.shape), tensor.dtype, path.name))
         memory = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
         if tensor.numel() and memory in first:
             shared[name] = first[memory]
         first.setdefault(memory, name)
-    return specs, shared
+    return specs, shared, notes
 
 
-def _load_pickle(path: Path) -> dict[str, Tensor]:
+_INSIDE = ("state_dict", "model_state_dict", "model", "module", "weights", "net")
+"""Where training loops put the state dict among other things that they save, the usual place first."""
+
+
+def _load_pickle(path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """Map a pickled state dict, also one inside of a training checkpoint, and say so then."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on pickle protocols
@@ -254,8 +332,13 @@ def _load_pickle(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise CheckpointError(
             f"{path}: expected a pickled dictionary of tensors and nothing else, "
-            f"found something that does not load as one ({first_line(error)})"
+            f"found something that does not load as one ({first_line(error)}); save model.state_dict()"
         ) from error
+    notes = []
+    inside = _inside(loaded)
+    if inside:
+        loaded = loaded[inside]
+        notes.append(f"{path.name} is a training checkpoint: its {inside!r} was taken")
     if not isinstance(loaded, dict) or not loaded:
         raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}")
     for name, value in loaded.items():
@@ -269,7 +352,20 @@ def _load_pickle(path: Path) -> dict[str, Tensor]:
                 f"{path}: tensor {name!r}: expected a name and a dense tensor, found {value.layout}, "
                 f"{value.dtype} on {value.device}"
             )
-    return {name: value.detach() for name, value in loaded.items()}
+    return {name: value.detach() for name, value in loaded.items()}, notes
+
+
+def _inside(loaded: object) -> str:
+    """Return the key of a training checkpoint's tensors, empty if it is a state dict itself."""
+    if not isinstance(loaded, dict) or any(isinstance(value, Tensor) for value in loaded.values()):
+        return ""
+    held = [
+        key
+        for key, value in loaded.items()
+        if isinstance(value, dict) and value and all(isinstance(each, Tensor) for each in value.values())
+    ]
+    usual = [key for key in _INSIDE if key in held]
+    return str((usual or held if len(held) == 1 else usual or [""])[0])
 
 
 def _refuse_duplicates(path: Path, specs: Iterable[TensorSpec]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prensa.cli.options import share, size_in_bytes
+from prensa.cli.permissions import NewHead, RemoteCode, say
 from prensa.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from prensa.search.budget import Budget
 
 
-def compress(  # noqa: PLR0913  one parameter for each option
+def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Model directory, or a name on the Hugging Face hub.")
     ],
@@ -80,6 +81,15 @@ def compress(  # noqa: PLR0913  one parameter for each option
     runtime: Annotated[
         str | None, typer.Option(help="openvino or onnx: export to OUT-openvino, and compare.")
     ] = None,
+    drop_unused: Annotated[
+        bool, typer.Option("--drop-unused", help="Leave out tensors that the model does not use.")
+    ] = False,
+    allow_new_head: NewHead = False,
+    trust_remote_code: RemoteCode = False,
+    unchecked: Annotated[
+        bool,
+        typer.Option("--unchecked", help="Take a model of an unknown class: no texts, no comparison."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -94,6 +104,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from prensa import pipeline
     from prensa.calibrate import TextChoice, plan_for, vocabulary_for
     from prensa.calibration.collect import collect
+    from prensa.checkpoint.allowed import allowing
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.progress import progress_bar, stages
@@ -117,44 +128,49 @@ def compress(  # noqa: PLR0913  one parameter for each option
         noise=noise,
         trim_vocabulary=trim_from(trim_vocabulary, keep, languages),
     )
-    source = locate(model)
-    choice = TextChoice(calibrated_on, text_column, split, calibration_texts)
-    with stages() as progress:
-        vocabulary = vocabulary_for(source, resolved, output, choice, force=force, progress=progress)
-    plan = pipeline.plan(source, resolved, output, force=force, vocabulary=vocabulary)
-    serving = Serving(runtime, calibrated_on, data, text_column, label_column, split, force, as_json)
-    serving.check(plan.checkpoint.path, output)
-    budget = None
-    if is_searched:
-        budget = _budget(plan, max_drop, min_agreement, max_size)
-    elif runtime is None and (label_column is not None or (data is not None and texts is not None)):
-        raise RecipeError(
-            "--data and --label-column are what a budget is kept by, or a runtime compared on; give one of "
-            "them, as --max-drop"
+    if unchecked and (is_searched or runtime is not None or calibrated_on is not None):
+        raise RecipeError("--unchecked compares nothing: leave texts, data, budgets and --runtime out")
+    with allowing(remote_code=trust_remote_code, new_head=allow_new_head, unchecked=unchecked):
+        source = locate(model)
+        choice = TextChoice(calibrated_on, text_column, split, calibration_texts)
+        with stages() as progress:
+            vocabulary = vocabulary_for(source, resolved, output, choice, force=force, progress=progress)
+        plan = pipeline.plan(
+            source, resolved, output, force=force, vocabulary=vocabulary, drop_unused=drop_unused
         )
-    with stages() as progress:
-        calibration = plan_for(plan, choice, device=device, progress=progress)
-        run_now = not (dry_run or is_searched or calibration is None)
-        statistics = collect(calibration, progress) if run_now and calibration is not None else None
-    if dry_run:
-        summary = tables.plan_summary(plan, calibration)
-        typer.echo(json.dumps(summary, indent=1)) if as_json else tables.print_plan(plan, calibration)
-        return
-    if budget is not None:
-        from prensa.cli.search import keep_budget
-        from prensa.search.referee import Judging
+        say(plan.checkpoint.notes)
+        serving = Serving(runtime, calibrated_on, data, text_column, label_column, split, force, as_json)
+        serving.check(plan.checkpoint.path, plan.output)
+        budget = None
+        if is_searched:
+            budget = _budget(plan, max_drop, min_agreement, max_size)
+        elif runtime is None and (label_column is not None or (data is not None and texts is not None)):
+            raise RecipeError(
+                "--data and --label-column need a budget (--max-drop, --min-agreement) or --runtime"
+            )
+        with stages() as progress:
+            calibration = plan_for(plan, choice, device=device, progress=progress)
+            run_now = not (dry_run or is_searched or calibration is None)
+            statistics = collect(calibration, progress) if run_now and calibration is not None else None
+        if dry_run:
+            summary = tables.plan_summary(plan, calibration)
+            typer.echo(json.dumps(summary, indent=1)) if as_json else tables.print_plan(plan, calibration)
+            return
+        if budget is not None:
+            from prensa.cli.search import keep_budget
+            from prensa.search.referee import Judging
 
-        judged_by = Judging(data if data is not None else texts, text_column, label_column, split, device)
-        keep_budget(plan, calibration, budget, judged_by, as_json=as_json)
-        serving.run(plan.checkpoint.path, output)
-        return
-    with progress_bar("pressing") as progress:
-        manifest = pipeline.run(plan, progress, statistics)
-    if as_json:
-        typer.echo(json.dumps({"output": str(output), **dataclasses.asdict(manifest)}, indent=1))
-    else:
-        tables.print_result(manifest, output)
-    serving.run(plan.checkpoint.path, output)
+            judged_by = Judging(data if data is not None else texts, text_column, label_column, split, device)
+            keep_budget(plan, calibration, budget, judged_by, as_json=as_json)
+            serving.run(plan.checkpoint.path, plan.output)
+            return
+        with progress_bar("pressing") as progress:
+            manifest = pipeline.run(plan, progress, statistics)
+        if as_json:
+            typer.echo(json.dumps({"output": str(plan.output), **dataclasses.asdict(manifest)}, indent=1))
+        else:
+            tables.print_result(manifest, plan.output)
+        serving.run(plan.checkpoint.path, plan.output)
 
 
 def _budget(plan: Plan, max_drop: float | None, min_agreement: float | None, max_size: str | None) -> Budget:

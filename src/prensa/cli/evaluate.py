@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from prensa.cli.options import NOT_HELD, share
+from prensa.cli.permissions import NewHead, RemoteCode
 from prensa.errors import PrensaError
 
 
@@ -41,6 +42,8 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     max_drop: Annotated[
         float | None, typer.Option(parser=share, help="Largest drop allowed: 0.01 or 1% is one point.")
     ] = None,
+    allow_new_head: NewHead = False,
+    trust_remote_code: RemoteCode = False,
     report: Annotated[Path | None, typer.Option(help="Write this page, and results.json beside it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -53,6 +56,7 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     require("evaluate", "evaluating")
     from transformers.utils import logging
 
+    from prensa.checkpoint.allowed import allowing
     from prensa.cli.comparison import print_evaluation
     from prensa.cli.progress import stages
     from prensa.evaluation.evaluate import plan, run
@@ -65,7 +69,7 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
         check_place(report)
     asked = (data, text_column, label_column, split, limit, batch_size, max_length, device, dtype, max_drop)
     settings = Settings(original, tuple(results), *asked)
-    with stages() as progress:
+    with allowing(remote_code=trust_remote_code, new_head=allow_new_head), stages() as progress:
         evaluation = run(plan(settings, progress), progress)
     try:
         if report is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prensa.cli.options import RUNTIME_NAMES, share
+from prensa.cli.permissions import NewHead, RemoteCode, say
 
 if TYPE_CHECKING:
     from prensa.runtime.exported import Record
@@ -36,6 +37,8 @@ def export(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="Texts to keep the budget by, with labels if there are any. [default: --texts]"),
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
+    allow_new_head: NewHead = False,
+    trust_remote_code: RemoteCode = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a sentence.")] = False,
 ) -> None:
@@ -46,29 +49,32 @@ def export(  # noqa: PLR0913  one parameter for each option
     """
     from transformers.utils import logging
 
+    from prensa.checkpoint.allowed import allowing
     from prensa.checkpoint.locate import locate
     from prensa.cli.progress import stages
     from prensa.exporter import plan_export, run_export
 
     logging.disable_progress_bar()
-    plan = plan_export(
-        locate(model),
-        output,
-        runtime=RUNTIME_NAMES.get(to, to),
-        precision=precision,
-        texts=texts,
-        text_column=text_column,
-        split=split,
-        data=data,
-        label_column=label_column,
-        max_drop=max_drop,
-        force=force,
-    )
-    with stages() as progress:
-        record = run_export(plan, progress)
+    with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
+        plan = plan_export(
+            locate(model),
+            output,
+            runtime=RUNTIME_NAMES.get(to, to),
+            precision=precision,
+            texts=texts,
+            text_column=text_column,
+            split=split,
+            data=data,
+            label_column=label_column,
+            max_drop=max_drop,
+            force=force,
+        )
+        say(plan.notes)
+        with stages() as progress:
+            record = run_export(plan, progress)
     if not as_json:
-        typer.echo(f"Written to {output}:")
-    print_record(record, output, as_json=as_json)
+        typer.echo(f"Written to {plan.output}")
+    print_record(record, plan.output, as_json=as_json)
 
 
 def print_record(record: Record, output: Path, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from prensa.cli.permissions import NewHead, RemoteCode, say
 from prensa.errors import PrensaError
 
 
@@ -27,6 +28,8 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     split: Annotated[str | None, typer.Option(help="Part of a data set.")] = None,
     limit: Annotated[int, typer.Option(help="Judge by this many texts, at random.")] = 2000,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if there is one]")] = None,
+    allow_new_head: NewHead = False,
+    trust_remote_code: RemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show what each size costs in quality, before one is chosen.
@@ -41,6 +44,7 @@ def frontier(  # noqa: PLR0913  one parameter for each option
 
     from prensa import pipeline
     from prensa.calibrate import TextChoice, plan_for
+    from prensa.checkpoint.allowed import allowing
     from prensa.checkpoint.locate import locate
     from prensa.cli.comparison import print_table
     from prensa.cli.progress import stages
@@ -53,11 +57,15 @@ def frontier(  # noqa: PLR0913  one parameter for each option
 
     logging.disable_progress_bar()
     check_frontier_place(output)
-    plan = pipeline.plan(locate(model), load_preset("small"), output / "pressed")
     choice = TextChoice(texts if texts is not None else data, text_column, split)
     asked = (data, text_column, label_column, split, limit)
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
-    with stages(console) as progress:
+    with (
+        allowing(remote_code=trust_remote_code, new_head=allow_new_head),
+        stages(console) as progress,
+    ):
+        plan = pipeline.plan(locate(model), load_preset("small"), output / "pressed")
+        say(plan.checkpoint.notes)
         calibration = plan_for(plan, choice, device=device, progress=progress)
         assert calibration is not None  # noqa: S101  the preset asks for one
         judged = plan_evaluation(Settings(model, (), *asked, device=device), progress)

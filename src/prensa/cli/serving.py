@@ -54,7 +54,7 @@ class Serving:
         plan = self._plan(output, output, self.runtime)
         with stages() as progress:
             record = run_export(plan, progress)
-        typer.echo(f"Written to {plan.output}:")
+        typer.echo(f"Written to {plan.output}")
         print_record(record, plan.output, as_json=False)
         with stages() as progress:
             asked = self._settings(original, output, plan.output)

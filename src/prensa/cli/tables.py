@@ -51,7 +51,8 @@ def print_result(manifest: Manifest, output: Path) -> None:
     for report in manifest.tensors:
         if any(step.note for step in report.passes):
             out.print(f"{report.name}: {report.note}")
-    out.print(f"Written to {output}. {_how_to_load(manifest, output)}", soft_wrap=True)
+    out.print(f"Written to {output}", soft_wrap=True)  # nothing behind it: a path is there to be copied
+    out.print(_how_to_load(manifest, output), soft_wrap=True)
 
 
 def _calibrated_on(calibration: Calibration) -> str:

@@ -7,6 +7,7 @@ of its own. What was measured before an interruption is kept.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Sequence
@@ -17,9 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.card import model_name
 from prensa.checkpoint.locate import locate
-from prensa.checkpoint.reader import check_weight_files
+from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import LANGUAGE, Task, task_of
 from prensa.errors import EvaluationError, check_share
@@ -75,6 +77,7 @@ class Plan:
     batch_size: int
     readings: tuple[Reading, ...]
     left_out: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -109,8 +112,12 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
         raise EvaluationError(
             f"{paths[0]}: an export cannot be the original; name the model it was made from"
         )
+    notes: list[str] = []
     for path in paths:
-        read_record(path) if is_export(path) else check_weight_files(path)
+        if is_export(path):
+            read_record(path)
+        else:
+            notes += [f"{path}: {note}" for note in check_names(path)]
     tokenizer = load_tokenizer(paths[0])
     if task.kind == "masked" and tokenizer.mask_token_id is None:
         raise EvaluationError(f"{paths[0]}: the tokenizer has no mask token, which comparing this task needs")
@@ -127,7 +134,7 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
     batch_size = settings.batch_size or _BATCH.get(task.kind, _USUAL_BATCH)
     return Plan(
         settings, paths, files, task, texts, tokenizer, limit, encoded, device, dtype, batch_size,
-        readings, left_out,
+        readings, left_out, tuple(notes),
     )  # fmt: skip
 
 
@@ -169,6 +176,7 @@ def run(plan: Plan, progress: Progress = silent) -> Evaluation:
         folded=tuple(found.folded),
         missing=tuple(found.missing),
         problems=tuple(found.problems),
+        notes=plan.notes,
         prensa_version=VERSION,
     )
 
@@ -275,7 +283,8 @@ def _measure_memory(plan: Plan, models: list[Any], found: Found, progress: Progr
         reading = plan.readings[number]
         pad_id = reading.encoded.fill["input_ids"]
         own = row if reading.kept is None else own_row(row, (plan.readings[0], reading))
-        job = memory.Job(str(path.resolve()), dtype, plan.device, own, plan.batch_size, pad_id)
+        permitted = dataclasses.asdict(allowed())
+        job = memory.Job(str(path.resolve()), dtype, plan.device, own, plan.batch_size, pad_id, permitted)
         try:
             found.memories[number] = memory.measure_memory(job)
         except EvaluationError as error:  # the rest was measured, and is not lost

@@ -12,11 +12,12 @@ import resource
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.errors import EvaluationError
 from prensa.evaluation.results import Memory
@@ -30,7 +31,10 @@ _CHILD = "import sys; sys.path[:] = sys.argv[1:]; from prensa.evaluation.memory 
 
 @dataclass(frozen=True)
 class Job:
-    """What the process does: load the model and let it answer ``batch_size`` copies of one text."""
+    """What the process does: load the model and let it answer ``batch_size`` copies of one text.
+
+    ``allowed`` is what :func:`~prensa.checkpoint.allowed.allowing` takes.
+    """
 
     path: str
     dtype: str
@@ -38,6 +42,7 @@ class Job:
     row: Row
     batch_size: int
     pad_id: int
+    allowed: dict[str, bool] = field(default_factory=dict)
 
 
 def measure_memory(job: Job) -> Memory:
@@ -110,4 +115,7 @@ def _status(field: str) -> int:
 
 def main() -> None:
     """Do the job on stdin."""
-    sys.stdout.write(json.dumps(dataclasses.asdict(_measure(Job(**json.load(sys.stdin))))) + "\n")
+    job = Job(**json.load(sys.stdin))
+    with allowing(**job.allowed):
+        measured = _measure(job)
+    sys.stdout.write(json.dumps(dataclasses.asdict(measured)) + "\n")

@@ -257,7 +257,8 @@ class Model:
 class Evaluation:
     """Everything that was measured.
 
-    ``missing`` names what an interruption left out, ``problems`` says why something could not be measured.
+    ``missing`` names what an interruption left out, ``problems`` says why something could not be measured,
+    ``notes`` what a user should know of the models' checkpoints.
     ``folded`` are the timings of the original with its attention folded, where there is any to fold.
     """
 
@@ -276,6 +277,7 @@ class Evaluation:
     prensa_version: str
     version: int = RESULTS_VERSION
     folded: tuple[Timing, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def budget(self, result: Model) -> Budget:
         """Say whether a result's drop, as measured, is within ``max_drop``."""

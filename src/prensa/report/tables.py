@@ -209,6 +209,7 @@ def remarks(evaluation: Evaluation) -> list[str]:
     ]
     if evaluation.missing:
         found.append(f"Interrupted: {', '.join(evaluation.missing)} not measured, or not to the end.")
+    found += evaluation.notes
     return found + [f"Not measured: {problem}" for problem in evaluation.problems]
 
 

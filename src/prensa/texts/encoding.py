@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
 
+from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.roles import quiet_transformers
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import DataError, EvaluationError, first_line
@@ -59,7 +60,7 @@ def load_tokenizer(path: Path) -> Any:
     """
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=allowed().remote_code)
     except Exception as error:
         reason = first_line(error)
         raise EvaluationError(

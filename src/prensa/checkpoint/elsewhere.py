@@ -1,0 +1,80 @@
+"""What a directory holds in place of a model, and what to do with it: half of an error message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_SHOWN = 3
+
+_OTHERS = {
+    "adapter_model.safetensors": "{} is an adapter: merge it into its model and save that",
+    "model_optimized.pt": "{} is only a copy; the model.safetensors beside it is missing, make it again",
+    "*.h5": "{} is TensorFlow's: convert it with transformers 4 (from_pretrained(…, from_tf=True)) and "
+    "save_pretrained",
+    "*.msgpack": "{} is Flax's: convert it with transformers 4 (from_pretrained(…, from_flax=True)) and "
+    "save_pretrained",
+    "*.index": "{} is a TensorFlow checkpoint: convert it with transformers 4 and save_pretrained",
+    "*.onnx": "{} is an exported graph, which cannot be compressed; use the model it was made from",
+    "onnx/*.onnx": "{} is an exported graph, which cannot be compressed; use the model it was made from",
+    "openvino_model.xml": "{} is an exported graph, which cannot be compressed; use the model "
+    "it was made from",
+    "*.gguf": "{} is llama.cpp's and quantized already; use the model it was made from",
+    "*.ot": "{} is rust-bert's; use the model it was made from",
+    "model.*.safetensors": "found {}, a variant: rename it to model.safetensors",
+    "pytorch_model.*.bin": "found {}, a variant: rename it to pytorch_model.bin",
+    "*.distcp": "{} is a part of a distributed checkpoint: join it with "
+    "torch.distributed.checkpoint and save_pretrained",
+    "consolidated*": "{} is in the layout of the model's makers: use its repository for transformers",
+    "*.safetensors": "found {}: rename it to model.safetensors if these are the model's weights",
+    "*.bin": "found {}: rename it to pytorch_model.bin if these are the model's weights",
+    "*.ckpt": "found {}: rename it to pytorch_model.bin if it is a checkpoint of PyTorch",
+    "*.pt": "found {}: rename it to pytorch_model.bin if it is a state dict",
+    "*.pth": "found {}: rename it to pytorch_model.bin if it is a state dict",
+    "*.pkl": "{} is a pickle, which is not run; save the model with save_pretrained",
+}
+"""Files that hold weights for somebody else, the most telling first."""
+
+
+def no_weights_here(path: Path) -> str:
+    """Say what there is beside the config in place of the usual weight files."""
+    for pattern, words in _OTHERS.items():
+        found = sorted(each for each in path.glob(pattern) if each.is_file() and not _is_aside(each))
+        if found:
+            return words.format(found[0].relative_to(path))
+    return f"save the model there with save_pretrained{_inner(path)}"
+
+
+def no_model_here(path: Path) -> str:
+    """Say what there is in a directory without ``config.json``."""
+    inner = _inner(path)
+    if inner:
+        return inner.removeprefix("; ")
+    if (path / "adapter_config.json").is_file():
+        return "adapter_config.json is an adapter's: merge it into its model and save that"
+    if any(path.glob("*.safetensors")) or any(path.glob("*.bin")):
+        return "weights alone are not enough: copy the config.json of the model there"
+    return "it is not a Hugging Face model directory"
+
+
+def _is_aside(path: Path) -> bool:
+    """Whether a file goes along with training and holds no weights of the model."""
+    return path.name in {"training_args.bin", "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth"}
+
+
+def _inner(path: Path) -> str:
+    """Name the directories inside that are models, as a Trainer leaves them."""
+    inside = [each for each in path.iterdir() if (each / "config.json").is_file()]
+    names = [each.name for each in sorted(inside, key=_number)]
+    if not names:
+        return ""
+    shown = " and ".join(
+        [", ".join(names[:_SHOWN]), *([f"{len(names) - _SHOWN} more"] if names[_SHOWN:] else [])]
+    )
+    one = "give that directory" if len(names) == 1 else "give one of these directories"
+    return f"; it holds {shown if len(names) != 2 else ' and '.join(names)}: {one}"  # noqa: PLR2004
+
+
+def _number(path: Path) -> tuple[int, str]:
+    """Sort ``checkpoint-1000`` behind ``checkpoint-500``."""
+    last = path.name.rpartition("-")[2]
+    return (int(last) if last.isdigit() else 0, path.name)

@@ -1,0 +1,23 @@
+"""The options that allow what is refused otherwise, alike in every command that opens a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from prensa.wording import printable
+
+NewHead = Annotated[
+    bool, typer.Option("--allow-new-head", help="Take a model whose head has no weights yet.")
+]
+RemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the model's own Python code. Only if you trust it.")
+]
+
+
+def say(notes: Iterable[str]) -> None:
+    """Print what a user should know of what was read, a line each, to stderr."""
+    for note in notes:
+        typer.echo(f"prensa: {printable(note)}", err=True)
