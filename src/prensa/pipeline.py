@@ -36,7 +36,7 @@ from prensa.compatibility import check_recipe_fits
 from prensa.errors import CalibrationError, PlanError
 from prensa.formats import FORMATS, Stored
 from prensa.formats.base import Extent
-from prensa.integrations.bitsandbytes import kept_plain
+from prensa.integrations.bitsandbytes import kept_plain, pinned_to_float32
 from prensa.ops.parallel import submit
 from prensa.passes import CALIBRATED, INTEGERS, Bound, Half, Pass
 from prensa.passes.base import is_targeted
@@ -129,6 +129,10 @@ def plan(  # noqa: PLR0913
     clean_up(output)
     check_destination(model, output, force=force)
     checkpoint, shape = _opened(model, recipe)
+    if recipe.format == "bitsandbytes" and (pinned := pinned_to_float32(model)):
+        recipe = replace(recipe, passes=tuple(step for step in recipe.passes if not isinstance(step, Half)))
+        note = f"{shape.class_name} has {pinned} in float32 always: what is not in 8 bits stays in float32"
+        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))
     if drop_unused:
         checkpoint = replace(checkpoint, specs=tuple(s for s in checkpoint.specs if not s.is_unused))
     if (vocabulary is None) != (recipe.trim_vocabulary is None):

@@ -8,7 +8,8 @@ import torch
 import transformers
 from quantization_code import apply_quantization
 from safetensors.torch import load_file
-from tests.conftest import directory_bytes
+from tests.calibration.test_collect import ARCHITECTURES
+from tests.conftest import add_tokenizer, directory_bytes
 
 import prensa
 from prensa.checkpoint.manifest import load_manifest
@@ -168,3 +169,22 @@ def test_with_texts_the_same_files_are_chosen_better(original, tmp_path, bnb):
             for model in (returned, prensa.load(tmp_path / "plain"))
         ]
     assert errors[0] < errors[1]
+
+
+KEPT_PLAIN = {"distilbert": "pre_classifier", "t5": "wo"}
+"""Linear layers that transformers does not turn into 8-bit ones, whatever the recipe says."""
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_every_architecture_answers(family, tmp_path, bnb):
+    """What apply_quantization returns has answered a text already; here all of its layers are looked at."""
+    torch.manual_seed(0)
+    ARCHITECTURES[family]().eval().save_pretrained(tmp_path / "model")
+    loaded = apply_quantization(add_tokenizer(tmp_path / "model"), tmp_path / "out")
+    linear = {name: module for name, module in loaded.named_modules() if isinstance(module, torch.nn.Linear)}
+    plain = {name for name, module in linear.items() if type(module) is torch.nn.Linear}
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    eight_bit = {name.removesuffix(".SCB") for name in stored if name.endswith(".SCB")}
+    assert len(eight_bit) == len(linear) - len(plain)
+    if family in KEPT_PLAIN:
+        assert any(name.endswith(KEPT_PLAIN[family]) for name in plain)

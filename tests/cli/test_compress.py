@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.conftest import directory_bytes, leftovers
+from tests.conftest import change_weights, directory_bytes, leftovers
 
 import prensa
 from prensa.checkpoint.manifest import load_manifest
@@ -154,3 +154,16 @@ def test_a_frontier_that_is_interrupted_keeps_what_there_is(
     assert "interrupted" in err
     assert "half" in err
     assert len(json.loads((tmp_path / "curve" / "frontier.json").read_text())["points"]) == 2
+
+
+def test_unchecked_takes_no_texts(model, tmp_path, command, assert_refused):
+    for more in (("--texts", "x.csv"), ("--max-size", "50%"), ("--runtime", "onnx"), ("--data", "x.csv")):
+        found = command("compress", model, "-o", tmp_path / "out", "--unchecked", *more)
+        assert_refused(found, "--unchecked compares nothing")
+
+
+def test_what_was_done_to_names_is_said(model, tmp_path, command):
+    change_weights(model, lambda t: [t.update({f"model.{name}": t.pop(name)}) for name in list(t)])
+    code, out, err = command("compress", model, "-o", tmp_path / "out")
+    assert (code, err) == (0, "prensa: 'model.' was taken off 42 tensor names\n")
+    assert f"Written to {tmp_path / 'out'}\n" in out

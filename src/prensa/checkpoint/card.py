@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from prensa.atomic import write_text
+from prensa.checkpoint.allowed import allowed
+from prensa.checkpoint.guess import UNCHECKED
 from prensa.checkpoint.manifest import Manifest
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import pipeline_tag
@@ -36,19 +38,27 @@ def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str)
     """Write the card of a result into ``directory``, from what was done and the card of the original."""
     metadata, text = _read_card(original)
     name = model_name(original)
-    config = load_config(original)
+    kind, tag = _class_and_tag(original)
     metadata = {key: value for key, value in metadata.items() if key not in _NOT_OF_THE_RESULT}
     metadata |= {"library_name": "transformers"}
     if (
         "/" in name or "base_model" not in metadata
     ):  # what a local model was made from is better than its name
         metadata |= {"base_model": name, "base_model_relation": "quantized"}
-    if tag := pipeline_tag(config):
+    if tag:
         metadata["pipeline_tag"] = tag
     metadata["tags"] = list(dict.fromkeys([*_as_list(metadata.get("tags")), "prensa"]))
-    ours = _body(name, manifest, recipe, model_class(config).__name__)
+    ours = _body(name, manifest, recipe, kind)
     content = f"---\n{_to_yaml(metadata)}\n---\n{_OURS[0]}\n{ours}\n{_OURS[1]}\n{text}"
     (directory / CARD_FILE).write_text(content, encoding="utf-8")
+
+
+def _class_and_tag(original: Path) -> tuple[str, str]:
+    """Return the class to load a model with, and the hub's name of its task; of an unknown class neither."""
+    if allowed().unchecked:
+        return "AutoModel", ""
+    config = load_config(original)
+    return model_class(config).__name__, pipeline_tag(config)
 
 
 def set_evaluation(directory: Path, text: str, *, is_smoke_test: bool = False) -> None:
@@ -83,6 +93,9 @@ def model_name(path: Path) -> str:
 def _body(name: str, manifest: Manifest, recipe: str, kind: str) -> str:
     imports = "import prensa  # makes from_pretrained understand the packed format\n"
     needs = imports if manifest.format == "packed" else ""
+    known = "".join(f"- {note}\n" for note in manifest.notes)
+    notes = f"\n## What to know\n\n{known}" if known else ""
+    trust = ", trust_remote_code=True" if UNCHECKED in manifest.notes else ""
     return f"""# {name}, pressed
 
 Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {megabytes(manifest.nbytes)}, \
@@ -92,9 +105,9 @@ Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {mega
 
 ```python
 {needs}from transformers import {kind}
-model = {kind}.from_pretrained("path/to/this/model")
+model = {kind}.from_pretrained("path/to/this/model"{trust})
 ```
-
+{notes}
 ## What it costs
 
 {_EVALUATION[0]}

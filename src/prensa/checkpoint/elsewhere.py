@@ -67,11 +67,10 @@ def _inner(path: Path) -> str:
     names = [each.name for each in sorted(inside, key=_number)]
     if not names:
         return ""
-    shown = " and ".join(
-        [", ".join(names[:_SHOWN]), *([f"{len(names) - _SHOWN} more"] if names[_SHOWN:] else [])]
-    )
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    shown = ", ".join(names[:_SHOWN]) + more
     one = "give that directory" if len(names) == 1 else "give one of these directories"
-    return f"; it holds {shown if len(names) != 2 else ' and '.join(names)}: {one}"  # noqa: PLR2004
+    return f"; it holds {shown}: {one}"
 
 
 def _number(path: Path) -> tuple[int, str]:

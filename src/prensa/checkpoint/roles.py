@@ -92,7 +92,7 @@ def model_class(config: Any) -> Any:
     where ``transformers`` has no such class for the model type.
     """
     wanted = (getattr(config, "architectures", None) or [""])[0]
-    code = _own_code(config)
+    _, code = own_code_of(config)
     if code and allowed().remote_code:
         return _from_own_code(config, code)
     if code:
@@ -120,15 +120,21 @@ def _where(config: Any) -> str:
     return str(Path(config.name_or_path) / "config.json") if config.name_or_path else "config.json"
 
 
-def _own_code(config: Any) -> str:
-    """Return the reference to the model's own class (``modeling_x.XModel``), empty if it has none."""
+def own_code_of(config: Any) -> tuple[str, str]:
+    """Return which auto class a model's own code stands for, and its reference (``modeling_x.XModel``).
+
+    Both are empty for a model without own code. Of several classes the one that ``architectures`` names
+    counts.
+    """
     mapped = getattr(config, "auto_map", None)
     if not isinstance(mapped, Mapping):
-        return ""
+        return "", ""
     wanted = (getattr(config, "architectures", None) or [""])[0]
-    references = [str(each) for key, each in mapped.items() if str(key).startswith("AutoModel") and each]
-    named = [each for each in references if each.rpartition(".")[2] == wanted]
-    return (named or references or [""])[0]
+    models = [
+        (str(key), str(each)) for key, each in mapped.items() if str(key).startswith("AutoModel") and each
+    ]
+    named = [(key, each) for key, each in models if each.rpartition(".")[2] == wanted]
+    return (named or models or [("", "")])[0]
 
 
 def _from_own_code(config: Any, reference: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from transformers.modelcard import TASK_MAPPING
 from transformers.models.auto import modeling_auto
 
-from prensa.checkpoint.roles import model_class, names_in
+from prensa.checkpoint.roles import model_class, names_in, own_code_of
 
 Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "causal", "embedding"]
 """What the outputs are.
@@ -33,6 +33,17 @@ _KINDS: dict[str, Kind] = {
 }
 
 
+_TAGS_OF_OWN_CODE = {
+    "AutoModel": "feature-extraction",
+    "AutoModelForCausalLM": "text-generation",
+    "AutoModelForMaskedLM": "fill-mask",
+    "AutoModelForMultipleChoice": "multiple-choice",
+    "AutoModelForQuestionAnswering": "question-answering",
+    "AutoModelForSequenceClassification": "text-classification",
+    "AutoModelForTokenClassification": "token-classification",
+}
+
+
 @dataclass(frozen=True)
 class Task:
     """What a model is for. ``labels`` are in the order of their ids, empty where there are none."""
@@ -44,6 +55,9 @@ class Task:
 def pipeline_tag(config: Any) -> str:
     """Return the hub's name of what the model does (``text-classification`` …), empty where unknown."""
     name = model_class(config).__name__
+    own_code, _ = own_code_of(config)
+    if own_code:  # of which its auto class alone says what it is for
+        return _TAGS_OF_OWN_CODE.get(own_code, "")
     tags: dict[str, Any] = TASK_MAPPING
     for tag, classes in tags.items():
         if name in names_in(classes):

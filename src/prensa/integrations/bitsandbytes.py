@@ -5,12 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.base import HfQuantizer
 from transformers.quantizers.quantizers_utils import should_convert_module
 
 from prensa.checkpoint.roles import meta_model
+
+
+def pinned_to_float32(path: Path) -> str:
+    """Name a parameter that its class makes in float32 whatever the model's dtype, empty if there is none.
+
+    ``transformers`` leaves it so in an 8-bit model, where it does not mix with the float16 around it (the
+    biases of DeBERTa's queries, in version 1).
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float16)
+    try:
+        model = meta_model(path)
+    finally:
+        torch.set_default_dtype(before)
+    pinned = [name for name, weight in model.named_parameters() if weight.dtype == torch.float32]
+    return pinned[0] if pinned else ""
 
 
 def kept_plain(path: Path, skipped: Iterable[str]) -> set[str]:

@@ -39,8 +39,11 @@ def load(path: str | Path, **settings: Any) -> Any:
     checkpoint = (
         None if getattr(config, "quantization_config", None) else fitted(read_headers(directory), shape)
     )
-    for note in checkpoint.notes if checkpoint else ():
-        _log.info("%s: %s", directory, note)
+    if checkpoint is not None:
+        for spec in checkpoint.specs:
+            shape.describe(spec)
+        for note in checkpoint.notes:
+            _log.info("%s: %s", directory, note)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # a new head, where that is allowed, is the same every time
         model, found = _from_pretrained(directory, config, checkpoint, settings)
