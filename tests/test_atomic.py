@@ -1,5 +1,6 @@
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,25 @@ def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
 def test_no_such_folder(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
         write_text(tmp_path / "none" / "a", "x")
+
+
+def test_the_sign_of_the_home_directory(tmp_path, monkeypatch, original):
+    """It means the same in every path, whether a shell has read it or not."""
+    import prensa
+    from prensa.recipe import load_recipe
+    from prensa.report.html import check_place
+
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(elsewhere)
+    original.rename(home / "model")
+    prensa.compress("~/model", "~/small", recipe="half")
+    assert load_recipe("~/small/recipe.toml") == prensa.load_preset("half")
+    assert prensa.inspect("~/small").format == "packed"
+    check_place(Path("~/report.html"))
+    assert {path.name for path in home.iterdir()} == {"model", "small"}
+    assert not list(elsewhere.iterdir())
+    with pytest.raises(OutputError, match="no-such-user-here"):
+        prensa.compress("~/model", "~no-such-user-here/small")

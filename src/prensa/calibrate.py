@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from prensa.atomic import at_home
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import TEXTS, CalibrationPlan, plan_calibration
 from prensa.calibration.statistics import Statistics
@@ -36,7 +37,7 @@ def vocabulary_for(  # noqa: PLR0913
     """
     if recipe.trim_vocabulary is None:
         return None
-    check_destination(model.resolve(), output.resolve(), force=force)
+    check_destination(model.resolve(), at_home(output).resolve(), force=force)
     return plan_vocabulary(
         model.resolve(), recipe.trim_vocabulary, texts.source, texts.column, texts.split, progress
     )

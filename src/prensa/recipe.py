@@ -16,6 +16,7 @@ from typing import Any
 
 import tomli_w
 
+from prensa.atomic import at_home
 from prensa.codecs import CODECS
 from prensa.errors import RecipeError
 from prensa.formats import FORMATS
@@ -102,7 +103,7 @@ def chosen_recipe(preset: str | None, path: Path | None, *, default: str) -> Rec
 def load_recipe(path: str | Path) -> Recipe:
     """Read a recipe file. Raises :class:`RecipeError` naming the file and what is wrong in it."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = at_home(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read ({error})") from error
     return parse_recipe(text, str(path))

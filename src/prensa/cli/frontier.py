@@ -43,6 +43,7 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     from transformers.utils import logging
 
     from prensa import pipeline
+    from prensa.atomic import at_home
     from prensa.calibrate import TextChoice, plan_for
     from prensa.checkpoint.allowed import allowing
     from prensa.checkpoint.locate import locate
@@ -64,7 +65,7 @@ def frontier(  # noqa: PLR0913  one parameter for each option
         allowing(remote_code=trust_remote_code, new_head=allow_new_head),
         stages(console) as progress,
     ):
-        plan = pipeline.plan(locate(model), load_preset("small"), output / "pressed")
+        plan = pipeline.plan(locate(model), load_preset("small"), at_home(output) / "pressed")
         say(plan.checkpoint.notes)
         calibration = plan_for(plan, choice, device=device, progress=progress)
         assert calibration is not None  # noqa: S101  the preset asks for one

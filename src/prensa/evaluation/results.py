@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from prensa.atomic import write_text
+from prensa.atomic import at_home, write_text
 from prensa.checkpoint.task import Task
 from prensa.errors import FormatError, OutputError
 from prensa.extras import require
@@ -304,7 +304,7 @@ class Evaluation:
 
     def save(self, path: Path) -> None:
         """Write ``path``, whole or not at all. Raises :class:`OutputError`."""
-        write_text(path, self.to_json())
+        write_text(at_home(path), self.to_json())
 
 
 def load_results(path: str | Path) -> Evaluation:
@@ -316,7 +316,7 @@ def load_results(path: str | Path) -> Evaluation:
     require("evaluate", "reading results")
     import cattrs
 
-    place = Path(path)
+    place = at_home(path)
     place = place / RESULTS_FILE if place.is_dir() else place
     try:
         content: Any = json.loads(place.read_text(encoding="utf-8"))

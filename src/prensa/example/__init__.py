@@ -16,6 +16,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from prensa.atomic import at_home
 from prensa.checkpoint.directory import replacing
 
 
@@ -40,7 +41,7 @@ def restore_example(directory: Path) -> None:
     """
     with (
         resources.as_file(resources.files(__name__).joinpath("model")) as model,
-        replacing(directory.resolve()) as new,
+        replacing(at_home(directory).resolve()) as new,
     ):
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(model / file, new / file)

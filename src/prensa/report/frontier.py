@@ -6,7 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from prensa.atomic import write_text
+from prensa.atomic import at_home, write_text
 from prensa.errors import OutputError
 from prensa.extras import require
 from prensa.report.charts import Chart, frontier_chart
@@ -24,6 +24,7 @@ def write_frontier(frontier: Frontier, directory: Path) -> Path:
     Returns the page's path. Raises :class:`~prensa.errors.OutputError` where they cannot be written.
     """
     require("evaluate", "a report")
+    directory = at_home(directory)
     check_frontier_place(directory)
     directory.mkdir(parents=True, exist_ok=True)
     content = json.dumps(dataclasses.asdict(frontier), indent=1, ensure_ascii=False)
@@ -34,6 +35,7 @@ def write_frontier(frontier: Frontier, directory: Path) -> Path:
 
 def check_frontier_place(directory: Path) -> None:
     """Raise :class:`~prensa.errors.OutputError` where a frontier could not be written."""
+    directory = at_home(directory)
     if directory.exists() and not directory.is_dir():
         raise OutputError(f"{directory}: expected a directory, found a file; choose another place")
     check_page((directory if directory.is_dir() else directory.parent) / FRONTIER_PAGE)

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from prensa.atomic import write_text
+from prensa.atomic import at_home, write_text
 from prensa.checkpoint.card import model_name
 from prensa.checkpoint.destination import check_space
 from prensa.checkpoint.manifest import MANIFEST_FILE, Manifest, load_manifest
@@ -80,7 +80,7 @@ def write_report(evaluation: Evaluation, path: str | Path) -> None:
     ``prensa[evaluate]``.
     """
     require("evaluate", "a report")
-    page = Path(path)
+    page = at_home(path)
     check_page(page)
     check_results_place(page.parent / RESULTS_FILE)
     evaluation.save(page.parent / RESULTS_FILE)
@@ -90,11 +90,12 @@ def write_report(evaluation: Evaluation, path: str | Path) -> None:
 def write_page(evaluation: Evaluation, path: Path) -> None:
     """Write the page alone, whole or not at all."""
     require("evaluate", "a report")
-    write_text(path, render(evaluation, load_manifests(evaluation)))
+    write_text(at_home(path), render(evaluation, load_manifests(evaluation)))
 
 
 def check_place(path: Path) -> None:
     """Raise :class:`OutputError` where no report could be written; asked before anything is measured."""
+    path = at_home(path)
     check_page(path)
     check_results_place(path.parent / RESULTS_FILE)
     check_space(path.resolve(), _ENOUGH)
@@ -102,6 +103,7 @@ def check_place(path: Path) -> None:
 
 def check_page(path: Path) -> None:
     """Raise :class:`OutputError` unless ``path`` is free for a page or holds an earlier one."""
+    path = at_home(path)
     if path.is_dir():
         raise OutputError(f"{path}: is a directory; give the name of a file in it")
     if not path.parent.is_dir():

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from prensa.atomic import at_home
 from prensa.errors import RecipeError, VocabularyError
 from prensa.vocabulary.scripts import check_languages
 
@@ -52,7 +53,7 @@ def trim_from(
         return None
     words = () if languages is None else tuple(word.strip().lower() for word in languages.split(","))
     pieces, coverage = (0, 1.0) if amount == TEXTS else _amount(amount)
-    return TrimVocabulary(pieces, coverage, () if keep is None else _lines(keep), words)
+    return TrimVocabulary(pieces, coverage, () if keep is None else _lines(at_home(keep)), words)
 
 
 def _amount(text: str) -> tuple[int, float]:
