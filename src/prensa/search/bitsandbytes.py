@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from prensa.checkpoint.companions import copy_companions
-from prensa.checkpoint.roles import load_config, model_class, model_shape
+from prensa.checkpoint.roles import model_shape
+from prensa.runtime.torch import load
 
 BITSANDBYTES: Mapping[str, Mapping[str, Any]] = {
     "bitsandbytes int8": {"load_in_8bit": True},
@@ -37,8 +38,5 @@ class WithBitsandbytes:
         parameters = model_shape(self.model).parameters
         heads = [name.removesuffix(".weight") for name, each in parameters.items() if each.role == "head"]
         config = BitsAndBytesConfig(**self.settings, llm_int8_skip_modules=heads or None)
-        quantized = model_class(load_config(self.model)).from_pretrained(
-            self.model, quantization_config=config, dtype=torch.float16
-        )
-        quantized.save_pretrained(output)
+        load(self.model, quantization_config=config, dtype=torch.float16).save_pretrained(output)
         copy_companions(self.model, output)
