@@ -2,8 +2,9 @@ import pytest
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
-from prensa.texts.labels import IGNORED, read_labels
-from prensa.texts.readers import DataTable
+from prensa.texts.ids import IGNORED
+from prensa.texts.labels import read_labels
+from prensa.texts.table import DataTable
 
 NAMES = ("Non-toxic", "toxic", "Spam")
 

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from prensa.cli.accounts import print_accounts
 from prensa.cli.options import share, size_in_bytes
 from prensa.errors import RecipeError
+from prensa.texts.names import as_mapping
 
 if TYPE_CHECKING:
     from prensa.pipeline import Plan
     from prensa.search.budget import Budget
 
 
-def compress(  # noqa: PLR0913  one parameter for each option
+def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Model directory, or a name on the Hugging Face hub.")
     ],
@@ -63,6 +65,13 @@ def compress(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="Texts to keep a budget by, with labels if there are any. [default: --texts]"),
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
+    ] = None,
     max_drop: Annotated[
         float | None, typer.Option(parser=share, help="Budget: largest drop, 0.01 or 1% is one point.")
     ] = None,
@@ -118,22 +127,31 @@ def compress(  # noqa: PLR0913  one parameter for each option
         trim_vocabulary=trim_from(trim_vocabulary, keep, languages),
     )
     source = locate(model)
-    choice = TextChoice(calibrated_on, text_column, split, calibration_texts)
+    choice = TextChoice(calibrated_on, text_column, split, calibration_texts, encoding)
     with stages() as progress:
         vocabulary = vocabulary_for(source, resolved, output, choice, force=force, progress=progress)
     plan = pipeline.plan(source, resolved, output, force=force, vocabulary=vocabulary)
-    serving = Serving(runtime, calibrated_on, data, text_column, label_column, split, force, as_json)
+    serving = Serving(
+        runtime,
+        calibrated_on,
+        data,
+        text_column,
+        label_column,
+        split,
+        force,
+        as_json,
+        encoding,
+        as_mapping(labels),
+    )
     serving.check(plan.checkpoint.path, output)
     budget = None
     if is_searched:
         budget = _budget(plan, max_drop, min_agreement, max_size)
-    elif runtime is None and (label_column is not None or (data is not None and texts is not None)):
-        raise RecipeError(
-            "--data and --label-column are what a budget is kept by, or a runtime compared on; give one of "
-            "them, as --max-drop"
-        )
+    elif runtime is None and (label_column is not None or labels or (data is not None and texts is not None)):
+        raise RecipeError("--data, --label-column and --labels need a budget (--max-drop …) or --runtime")
     with stages() as progress:
         calibration = plan_for(plan, choice, device=device, progress=progress)
+        print_accounts(*(each.account for each in (vocabulary, calibration) if each is not None))
         run_now = not (dry_run or is_searched or calibration is None)
         statistics = collect(calibration, progress) if run_now and calibration is not None else None
     if dry_run:
@@ -144,7 +162,15 @@ def compress(  # noqa: PLR0913  one parameter for each option
         from prensa.cli.search import keep_budget
         from prensa.search.referee import Judging
 
-        judged_by = Judging(data if data is not None else texts, text_column, label_column, split, device)
+        judged_by = Judging(
+            data if data is not None else texts,
+            text_column,
+            label_column,
+            split,
+            device,
+            encoding,
+            as_mapping(labels),
+        )
         keep_budget(plan, calibration, budget, judged_by, as_json=as_json)
         serving.run(plan.checkpoint.path, output)
         return

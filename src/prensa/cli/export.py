@@ -36,6 +36,13 @@ def export(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="Texts to keep the budget by, with labels if there are any. [default: --texts]"),
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a sentence.")] = False,
 ) -> None:
@@ -47,8 +54,10 @@ def export(  # noqa: PLR0913  one parameter for each option
     from transformers.utils import logging
 
     from prensa.checkpoint.locate import locate
+    from prensa.cli.accounts import print_accounts
     from prensa.cli.progress import stages
     from prensa.exporter import plan_export, run_export
+    from prensa.texts.names import as_mapping
 
     logging.disable_progress_bar()
     plan = plan_export(
@@ -63,7 +72,10 @@ def export(  # noqa: PLR0913  one parameter for each option
         label_column=label_column,
         max_drop=max_drop,
         force=force,
+        encoding=encoding,
+        labels=as_mapping(labels),
     )
+    print_accounts(*plan.accounts)
     with stages() as progress:
         record = run_export(plan, progress)
     if not as_json:
