@@ -45,8 +45,8 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     ``texts`` is what the model is calibrated on, a file, a directory or a data set's name; a recipe that
     calibrates takes the built-in texts without it. ``text_column`` and ``split`` say where in ``texts``,
     ``encoding`` how its file is written if not in UTF-8, ``device`` where the model runs while it is
-    calibrated. ``trim_vocabulary`` drops pieces that the texts do not use. ``force`` allows replacing a model in
-    ``output``.
+    calibrated. ``trim_vocabulary`` drops pieces that the texts do not use. ``force`` allows replacing a model
+    in ``output``.
 
     Returns what was done, tensor by tensor. Raises a :class:`~prensa.errors.PrensaError`; then
     ``output`` is as it was.

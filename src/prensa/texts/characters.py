@@ -21,16 +21,16 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
-_WESTERN = "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒ"
+# Letters in lower case, which most are: in another encoding they often are those in upper case.
+_WESTERN = "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœ"
 _SIGNS = "’‘“”–—…€£«»¡¿°·´™®©\xa0"
-_CENTRAL = "ąćęłńóśźżáäčďéěíňôřšťůúýžőűöüĄĆĘŁŃÓŚŹŻČŘŠŽ"
+_CENTRAL = "ąćęłńóśźżáäčďéěíňôřšťůúýžőűöü"
 
-# For each encoding the letters that a text in it mostly has. Of Cyrillic those in lower case count: KOI8-R is
-# cp1251 with the cases swapped.
+# For each encoding the letters that a text in it mostly has. KOI8-R is cp1251 with the cases swapped.
 _LETTERS = {
     "cp1252": _WESTERN,
     "cp1250": _CENTRAL,
-    "cp1254": _WESTERN + "ğışĞİŞ",
+    "cp1254": _WESTERN + "ğış",
     "mac_roman": _WESTERN,
     "cp850": _WESTERN,
     "cp932": "ぁ-ヿ",
@@ -38,7 +38,7 @@ _LETTERS = {
     "gb18030": "一-鿿",
     "cp1251": "а-яёіїєґ",
     "koi8_r": "а-яё",
-    "cp1253": "α-ώ",
+    "cp1253": "ά-ώ",
     "cp1255": "א-ת",
     "cp1256": "ء-ي",
     "cp874": "ก-๛",
@@ -157,9 +157,12 @@ def _share_of_expected(data: bytes, encoding: str) -> float:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         return 0
-    letter = f"[{_LETTERS[encoding]}]"
-    # “Ïðèâåò” are Latin letters, too, but in no word is one beside the other; in other scripts all are.
-    beside_a_to_z = f"(?<=[a-zA-Z]){letter}|{letter}(?=[a-zA-Z])|(?<!\\w){letter}(?!\\w)"
-    expected = re.findall(beside_a_to_z if encoding in _LATIN else f"{letter}{{2,}}", text)
+    letters = _LETTERS[encoding]
+    words = re.findall(r"\w+", text)
+    if encoding in _LATIN:  # “Ïðèâåò” are Latin letters, too, but no word: most have a letter from a to z
+        words = [word for word in words if len(word) == 1 or re.search("[a-zA-Z]", word)]
+        expected = re.findall(f"[{letters}]", " ".join(words))
+    else:
+        expected = re.findall(f"[{letters}]{{2,}}", " ".join(words))
     count = len("".join(expected)) + len(re.findall(f"[{_SIGNS}]", text))
     return count / max(1, len(re.findall("[^\0-\x7f]", text)))

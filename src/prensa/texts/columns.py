@@ -104,7 +104,10 @@ def read_texts(  # noqa: PLR0913  every setting is a parameter, so that each has
         _refuse_numbers(table, columns[0])
     texts = _strings(table, columns[0]) if words is None else [_joined(each) for each in words]
     pairs = _strings(table, columns[1]) if columns[1:] else None
-    labelled = read_labels(table, label_columns, task, labels) if label_columns else None
+    skipped = {row for row, each in enumerate(texts) if each is None}
+    if pairs is not None:
+        skipped |= {row for row, each in enumerate(pairs) if each is None}
+    labelled = read_labels(table, label_columns, task, labels, skipped) if label_columns else None
     kept, left_out = _kept(table, texts, pairs, labelled)
     note = "" if label_columns or label_column == "" else unused_labels(table, task, columns)
     return Texts(
@@ -157,7 +160,8 @@ def _account(  # noqa: PLR0913, PLR0917
     if labelled is not None:
         parts.append(f"labels in {quoted(label_columns)}: {labelled.account}")
     if left_out:
-        parts.append(f"{left_out.total():,} left out: {_reasons(left_out)}")
+        rows = "row" if left_out.total() == 1 else "rows"
+        parts.append(f"{left_out.total():,} {rows} left out: {_reasons(left_out)}")
     if note:
         parts.append(note)
     return f"{table.name}: {'; '.join(parts)}"

@@ -148,7 +148,7 @@ def _refuse_doubtful_header(path: Path, rows: Sequence[_Row], asked: Sequence[st
         reason = doubt(cells[0], cells[1:], asked)
         if reason:
             raise DataError(
-                f"{path}: the first line may be a row and no header: {reason}; {how_to_settle(cells)}"
+                f"{path}: the first line may be a row, not a header: {reason}; {how_to_settle(cells)}"
             )
 
 

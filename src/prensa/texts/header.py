@@ -55,8 +55,8 @@ def how_to_settle(cells: Sequence[Sequence[str]]) -> str:
             options += f" --label-column {index + 1}"
             break
     return (
-        f"give columns by number if it is one ({options}) or add a line of names; if it is a header, give "
-        "--text-column NAME"
+        f"if it is a row, give columns by number ({options}) or add a line of names; if it is a header, name "
+        "one of its columns (--text-column NAME)"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from prensa.checkpoint.task import LANGUAGE, Task
 from prensa.errors import DataError
-from prensa.texts.ids import NOT_JUDGED, as_int, as_yes_or_no, is_missing, name_finder
+from prensa.texts.ids import NOT_JUDGED, Find, as_int, as_yes_or_no, is_missing, name_finder
 from prensa.texts.names import LABEL_COLUMNS, find, join_names, quoted, split_names
 from prensa.texts.table import DataTable
 
@@ -50,7 +50,7 @@ def unused_labels(table: DataTable, task: Task, text_columns: tuple[str, ...]) -
     if task.kind not in _BY_COLUMNS:
         return ""
     others = [name for name in table.columns if name not in text_columns]
-    marks = [name for name in others if _holds(table.columns[name], 2, name_finder(()))]
+    marks = [name for name in others if _holds(table.columns[name], 2, name_finder(()), fewest=1)]
     if task.kind == "multi-label" and marks:
         are = "1 column of 0 and 1 is" if len(marks) == 1 else f"{len(marks)} columns of 0 and 1 are"
         option = f"--label-column {join_names(marks)} takes them in the order of the model's labels"
@@ -64,7 +64,9 @@ def unused_labels(table: DataTable, task: Task, text_columns: tuple[str, ...]) -
             f"--label-column {join_names(own)} takes them where each row has one label"
         )
     alike = [
-        name for name in others if _holds(table.columns[name], len(task.labels), name_finder(task.labels))
+        name
+        for name in others
+        if _holds(table.columns[name], len(task.labels), name_finder(task.labels), fewest=2)
     ]
     if not alike:
         return ""
@@ -106,14 +108,14 @@ def _in_order(
             others = [other for other, found in zip(columns, ids, strict=True) if found is None]
             raise DataError(
                 f"{table.name}: column {name!r} is called like the model's label {index}, but stands at {at} "
-                "in --label-column (from 0); give them in the order of the model's labels, or name the others: "
+                "in --label-column (from 0); give the order of the model's labels, or name the others: "
                 f"--labels {(others or [name])[0]}=LABEL"
             )
     return tuple(columns)
 
 
-def _holds(cells: Sequence[Any], count: int, find_name: Any) -> bool:
-    """Whether every cell is an id below ``count``, a name, or nothing, and there are two different ones."""
+def _holds(cells: Sequence[Any], count: int, find_name: Find, *, fewest: int) -> bool:
+    """Whether every cell is an id below ``count``, a name, or nothing, with ``fewest`` different ones."""
     seen: set[Any] = set()
     for cell in cells:
         if is_missing(cell) or as_int(cell) == NOT_JUDGED:
@@ -125,4 +127,4 @@ def _holds(cells: Sequence[Any], count: int, find_name: Any) -> bool:
         if index is None or not 0 <= index < count:
             return False
         seen.add(index)
-    return len(seen) > 1
+    return len(seen) >= fewest

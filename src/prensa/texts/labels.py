@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,11 @@ class Labelled:
 
 
 def read_labels(
-    table: DataTable, columns: tuple[str, ...], task: Task, mapping: Mapping[str, str] | None = None
+    table: DataTable,
+    columns: tuple[str, ...],
+    task: Task,
+    mapping: Mapping[str, str] | None = None,
+    skipped: Collection[int] = (),
 ) -> Labelled:
     """Read the labels of every row: all ids, or all names of the model's config whatever their case.
 
@@ -66,14 +70,14 @@ def read_labels(
     a list, or separated by commas (words' labels: by spaces); a list of zeros and ones with one number for
     each label of the model marks those that apply. Of two labels, false and no are the first. ``mapping``
     leads from the data's names to the model's; an empty name leaves rows out. Rows with an empty cell, or -1
-    where that can be no label, have no labels.
+    where that can be no label, have no labels, and nor have those in ``skipped``, which are not counted.
     Raises :class:`DataError` for labels that the model does not know, and for those that may mean two things.
     """
     if len(columns) > 1:
-        return _read_marks(table, columns, task)
+        return _read_marks(table, columns, task, skipped)
     (column,) = columns
     if task.kind == "regression":
-        return _read_numbers(table, column, mapping)
+        return _read_numbers(table, column, mapping, skipped)
     cells = table.columns[column]
     if task.kind == "multi-label":
         _refuse_marks_of_one_label(table, column, task, mapping)
@@ -87,7 +91,7 @@ def read_labels(
     for way in known_ways:
         for parse in _PARSES[task.kind]:
             found = _Read(way, task, mapping or {})
-            rows = [found.row(cell, parse) for cell in cells]
+            rows = [None if row in skipped else found.row(cell, parse) for row, cell in enumerate(cells)]
             refused = way.refuse(found.ids, found.has_not_judged) if not found.unknown else ""
             if not found.unknown and not refused:
                 return Labelled(rows, found.account(rows))
@@ -135,7 +139,7 @@ class _Read:
         if absent and len(labels) <= _COUNTED:
             shown.append(f"none {quoted(absent)}")
         if self.task.kind == "multi-label":
-            shown.append(f"{sum(row is not None and not row.any() for row in rows):,} rows without any")
+            shown.append(_without_any(rows))
         return ", ".join(shown)
 
     def _is_not_judged(self, cell: Any) -> bool:
@@ -159,6 +163,10 @@ class _Read:
 def _as(word: str, label: str, count: int) -> str:
     is_name = word == label or name_finder([label])(word) == 0
     return f"{count:,} {label!r}" if is_name else f"{count:,} {word!r} as {label!r}"
+
+
+def _without_any(rows: Sequence[NDArray[Any] | None]) -> str:
+    return f"{sum(row is not None and not row.any() for row in rows):,} without any"
 
 
 def _unknown(name: str, column: str, unknown: Counter[str], task: Task) -> str:
@@ -192,11 +200,15 @@ def _refuse_idle(table: DataTable, column: str, mapping: Mapping[str, str]) -> N
     )
 
 
-def _read_numbers(table: DataTable, column: str, mapping: Mapping[str, str] | None) -> Labelled:
+def _read_numbers(
+    table: DataTable, column: str, mapping: Mapping[str, str] | None, skipped: Collection[int]
+) -> Labelled:
     if mapping is not None:
         raise DataError(f"{table.name}: --labels, but the model gives a number, which has no name")
     cells = table.columns[column]
-    numbers = [None if is_missing(cell) else as_number(cell) for cell in cells]
+    numbers = [
+        None if row in skipped or is_missing(cell) else as_number(cell) for row, cell in enumerate(cells)
+    ]
     for row, number in enumerate(numbers, 1):
         if number is not None and not math.isfinite(number):
             raise DataError(
@@ -207,12 +219,13 @@ def _read_numbers(table: DataTable, column: str, mapping: Mapping[str, str] | No
     return Labelled([None if number is None else np.array(number) for number in numbers], account)
 
 
-def _read_marks(table: DataTable, columns: tuple[str, ...], task: Task) -> Labelled:
+def _read_marks(table: DataTable, columns: tuple[str, ...], task: Task, skipped: Collection[int]) -> Labelled:
     """Read a column of zeros and ones for each label, in the order of the model's labels."""
     marks = [_marks(table, name) for name in columns]
     rows: list[NDArray[Any] | None] = []
     for number, values in enumerate(zip(*marks, strict=True), 1):
-        row = None if None in values else np.array(values, dtype=np.int64)
+        is_left_out = None in values or number - 1 in skipped
+        row = None if is_left_out else np.array(values, dtype=np.int64)
         if row is not None and task.kind == "classes":
             if row.sum() != 1:
                 raise DataError(
@@ -221,11 +234,13 @@ def _read_marks(table: DataTable, columns: tuple[str, ...], task: Task) -> Label
                 )
             row = np.array(row.argmax())
         rows.append(row)
-    counts = [sum(mark == 1 for mark in column) for column in marks]
+    counts = [
+        sum(mark == 1 for mark, row in zip(column, rows, strict=True) if row is not None) for column in marks
+    ]
     each = zip(columns, task.labels, counts, strict=True)
     shown = [_as(name, label, count) for name, label, count in each]
     if task.kind == "multi-label":
-        shown.append(f"{sum(row is not None and not row.any() for row in rows):,} rows without any")
+        shown.append(_without_any(rows))
     return Labelled(rows, ", ".join(shown))
 
 

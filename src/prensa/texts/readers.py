@@ -191,8 +191,8 @@ def _check_csv(table: DataTable, asked: Sequence[str]) -> None:
         )
     if all(not option.isdecimal() for option in asked) and (reason := doubt(names, rows, asked)):
         raise DataError(
-            f"{table.name}: the first line may be a row and no header: {reason}; give the file itself, and "
-            f"{how_to_settle([names, *rows]).removeprefix('give ')}"
+            f"{table.name}: the first line may be a row, not a header: {reason}; give the file itself; "
+            f"{how_to_settle([names, *rows])}"
         )
 
 
