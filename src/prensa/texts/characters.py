@@ -114,7 +114,7 @@ def _utf16(data: bytes) -> str:
         ("utf-16-le", start[1::2], start[::2]),
         ("utf-16-be", start[::2], start[1::2]),
     ):
-        if zeros.count(0) > len(zeros) / 10 and others.count(0) <= len(others) / 100:
+        if zeros.count(0) > max(1, len(zeros) / 10) and others.count(0) <= len(others) / 100:
             return name
     return ""
 

@@ -22,8 +22,10 @@ def doubt(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Sequence[s
     if not rows or numbered(first, asked) or _names_one(first, asked):
         return ""
     for index, cell in enumerate(first):
+        if not _is_number(cell):
+            continue
         below = [row[index] for row in rows if index < len(row) and row[index]]
-        if below and _is_number(cell) and all(map(_is_number, below)):
+        if below and all(map(_is_number, below)):
             return f"{cell!r} is a number like those below it"
     if any(map(is_usual, first)):
         return ""

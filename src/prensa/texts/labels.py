@@ -90,8 +90,8 @@ def read_labels(
         known_ways = [mapped(way, mapping, task.labels, classes) for way in known_ways]
     for way in known_ways:
         for parse in _PARSES[task.kind]:
-            found = _Read(way, task, mapping or {})
-            rows = [None if row in skipped else found.row(cell, parse) for row, cell in enumerate(cells)]
+            found = _Read(way, task)
+            rows = found.rows(cells, parse, skipped)
             refused = way.refuse(found.ids, found.has_not_judged) if not found.unknown else ""
             if not found.unknown and not refused:
                 return Labelled(rows, found.account(rows))
@@ -106,18 +106,32 @@ def read_labels(
 class _Read:
     """What one way of reading makes of a column: the rows one by one, and what was seen meanwhile."""
 
-    def __init__(self, way: Way, task: Task, mapping: Mapping[str, str]) -> None:
-        self.way, self.task, self.mapping = way, task, mapping
+    def __init__(self, way: Way, task: Task) -> None:
+        self.way, self.task = way, task
         self.unknown: Counter[str] = Counter()
         self.seen: Counter[tuple[str, int]] = Counter()
         self.has_not_judged = False
+        self.weight = 1  # rows that have the cell at hand
 
     @property
     def ids(self) -> set[int]:
         """The labels that came."""
         return {index for _, index in self.seen}
 
-    def row(self, cell: Any, parse: _Parse) -> NDArray[Any] | None:
+    def rows(
+        self, cells: Sequence[Any], parse: _Parse, skipped: Collection[int]
+    ) -> list[NDArray[Any] | None]:
+        """Read every cell, those that are alike once: there are few different labels, and many rows."""
+        keys = [_key(row, cell, skipped) for row, cell in enumerate(cells)]
+        counts = Counter(keys)
+        found: dict[Any, NDArray[Any] | None] = {None: None}
+        for key, cell in zip(keys, cells, strict=True):
+            if key not in found:
+                self.weight = counts[key]
+                found[key] = self._row(cell, parse)
+        return [found[key] for key in keys]
+
+    def _row(self, cell: Any, parse: _Parse) -> NDArray[Any] | None:
         """Read a cell; None where it has no label."""
         says_none = self.task.kind == "multi-label" and (cell is None or not str(cell).strip())
         if is_missing(cell) and self.way.find(cell) is None and not says_none:
@@ -153,11 +167,18 @@ class _Read:
         if index is None and self.task.kind == "tokens" and as_int(value) == IGNORED:
             return IGNORED
         if index is None:
-            self.unknown[str(value)] += 1
+            self.unknown[str(value)] += self.weight
         elif index != IGNORED:
             number = as_int(value)
-            self.seen[str(value).strip() if number is None else str(number), index] += 1
+            self.seen[str(value).strip() if number is None else str(number), index] += self.weight
         return IGNORED if index is None else index
+
+
+def _key(row: int, cell: Any, skipped: Collection[int]) -> Any:
+    """Return what is alike for cells that say the same, None for rows to skip. True is not 1 here."""
+    if row in skipped:
+        return None
+    return (type(cell), cell) if cell is None or isinstance(cell, (str, int, float)) else row
 
 
 def _as(word: str, label: str, count: int) -> str:
