@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.recipe import Recipe, adjusted, load_preset
 from prensa.search.budget import NO_NOISE, Budget, Trial
+from prensa.texts.names import as_mapping, join_names
 from prensa.vocabulary.settings import TrimVocabulary
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     recipe: Recipe | str | None = None,
     trim_vocabulary: TrimVocabulary | None = None,
     texts: str | Path | None = None,
-    text_column: str | None = None,
+    text_column: str | Sequence[str] | None = None,
     split: str | None = None,
     device: str | None = None,
     drop_unused: bool = False,
@@ -41,14 +42,16 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     unchecked: bool = False,
     force: bool = False,
     progress: Progress | None = None,
+    encoding: str | None = None,
 ) -> Manifest:
     """Press a model directory, or a model of the hub, into ``output``.
 
     ``recipe`` is a :class:`Recipe` or a preset's name: ``small`` if there are ``texts``, else ``int8``.
     ``texts`` is what the model is calibrated on, a file, a directory or a data set's name; a recipe that
     calibrates takes the built-in texts without it. ``text_column`` and ``split`` say where in ``texts``,
-    ``device`` where the model runs while it is calibrated. ``trim_vocabulary`` drops pieces that the texts do
-    not use. ``force`` allows replacing a model in ``output``.
+    ``encoding`` how its file is written if not in UTF-8, ``device`` where the model runs while it is
+    calibrated. ``trim_vocabulary`` drops pieces that the texts do not use. ``force`` allows replacing a model
+    in ``output``.
 
     A model whose names or class do not fit is refused. ``drop_unused`` leaves out tensors that its class
     does not use, ``allow_new_head`` takes one whose head has no weights, ``trust_remote_code`` runs the
@@ -61,7 +64,9 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
     told = progress or silent
     preset = ("int8" if texts is None else "small") if recipe is None else recipe
     resolved = _resolved(preset, trim_vocabulary)
-    choice = TextChoice(None if texts is None else str(texts), text_column, split)
+    choice = TextChoice(
+        None if texts is None else str(texts), join_names(text_column), split, encoding=encoding
+    )
     with allowing(remote_code=trust_remote_code, new_head=allow_new_head, unchecked=unchecked):
         source = locate(model)
         planned = _plan(
@@ -82,8 +87,8 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     data: str | Path | None = None,
     recipe: Recipe | str = "small",
     trim_vocabulary: TrimVocabulary | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
+    text_column: str | Sequence[str] | None = None,
+    label_column: str | Sequence[str] | None = None,
     split: str | None = None,
     device: str | None = None,
     drop_unused: bool = False,
@@ -92,14 +97,16 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     force: bool = False,
     tell: Callable[[Trial, bool], None] | None = None,
     progress: Progress | None = None,
+    encoding: str | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Found:
     """Press a model as small as a budget allows, by real evaluations, and confirm it on other texts.
 
-    ``max_drop`` and ``min_agreement`` are shares, ``max_bytes`` those of the weight files; all that are
-    given must hold. ``texts`` is what the model is calibrated on, ``data`` what results are judged by, each
-    the other where it is not given. ``tell`` is called with each trial and whether it keeps the budget. What
-    a model must be, and what ``drop_unused``, ``allow_new_head`` and ``trust_remote_code`` allow, is as for
-    :func:`compress`.
+    ``max_drop`` and ``min_agreement`` are shares, ``max_bytes`` those of the weight files; all that are given
+    must hold. ``texts`` is what the model is calibrated on, ``data`` what results are judged by, each the
+    other where it is not given; columns, ``encoding`` and ``labels`` are as for :func:`evaluate`. ``tell`` is
+    called with each trial and whether it keeps the budget. What a model must be, and what ``drop_unused``,
+    ``allow_new_head`` and ``trust_remote_code`` allow, is as for :func:`compress`.
 
     The result is in ``output`` where ``held`` of what is returned says so; otherwise nothing was written, or,
     after an interruption, the best so far. Raises a :class:`~prensa.errors.PrensaError` as :func:`compress`
@@ -113,9 +120,14 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     budget = Budget(max_drop, min_agreement, max_bytes)
     resolved = _resolved(recipe, trim_vocabulary)
     calibrated_on = texts if texts is not None else data
-    choice = TextChoice(None if calibrated_on is None else str(calibrated_on), text_column, split)
+    columns = join_names(text_column), join_names(label_column)
+    choice = TextChoice(
+        None if calibrated_on is None else str(calibrated_on), columns[0], split, encoding=encoding
+    )
     judged_by = data if data is not None else texts
-    judging = Judging(None if judged_by is None else str(judged_by), text_column, label_column, split, device)
+    judging = Judging(
+        None if judged_by is None else str(judged_by), *columns, split, device, encoding, as_mapping(labels)
+    )
     with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
         planned = _plan(
             locate(model), resolved, Path(output), choice, drop_unused=drop_unused, force=force, progress=told
@@ -155,22 +167,25 @@ def export(  # noqa: PLR0913  every setting is a parameter, so that each has its
     to: str,
     precision: str = "int8",
     texts: str | Path | None = None,
-    text_column: str | None = None,
+    text_column: str | Sequence[str] | None = None,
     split: str | None = None,
     data: str | Path | None = None,
-    label_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
     max_drop: float | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     force: bool = False,
     progress: Progress | None = None,
+    encoding: str | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Record:
     """Write an original or pressed model for another runtime, ``to`` openvino or onnxruntime.
 
     ``precision`` is int8, bf16 (openvino) or fp32. ``texts`` is what ranges are measured and answers compared
     on, the built-in texts without it. ``max_drop`` is a share of right answers of a classifier: no more may
-    be lost on ``data`` (else ``texts``); OpenVINO then keeps layers out of 8 bits that cost more. Returns the
-    export's record, with the measured difference. Raises a :class:`~prensa.errors.PrensaError`; then
+    be lost on ``data`` (else ``texts``); OpenVINO then keeps layers out of 8 bits that cost more. Columns,
+    ``encoding`` and ``labels`` are as for :func:`evaluate`. Returns the export's record, with the measured
+    difference. Raises a :class:`~prensa.errors.PrensaError`; then
     ``output`` is as it was.
     """
     from prensa.exporter import plan_export, run_export
@@ -182,12 +197,14 @@ def export(  # noqa: PLR0913  every setting is a parameter, so that each has its
             runtime=to,
             precision=precision,
             texts=None if texts is None else str(texts),
-            text_column=text_column,
+            text_column=join_names(text_column),
             split=split,
             data=None if data is None else str(data),
-            label_column=label_column,
+            label_column=join_names(label_column),
             max_drop=max_drop,
             force=force,
+            encoding=encoding,
+            labels=as_mapping(labels),
         )
         return run_export(plan, progress or silent)
 
@@ -206,8 +223,8 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
     results: str | Path | Sequence[str | Path],
     *,
     data: str | Path | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
+    text_column: str | Sequence[str] | None = None,
+    label_column: str | Sequence[str] | None = None,
     split: str | None = None,
     limit: int | None = None,
     batch_size: int | None = None,
@@ -218,11 +235,16 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     progress: Progress | None = None,
+    encoding: str | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Compare pressed models with their original: size, speed, memory and quality.
 
     ``data`` is a file, a directory or a data set's name (the built-in texts without it); ``text_column``
-    may be two names with a comma between them; ``limit`` takes that many texts at random. ``max_length``
+    may be two names (a list, or with a comma between them), ``label_column`` one for each label of a
+    multi-label model; ``labels`` leads from the data's names of labels to the model's, an empty one leaves
+    rows out; ``encoding`` is that of a file that is not UTF-8. What was read and left out is said by
+    ``data.account`` of the evaluation. ``limit`` takes that many texts at random. ``max_length``
     and the lengths found are in tokens. ``max_drop`` is a share: 0.01 allows a point of accuracy; it
     changes nothing but what ``within_budget`` of the evaluation says.
 
@@ -241,8 +263,8 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
         str(original),
         tuple(map(str, several)),
         data=None if data is None else str(data),
-        text_column=text_column,
-        label_column=label_column,
+        text_column=join_names(text_column),
+        label_column=join_names(label_column),
         split=split,
         limit=limit,
         batch_size=batch_size,
@@ -250,6 +272,8 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
         device=device,
         dtype=dtype,
         max_drop=max_drop,
+        encoding=encoding,
+        labels=as_mapping(labels),
     )
     told = progress or silent
     with allowing(remote_code=trust_remote_code, new_head=allow_new_head):

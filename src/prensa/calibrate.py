@@ -25,6 +25,7 @@ class TextChoice:
     column: str | None = None
     split: str | None = None
     count: int | None = None
+    encoding: str | None = None
 
 
 def vocabulary_for(  # noqa: PLR0913
@@ -39,7 +40,13 @@ def vocabulary_for(  # noqa: PLR0913
         return None
     check_destination(model.resolve(), at_home(output).resolve(), force=force)
     return plan_vocabulary(
-        model.resolve(), recipe.trim_vocabulary, texts.source, texts.column, texts.split, progress
+        model.resolve(),
+        recipe.trim_vocabulary,
+        texts.source,
+        texts.column,
+        texts.split,
+        progress,
+        texts.encoding,
     )
 
 
@@ -53,7 +60,7 @@ def plan_for(
     if not plan.needs_statistics:
         if plan.vocabulary is not None and texts.count is None:  # that is what the texts were for
             return None
-        for option in ("source", "column", "split", "count"):
+        for option in ("source", "column", "split", "count", "encoding"):
             if getattr(texts, option) is not None:
                 raise CalibrationError(
                     f"texts ({getattr(texts, option)}) were given, but no pass of the recipe asks for them; "
@@ -68,6 +75,7 @@ def plan_for(
         count=TEXTS if texts.count is None else texts.count,
         device=device,
         progress=progress,
+        encoding=texts.encoding,
     )
 
 

@@ -68,7 +68,7 @@ class ExportPlan:
     """Everything that is decided before a weight is read. ``samples`` are texts, ``kept`` built-in ones.
 
     With ``max_drop`` no larger share of the answers to ``judged`` may become wrong; ``right`` are their
-    labels, None where the original's answers count.
+    labels, None where the original's answers count. ``accounts`` say what was read.
     """
 
     model: Path
@@ -83,6 +83,7 @@ class ExportPlan:
     judged: Encoded | None = None
     right: Sequence[int] | None = None
     notes: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
 
 
 def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
@@ -98,6 +99,8 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
     label_column: str | None = None,
     max_drop: float | None = None,
     force: bool = False,
+    encoding: str | None = None,
+    labels: dict[str, str] | None = None,
 ) -> ExportPlan:
     """Decide how a model is exported. Raises :class:`AccelerationError` for what a runtime does not have.
 
@@ -125,16 +128,18 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
     tokenizer = load_tokenizer(model)
     limit = longest(tokenizer, config, None)
     shorter = min(limit or _LONGEST, _LONGEST)
-    chosen_texts = texts_to_calibrate_on(texts, text_column, split)
+    chosen_texts = texts_to_calibrate_on(texts, text_column, split, encoding)
     judged, right = None, None
+    accounts = [chosen_texts.account]
     check_share("--max-drop", max_drop, AccelerationError)
     if max_drop is not None:
         source = data if data is not None else texts
-        found = _to_judge_by(model, config, source, text_column, label_column, split)
+        found = _to_judge_by(model, config, source, text_column, label_column, split, encoding, labels)
+        accounts.append(found.account)
         judged = encode(tokenizer, found, "classes", limit)
         right = None if found.labels is None else [int(label) for label in found.labels]
-    elif data is not None or label_column is not None:
-        raise AccelerationError("--data and --label-column are what a budget is kept by; give --max-drop")
+    elif data is not None or label_column is not None or labels is not None:
+        raise AccelerationError("--data, --label-column and --labels need a budget: give --max-drop")
     return ExportPlan(
         model=model,
         output=output,
@@ -148,6 +153,7 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
         judged=judged,
         right=right,
         notes=notes,
+        accounts=tuple(accounts),
     )
 
 
@@ -158,13 +164,23 @@ def _to_judge_by(  # noqa: PLR0913, PLR0917  where the texts are
     text_column: str | None,
     label_column: str | None,
     split: str | None,
+    encoding: str | None,
+    labels: dict[str, str] | None,
 ) -> Texts:
     task = task_of(config)
     if task is None or task.kind != "classes":
         raise AccelerationError(f"{model}: --max-drop of an export counts right answers of a classifier")
     if source is None:
         raise AccelerationError("--max-drop needs texts to judge by: give --data or --texts")
-    texts = read_texts(source, task, text_column=text_column, label_column=label_column, split=split)
+    texts = read_texts(
+        source,
+        task,
+        text_column=text_column,
+        label_column=label_column,
+        split=split,
+        encoding=encoding,
+        labels=labels,
+    )
     return sample(texts, _JUDGED)
 
 

@@ -30,8 +30,8 @@ def test_scores_are_labels_of_models_of_numbers_alone(tmp_path):
 
 
 def test_the_only_column_is_the_text(tmp_path):
-    texts = read(tmp_path, "something\na\n")
-    assert (texts.texts, texts.labels) == (("a",), None)
+    texts = read(tmp_path, "something\na b\n")
+    assert (texts.texts, texts.labels) == (("a b",), None)
 
 
 def test_named_columns(tmp_path):
@@ -75,7 +75,6 @@ def test_models_without_labels_take_none(tmp_path, kind):
         ("text,b\n1,2\n", "t.csv", {"label_column": "x"}, "no column 'x' for the labels; there are text, b"),
         ("a,b,c\n1,2,3\n", "t.csv", {"text_column": "a,b,c"}, "found 3 columns"),
         ('{"text": "a"}\n{"text": 5}', "t.jsonl", {}, "row 2, column 'text': expected a text, found int"),
-        ('{"text": "a"}\n{"x": 5}', "t.jsonl", {}, "row 2, column 'text': expected a text, found nothing"),
         ('{"text": "a\\ud800"}', "t.jsonl", {}, "row 1, column 'text' holds half of a surrogate pair"),
         ('{"text": ["a"]}\n{"text": "b"}', "t.jsonl", {}, "row 2, column 'text': expected a list of words"),
         ('{"text": ["a\\ud800"]}', "t.jsonl", {}, "row 1, column 'text' holds half of a surrogate pair"),
@@ -108,3 +107,57 @@ def test_the_built_in_texts():
     letters = set("".join(texts.texts))
     for sign in "ñçßłğжїλعשहの是한ếå😂\n\t<{":
         assert sign in letters, sign
+
+
+def test_rows_that_lack_something_are_left_out_of_everything(tmp_path):
+    content = "premise,hypothesis,label\na,b,yes\n,c,no\nd,,no\ne,f,\ng,h,-1\ni,j,no\n"
+    texts = read(tmp_path, content, text_column="premise,hypothesis")
+    assert (texts.texts, texts.pairs) == (("a", "i"), ("b", "j"))
+    assert [int(label) for label in texts.labels] == [1, 0]
+    assert texts.account == (
+        "t.csv: 6 rows read; texts in 'premise', 'hypothesis'; labels in 'label': 1 'yes', 1 'no'; "
+        "4 rows left out: 1 without a text, 1 without a second text, 2 without a label"
+    )
+
+
+def test_rows_without_words_are_left_out(tmp_path):
+    content = '{"tokens": ["a"], "tags": [0]}\n{"tokens": null, "tags": [1]}\n{"tokens": ["b"]}\n'
+    texts = read(tmp_path, content, Task("tokens", ("O", "B")), "t.jsonl")
+    assert (texts.words, [label.tolist() for label in texts.labels]) == ((("a",),), [[0]])
+
+
+def test_lists_of_words_in_a_file_of_words(tmp_path):
+    content = """tokens,tags\n"['a', 'b']","[0, 1]"\n"['c']","[1]"\n"""
+    texts = read(tmp_path, content, Task("tokens", ("O", "B")))
+    assert (texts.words, [label.tolist() for label in texts.labels]) == ((("a", "b"), ("c",)), [[0, 1], [1]])
+    numpy_prints = """tokens,tags\n"['a' 'b']","[0 1]"\n"""
+    assert read(tmp_path, numpy_prints, label_column="").words is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,label\n,1\n,0\n", "no row is left of 2: 2 without a text"),
+        ("text,label\na,-1\nb,-1\n", "2 without a label; --label-column '' reads the texts alone"),
+        ("label\n0\n1\n", "column 'label' holds numbers where texts were expected"),
+        ("Text,TEXT\na,b\n", "there are Text, TEXT; give --text-column"),
+        ("text;n\na;1\n", "no column 'x' for the labels; there are text, n \\(separator semicolon"),
+    ],
+)
+def test_tables_without_texts_or_labels(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, content, label_column="x" if ";" in content else None)
+
+
+def test_options_of_labels_need_labels(tmp_path):
+    with pytest.raises(DataError, match="--labels, but no column of labels"):
+        read(tmp_path, "text\na b\n", labels={"a": "b"})
+
+
+def test_the_account_survives_a_sample(tmp_path):
+    texts = read(tmp_path, "Text;Label\na;1\nb;0\nc;0\n")
+    assert sample(texts, 1).account == texts.account
+    assert (
+        "3 rows read (separator semicolon); texts in 'Text'; labels in 'Label': 2 '0' as 'no'"
+        in texts.account
+    )

@@ -51,13 +51,16 @@ def test_a_long_cell(tmp_path):
         ("t.csv", "text,label\na,1\nb\n", "line 3 has 1 cells, the first line names 2 columns"),
         ("t.csv", "text,text\na,b\n", "names a column twice"),
         ("t.csv", b"text\nfine\nbroken \xff here\n", "line 3 is not UTF-8 (byte 0xff)"),
-        ("t.csv", "text\na".encode("utf-16"), "line 1 is not UTF-8"),
         ("t.jsonl", "", "empty"),
         ("t.jsonl", '{"text": "a"}\n{"text": \n', "line 2 is not valid JSON"),
         ("t.jsonl", '{"text": "a"}\n["b"]\n', "line 2: expected an object, found list"),
         ("t.jsonl", "[" * 100_000, "line 1 is not valid JSON"),
         ("t.txt", "", "empty"),
-        ("t.docx", "a", "expected a file that ends in .csv, .tsv, .jsonl, .parquet, .txt, found '.docx'"),
+        (
+            "t.docx",
+            "a",
+            "expected a file that ends in .csv, .tsv, .tab, .json, .jsonl, .ndjson, .txt, .conll, .bio, .iob, .iob2, .parquet, found '.docx'",
+        ),
         ("t", "a", "found 'no ending'"),
         ("t.parquet", "not parquet", "not readable as Parquet"),
     ],
@@ -123,3 +126,46 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
     for source in (written(tmp_path, "t.parquet", "x"), "some/data"):
         with pytest.raises(MissingPackageError, match=r"needs datasets.*pip install 'prensa\[data\]'"):
             read_table(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("t.xlsx", "export the sheet as CSV"),
+        ("t.PKL", "a pickle can run code"),
+        ("t.csv.zip", "unpack it first"),
+    ],
+)
+def test_files_of_other_programs_are_named(tmp_path, name, advice):
+    with pytest.raises(DataError, match=advice):
+        read_table(written(tmp_path, name, "x"))
+
+
+def test_names_of_labels_in_parquet_are_followed(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["b", "a"])}
+    )
+    datasets.Dataset.from_dict({"text": ["x"], "label": [1]}, features=features).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    assert read_table(str(tmp_path / "t.parquet")).classes == {"label": ["b", "a"]}
+    with pytest.raises(DataError, match="--encoding cp1252 is for files of text"):
+        read_table(str(tmp_path / "t.parquet"), encoding="cp1252")
+
+
+def test_csv_files_in_a_directory_are_as_strict(tmp_path):
+    pytest.importorskip("datasets")
+    for content, message in (
+        ("text;label\na b;1\n", "commas do not separate its columns"),
+        ("a b c d e f,1\nc d,0\n", "may be a row, not a header: '1' is a number"),
+    ):
+        folder = tmp_path / str(len(content))
+        folder.mkdir()
+        (folder / "test.csv").write_text(content)
+        with pytest.raises(DataError, match=message):
+            read_table(str(folder))
+    with pytest.raises(DataError, match="--encoding cp1252 is for files"):
+        (tmp_path / "good").mkdir()
+        (tmp_path / "good" / "test.csv").write_text("text,label\na,1\n")
+        read_table(str(tmp_path / "good"), encoding="cp1252")

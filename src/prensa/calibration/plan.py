@@ -41,6 +41,7 @@ class CalibrationPlan:
     each piece comes in all ``counted`` texts. ``memory`` are the bytes of the model in float32 and of
     its second moments; what one block computes for one batch comes on top. ``by_blocks`` says that this is
     too much for ``device``, so that it stays in main memory and a block is there only while it runs.
+    ``account`` says what was read.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class CalibrationPlan:
     device: str
     memory: int
     by_blocks: bool = False
+    account: str = ""
 
 
 def plan_calibration(  # noqa: PLR0913  the settings of the command line
@@ -64,6 +66,7 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
     count: int = TEXTS,
     device: str | None = None,
     progress: Progress = silent,
+    encoding: str | None = None,
 ) -> CalibrationPlan:
     """Read the texts and cut them into pieces. ``source`` is None for the built-in texts.
 
@@ -76,7 +79,7 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
     check_names(path)
     config = load_config(path)
     tokenizer = load_tokenizer(path)
-    texts = texts_to_calibrate_on(source, text_column, split)
+    texts = texts_to_calibrate_on(source, text_column, split, encoding)
     if len(texts) < FEWEST:
         raise CalibrationError(
             f"{texts.name}: {len(texts)} texts are too few to calibrate on, expected {FEWEST} or more; "
@@ -104,20 +107,26 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
         device=chosen,
         memory=memory,
         by_blocks=by_blocks,
+        account=texts.account,
     )
 
 
-def texts_to_calibrate_on(source: str | None, text_column: str | None, split: str | None) -> Texts:
+def texts_to_calibrate_on(
+    source: str | None, text_column: str | None, split: str | None, encoding: str | None = None
+) -> Texts:
     """Read texts without labels, the built-in ones where ``source`` is None.
 
-    Raises :class:`CalibrationError` where those are asked for a column or a split.
+    Raises :class:`CalibrationError` where those are asked for a column, a split or an encoding.
     """
     if source is None:
-        for option, value in (("--text-column", text_column), ("--split", split)):
+        options = {"--text-column": text_column, "--split": split, "--encoding": encoding}
+        for option, value in options.items():
             if value is not None:
                 raise CalibrationError(f"{option} {value} needs --texts: the built-in texts have none")
         return built_in_texts()
-    return read_texts(source, Task("embedding"), text_column=text_column, label_column="", split=split)
+    return read_texts(
+        source, Task("embedding"), text_column=text_column, label_column="", split=split, encoding=encoding
+    )
 
 
 def _batches(lengths: Sequence[int], pieces: int) -> list[list[int]]:

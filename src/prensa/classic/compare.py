@@ -62,6 +62,8 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
         yield f"Precision of predictions, {evaluation.data.measured:,} texts"
         yield from _precision(optimized.quality)
     yield from remarks(evaluation)
+    if evaluation.data.account:
+        yield evaluation.data.account
 
 
 def _time(before: Timing, after: Timing) -> Iterator[str]:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from prensa.cli.accounts import print_accounts
 from prensa.cli.options import share, size_in_bytes
-from prensa.cli.permissions import NewHead, RemoteCode, say
+from prensa.cli.permissions import NewHead, RemoteCode, allow, say
 from prensa.errors import RecipeError
+from prensa.texts.names import as_mapping
 
 if TYPE_CHECKING:
     from prensa.pipeline import Plan
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Model directory, or a name on the Hugging Face hub.")
     ],
@@ -64,6 +67,13 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
         typer.Option(help="Texts to keep a budget by, with labels if there are any. [default: --texts]"),
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
+    ] = None,
     max_drop: Annotated[
         float | None, typer.Option(parser=share, help="Budget: largest drop, 0.01 or 1% is one point.")
     ] = None,
@@ -104,7 +114,6 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
     from prensa import pipeline
     from prensa.calibrate import TextChoice, plan_for, vocabulary_for
     from prensa.calibration.collect import collect
-    from prensa.checkpoint.allowed import allowing
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.progress import progress_bar, stages
@@ -130,47 +139,65 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
     )
     if unchecked and (is_searched or runtime is not None or calibrated_on is not None):
         raise RecipeError("--unchecked compares nothing: leave texts, data, budgets and --runtime out")
-    with allowing(remote_code=trust_remote_code, new_head=allow_new_head, unchecked=unchecked):
-        source = locate(model)
-        choice = TextChoice(calibrated_on, text_column, split, calibration_texts)
-        with stages() as progress:
-            vocabulary = vocabulary_for(source, resolved, output, choice, force=force, progress=progress)
-        plan = pipeline.plan(
-            source, resolved, output, force=force, vocabulary=vocabulary, drop_unused=drop_unused
-        )
-        say(plan.checkpoint.notes)
-        serving = Serving(runtime, calibrated_on, data, text_column, label_column, split, force, as_json)
-        serving.check(plan.checkpoint.path, plan.output)
-        budget = None
-        if is_searched:
-            budget = _budget(plan, max_drop, min_agreement, max_size)
-        elif runtime is None and (label_column is not None or (data is not None and texts is not None)):
-            raise RecipeError(
-                "--data and --label-column need a budget (--max-drop, --min-agreement) or --runtime"
-            )
-        with stages() as progress:
-            calibration = plan_for(plan, choice, device=device, progress=progress)
-            run_now = not (dry_run or is_searched or calibration is None)
-            statistics = collect(calibration, progress) if run_now and calibration is not None else None
-        if dry_run:
-            summary = tables.plan_summary(plan, calibration)
-            typer.echo(json.dumps(summary, indent=1)) if as_json else tables.print_plan(plan, calibration)
-            return
-        if budget is not None:
-            from prensa.cli.search import keep_budget
-            from prensa.search.referee import Judging
+    allow(context, remote_code=trust_remote_code, new_head=allow_new_head, unchecked=unchecked)
+    source = locate(model)
+    choice = TextChoice(calibrated_on, text_column, split, calibration_texts, encoding)
+    with stages() as progress:
+        vocabulary = vocabulary_for(source, resolved, output, choice, force=force, progress=progress)
+    plan = pipeline.plan(
+        source, resolved, output, force=force, vocabulary=vocabulary, drop_unused=drop_unused
+    )
+    say(plan.checkpoint.notes)
+    serving = Serving(
+        runtime,
+        calibrated_on,
+        data,
+        text_column,
+        label_column,
+        split,
+        force,
+        as_json,
+        encoding,
+        as_mapping(labels),
+    )
+    serving.check(plan.checkpoint.path, plan.output)
+    budget = None
+    if is_searched:
+        budget = _budget(plan, max_drop, min_agreement, max_size)
+    elif runtime is None and (label_column is not None or labels or (data is not None and texts is not None)):
+        raise RecipeError("--data, --label-column and --labels need a budget (--max-drop …) or --runtime")
+    with stages() as progress:
+        calibration = plan_for(plan, choice, device=device, progress=progress)
+        print_accounts(*(each.account for each in (vocabulary, calibration) if each is not None))
+        run_now = not (dry_run or is_searched or calibration is None)
+        statistics = collect(calibration, progress) if run_now and calibration is not None else None
+    if dry_run:
+        summary = tables.plan_summary(plan, calibration)
+        typer.echo(json.dumps(summary, indent=1)) if as_json else tables.print_plan(plan, calibration)
+        return
+    if budget is not None:
+        from prensa.cli.search import keep_budget
+        from prensa.search.referee import Judging
 
-            judged_by = Judging(data if data is not None else texts, text_column, label_column, split, device)
-            keep_budget(plan, calibration, budget, judged_by, as_json=as_json)
-            serving.run(plan.checkpoint.path, plan.output)
-            return
-        with progress_bar("pressing") as progress:
-            manifest = pipeline.run(plan, progress, statistics)
-        if as_json:
-            typer.echo(json.dumps({"output": str(plan.output), **dataclasses.asdict(manifest)}, indent=1))
-        else:
-            tables.print_result(manifest, plan.output)
+        judged_by = Judging(
+            data if data is not None else texts,
+            text_column,
+            label_column,
+            split,
+            device,
+            encoding,
+            as_mapping(labels),
+        )
+        keep_budget(plan, calibration, budget, judged_by, as_json=as_json)
         serving.run(plan.checkpoint.path, plan.output)
+        return
+    with progress_bar("pressing") as progress:
+        manifest = pipeline.run(plan, progress, statistics)
+    if as_json:
+        typer.echo(json.dumps({"output": str(plan.output), **dataclasses.asdict(manifest)}, indent=1))
+    else:
+        tables.print_result(manifest, plan.output)
+    serving.run(plan.checkpoint.path, plan.output)
 
 
 def _budget(plan: Plan, max_drop: float | None, min_agreement: float | None, max_size: str | None) -> Budget:

@@ -8,23 +8,30 @@ from typing import Annotated
 import typer
 
 from prensa.cli.options import NOT_HELD, share
-from prensa.cli.permissions import NewHead, RemoteCode
+from prensa.cli.permissions import NewHead, RemoteCode, allow
 from prensa.errors import PrensaError
 
 
 def evaluate(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
     original: Annotated[str, typer.Argument(metavar="ORIGINAL", help="The model to compare with.")],
     results: Annotated[list[str], typer.Argument(metavar="RESULT...", help="One pressed model or more.")],
     *,
     data: Annotated[
         str | None,
-        typer.Option(
-            help="CSV, TSV, JSON lines, Parquet or text file, or a data set. [default: built-in texts]"
-        ),
+        typer.Option(help="CSV, TSV, JSON, Parquet or text file, or a data set. [default: built-in texts]"),
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts; A,B for pairs.")] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the right answers; '' takes none.")
+        str | None,
+        typer.Option(help="Column of the right answers; A,B,… for one for each label; '' takes none."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Part of a data set. [default: test or validation]")
@@ -56,21 +63,25 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     require("evaluate", "evaluating")
     from transformers.utils import logging
 
-    from prensa.checkpoint.allowed import allowing
+    from prensa.cli.accounts import print_accounts
     from prensa.cli.comparison import print_evaluation
     from prensa.cli.progress import stages
     from prensa.evaluation.evaluate import plan, run
     from prensa.evaluation.results import Settings
     from prensa.report.card import write_cards
     from prensa.report.html import check_place, write_report
+    from prensa.texts.names import as_mapping
 
     logging.disable_progress_bar()
     if report is not None:
         check_place(report)
     asked = (data, text_column, label_column, split, limit, batch_size, max_length, device, dtype, max_drop)
-    settings = Settings(original, tuple(results), *asked)
-    with allowing(remote_code=trust_remote_code, new_head=allow_new_head), stages() as progress:
-        evaluation = run(plan(settings, progress), progress)
+    settings = Settings(original, tuple(results), *asked, encoding=encoding, labels=as_mapping(labels))
+    allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
+    with stages() as progress:
+        planned = plan(settings, progress)
+        print_accounts(planned.texts.account)
+        evaluation = run(planned, progress)
     try:
         if report is not None:
             write_report(evaluation, report)

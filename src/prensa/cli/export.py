@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prensa.cli.options import RUNTIME_NAMES, share
-from prensa.cli.permissions import NewHead, RemoteCode, say
+from prensa.cli.permissions import NewHead, RemoteCode, allow, say
 
 if TYPE_CHECKING:
     from prensa.runtime.exported import Record
 
 
 def export(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="An original or pressed model.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")],
     *,
@@ -37,6 +38,13 @@ def export(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="Texts to keep the budget by, with labels if there are any. [default: --texts]"),
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
+    ] = None,
     allow_new_head: NewHead = False,
     trust_remote_code: RemoteCode = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
@@ -49,29 +57,33 @@ def export(  # noqa: PLR0913  one parameter for each option
     """
     from transformers.utils import logging
 
-    from prensa.checkpoint.allowed import allowing
     from prensa.checkpoint.locate import locate
+    from prensa.cli.accounts import print_accounts
     from prensa.cli.progress import stages
     from prensa.exporter import plan_export, run_export
+    from prensa.texts.names import as_mapping
 
     logging.disable_progress_bar()
-    with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
-        plan = plan_export(
-            locate(model),
-            output,
-            runtime=RUNTIME_NAMES.get(to, to),
-            precision=precision,
-            texts=texts,
-            text_column=text_column,
-            split=split,
-            data=data,
-            label_column=label_column,
-            max_drop=max_drop,
-            force=force,
-        )
-        say(plan.notes)
-        with stages() as progress:
-            record = run_export(plan, progress)
+    allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
+    plan = plan_export(
+        locate(model),
+        output,
+        runtime=RUNTIME_NAMES.get(to, to),
+        precision=precision,
+        texts=texts,
+        text_column=text_column,
+        split=split,
+        data=data,
+        label_column=label_column,
+        max_drop=max_drop,
+        force=force,
+        encoding=encoding,
+        labels=as_mapping(labels),
+    )
+    say(plan.notes)
+    print_accounts(*plan.accounts)
+    with stages() as progress:
+        record = run_export(plan, progress)
     if not as_json:
         typer.echo(f"Written to {plan.output}")
     print_record(record, plan.output, as_json=as_json)

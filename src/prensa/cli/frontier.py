@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from prensa.cli.permissions import NewHead, RemoteCode, say
+from prensa.cli.permissions import NewHead, RemoteCode, allow, say
 from prensa.errors import PrensaError
 
 
 def frontier(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Model directory, or a name on the Hugging Face hub.")
     ],
@@ -25,6 +26,13 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the right answers.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Part of a data set.")] = None,
     limit: Annotated[int, typer.Option(help="Judge by this many texts, at random.")] = 2000,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if there is one]")] = None,
@@ -45,8 +53,8 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     from prensa import pipeline
     from prensa.atomic import at_home
     from prensa.calibrate import TextChoice, plan_for
-    from prensa.checkpoint.allowed import allowing
     from prensa.checkpoint.locate import locate
+    from prensa.cli.accounts import print_accounts
     from prensa.cli.comparison import print_table
     from prensa.cli.progress import stages
     from prensa.evaluation.evaluate import plan as plan_evaluation
@@ -55,21 +63,22 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     from prensa.report.frontier import check_frontier_place, table, write_frontier
     from prensa.search.frontier import measure_frontier
     from prensa.search.referee import Referee
+    from prensa.texts.names import as_mapping
 
     logging.disable_progress_bar()
     check_frontier_place(output)
-    choice = TextChoice(texts if texts is not None else data, text_column, split)
+    choice = TextChoice(texts if texts is not None else data, text_column, split, encoding=encoding)
     asked = (data, text_column, label_column, split, limit)
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
-    with (
-        allowing(remote_code=trust_remote_code, new_head=allow_new_head),
-        stages(console) as progress,
-    ):
+    allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
+    with stages(console) as progress:
         plan = pipeline.plan(locate(model), load_preset("small"), at_home(output) / "pressed")
         say(plan.checkpoint.notes)
         calibration = plan_for(plan, choice, device=device, progress=progress)
         assert calibration is not None  # noqa: S101  the preset asks for one
-        judged = plan_evaluation(Settings(model, (), *asked, device=device), progress)
+        settings = Settings(model, (), *asked, device=device, encoding=encoding, labels=as_mapping(labels))
+        judged = plan_evaluation(settings, progress)
+        print_accounts(calibration.account, judged.texts.account)
         referee = Referee(judged, {"check": list(range(len(judged.texts)))})
         found = measure_frontier(
             plan,

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from prensa.cli.permissions import NewHead, RemoteCode, say
+from prensa.cli.permissions import NewHead, RemoteCode, allow, say
 
 
 def inspect(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A pressed model, or any other.")],
     *,
     allow_new_head: NewHead = False,
@@ -23,7 +24,6 @@ def inspect(
     Of an export: its runtime, its precision, and how near its answers are.
     """
     from prensa.api import inspect as inspect_model
-    from prensa.checkpoint.allowed import allowing
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.export import print_record
@@ -33,8 +33,8 @@ def inspect(
     if is_export(directory):
         print_record(read_record(directory), directory, as_json=as_json)
         return
-    with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
-        manifest = inspect_model(model)
+    allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
+    manifest = inspect_model(model)
     say(manifest.notes)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(manifest), indent=1))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from prensa.checkpoint.allowed import allowing
 from prensa.wording import printable
 
 NewHead = Annotated[
@@ -15,6 +16,11 @@ NewHead = Annotated[
 RemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the model's own Python code. Only if you trust it.")
 ]
+
+
+def allow(context: typer.Context, *, remote_code: bool, new_head: bool, unchecked: bool = False) -> None:
+    """Allow it until the command ends."""
+    context.with_resource(allowing(remote_code=remote_code, new_head=new_head, unchecked=unchecked))
 
 
 def say(notes: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from prensa.cli.accounts import print_accounts
 from prensa.cli.export import print_record
 from prensa.cli.options import RUNTIME_NAMES
 from prensa.cli.progress import stages
@@ -31,6 +32,8 @@ class Serving:
     split: str | None
     force: bool
     as_json: bool
+    encoding: str | None = None
+    labels: dict[str, str] | None = None
 
     def check(self, original: Path, output: Path) -> None:
         """Find out before anything is pressed what can be found out. Raises a :class:`PrensaError`."""
@@ -42,7 +45,7 @@ class Serving:
         from prensa.evaluation import evaluate
 
         self._plan(original, output, self.runtime)
-        evaluate.plan(self._settings(original, original))
+        print_accounts(evaluate.plan(self._settings(original, original)).texts.account)
 
     def run(self, original: Path, output: Path) -> None:
         """Export what was pressed, and print how it compares."""
@@ -69,6 +72,7 @@ class Serving:
             text_column=self.text_column,
             split=self.split,
             force=self.force,
+            encoding=self.encoding,
         )
 
     def _settings(self, original: Path, *results: Path) -> Settings:
@@ -80,4 +84,6 @@ class Serving:
             label_column=self.label_column,
             split=self.split,
             device="cpu",
+            encoding=self.encoding,
+            labels=self.labels,
         )

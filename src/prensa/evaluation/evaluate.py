@@ -323,8 +323,10 @@ def _texts(settings: Settings, task: Task) -> Texts:
             text_column=settings.text_column,
             label_column=settings.label_column,
             split=settings.split,
+            encoding=settings.encoding,
+            labels=settings.labels,
         )
-    for option in ("text_column", "label_column", "split"):
+    for option in ("text_column", "label_column", "split", "encoding", "labels"):
         if getattr(settings, option) is not None:
             raise EvaluationError(f"--{option.replace('_', '-')} needs --data: the built-in texts have none")
     return built_in_texts()
@@ -351,6 +353,7 @@ def _data(plan: Plan, measured: int) -> Data:
         truncated=plan.encoded.truncated,
         max_length=plan.max_length,
         quartiles=tuple(lengths[round(quarter / 4 * (len(lengths) - 1))] for quarter in range(5)),
+        account=plan.texts.account,
     )
 
 

@@ -15,7 +15,7 @@ from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.evaluation.reading import CommonPieces, Reading, common_pieces
 from prensa.runtime.pooling import Pool
 from prensa.texts.encoding import Encoded, batches, pad
-from prensa.texts.labels import IGNORED
+from prensa.texts.ids import IGNORED
 
 Output = NDArray[np.float32] | NDArray[np.float64]
 """What is kept of one text: logits ``[labels]``, logits of its words ``[words, labels]``, a vector

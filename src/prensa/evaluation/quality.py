@@ -19,7 +19,7 @@ from prensa.evaluation.calibration import reliability
 from prensa.evaluation.predict import Output
 from prensa.evaluation.results import ACCURACY, MACRO_F1, Disagreement, Quality
 from prensa.texts.columns import Texts
-from prensa.texts.labels import IGNORED
+from prensa.texts.ids import IGNORED
 
 Array = NDArray[Any]
 

@@ -17,7 +17,7 @@ from prensa.checkpoint.task import LANGUAGE
 from prensa.errors import EvaluationError
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import Encoded, Row, encode, load_tokenizer
-from prensa.texts.labels import IGNORED
+from prensa.texts.ids import IGNORED
 
 _COMPARED = 1000  # texts on which two tokenizers must agree
 

@@ -53,6 +53,8 @@ class Settings:
     device: str | None = None
     dtype: str | None = None
     max_drop: float | None = None
+    encoding: str | None = None
+    labels: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Machine:
 class Data:
     """The texts. ``measured`` of ``texts`` were predicted, fewer where the run was interrupted.
 
+    ``account`` says in one line what was read, how the labels were understood, and which rows were left out.
     ``quartiles`` are lengths in tokens: shortest, 25 %, median, 75 %, longest. ``truncated`` texts were
     longer than ``max_length``.
     """
@@ -87,6 +90,7 @@ class Data:
     truncated: int
     max_length: int | None
     quartiles: tuple[int, ...]
+    account: str = ""
 
 
 @dataclass(frozen=True)

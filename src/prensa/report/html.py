@@ -24,6 +24,7 @@ from prensa.evaluation.verdict import verdict
 from prensa.extras import require
 from prensa.report import charts
 from prensa.report.tables import computed_in, remarks, tables
+from prensa.texts.names import join_names
 from prensa.wording import megabytes, percent
 
 REPORT_FILE = "report.html"
@@ -135,7 +136,9 @@ def command(evaluation: Evaluation) -> str:
     """Return the command that measures the same again."""
     settings = evaluation.settings
     words = ["prensa", "evaluate", settings.original, *settings.results]
-    options = ("data", "text_column", "label_column", "split", "limit", "batch_size")
+    options = ("data", "text_column", "label_column", "split", "encoding", "limit", "batch_size")
+    if settings.labels is not None:
+        words += ["--labels", join_names(f"{name}={label}" for name, label in settings.labels.items()) or ""]
     for option in (*options, "max_length", "device", "dtype", "max_drop"):
         value = getattr(settings, option)
         if value is not None:

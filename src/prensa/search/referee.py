@@ -88,6 +88,8 @@ class Judging:
     label_column: str | None = None
     split: str | None = None
     device: str | None = None
+    encoding: str | None = None
+    labels: dict[str, str] | None = None
 
 
 def referee_for(model: Path, judging: Judging) -> Referee:

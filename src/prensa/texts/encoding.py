@@ -18,7 +18,7 @@ from prensa.checkpoint.roles import quiet_transformers
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import DataError, EvaluationError, first_line
 from prensa.texts.columns import Texts
-from prensa.texts.labels import IGNORED
+from prensa.texts.ids import IGNORED
 
 _UNLIMITED = 1 << 20  # what a tokenizer that knows no maximum says is far above
 _CHUNK = 2000  # texts that are tokenized before progress is told

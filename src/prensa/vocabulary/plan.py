@@ -35,12 +35,14 @@ _CHECKED = 1000  # texts that must be cut as before
 class Vocabulary:
     """A smaller vocabulary. ``report`` is what the manifest keeps of it.
 
-    ``files`` are the tokenizer's, as they become, and ``config`` is ``config.json``.
+    ``files`` are the tokenizer's, as they become, and ``config`` is ``config.json``. ``account`` says
+    what was read of the texts.
     """
 
     report: VocabularyReport
     files: Mapping[str, bytes]
     config: Mapping[str, Any]
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
     text_column: str | None = None,
     split: str | None = None,
     progress: Progress = silent,
+    encoding: str | None = None,
 ) -> Vocabulary:
     """Choose the pieces that stay and rewrite the tokenizer. Writes nothing.
 
@@ -85,7 +88,7 @@ def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
         )
     texts = None
     if source is not None:
-        texts = _read(tokenizer, config, (source, text_column, split), rows, progress)
+        texts = _read(tokenizer, config, (source, text_column, split, encoding), rows, progress)
         if not any(texts.counts[number] for number, piece in pieces.items() if piece.strip(_SPACES)):
             raise VocabularyError(
                 f"{path}: the texts of {texts.texts.name} have no piece of its vocabulary; give others"
@@ -102,7 +105,7 @@ def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
         covered=None if texts is None else float(texts.counts[kept].sum() / texts.counts.sum()),
         unchanged=None if texts is None else float(np.mean([_is_whole(row, new) for row in texts.rows])),
     )
-    found = Vocabulary(report, files, changed)
+    found = Vocabulary(report, files, changed, "" if texts is None else texts.texts.account)
     _check(path, found, pieces, texts)
     return found
 
@@ -110,12 +113,14 @@ def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
 def _read(
     tokenizer: Any,
     config: Any,
-    where: tuple[str, str | None, str | None],
+    where: tuple[str, str | None, str | None, str | None],
     rows: int,
     progress: Progress,
 ) -> _Texts:
-    source, text_column, split = where
-    texts = read_texts(source, Task("embedding"), text_column=text_column, label_column="", split=split)
+    source, text_column, split, encoding = where
+    texts = read_texts(
+        source, Task("embedding"), text_column=text_column, label_column="", split=split, encoding=encoding
+    )
     step = functools.partial(progress, "counting pieces")
     limit = longest(tokenizer, config, None)
     taken = sample(texts, _COUNTED)

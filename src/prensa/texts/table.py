@@ -1,0 +1,32 @@
+"""A table of texts as it was read, before anyone knows which columns count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DataTable:
+    """Columns of equal length. ``classes`` gives the names behind the integers of a column that has them.
+
+    ``notes`` say what is unusual about how the file is written: its separator, its encoding. ``by_word`` says
+    that the file had a word and its tag on each line.
+    """
+
+    name: str
+    columns: Mapping[str, Sequence[Any]]
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    by_word: bool = False
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return max(map(len, self.columns.values()), default=0)
+
+    @property
+    def found(self) -> str:
+        """Name the columns, for messages, with what is unusual about the file."""
+        notes = f" ({', '.join(self.notes)})" if self.notes else ""
+        return f"there are {', '.join(self.columns)}{notes}"
