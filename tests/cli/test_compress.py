@@ -165,5 +165,5 @@ def test_unchecked_takes_no_texts(model, tmp_path, command, assert_refused):
 def test_what_was_done_to_names_is_said(model, tmp_path, command):
     change_weights(model, lambda t: [t.update({f"model.{name}": t.pop(name)}) for name in list(t)])
     code, out, err = command("compress", model, "-o", tmp_path / "out")
-    assert (code, err) == (0, "prensa: 'model.' was taken off 42 tensor names\n")
+    assert (code, err) == (0, "'model.' was taken off 42 tensor names\n")
     assert f"Written to {tmp_path / 'out'}\n" in out

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prensa.cli.accounts import print_accounts
+from prensa.cli.notes import print_notes
 from prensa.cli.options import share, size_in_bytes
-from prensa.cli.permissions import NewHead, RemoteCode, allow, say
+from prensa.cli.permissions import NewHead, RemoteCode, allow
 from prensa.errors import RecipeError
 from prensa.texts.names import as_mapping
 
@@ -147,7 +147,7 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
     plan = pipeline.plan(
         source, resolved, output, force=force, vocabulary=vocabulary, drop_unused=drop_unused
     )
-    say(plan.checkpoint.notes)
+    print_notes(*plan.checkpoint.notes)
     serving = Serving(
         runtime,
         calibrated_on,
@@ -168,7 +168,7 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
         raise RecipeError("--data, --label-column and --labels need a budget (--max-drop …) or --runtime")
     with stages() as progress:
         calibration = plan_for(plan, choice, device=device, progress=progress)
-        print_accounts(*(each.account for each in (vocabulary, calibration) if each is not None))
+        print_notes(*(each.account for each in (vocabulary, calibration) if each is not None))
         run_now = not (dry_run or is_searched or calibration is None)
         statistics = collect(calibration, progress) if run_now and calibration is not None else None
     if dry_run:

@@ -63,8 +63,8 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     require("evaluate", "evaluating")
     from transformers.utils import logging
 
-    from prensa.cli.accounts import print_accounts
     from prensa.cli.comparison import print_evaluation
+    from prensa.cli.notes import print_notes
     from prensa.cli.progress import stages
     from prensa.evaluation.evaluate import plan, run
     from prensa.evaluation.results import Settings
@@ -80,7 +80,7 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
     with stages() as progress:
         planned = plan(settings, progress)
-        print_accounts(planned.texts.account)
+        print_notes(planned.texts.account)
         evaluation = run(planned, progress)
     try:
         if report is not None:

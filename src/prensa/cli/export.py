@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prensa.cli.options import RUNTIME_NAMES, share
-from prensa.cli.permissions import NewHead, RemoteCode, allow, say
+from prensa.cli.permissions import NewHead, RemoteCode, allow
 
 if TYPE_CHECKING:
     from prensa.runtime.exported import Record
@@ -58,7 +58,7 @@ def export(  # noqa: PLR0913  one parameter for each option
     from transformers.utils import logging
 
     from prensa.checkpoint.locate import locate
-    from prensa.cli.accounts import print_accounts
+    from prensa.cli.notes import print_notes
     from prensa.cli.progress import stages
     from prensa.exporter import plan_export, run_export
     from prensa.texts.names import as_mapping
@@ -80,8 +80,8 @@ def export(  # noqa: PLR0913  one parameter for each option
         encoding=encoding,
         labels=as_mapping(labels),
     )
-    say(plan.notes)
-    print_accounts(*plan.accounts)
+    print_notes(*plan.notes)
+    print_notes(*plan.accounts)
     with stages() as progress:
         record = run_export(plan, progress)
     if not as_json:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from prensa.cli.permissions import NewHead, RemoteCode, allow, say
+from prensa.cli.permissions import NewHead, RemoteCode, allow
 from prensa.errors import PrensaError
 
 
@@ -54,8 +54,8 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     from prensa.atomic import at_home
     from prensa.calibrate import TextChoice, plan_for
     from prensa.checkpoint.locate import locate
-    from prensa.cli.accounts import print_accounts
     from prensa.cli.comparison import print_table
+    from prensa.cli.notes import print_notes
     from prensa.cli.progress import stages
     from prensa.evaluation.evaluate import plan as plan_evaluation
     from prensa.evaluation.results import Settings
@@ -73,12 +73,12 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
     with stages(console) as progress:
         plan = pipeline.plan(locate(model), load_preset("small"), at_home(output) / "pressed")
-        say(plan.checkpoint.notes)
+        print_notes(*plan.checkpoint.notes)
         calibration = plan_for(plan, choice, device=device, progress=progress)
         assert calibration is not None  # noqa: S101  the preset asks for one
         settings = Settings(model, (), *asked, device=device, encoding=encoding, labels=as_mapping(labels))
         judged = plan_evaluation(settings, progress)
-        print_accounts(calibration.account, judged.texts.account)
+        print_notes(calibration.account, judged.texts.account)
         referee = Referee(judged, {"check": list(range(len(judged.texts)))})
         found = measure_frontier(
             plan,

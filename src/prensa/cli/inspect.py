@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from prensa.cli.permissions import NewHead, RemoteCode, allow, say
+from prensa.cli.notes import print_notes
+from prensa.cli.permissions import NewHead, RemoteCode, allow
 
 
 def inspect(
@@ -35,7 +36,7 @@ def inspect(
         return
     allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
     manifest = inspect_model(model)
-    say(manifest.notes)
+    print_notes(*manifest.notes)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(manifest), indent=1))
     else:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
 from prensa.checkpoint.allowed import allowing
-from prensa.wording import printable
 
 NewHead = Annotated[
     bool, typer.Option("--allow-new-head", help="Take a model whose head has no weights yet.")
@@ -21,9 +19,3 @@ RemoteCode = Annotated[
 def allow(context: typer.Context, *, remote_code: bool, new_head: bool, unchecked: bool = False) -> None:
     """Allow it until the command ends."""
     context.with_resource(allowing(remote_code=remote_code, new_head=new_head, unchecked=unchecked))
-
-
-def say(notes: Iterable[str]) -> None:
-    """Print what a user should know of what was read, a line each, to stderr."""
-    for note in notes:
-        typer.echo(f"prensa: {printable(note)}", err=True)

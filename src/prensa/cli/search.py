@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from prensa.calibration.plan import CalibrationPlan
-from prensa.cli.accounts import print_accounts
+from prensa.cli.notes import print_notes
 from prensa.cli.options import NOT_HELD
 from prensa.cli.progress import stages
 from prensa.cli.tables import print_result
@@ -49,7 +49,7 @@ def run_search(plan: Plan, calibration: CalibrationPlan, budget: Budget, judging
 
     with stages(console) as progress:
         judge = referee_for(plan.checkpoint.path, judging) if budget.is_of_quality else None
-        print_accounts("" if judge is None else judge.plan.texts.account)
+        print_notes("" if judge is None else judge.plan.texts.account)
         return search(plan, calibration, budget, judge, tell=tell, progress=progress)
 
 

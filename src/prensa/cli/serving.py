@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer
 
-from prensa.cli.accounts import print_accounts
 from prensa.cli.export import print_record
+from prensa.cli.notes import print_notes
 from prensa.cli.options import RUNTIME_NAMES
 from prensa.cli.progress import stages
 from prensa.errors import RecipeError
@@ -45,7 +45,7 @@ class Serving:
         from prensa.evaluation import evaluate
 
         self._plan(original, output, self.runtime)
-        print_accounts(evaluate.plan(self._settings(original, original)).texts.account)
+        print_notes(evaluate.plan(self._settings(original, original)).texts.account)
 
     def run(self, original: Path, output: Path) -> None:
         """Export what was pressed, and print how it compares."""
