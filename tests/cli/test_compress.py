@@ -12,7 +12,7 @@ from prensa.search.journal import journal_path
 
 def test_texts_choose_the_preset_small(command, original, texts, tmp_path):
     code, out, err = command("compress", original, "-o", tmp_path / "out", "--texts", texts)
-    assert code == 0
+    assert (code, err) == (0, "texts.csv: 90 rows read; texts in 'text'\n")
     assert "Calibrated on 90 texts of texts.csv" in out
     manifest = load_manifest(tmp_path / "out")
     assert manifest.calibration.texts == "texts.csv"
@@ -26,7 +26,7 @@ def test_texts_choose_the_preset_small(command, original, texts, tmp_path):
 
 def test_without_texts_nothing_is_calibrated(command, original, tmp_path):
     code, out, err = command("compress", original, "-o", tmp_path / "out")
-    assert code == 0
+    assert (code, err) == (0, "")
     assert load_manifest(tmp_path / "out").calibration is None
 
 
@@ -55,6 +55,7 @@ def test_a_budget_that_is_kept(command, original, texts, tmp_path, few_resamples
     assert "Kept: the same answer on at least 90.00 %" in out
     assert "on texts that the search had not seen" in out
     assert err.count("noise ") >= 3
+    assert err.count("rows read") == 2  # to calibrate, and to judge by, with labels
     assert not leftovers(tmp_path)
 
 
@@ -100,6 +101,8 @@ def test_a_budget_as_json(command, original, texts, tmp_path):
         (("--noise", "99", "--preset", "small"), "noise must be a number from 1e-07 to 10"),
         (("--text-column", "text"), "no pass of the recipe asks for them"),
         (("--texts", "nowhere.csv"), "nowhere.csv: no such file"),
+        (("--preset", "small", "--encoding", "cp1252"), "--encoding cp1252 needs --texts"),
+        (("--labels", "a=b"), "--data, --label-column and --labels need a budget"),
         (("--prune-by", "l1"), "unknown way of pruning 'l1'"),
     ],
 )
@@ -128,6 +131,7 @@ def test_a_frontier(command, original, texts, tmp_path, few_resamples, monkeypat
     assert "<svg" in page
     assert "bitsandbytes is not installed" in page
     assert "Size against quality" in out
+    assert err.count("rows read") == 2
     assert sorted(path.name for path in (tmp_path / "curve").iterdir()) == ["frontier.html", "frontier.json"]
 
 

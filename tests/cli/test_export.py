@@ -13,6 +13,7 @@ def test_the_command(command, original, texts, tmp_path):
     code, out, err = command("export", original, "-o", tmp_path / "out", "--to", "onnx", "--texts", texts)
     assert code == 0
     assert "int8 for onnxruntime" in out
+    assert err == "texts.csv: 90 rows read; texts in 'text'\n"
     assert f"prensa.load('{tmp_path / 'out'}', runtime='onnxruntime')" in out
     code, out, err = command("inspect", tmp_path / "out")
     assert code == 0

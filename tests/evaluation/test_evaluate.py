@@ -252,6 +252,8 @@ def test_results_that_do_not_belong_to_the_original(original, pressed, damage, e
         ({"text_column": "x"}, "--text-column needs --data"),
         ({"label_column": "x"}, "--label-column needs --data"),
         ({"split": "x"}, "--split needs --data"),
+        ({"encoding": "x"}, "--encoding needs --data"),
+        ({"labels": {"a": "b"}}, "--labels needs --data"),
     ],
 )
 def test_bad_settings(original, pressed, settings, message):
@@ -315,3 +317,20 @@ def test_a_deberta_is_also_timed_folded(original, tmp_path, evaluated):
     assert [each.tokens for each in found.folded] == [each.tokens for each in found.original.timings]
     bert, _ = make("regression", tmp_path)
     assert evaluated(bert, bert, data=write_data("regression", tmp_path / "r.jsonl")).folded == ()
+
+
+def test_columns_may_be_lists_and_labels_have_other_names(quick, tmp_path):
+    original, pressed = make("multi-label", tmp_path)
+    rows = "".join(f"{text},{n % 2},1,{(n + 1) % 2}\n" for n, text in enumerate(SENTENCES * 4))
+    (tmp_path / "t.csv").write_text("comment,a,b,c\n" + rows)
+    found = prensa.evaluate(
+        original,
+        pressed,
+        data=tmp_path / "t.csv",
+        text_column=["comment"],
+        label_column=["c", "a", "b"],
+        labels={"a": "LABEL_0", "b": "LABEL_1", "c": "LABEL_2"},
+    )
+    assert found.data.label_columns == ("a", "b", "c")
+    assert "12 'a' as 'LABEL_0', 24 'b' as 'LABEL_1', 12 'c' as 'LABEL_2'" in found.data.account
+    assert found.settings.label_column == "c,a,b"
