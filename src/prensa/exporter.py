@@ -22,7 +22,7 @@ from prensa.checkpoint.directory import replacing
 from prensa.checkpoint.reader import check_weight_files
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import Kind, task_of
-from prensa.errors import AccelerationError, check_share, first_line
+from prensa.errors import AccelerationError, DifferentAnswersError, check_share, first_line
 from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.runtime import onnxruntime, openvino
@@ -325,8 +325,8 @@ def _check_record(plan: ExportPlan, record: Record, exact: Answering, engine: An
         raise _differs(plan, "texts that are padded and answered together", comparison.distance, "")
 
 
-def _differs(plan: ExportPlan, texts: str, apart: float, where: str) -> AccelerationError:
-    return AccelerationError(
+def _differs(plan: ExportPlan, texts: str, apart: float, where: str) -> DifferentAnswersError:
+    return DifferentAnswersError(
         f"{plan.model}: {plan.runtime.NAME} in {plan.precision} gives different answers from PyTorch on "
         f"{texts} (distance {apart:.3g}, allowed {TOLERANCES[plan.precision]:g}){where}; "
         "take another --precision, or more --texts like yours"

@@ -78,7 +78,10 @@ def compress(  # noqa: PLR0913  one parameter for each option
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where to calibrate: cpu, cuda, …")] = None,
     runtime: Annotated[
-        str | None, typer.Option(help="openvino or onnx: export to OUT-openvino, and compare.")
+        str | None,
+        typer.Option(
+            help="openvino, onnx or auto (all that are installed): export to OUT-openvino, and compare."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
