@@ -84,14 +84,15 @@ def load(
         return load_torch(directory, **({} if dtype is None else {"dtype": dtype}), **where, **settings)
     if settings:
         raise AccelerationError(f"{', '.join(settings)}: only for a model without a runtime")
+    if runtime not in {AUTO, TORCH, *RUNTIMES}:
+        raise AccelerationError(
+            f"runtime {runtime!r}: expected {', '.join([AUTO, TORCH, *sorted(RUNTIMES)])}"
+        )
+    check_served(directory, load_config(directory))
     if runtime == AUTO:
         return _fastest(directory, device, dtype)
     if runtime == TORCH:
         return _torch(directory, device, dtype)
-    if runtime not in RUNTIMES:
-        raise AccelerationError(
-            f"runtime {runtime!r}: expected {', '.join([AUTO, TORCH, *sorted(RUNTIMES)])}"
-        )
     _check_place(runtime, device, dtype)
     return _from_cache(directory, runtime)
 
@@ -179,7 +180,6 @@ def _fast_dtype(device: str) -> str:
 def _some_texts(directory: Path) -> tuple[Encoded, int | None]:
     """Encode a few built-in texts. Raises :class:`AccelerationError` for ids that have no embedding."""
     config = load_config(directory)
-    check_served(directory, config)
     tokenizer = load_tokenizer(directory)
     limit = longest(tokenizer, config, None)
     encoded = encode(tokenizer, sample(built_in_texts(), _TEXTS), "embedding", limit)
