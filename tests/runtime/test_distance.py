@@ -18,7 +18,9 @@ def test_one_is_as_far_as_answers_are_from_their_mean():
     truth = answers()
     assert distance(truth, truth) == 0
     mean = np.concatenate(truth).mean(axis=0)
-    assert distance([np.broadcast_to(mean, each.shape) for each in truth], truth) == pytest.approx(1, abs=1e-4)
+    assert distance([np.broadcast_to(mean, each.shape) for each in truth], truth) == pytest.approx(
+        1, abs=1e-4
+    )
 
 
 def test_the_last_row_and_the_last_column_count():
