@@ -395,3 +395,17 @@ def test_windows_and_padding(tmp_path, to):
     found = served(**inputs).logits
     assert torch.allclose(found[0, :3], exact[0, :3], atol=1e-3)
     assert torch.allclose(found[1], exact[1], atol=1e-3)
+
+
+def test_a_model_that_fails_on_texts_alone_is_one_line(tmp_path, texts):
+    torch.manual_seed(0)
+    part = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.CLIPConfig(
+        text_config={"vocab_size": 120, **part},
+        vision_config={"image_size": 8, "patch_size": 4, **part},
+        projection_dim=8,
+    )
+    transformers.CLIPModel(config).eval().save_pretrained(tmp_path / "model")
+    model = add_tokenizer(tmp_path / "model")
+    with pytest.raises(AccelerationError, match=r"CLIPModel fails on 1 × \d+ tokens .* cannot be exported"):
+        prensa.export(model, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)

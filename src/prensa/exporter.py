@@ -219,7 +219,7 @@ def _run(plan: ExportPlan, progress: Progress, attention: str | None) -> Record:
     with replacing(plan.output) as directory:
         plan.runtime.write(program, directory, plan.precision, samples, gate)
         steps(3, 5)
-        engine = _Asked(plan, plan.runtime.Engine(directory, plan.precision))
+        engine = _Asked(plan, plan.runtime.NAME, plan.runtime.Engine(directory, plan.precision))
         compared = compare(engine, program.inputs, exact, plan.samples)
         apart = compared.total.distance
         _check_original(plan, compared.total)
@@ -252,10 +252,10 @@ def _run(plan: ExportPlan, progress: Progress, attention: str | None) -> Record:
 
 
 class _Asked:
-    """An engine whose own errors become one line."""
+    """An engine of a runtime, or of PyTorch, whose own errors become one line."""
 
-    def __init__(self, plan: ExportPlan, engine: Any) -> None:
-        self.plan, self.engine = plan, engine
+    def __init__(self, plan: ExportPlan, name: str, engine: Any) -> None:
+        self.plan, self.name, self.engine = plan, name, engine
 
     def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
         try:
@@ -265,8 +265,8 @@ class _Asked:
         except Exception as error:
             shape = " × ".join(map(str, next(iter(inputs.values())).shape))
             raise AccelerationError(
-                f"{self.plan.model}: {self.plan.runtime.NAME} fails on {shape} tokens ({first_line(error)}); "
-                "the model cannot be exported, use prensa.load(path, runtime='torch')"
+                f"{self.plan.model}: {self.name} fails on {shape} tokens ({first_line(error)}); "
+                "the model cannot be exported"
             ) from error
         return found
 
@@ -288,16 +288,8 @@ def _exact(plan: ExportPlan, model: Any, names: tuple[str, ...], attention: str 
     Raises :class:`AccelerationError` for a model that does not answer texts, or not twice the same.
     """
     tried = take(plan.samples, probes(plan.samples))
-    engine = Engine(model)
-    try:
-        truth = one_by_one(engine, tried, names)
-    except AccelerationError:
-        raise
-    except Exception as error:
-        raise AccelerationError(
-            f"{plan.model}: {type(model).__name__} does not answer texts alone ({first_line(error)}); "
-            "it cannot be exported"
-        ) from error
+    engine = _Asked(plan, type(model).__name__, Engine(model))
+    truth = one_by_one(engine, tried, names)
     for each in truth:
         if not np.isfinite(each).all():
             raise AccelerationError(f"{plan.model}: {_BROKEN}")

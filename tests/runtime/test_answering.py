@@ -36,6 +36,12 @@ def mixes_texts(inputs):
     return [masked(inputs)[0] + np.float32(len(inputs["input_ids"]))]
 
 
+def takes_one(inputs):
+    if len(inputs["input_ids"]) > 1:
+        raise ValueError("Cannot handle batch sizes > 1 if no padding token is defined.")
+    return masked(inputs)
+
+
 def never_the_same():
     state = np.random.default_rng(0)
     return lambda inputs: [state.normal(size=(len(inputs["input_ids"]), 2)).astype(np.float32)]
@@ -48,6 +54,7 @@ def never_the_same():
         (each_token, "padded"),
         (mixes_padding_in, "of equal length"),
         (mixes_texts, "one by one"),
+        (takes_one, "one by one"),
         (never_the_same(), None),
     ],
 )

@@ -56,9 +56,8 @@ def load_on(path: Path, dtype: torch.dtype | str, device: str, pad_id: int) -> A
     ``pad_id`` is what rows are filled up with: GPT-2 and its like look for it in their config.
     """
     where: dict[str, Any] = {}
-    # It remarks on every layer of every batch, and when transformers imports it, for any model.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if is_eight_bit(load_config(path)):
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it remarks on every layer of every batch
         where = {} if device == "cpu" else {"device_map": {"": device}}
     model = load(path, dtype=dtype, **where).eval()
     if getattr(model.config, "pad_token_id", None) is None:
