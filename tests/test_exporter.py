@@ -10,12 +10,21 @@ import transformers
 
 import prensa
 from prensa import exporter
-from prensa.errors import AccelerationError, CheckpointError, FormatError, MissingPackageError, OutputError
+from prensa.errors import (
+    AccelerationError,
+    CheckpointError,
+    DataError,
+    DifferentAnswersError,
+    EvaluationError,
+    FormatError,
+    MissingPackageError,
+    OutputError,
+)
 from prensa.exporter import RUNTIMES
-from prensa.runtime import exported, openvino, processor
+from prensa.runtime import exported, onnxruntime, openvino, processor
 from prensa.runtime.exported import read_record
 from tests.calibration.test_collect import ARCHITECTURES
-from tests.conftest import add_tokenizer, build_model, directory_bytes, leftovers
+from tests.conftest import SIZES, add_tokenizer, build_model, change_weights, directory_bytes, leftovers
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
@@ -190,10 +199,12 @@ class TestLoading:
         content = json.loads((out / exported.FILE).read_text())
         content["answers"] = [[number + 1 for number in answer[::-1]] for answer in content["answers"]]
         (out / exported.FILE).write_text(json.dumps(content))
-        with pytest.raises(AccelerationError, match="answers otherwise than PyTorch on this machine"):
+        with pytest.raises(AccelerationError, match="gives different answers from PyTorch on this machine"):
             prensa.load(out, runtime="openvino")
 
-    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 2}', '{"version": 1, "rows": 3}'])
+    @pytest.mark.parametrize(
+        "content", ["", "[]", "{}", '{"version": 3}', '{"version": 2}', '{"version": 1, "rows": 3}']
+    )
     def test_a_damaged_record(self, out, content):
         (out / exported.FILE).write_text(content)
         with pytest.raises(FormatError, match="export the model again"):
@@ -252,7 +263,7 @@ def test_layers_that_cost_more_than_the_budget_stay_out_of_8_bits(original, text
 def test_a_budget_that_is_not_kept(original, texts, tmp_path, monkeypatch):
     monkeypatch.setitem(exported.TOLERANCES, "int8", 10)
     shares = iter([0.9, 0.8])
-    monkeypatch.setattr(exported.Gate, "share", lambda gate, engine: next(shares))
+    monkeypatch.setattr(exported.Gate, "share", lambda gate, chosen: next(shares))
     with pytest.raises(AccelerationError, match=r"loses 10\.00 points on .* allowed are 1"):
         prensa.export(original, tmp_path / "out", to="onnxruntime", max_drop=0.01, texts=texts)
     assert not (tmp_path / "out").exists()
@@ -271,3 +282,130 @@ def test_budgets_that_cannot_be_judged(original, texts, tmp_path):
     model = add_tokenizer(build_model("bert", tmp_path / "bert"))
     with pytest.raises(AccelerationError, match="right answers of a classifier"):
         prensa.export(model, tmp_path / "out", to="openvino", max_drop=0.1, texts=texts)
+
+
+@pytest.fixture
+def decoder(tmp_path):
+    """A GPT-2 whose texts all begin with the same token, and whose answers are far apart behind it."""
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(vocab_size=300, n_embd=32, n_layer=1, n_head=2, n_positions=32)
+    model = transformers.GPT2LMHeadModel(config).eval()
+    for parameter in model.parameters():
+        parameter.data *= 20 if parameter.dim() == 2 else 1
+    model.save_pretrained(tmp_path / "decoder")
+    return add_tokenizer(tmp_path / "decoder")
+
+
+@pytest.mark.parametrize("to", sorted(RUNTIMES))
+def test_a_right_decoder_in_full_precision_is_not_refused(decoder, texts, tmp_path, to):
+    record = prensa.export(decoder, tmp_path / "out", to=to, precision="fp32", texts=texts)
+    assert record.difference < 1e-3
+    assert prensa.load(tmp_path / "out").record == record
+
+
+def test_a_decoder_that_is_wrong_at_its_later_tokens_is_refused(decoder, texts, tmp_path, monkeypatch):
+    trace = exporter.trace
+
+    def trace_another(model, *arguments, **settings):
+        other = copy.deepcopy(model)
+        other.transformer.wpe.weight.data[6:] *= -1
+        return trace(other, *arguments, **settings)
+
+    monkeypatch.setattr(exporter, "trace", trace_another)
+    with pytest.raises(DifferentAnswersError, match=r"on texts\.csv \(distance"):
+        prensa.export(decoder, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_record_keeps_ids_of_the_users_texts(original, texts, tmp_path):
+    record = prensa.export(original, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(original)
+    lines = [line.rpartition(",")[0] for line in texts.read_text().splitlines()[1:]]
+    ids = [tokenizer(line)["input_ids"] for line in lines]
+    assert 1 <= len(record.rows) <= 8
+    assert all(row["input_ids"] in ids for row in record.rows)
+    assert not any(line in (tmp_path / "out" / exported.FILE).read_text() for line in lines)
+
+
+def test_an_original_without_numbers_is_named(original, texts, tmp_path):
+    change_weights(original, lambda tensors: tensors["classifier.bias"].fill_(float("nan")))
+    with pytest.raises(AccelerationError, match=r"gives no number \(NaN or infinity\)"):
+        prensa.export(original, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)
+
+
+def test_an_original_that_answers_all_texts_alike_is_named(original, texts, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(exporter._log, "warning", lambda line, *values: said.append(line % values))
+    change_weights(original, lambda tensors: tensors["classifier.weight"].zero_())
+    change_weights(original, lambda tensors: tensors["classifier.bias"].fill_(0.5))
+    record = prensa.export(original, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)
+    assert record.difference == 0
+    assert "gives the same answer to all 90 texts" in said[0]
+    prensa.load(tmp_path / "out")
+
+
+def test_a_runtime_that_fails_on_padded_texts_is_refused(original, texts, tmp_path, monkeypatch):
+    """As one whose graph was fixed to a batch of one."""
+
+    class Engine(onnxruntime.Engine):
+        def __call__(self, inputs):
+            if len(inputs["input_ids"]) > 1:
+                raise ValueError("expected a batch of 1")
+            return super().__call__(inputs)
+
+    monkeypatch.setattr(onnxruntime, "Engine", Engine)
+    with pytest.raises(AccelerationError, match=r"fails on 3 × \d+ tokens \(expected a batch of 1\)"):
+        prensa.export(original, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)
+
+
+def test_a_tokenizer_with_more_ids_than_rows(original, texts, tmp_path):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(original)
+    tokenizer.add_tokens([f"token{number}" for number in range(300)] + ["aaa"])
+    tokenizer.save_pretrained(original)
+    words = r"the tokenizer gives the id \d+, but the model's embedding has 200 rows"
+    with pytest.raises(AccelerationError, match=words):
+        prensa.export(original, tmp_path / "out", to="onnxruntime", texts=texts)
+    with pytest.raises(EvaluationError, match=words):
+        prensa.evaluate(original, original, data=texts)
+    served = prensa.load(original, runtime="torch", dtype="float32")
+    assert len(list(served.predict(["b c"]))) == 1
+    with pytest.raises(DataError, match=words):
+        list(served.predict(["b aaa"]))
+
+
+@pytest.mark.parametrize("to", sorted(RUNTIMES))
+def test_windows_and_padding(tmp_path, to):
+    """Far in the padding a sliding window holds no token; fused kernels answer all texts with no number then."""
+    torch.manual_seed(0)
+    config = transformers.Qwen2Config(
+        vocab_size=120, use_sliding_window=True, sliding_window=2, max_window_layers=0, num_key_value_heads=2,
+        **SIZES,
+    )  # fmt: skip
+    transformers.Qwen2ForCausalLM(config).eval().save_pretrained(tmp_path / "model")
+    model = add_tokenizer(tmp_path / "model")
+    (tmp_path / "texts.txt").write_text("a\nb\na b c d e f g h i j\n")
+    prensa.export(model, tmp_path / "out", to=to, precision="fp32", texts=tmp_path / "texts.txt")
+    served = prensa.load(tmp_path / "out")
+    inputs = served.tokenizer(
+        ["a", "a b c d e f g h i j"], padding=True, padding_side="right", return_tensors="pt"
+    )
+    truth = prensa.load(model, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        exact = truth(**{name: inputs[name] for name in ("input_ids", "attention_mask")}).logits
+    found = served(**inputs).logits
+    assert torch.allclose(found[0, :3], exact[0, :3], atol=1e-3)
+    assert torch.allclose(found[1], exact[1], atol=1e-3)
+
+
+def test_a_model_that_fails_on_texts_alone_is_one_line(tmp_path, texts):
+    torch.manual_seed(0)
+    part = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.CLIPConfig(
+        text_config={"vocab_size": 120, **part},
+        vision_config={"image_size": 8, "patch_size": 4, **part},
+        projection_dim=8,
+    )
+    transformers.CLIPModel(config).eval().save_pretrained(tmp_path / "model")
+    model = add_tokenizer(tmp_path / "model")
+    with pytest.raises(AccelerationError, match=r"CLIPModel fails on 1 × \d+ tokens .* cannot be exported"):
+        prensa.export(model, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)

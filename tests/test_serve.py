@@ -13,6 +13,7 @@ from prensa.errors import AccelerationError, CheckpointError, DataError
 from prensa.runtime import processor
 from tests.conftest import add_tokenizer, build_model
 
+LAYERS = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
 TEXTS = ["a b c", "", "z " * 60, "b", "a a a"]
 
 
@@ -134,9 +135,64 @@ def test_auto_takes_the_fastest_that_is_right(original, monkeypatch, said):
     assert "not installed, so not tried: onnxruntime, openvino" in said
 
 
+def test_int8_on_a_processor_that_overflows_is_an_export_with_weights_of_7_bits(
+    original, monkeypatch, said, cache
+):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(processor, "cpu_flags", lambda: ["avx2"])
+    monkeypatch.setitem(serve.TOLERANCES, "int8", 1.0)  # random weights suffer more than trained ones
+    monkeypatch.setattr("prensa.extras.is_installed", lambda module: module not in {"openvino", "nncf"})
+    served = prensa.load(original, runtime="auto", dtype="int8")
+    assert (served.record.runtime, served.record.precision) == ("onnxruntime", "int8")
+    assert any("overflow on this processor" in line for line in said)
+    assert len(list(served.predict(["a b", "c"]))) == 2
+
+
+def test_auto_without_any_way_in_8_bits_is_pytorch_in_float32(original, monkeypatch, said):
+    monkeypatch.setattr(processor, "cpu_flags", lambda: ["avx2"])
+    monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)
+    served = prensa.load(original, runtime="auto", dtype="int8")
+    assert (served.record.runtime, served.record.precision) == ("torch", "float32")
+    assert "nothing else is left" in said[-1]
+
+
+def test_auto_says_why_a_model_is_not_exported(tmp_path, monkeypatch, said):
+    monkeypatch.setattr(serve, "_SECONDS", 0.0)
+    torch.manual_seed(0)
+    half = {f"{part}_{name}": value for part in ("encoder", "decoder") for name, value in LAYERS.items()}
+    config = transformers.BartConfig(vocab_size=120, d_model=16, pad_token_id=0, eos_token_id=3, **half)
+    transformers.BartForSequenceClassification(config).eval().save_pretrained(tmp_path / "model")
+    served = prensa.load(add_tokenizer(tmp_path / "model"), runtime="auto")
+    assert served.record.runtime == "torch"
+    assert len(said) == 1
+    assert "BartForSequenceClassification" in said[0]
+    assert len(list(served.predict(["a", "b c d"]))) == 2
+
+
+def test_what_gives_other_answers_is_logged_and_left_out(original, monkeypatch, said):
+    monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)
+    monkeypatch.setattr(serve, "distance", lambda found, exact: 0.3)
+    served = prensa.load(original, runtime="auto")
+    assert served.record.precision == "float32"
+    assert any("gives different answers from PyTorch in float32 (distance 0.3" in line for line in said)
+
+
+def test_a_decoder_that_classifies_answers_padded_batches(tmp_path):
+    """GPT-2 looks for the last token before the padding, and its config does not name that."""
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(vocab_size=120, n_embd=16, n_layer=1, n_head=2, n_positions=32)
+    transformers.GPT2ForSequenceClassification(config).eval().save_pretrained(tmp_path / "model")
+    served = prensa.load(add_tokenizer(tmp_path / "model"), runtime="torch", dtype="float32")
+    some = ["a", "b c d e f", "g h"]
+    together = list(served.predict(some))
+    for text, answer in zip(some, together, strict=True):
+        assert np.allclose(next(served.predict([text])).output, answer.output, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"runtime": "auto", "dtype": "int3"}, "dtype int3: expected float32"),
         ({"runtime": "tpu"}, "expected auto, torch, onnxruntime, openvino"),
         ({"runtime": "openvino", "device": "cuda"}, "runs on the processor"),
         ({"runtime": "torch", "low_cpu_mem_usage": True}, "low_cpu_mem_usage: only for a model without"),

@@ -11,6 +11,7 @@ PrensaError
 ├── EvaluationError       the models cannot be compared with each other
 ├── VocabularyError       a vocabulary cannot be trimmed, or not as asked
 ├── AccelerationError     the model cannot be made faster, or does not answer the same when it is
+│   └── DifferentAnswersError   a runtime gives different answers in one precision; another may be right
 └── MissingPackageError   an optional package is needed and not installed
 
 A message names the file or tensor, what was expected, what was found and what to do. The command
@@ -63,6 +64,10 @@ class VocabularyError(PrensaError):
 
 class AccelerationError(PrensaError):
     """A model cannot be folded or exported, or a runtime does not give its answers."""
+
+
+class DifferentAnswersError(AccelerationError):
+    """A runtime gives different answers from PyTorch in the precision that was asked for."""
 
 
 class MissingPackageError(PrensaError):

@@ -6,6 +6,8 @@ import hashlib
 import logging
 import shutil
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,34 +18,40 @@ from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.reader import weight_files
-from prensa.errors import AccelerationError, FormatError, MissingPackageError
+from prensa.checkpoint.roles import load_config
+from prensa.errors import AccelerationError, FormatError, MissingPackageError, first_line
 from prensa.exporter import RUNTIMES, plan_export, run_export
 from prensa.extras import require
 from prensa.runtime.accelerate import accelerate_answers
+from prensa.runtime.answering import one_by_one
 from prensa.runtime.cache import cache_directory
 from prensa.runtime.devices import DTYPES, load_on
-from prensa.runtime.exported import (
-    TOLERANCES,
-    Record,
-    answer,
-    arrays,
-    check,
-    distance,
-    is_export,
-    read_record,
-)
+from prensa.runtime.distance import distance
+from prensa.runtime.exported import TOLERANCES, Record, check, is_export, read_record
 from prensa.runtime.int8 import multiply_in_int8, stored_integers
 from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.runtime.program import input_names, output_name
+from prensa.runtime.refusals import check_exported, check_served
 from prensa.runtime.served import Served
 from prensa.runtime.torch import Engine
 from prensa.runtime.torch import load as load_torch
 from prensa.texts.columns import built_in_texts, sample
-from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
+from prensa.texts.encoding import (
+    Encoded,
+    check_ids,
+    embedding_rows,
+    encode,
+    largest_id,
+    load_tokenizer,
+    longest,
+)
 from prensa.version import VERSION
 
 TORCH, AUTO = "torch", "auto"
 INT8 = "int8"
+
+_PRECISION = {INT8: INT8, torch.float32: "fp32", torch.bfloat16: "bf16"}
+"""What exports call a dtype."""
 
 _SECONDS = 1.0  # that ``auto`` measures in all
 _TEXTS = 8  # that it measures with
@@ -71,7 +79,8 @@ def load(  # noqa: PLR0913  every setting is a parameter, so that each has its n
                      ``"int8"`` multiplies linear layers in 8 bits where that is faster still
     ``openvino``     from ``prensa export``, or exported on the spot into the user's cache
     ``onnxruntime``  likewise
-    ``auto``         the fastest of those installed that gives PyTorch's answers, measured for a second
+    ``auto``         the fastest of those installed that gives PyTorch's answers, measured for a second;
+                     of those in 8 bits with ``dtype="int8"``, on any processor
 
     A model whose names or class do not fit is refused: ``allow_new_head`` takes one whose head has no
     weights, ``trust_remote_code`` runs the model's own code.
@@ -90,14 +99,15 @@ def _load(directory: Path, runtime: str | None, device: str, dtype: Any, setting
         return load_torch(directory, **({} if dtype is None else {"dtype": dtype}), **where, **settings)
     if settings:
         raise AccelerationError(f"{', '.join(settings)}: only for a model without a runtime")
+    if runtime not in {AUTO, TORCH, *RUNTIMES}:
+        raise AccelerationError(
+            f"runtime {runtime!r}: expected {', '.join([AUTO, TORCH, *sorted(RUNTIMES)])}"
+        )
+    check_served(directory, load_config(directory))
     if runtime == AUTO:
         return _fastest(directory, device, dtype)
     if runtime == TORCH:
         return _torch(directory, device, dtype)
-    if runtime not in RUNTIMES:
-        raise AccelerationError(
-            f"runtime {runtime!r}: expected {', '.join([AUTO, TORCH, *sorted(RUNTIMES)])}"
-        )
     _check_place(runtime, device, dtype)
     return _from_cache(directory, runtime)
 
@@ -117,23 +127,21 @@ def load_to_compare(path: Path, dtype: torch.dtype | str, device: str, pad_id: i
 def _torch(directory: Path, device: str, dtype: Any) -> Served:
     if dtype is None:
         dtype = _fast_dtype(device)
-    if isinstance(dtype, str) and dtype not in {INT8, *DTYPES}:
-        raise AccelerationError(f"dtype {dtype}: expected {', '.join([*DTYPES, INT8])}")
+    _check_dtype(dtype)
+    encoded, limit = _some_texts(directory)
+    first = torch.float32 if dtype == INT8 else DTYPES.get(dtype, dtype)
+    model = load_on(directory, first, device, encoded.fill["input_ids"])
+    output = _named_output(directory, model, encoded)
+    difference = 0.0
     if dtype == INT8:
-        model, difference = _in_int8(directory, device)
+        difference = _put_in_int8(directory, model, device, encoded)
     else:
-        model = load_torch(directory, dtype=DTYPES.get(dtype, dtype)).to(device).eval()
-        difference = 0.0
         accelerate_answers(model)
-    encoded, limit = _some_texts(directory, model.config)
-    row = encoded.rows[0]
-    with torch.inference_mode():
-        output = model(**{name: torch.tensor([row[name]], device=device) for name in row})
     record = Record(
         runtime=TORCH,
         precision=str(dtype).removeprefix("torch."),
-        inputs=input_names(model, row),
-        output=output_name(model, output),
+        inputs=input_names(model, encoded.rows[0]),
+        output=output,
         longest=limit,
         texts="",
         difference=difference,
@@ -143,33 +151,55 @@ def _torch(directory: Path, device: str, dtype: Any) -> Served:
     return Served(Engine(model), record, directory)
 
 
-def _in_int8(directory: Path, device: str) -> tuple[Any, float]:
-    """Load a model with linear layers in 8 bits, and say how far its answers are from those in float32."""
-    model = load_torch(directory, dtype=torch.float32).to(device).eval()
-    encoded, _ = _some_texts(directory, model.config)
+def _check_dtype(dtype: Any) -> None:
+    if isinstance(dtype, str) and dtype not in {INT8, *DTYPES}:
+        raise AccelerationError(f"dtype {dtype}: expected {', '.join([*DTYPES, INT8])}")
+
+
+def _named_output(directory: Path, model: Any, encoded: Encoded) -> str:
+    """Name what counts of a model's output. Raises :class:`AccelerationError` if a text is not enough."""
+    row = encoded.rows[0]
+    given = {name: torch.tensor([row[name]], device=model.device) for name in input_names(model, row)}
+    try:
+        with torch.inference_mode():
+            output = model(**given)
+    except Exception as error:
+        raise AccelerationError(
+            f"{directory}: {type(model).__name__} does not answer texts alone ({first_line(error)}); "
+            "it cannot be served, load it without a runtime"
+        ) from error
+    return output_name(model, output)
+
+
+def _put_in_int8(directory: Path, model: Any, device: str, encoded: Encoded) -> float:
+    """Put a model's linear layers in 8 bits, and return how far its answers are from those in float32."""
     names = input_names(model, encoded.rows[0])
-    inputs = [arrays(row, names) for row in encoded.rows]
-    truth = [answer(Engine(model)(each)[0]) for each in inputs]
+    truth = one_by_one(Engine(model), encoded, names)
     integers = stored_integers(directory, model)
     accelerate_answers(model)
     multiply_in_int8(model, integers, DTYPES[_fast_dtype(device)])
-    apart = distance([answer(Engine(model)(each)[0]) for each in inputs], truth)
+    apart = distance(one_by_one(Engine(model), encoded, names), truth)
     if apart > TOLERANCES[INT8]:
         raise AccelerationError(
-            f"{directory}: PyTorch in int8 answers otherwise than in float32 (distance {apart:.3g}, allowed "
-            f"{TOLERANCES[INT8]:g}); take bfloat16 or float32, or prensa export with --texts like yours"
+            f"{directory}: PyTorch in int8 gives different answers from float32 (distance {apart:.3g}, "
+            f"allowed {TOLERANCES[INT8]:g}); take bfloat16 or float32, or prensa export with --texts like "
+            "yours"
         )
-    return model, apart
+    return apart
 
 
 def _fast_dtype(device: str) -> str:
     return "bfloat16" if device != "cpu" or has(MULTIPLIES_BF16) else "float32"
 
 
-def _some_texts(directory: Path, config: Any) -> tuple[Encoded, int | None]:
+def _some_texts(directory: Path) -> tuple[Encoded, int | None]:
+    """Encode a few built-in texts. Raises :class:`AccelerationError` for ids that have no embedding."""
+    config = load_config(directory)
     tokenizer = load_tokenizer(directory)
     limit = longest(tokenizer, config, None)
-    return encode(tokenizer, sample(built_in_texts(), _TEXTS), "embedding", limit), limit
+    encoded = encode(tokenizer, sample(built_in_texts(), _TEXTS), "embedding", limit)
+    check_ids(directory, largest_id(encoded), embedding_rows(config), AccelerationError)
+    return encoded, limit
 
 
 def _exported(directory: Path, runtime: str | None, device: str, dtype: Any) -> Served:
@@ -196,8 +226,10 @@ def _open(directory: Path, record: Record) -> Served:
     return Served(engine, record, directory)
 
 
-def _from_cache(directory: Path, runtime: str) -> Served:
-    precision = "bf16" if "bf16" in RUNTIMES[runtime].PRECISIONS and has(MULTIPLIES_BF16) else "fp32"
+def _from_cache(directory: Path, runtime: str, precision: str | None = None) -> Served:
+    if precision is None:
+        has_bf16 = "bf16" in RUNTIMES[runtime].PRECISIONS and has(MULTIPLIES_BF16)
+        precision = "bf16" if has_bf16 else "fp32"
     place = cache_directory() / "exports" / f"{_digest(directory)}-{runtime}-{precision}"
     if place.exists():
         try:
@@ -218,35 +250,98 @@ def _digest(directory: Path) -> str:
 
 
 def _fastest(directory: Path, device: str, dtype: Any) -> Served:
-    """Load the model in every runtime there is and keep the fastest that answers as PyTorch does."""
+    """Load a model in every way that ``dtype`` leaves, and keep the fastest of those that are right.
+
+    ========== ==============================================================================
+    dtype      tried
+    ========== ==============================================================================
+    None       PyTorch in float32, and in bfloat16 where the processor multiplies it; exports
+               in bfloat16 or float32
+    ``int8``   PyTorch, OpenVINO and ONNX Runtime in 8 bits; where the processor's 8-bit sums
+               overflow (x86 without VNNI) PyTorch refuses, and exports have weights of 7 bits
+    any other  PyTorch in that dtype, and exports in it
+    ========== ==============================================================================
+
+    A way that is refused, fails, or gives different answers from PyTorch in float32 is logged and left out.
+    Where none is left, as for a model that cannot be exported, it is PyTorch in float32.
+    """
+    _check_dtype(dtype)
     exact = _torch(directory, device, torch.float32)
-    encoded, _ = _some_texts(directory, exact.config)
-    inputs = [arrays(row, exact.record.inputs) for row in encoded.rows]
-    truth = [answer(exact.engine(each)[0]) for each in inputs]
-    candidates = [exact]
-    if dtype is None and device == "cpu" and has(MULTIPLIES_BF16):
-        candidates.append(_torch(directory, device, torch.bfloat16))
-    missing = []
-    for runtime in sorted(RUNTIMES) if device == "cpu" else []:
+    encoded, _ = _some_texts(directory)
+    truth = one_by_one(exact.engine, encoded, exact.record.inputs)
+    allowed = TOLERANCES[INT8 if dtype == INT8 else "bf16"]
+    right = []
+    for way in _ways(directory, exact, device, dtype):
         try:
-            candidates.append(_from_cache(directory, runtime))
-        except MissingPackageError:
-            missing.append(runtime)
+            served = way()
         except AccelerationError as error:
             _log.warning("%s", error)
+            continue
+        apart = distance(one_by_one(served.engine, encoded, served.record.inputs), truth)
+        if apart <= allowed:
+            right.append(served)
+            continue
+        _log.warning(
+            "%s: not served by %s in %s, which gives different answers from PyTorch in float32 "
+            "(distance %.3g, allowed %g)",
+            directory,
+            served.record.runtime,
+            served.record.precision,
+            apart,
+            allowed,
+        )
+    if not right:
+        _log.warning("%s: served by PyTorch in float32, as nothing else is left here", directory)
+        return exact
+    return _quickest(right, encoded)
+
+
+def _ways(directory: Path, exact: Served, device: str, dtype: Any) -> list[Callable[[], Served]]:
+    """List the ways to load a model that ``dtype`` leaves, as functions that do it."""
+    wanted = DTYPES.get(dtype, dtype)
+    ways: list[Callable[[], Served]] = []
+    if wanted in {None, torch.float32}:
+        ways.append(lambda: exact)
+    if wanted is None and device == "cpu" and has(MULTIPLIES_BF16):
+        ways.append(partial(_torch, directory, device, torch.bfloat16))
+    if wanted not in {None, torch.float32}:
+        ways.append(partial(_torch, directory, device, dtype))
+    missing = []
+    for runtime in _exportable(directory) if device == "cpu" else []:
+        precision = None if wanted is None else _PRECISION.get(wanted)
+        if wanted is not None and precision not in RUNTIMES[runtime].PRECISIONS:
+            continue
+        try:
+            require(runtime, f"runtime {runtime}")
+        except MissingPackageError:
+            missing.append(runtime)
+        else:
+            ways.append(partial(_from_cache, directory, runtime, precision))
     if missing:
         _log.warning("not installed, so not tried: %s", ", ".join(missing))
-    good = [
-        each
-        for each in candidates
-        if distance([answer(each.engine(one)[0]) for one in inputs], truth) <= TOLERANCES["bf16"]
-    ]
-    seconds: list[list[float]] = [[] for _ in good]
+    return ways
+
+
+def _exportable(directory: Path) -> list[str]:
+    """List the runtimes that a model may be exported to; none, and a line that names why, if it cannot be."""
+    try:
+        check_exported(directory, load_config(directory))
+    except AccelerationError as error:
+        _log.warning("%s", error)
+        return []
+    return sorted(RUNTIMES)
+
+
+def _quickest(contenders: Sequence[Served], encoded: Encoded) -> Served:
+    """Let models answer a few texts in turns, and return the one with the smallest median time."""
+    if len(contenders) == 1:
+        return contenders[0]
+    seconds: list[list[float]] = [[] for _ in contenders]
     until = time.perf_counter() + _SECONDS
-    while time.perf_counter() < until or not seconds[0]:
-        for each, times in zip(good, seconds, strict=True):
+    while time.perf_counter() < until or not seconds[-1]:
+        for served, times in zip(contenders, seconds, strict=True):
             start = time.perf_counter()
-            for one in inputs:
-                each.engine(one)
+            one_by_one(served.engine, encoded, served.record.inputs)
             times.append(time.perf_counter() - start)
-    return min(zip(seconds, good, strict=True), key=lambda pair: median(pair[0]))[1]
+    medians = [median(times) for times in seconds]
+    return contenders[medians.index(min(medians))]

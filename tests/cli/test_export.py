@@ -1,9 +1,15 @@
 """``prensa export``."""
 
+import dataclasses
 import json
 
 import pytest
+from tests.sample import EVALUATION
 
+from prensa import exporter
+from prensa.cli import serving
+from prensa.errors import DifferentAnswersError, MissingPackageError
+from prensa.evaluation.results import Timing
 from prensa.runtime.exported import TOLERANCES
 
 pytest.importorskip("onnxruntime")
@@ -37,6 +43,47 @@ def test_press_export_and_compare_in_one_go(command, original, texts, tmp_path, 
     assert (tmp_path / "out" / "model.safetensors").is_file()
     assert (tmp_path / "out-openvino" / "openvino_model.xml").is_file()
     assert "int8, openvino" in out or "out-openvino" in out
+
+
+def test_a_precision_that_gives_other_answers_is_not_the_end(
+    command, original, texts, tmp_path, quick, monkeypatch
+):
+    """As 8 bits may, on a processor without VNNI."""
+    monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
+
+    def run_export(plan, progress):
+        if plan.precision == "int8":
+            raise DifferentAnswersError("other answers in int8")
+        return exporter.run_export(plan, progress)
+
+    monkeypatch.setattr(serving, "run_export", run_export)
+    code, out, err = command(
+        "compress", original, "-o", tmp_path / "out", "--texts", texts, "--runtime", "onnx"
+    )
+    assert code == 0, err
+    assert "other answers in int8; trying the next one" in err
+    assert "fp32 for onnxruntime" in out
+
+
+def test_auto_is_every_runtime_that_is_installed(monkeypatch):
+    auto = serving.Serving("auto", None, None, None, None, None, force=False, as_json=False)
+    for missing, found in (({"nncf"}, ["onnx"]), (set(), ["openvino", "onnx"])):
+        monkeypatch.setattr(
+            "prensa.extras.is_installed", lambda module, missing=missing: module not in missing
+        )
+        assert auto._runtimes() == found
+    monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)
+    with pytest.raises(MissingPackageError, match=r"--runtime auto needs openvino"):
+        auto._runtimes()
+
+
+def test_the_fastest_result_is_named():
+    timings = [Timing(9, 1, (0.3, 0.2, 0.4)), Timing(9, 32, (9.0,))], [Timing(9, 1, (0.1,))]
+    results = [
+        dataclasses.replace(EVALUATION.results[0], path=f"out-{number}", timings=tuple(own))
+        for number, own in enumerate(timings)
+    ]
+    assert serving._fastest(dataclasses.replace(EVALUATION, results=tuple(results))) == "out-1"
 
 
 @pytest.mark.parametrize(

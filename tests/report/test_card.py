@@ -10,7 +10,7 @@ def test_verdict_tables_and_machine_but_no_text_of_the_user():
     text = card_text(EVALUATION, EVALUATION.results[0])
     assert text.startswith("int8 takes 18.97 MB, 20.9 % of the original's")
     assert "| accuracy | 92.00 % | 91.70 % | −0.30 (−0.80 to +0.10) |" in text
-    assert "Measured on 2026-11-24 with Prensa 0.2.0: A processor, float32." in text
+    assert "Measured on 2026-11-24 with Prensa 0.2.0: A processor with avx2 avx512\\_vnni, float32." in text
     for disagreement in EVALUATION.results[0].quality.disagreements:
         assert disagreement.text[:20] not in text
     assert MARKUP[:10] not in text

@@ -5,7 +5,7 @@ from tests.sample import EVALUATION
 
 from prensa.checkpoint.task import Task
 from prensa.evaluation.results import Memory
-from prensa.report.tables import remarks, tables
+from prensa.report.tables import computed_in, remarks, tables
 
 
 def table(title, evaluation=EVALUATION):
@@ -132,3 +132,11 @@ def test_remarks_that_do_not_apply():
     assert remarks(dataclasses.replace(EVALUATION, data=data, missing=("speed", "memory"))) == [
         "Interrupted: speed, memory not measured, or not to the end."
     ]
+
+
+def test_a_processor_is_named_with_what_its_times_depend_on():
+    assert computed_in(EVALUATION) == "A processor with avx2 avx512_vnni, float32"
+    plain = dataclasses.replace(EVALUATION.machine, instruction_sets=("avx", "fma", "f16c"))
+    assert computed_in(dataclasses.replace(EVALUATION, machine=plain)) == "A processor, float32"
+    graphics = dataclasses.replace(EVALUATION.machine, accelerator="A card")
+    assert computed_in(dataclasses.replace(EVALUATION, machine=graphics)) == "A card, float32"

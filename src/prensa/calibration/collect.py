@@ -27,7 +27,7 @@ from prensa.ops.moment import Moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
 from prensa.runtime.pooling import read_pool
-from prensa.texts.encoding import pad
+from prensa.texts.encoding import check_ids, pad
 
 _MATRIX = 2  # dimensions
 
@@ -113,11 +113,7 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
 def _check_pieces(plan: CalibrationPlan, rows: int) -> None:
     """Raise :class:`CalibrationError` where the tokenizer gives ids that the model has no row for."""
     largest = max(len(plan.counts) - 1, plan.encoded.fill["input_ids"])
-    if largest >= rows:
-        raise CalibrationError(
-            f"{plan.path}: the tokenizer gives the id {largest}, but the model's embedding has {rows} rows; "
-            "use the tokenizer that the model was trained with, or resize the model"
-        )
+    check_ids(plan.path, largest, rows, CalibrationError)
 
 
 def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -> tuple[int, float]:

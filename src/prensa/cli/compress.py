@@ -89,7 +89,10 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where to calibrate: cpu, cuda, …")] = None,
     runtime: Annotated[
-        str | None, typer.Option(help="openvino or onnx: export to OUT-openvino, and compare.")
+        str | None,
+        typer.Option(
+            help="openvino, onnx or auto (all that are installed): export to OUT-openvino, and compare."
+        ),
     ] = None,
     drop_unused: Annotated[
         bool, typer.Option("--drop-unused", help="Leave out tensors that the model does not use.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import typer
 
@@ -11,15 +12,18 @@ from prensa.cli.export import print_record
 from prensa.cli.notes import print_notes
 from prensa.cli.options import RUNTIME_NAMES
 from prensa.cli.progress import stages
-from prensa.errors import RecipeError
-from prensa.evaluation.results import Settings
-from prensa.exporter import ExportPlan, plan_export, run_export
+from prensa.errors import AccelerationError, DifferentAnswersError, MissingPackageError, RecipeError
+from prensa.evaluation.results import Evaluation, Settings
+from prensa.exporter import RUNTIMES, ExportPlan, plan_export, run_export
 from prensa.extras import require
+
+_AUTO = "auto"
+_INSTALLABLE = ("openvino", "onnx")
 
 
 @dataclass(frozen=True)
 class Serving:
-    """The settings; without ``runtime`` nothing is done.
+    """The settings; without ``runtime`` nothing is done, ``auto`` is every runtime that is installed.
 
     ``texts`` and ``data`` are what ranges are measured and results judged on.
     """
@@ -44,7 +48,8 @@ class Serving:
         require("evaluate", "--runtime")
         from prensa.evaluation import evaluate
 
-        self._plan(original, output, self.runtime)
+        for runtime in self._runtimes():
+            self._plan(original, output, runtime)
         print_notes(evaluate.plan(self._settings(original, original)).texts.account)
 
     def run(self, original: Path, output: Path) -> None:
@@ -54,20 +59,64 @@ class Serving:
         from prensa.cli.comparison import print_evaluation
         from prensa.evaluation import evaluate
 
-        plan = self._plan(output, output, self.runtime)
+        exports = self._exports(output)
         with stages() as progress:
-            record = run_export(plan, progress)
+            asked = self._settings(original, output, *exports)
+            evaluation = evaluate.run(evaluate.plan(asked, progress), progress)
+        print_evaluation(evaluation)
+        if self.runtime == _AUTO:
+            typer.echo(f"\nThe fastest here: prensa.load('{_fastest(evaluation)}')")
+
+    def _runtimes(self) -> list[str]:
+        """List the runtimes to export to, by the names that the command has for them."""
+        if self.runtime != _AUTO:
+            return [str(self.runtime)]
+        found = []
+        for runtime in _INSTALLABLE:
+            try:
+                require(RUNTIME_NAMES.get(runtime, runtime), f"--runtime {_AUTO}")
+            except MissingPackageError:
+                continue
+            found.append(runtime)
+        if not found:
+            require(_INSTALLABLE[0], f"--runtime {_AUTO}")
+        return found
+
+    def _exports(self, output: Path) -> list[Path]:
+        """Export to each runtime. Raises :class:`AccelerationError` where it works in none."""
+        exports = []
+        for runtime in self._runtimes():
+            try:
+                exports.append(self._export(output, runtime))
+            except AccelerationError as error:
+                if not exports and runtime == self._runtimes()[-1]:
+                    raise
+                typer.echo(str(error), err=True)
+        return exports
+
+    def _export(self, output: Path, runtime: str) -> Path:
+        """Export in 8 bits or, where answers differ too much in that, in the next precision."""
+        precisions = RUNTIMES[RUNTIME_NAMES.get(runtime, runtime)].PRECISIONS[::-1]
+        for precision in precisions:
+            plan = self._plan(output, output, runtime, precision)
+            try:
+                with stages() as progress:
+                    record = run_export(plan, progress)
+                break
+            except DifferentAnswersError as error:
+                if precision == precisions[-1]:
+                    raise
+                typer.echo(f"{error}; trying the next one", err=True)
         typer.echo(f"Written to {plan.output}")
         print_record(record, plan.output, as_json=False)
-        with stages() as progress:
-            asked = self._settings(original, output, plan.output)
-            print_evaluation(evaluate.run(evaluate.plan(asked, progress), progress))
+        return plan.output
 
-    def _plan(self, model: Path, output: Path, runtime: str) -> ExportPlan:
+    def _plan(self, model: Path, output: Path, runtime: str, precision: str = "int8") -> ExportPlan:
         return plan_export(
             model,
             output.parent / f"{output.name}-{runtime}",
             runtime=RUNTIME_NAMES.get(runtime, runtime),
+            precision=precision,
             texts=self.texts,
             text_column=self.text_column,
             split=self.split,
@@ -87,3 +136,12 @@ class Serving:
             encoding=self.encoding,
             labels=self.labels,
         )
+
+
+def _fastest(evaluation: Evaluation) -> str:
+    """Return the path of the result that answers one text soonest, over the lengths that were timed."""
+    seconds = {}
+    for result in evaluation.results:
+        alone = [timing for timing in result.timings if timing.batch_size == 1]
+        seconds[result.path] = sum(median(timing.seconds) for timing in alone)
+    return min(seconds, key=lambda path: seconds[path])

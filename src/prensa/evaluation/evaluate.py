@@ -53,7 +53,16 @@ from prensa.runtime.served import Served
 from prensa.serve import load_to_compare
 from prensa.spec import dtype_name
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
-from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest, pad
+from prensa.texts.encoding import (
+    Encoded,
+    check_ids,
+    embedding_rows,
+    encode,
+    largest_id,
+    load_tokenizer,
+    longest,
+    pad,
+)
 from prensa.version import VERSION
 
 _BATCH = {"masked": 8, "causal": 8}  # language models give a number for each piece of the vocabulary
@@ -130,6 +139,8 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
         texts, encoded = texts.take(kept), Reading(encoded).take(kept).encoded
     others = (read_by(path, paths[0], tokenizer, texts, encoded, limit) for path in paths[1:])
     readings = common_words([Reading(encoded), *others])
+    for path, reading in zip(paths, readings, strict=True):
+        check_ids(path, largest_id(reading.encoded), embedding_rows(load_config(path)))
     encoded = readings[0].encoded
     batch_size = settings.batch_size or _BATCH.get(task.kind, _USUAL_BATCH)
     return Plan(

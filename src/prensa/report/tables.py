@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from prensa.checkpoint.task import LANGUAGE
-from prensa.evaluation.results import Evaluation, Figure, Memory, Metric, Model, Retokenized, Timing
+from prensa.evaluation.results import Evaluation, Figure, Machine, Memory, Metric, Model, Retokenized, Timing
 from prensa.evaluation.speed import percentile, ratio, throughput
 from prensa.evaluation.verdict import drop_in_words
 from prensa.wording import megabytes, milliseconds, percent, score, signed
 
 NONE = "–"
+
+_EVERYWHERE = {"avx", "fma", "f16c", "avx512bw", "amx_tile", "asimd"}
+"""Instruction sets that say nothing beside the others: they come with them."""
 
 Named = TypeVar("Named", Metric, Figure)
 
@@ -229,4 +232,12 @@ def computed_in(evaluation: Evaluation) -> str:
     """Say where and in which dtype the models ran."""
     models: Sequence[Model] = (evaluation.original, *evaluation.results)
     dtypes = list(dict.fromkeys(model.dtype for model in models))
-    return f"{evaluation.machine.accelerator or evaluation.machine.processor}, {' and '.join(dtypes)}"
+    return f"{_where(evaluation.machine)}, {' and '.join(dtypes)}"
+
+
+def _where(machine: Machine) -> str:
+    """Name what computed; of a processor also the instructions that times and 8-bit answers depend on."""
+    if machine.accelerator:
+        return machine.accelerator
+    sets = " ".join(name for name in machine.instruction_sets if name not in _EVERYWHERE)
+    return f"{machine.processor} with {sets}" if sets else machine.processor

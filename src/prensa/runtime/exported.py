@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prensa.errors import AccelerationError, FormatError
+from prensa.runtime.distance import Comparison, as_rows, distance, thinned
 from prensa.texts.encoding import Row
 from prensa.version import VERSION
 
 FILE = "prensa_export.json"
 TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.25}
-"""For each precision, how far outputs may be from PyTorch's in float32, as :func:`distance` says it."""
+"""For each precision, how far answers may be from PyTorch's in float32 when a model is exported, and whenever
+it is loaded, as a :class:`~prensa.runtime.distance.Comparison` measures it."""
 
 SUFFIXES = {".xml", ".bin", ".onnx", ".data"}
 """Of the files that runtimes read."""
 
-_VERSION = 1
-_NUMBERS = 256  # of an output that are compared
+_VERSION = 2
+_READ = (1, _VERSION)  # version 1 kept built-in texts and the first numbers of each answer, without a scale
 
 Inputs = Mapping[str, NDArray[np.int64]]
 Engine = Callable[[Inputs], list[NDArray[np.float32]]]
@@ -42,19 +44,19 @@ class Gate:
     right: Sequence[int]
     max_drop: float
 
-    def share(self, engine: Engine) -> float:
-        """Return the share that an engine answers right."""
-        found = (int(engine(each)[0].argmax()) for each in self.inputs)
-        return sum(a == b for a, b in zip(found, self.right, strict=True)) / len(self.right)
+    def share(self, chosen: Sequence[int]) -> float:
+        """Return the share of labels that are right, where one was chosen for each text."""
+        return sum(a == b for a, b in zip(chosen, self.right, strict=True)) / len(self.right)
 
 
 @dataclass(frozen=True)
 class Record:
     """What ``prensa_export.json`` holds.
 
-    ``longest`` says how many pieces are read at most. ``difference`` was measured on ``texts`` when it was
-    exported, and ``drop`` where a budget had to be kept. ``rows`` are texts, as pieces, and ``answers`` what
-    PyTorch makes of each in float32.
+    ``longest`` says how many tokens are read at most. ``difference`` was measured on ``texts`` when it was
+    exported, and ``drop`` where a budget had to be kept. ``rows`` are a few of those texts, as token ids,
+    which this runtime answered as PyTorch does; ``answers`` are PyTorch's in float32,
+    :func:`~prensa.runtime.distance.thinned`, and ``scale`` is what a distance of 1 is in their numbers.
     """
 
     runtime: str
@@ -67,6 +69,7 @@ class Record:
     rows: tuple[Row, ...]
     answers: tuple[tuple[float, ...], ...]
     drop: float | None = None
+    scale: float | None = None
     prensa_version: str = VERSION
 
     def save(self, directory: Path) -> None:
@@ -86,9 +89,10 @@ def read_record(directory: Path) -> Record:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content.pop("version")
-        if version != _VERSION:
+        if version not in _READ:
             raise FormatError(
-                f"{path}: version {version!r}, this Prensa knows {_VERSION}; export the model again"
+                f"{path}: version {version!r}, this Prensa reads {' and '.join(map(str, _READ))}; "
+                "export the model again"
             )
         for key in ("inputs", "rows"):
             content[key] = tuple(content[key])
@@ -103,35 +107,33 @@ def arrays(row: Row, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     return {name: np.array([row[name]], dtype=np.int64) for name in names}
 
 
-def answer(output: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what is compared of the output for one text: its numbers, of pieces those of the first ones."""
-    return output.reshape(-1)[:_NUMBERS]
-
-
-def distance(some: Sequence[NDArray[Any]], truth: Sequence[NDArray[Any]]) -> float:
-    """Return how far answers are apart: root mean square, as a share of their spread over the texts.
-
-    0 is the same; at 1 they are as far apart as the answers to any two texts. Of answers of several lengths
-    the first numbers count.
-    """
-    shortest = min(map(len, truth))
-    found, exact = (np.stack([each[:shortest] for each in answers]) for answers in (some, truth))
-    spread = np.linalg.norm(exact - exact.mean(axis=0)) or np.linalg.norm(exact) or 1.0
-    apart = float(np.linalg.norm(found.astype(np.float64) - exact) / spread)
-    return apart if np.isfinite(apart) else float("inf")
-
-
 def check(record: Record, engine: Engine, where: Path) -> None:
     """Have a runtime answer the record's texts on this machine and compare.
 
     Integers may saturate and kernels differ from one processor to the next. Raises
     :class:`AccelerationError`.
     """
-    found = [answer(engine(arrays(row, record.inputs))[0]) for row in record.rows]
-    apart = distance(found, [np.array(each) for each in record.answers])
+    apart = apart_on_record(record, engine)
     allowed = TOLERANCES[record.precision]
     if apart > allowed:
         raise AccelerationError(
-            f"{where}: {record.runtime} in {record.precision} answers otherwise than PyTorch on this machine "
-            f"(distance {apart:.3g}, allowed {allowed:g}); export it here, or with another --precision"
+            f"{where}: {record.runtime} in {record.precision} gives different answers from PyTorch on this "
+            f"machine (distance {apart:.3g}, allowed {allowed:g}); export it here, or with another "
+            "--precision"
         )
+
+
+def apart_on_record(record: Record, engine: Engine) -> float:
+    """Return how far an engine's answers are from the record's, by the scale that was measured with them."""
+    outputs = [as_rows(engine(arrays(row, record.inputs))[0][0]) for row in record.rows]
+    exact = [np.array(each, dtype=np.float32) for each in record.answers]
+    if record.scale is None:
+        shortest = min(map(len, exact), default=0)
+        return distance(
+            [each.reshape(1, -1)[:, :shortest] for each in outputs],
+            [each.reshape(1, -1)[:, :shortest] for each in exact],
+        )
+    comparison = Comparison(record.scale)
+    for output, truth in zip(outputs, exact, strict=True):
+        comparison.add(thinned(output).reshape(1, -1), truth.reshape(1, -1))
+    return math.inf if comparison.broken else comparison.distance

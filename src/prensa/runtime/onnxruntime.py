@@ -49,7 +49,10 @@ def write(
                 verbose=False,
             )
         except Exception as error:
-            raise AccelerationError(f"ONNX does not take this model ({first_line(error)})") from error
+            raise AccelerationError(
+                f"ONNX cannot express this model ({first_line(error)}); try --to openvino, or serve it in "
+                "PyTorch"
+            ) from error
         if precision == "fp32":
             exported.save(target)
             return

@@ -37,7 +37,10 @@ def write(
         try:
             model = ov.convert_model(program.graph)
         except Exception as error:
-            raise AccelerationError(f"OpenVINO does not take this model ({first_line(error)})") from error
+            raise AccelerationError(
+                f"OpenVINO cannot convert this model ({first_line(error)}); try --to onnx, or serve it in "
+                "PyTorch"
+            ) from error
         for port, name in zip(model.inputs, program.inputs, strict=True):
             port.get_tensor().set_names({name})
         for port, name in zip(model.outputs, program.outputs, strict=True):

@@ -22,7 +22,7 @@ from prensa.runtime.exported import Engine, Record
 from prensa.runtime.pooling import Pool, read_pool
 from prensa.runtime.program import LOGITS
 from prensa.texts.columns import Texts
-from prensa.texts.encoding import encode, load_tokenizer, pad
+from prensa.texts.encoding import check_ids, embedding_rows, encode, load_tokenizer, pad
 
 _PIECES = 4096  # of a batch: what attention takes grows with the square, and runtimes never give it back
 _AHEAD = 16  # batches whose texts are sorted by length together
@@ -78,6 +78,8 @@ class Served:
         A model without a head gives ``.last_hidden_state``.
         """
         ids = np.asarray(inputs["input_ids"])
+        if ids.size:  # other runtimes than PyTorch answer an id without a row, too
+            check_ids(self.path, int(ids.max()), embedding_rows(self.config), DataError)
         inputs.setdefault("attention_mask", np.ones_like(ids))
         inputs.setdefault("token_type_ids", np.zeros_like(ids))
         wanted = {name: np.ascontiguousarray(inputs[name], dtype=np.int64) for name in self.record.inputs}

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.roles import quiet_transformers
 from prensa.checkpoint.task import LANGUAGE, Kind
-from prensa.errors import DataError, EvaluationError, first_line
+from prensa.errors import DataError, EvaluationError, PrensaError, first_line
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
 
@@ -98,6 +98,34 @@ def longest(tokenizer: Any, config: Any, wanted: int | None) -> int | None:
             f"--max-length {wanted}: expected more than {marks}, the marks that stand around a text"
         )
     return wanted or limit
+
+
+def check_ids(path: Path, largest: int, rows: int | None, error: type[PrensaError] = EvaluationError) -> None:
+    """Raise ``error`` where a tokenizer gives an id that the model has no row for.
+
+    PyTorch ends in an index error then, and other runtimes answer something. ``rows`` is None for a model
+    without such a table.
+    """
+    if rows is not None and largest >= rows:
+        raise error(
+            f"{path}: the tokenizer gives the id {largest}, but the model's embedding has {rows} rows; "
+            "use the tokenizer that the model was trained with, or resize the model"
+        )
+
+
+def embedding_rows(config: Any) -> int | None:
+    """Return how many ids a model has a row for, None where it has no table of them (CANINE)."""
+    try:
+        rows = getattr(config.get_text_config(), "vocab_size", None)
+    except ValueError:  # several texts are read, each with its own table
+        return None
+    return rows if isinstance(rows, int) else None
+
+
+def largest_id(encoded: Encoded) -> int:
+    """Return the largest id that a model will see: in texts, between them, or in place of a masked token."""
+    ids = [max(row["input_ids"]) for row in encoded.rows]
+    return max(*ids, encoded.fill["input_ids"], encoded.mask_id or 0 if encoded.kind == "masked" else 0)
 
 
 # Models that count positions from behind the padding token's id, as fairseq did.

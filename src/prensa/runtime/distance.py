@@ -1,0 +1,122 @@
+"""How far the answers of a runtime are from PyTorch's, measured by how far answers are from each other.
+
+An answer is a matrix: the logits or the vector of a text are one row, the logits or vectors of its tokens a
+row each. All rows and all numbers count. What is added is summed up at once, so that the answers of a
+language model, a row of its vocabulary's size for each token, never have to be kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float32]
+"""What a model answers to one text, ``[1, labels]`` or ``[tokens, size]``."""
+
+_ALIKE = 1e-5  # of the numbers' size: answers that differ by less are the same but for rounding
+_ROUNDING = 1e-5  # of the numbers' size: what float32 loses on the way through a deep model
+_KEPT = 4096  # numbers of an answer that a record keeps
+
+
+def as_rows(output: NDArray[np.float32]) -> Rows:
+    """Return a model's output for one text, ``[labels]`` or ``[tokens, size]``, as rows."""
+    return output.reshape(-1, output.shape[-1]) if output.ndim else output.reshape(1, 1)
+
+
+def thinned(rows: Rows) -> Rows:
+    """Return what a record keeps of an answer: the last row at least, and columns from all over each row.
+
+    The last row is what a decoder's next word comes from, and the first is alike for all texts.
+    """
+    columns = rows[:, :: math.ceil(rows.shape[1] / _KEPT)]
+    count = min(len(columns), max(1, _KEPT // columns.shape[1]))
+    ends = [(number + 1) * len(columns) // count - 1 for number in range(count)]
+    return columns[ends]
+
+
+class Comparison:
+    """Sums over all answers that were compared."""
+
+    def __init__(self, scale: float | None = None) -> None:
+        """Start with none. ``scale`` is what a distance of 1 is, where it was measured before."""
+        self.broken = 0
+        self._scale = scale
+        self._error = 0.0
+        self._rows = 0
+        self._numbers = 0
+        self._squares = 0.0
+        self._around = 0.0
+        self._origin: NDArray[np.float64] | None = None
+        self._sums: NDArray[np.float64] = np.zeros(0)
+
+    def add(self, found: Rows, exact: Rows) -> None:
+        """Add one text's answer, and what it should be. An exact one that is no number counts as broken."""
+        if not np.isfinite(exact).all():
+            self.broken += 1
+            return
+        truth = exact.astype(np.float64)
+        if self._origin is None or self._origin.shape != truth[0].shape:
+            self._origin, self._sums = truth[0], np.zeros(truth.shape[1])
+        # Distances from the first row: sums of squares of the numbers themselves would drown a small spread.
+        centred = truth - self._origin
+        self._sums += centred.sum(axis=0)
+        self._around += float(np.square(centred).sum())
+        self._squares += float(np.square(truth).sum())
+        self._rows += len(truth)
+        self._numbers += truth.size
+        self._error += squared_error(found, exact)
+
+    @property
+    def spread(self) -> float:
+        """Root mean square distance of the exact numbers from their column's mean."""
+        if not self._rows:
+            return 0.0
+        around = self._around - float(np.square(self._sums).sum()) / self._rows
+        return math.sqrt(max(around, 0.0) / self._numbers)
+
+    @property
+    def magnitude(self) -> float:
+        """Root mean square of the exact numbers."""
+        return math.sqrt(self._squares / self._numbers) if self._numbers else 0.0
+
+    @property
+    def alike(self) -> bool:
+        """Whether the exact answers are all the same, so that their spread measures nothing."""
+        return self.spread <= _ALIKE * self.magnitude
+
+    @property
+    def scale(self) -> float:
+        """What a distance of 1 is: the spread, and of answers that are all alike their own size."""
+        if self._scale is not None:
+            return self._scale
+        return (self.magnitude or 1.0) if self.alike else self.spread
+
+    @property
+    def distance(self) -> float:
+        """Root mean square error as a share of :attr:`scale`: 0 is the same, infinity no number.
+
+        What rounding alone can do does not count, however small the spread is.
+        """
+        counted = max(0.0, self._error - _ROUNDING**2 * self._squares)
+        apart = math.sqrt(counted / max(1, self._numbers)) / self.scale
+        return apart if math.isfinite(apart) else math.inf
+
+
+def squared_error(found: Rows, exact: Rows) -> float:
+    """Return the sum of squared differences, infinite where the shapes are not the same."""
+    if found.shape != exact.shape:
+        return math.inf
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = float(np.square(found.astype(np.float64) - exact).sum())
+    return error if math.isfinite(error) else math.inf
+
+
+def distance(some: Sequence[Rows], truth: Sequence[Rows]) -> float:
+    """Compare answers with what they should be. Exact ones that are no numbers make it infinite."""
+    comparison = Comparison()
+    for found, exact in zip(some, truth, strict=True):
+        comparison.add(found, exact)
+    return math.inf if comparison.broken else comparison.distance
