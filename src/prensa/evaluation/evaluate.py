@@ -26,6 +26,7 @@ from prensa.errors import EvaluationError, check_share
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.machine import this_machine
+from prensa.evaluation.original import check_finite
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, common_words, own_row, read_by, readable
@@ -209,12 +210,7 @@ def _predict(plan: Plan, models: Sequence[Any], found: Found, progress: Progress
 
 def _compare(plan: Plan, found: Found, indices: list[int], progress: Progress) -> None:
     original, *results = ([outputs[i] for i in indices] for outputs in found.outputs)
-    broken = sum(not np.isfinite(output).all() for output in original)
-    if broken:
-        raise EvaluationError(
-            f"{plan.paths[0]}: the original gives no number (NaN or infinity) on {broken:,} of "
-            f"{len(indices):,} texts; there is nothing to compare with"
-        )
+    check_finite(plan.paths[0], original)
     texts = plan.texts.take(indices)
     places = [plan.encoded.places[i] for i in indices] if plan.encoded.places else []
     stopped = None
