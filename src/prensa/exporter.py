@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +28,7 @@ from prensa.runtime.devices import load_on
 from prensa.runtime.exported import TOLERANCES, Gate, Inputs, Record, answer, arrays, distance
 from prensa.runtime.program import Program, input_names, trace
 from prensa.runtime.torch import Engine
+from prensa.temporary import temporary_directory
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
 from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
 
@@ -249,9 +249,9 @@ def _first_layer_apart(plan: ExportPlan, model: Any, samples: Sequence[Inputs]) 
     """Name the first layer whose vectors differ more than is allowed, if that can be found out."""
     try:
         program = trace(model, plan.samples.rows[0], plan.longest, layers=True)
-        with tempfile.TemporaryDirectory() as place:
-            plan.runtime.write(program, Path(place), plan.precision, samples)
-            engine = plan.runtime.Engine(Path(place), plan.precision)
+        with temporary_directory() as place:
+            plan.runtime.write(program, place, plan.precision, samples)
+            engine = plan.runtime.Engine(place, plan.precision)
             some = samples[:8]
             found = [[answer(each) for each in engine(inputs)[1:]] for inputs in some]
         exact = [_hidden_states(model, inputs) for inputs in some]
