@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from prensa.checkpoint.card import model_name
+from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.reader import check_weight_files
 from prensa.checkpoint.roles import load_config
@@ -281,6 +282,7 @@ def _measure_memory(plan: Plan, models: list[Any], found: Found, progress: Progr
 
 def _common_task(paths: Sequence[Path]) -> Task:
     configs = [load_config(path) for path in paths]
+    check_reads_texts(paths[0], configs[0])
     task = task_of(configs[0])
     if task is None:
         raise EvaluationError(
