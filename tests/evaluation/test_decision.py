@@ -40,4 +40,5 @@ def test_rounding_is_within():
 def test_how_many_texts_decide():
     assert texts_needed(100, (-0.02, 0.02), 0.01) == 400
     assert texts_needed(90, (-0.01, 0.031), 0.01) == 380  # 378.2, up
-    assert texts_needed(45, (-0.079, 0.079), 0.01, none_changed=True) == 360
+    assert texts_needed(45, (0.0, 0.079), 0.01, none_changed=True) == 190
+    assert texts_needed(45, (-0.079, 0.079), 0.01, none_changed=True) == 370

@@ -21,6 +21,7 @@ WIDEST = 2  # times the budget: the width of an interval that still decides
 
 _ROUNDING = 1e-9  # 0.91 − 0.90 is a little more than 0.01
 _DIGITS = 2  # of a number of texts
+_TAIL = 0.025  # what a 95 % interval leaves out on each side
 
 
 def is_within(value: float, allowed: float) -> bool:
@@ -50,10 +51,13 @@ def texts_needed(
 ) -> int:
     """Return about how many texts make an interval narrow enough to decide, rounded up to two digits.
 
-    ``interval`` was found on ``texts`` texts. Widths shrink with the square root of the number of texts, but
-    where no answer changed with the number itself: the interval is then that of 0 of so many.
+    ``interval`` was found on ``texts`` texts. Widths shrink with the square root of the number of texts. Where
+    no answer changed the interval is the exact one of 0 of so many, on one side or on both.
     """
-    ratio = (interval[1] - interval[0]) / (WIDEST * allowed)
-    exact = texts * ratio ** (1 if none_changed else 2)
+    width = interval[1] - interval[0]
+    exact = texts * (width / (WIDEST * allowed)) ** 2
+    if none_changed:
+        high = WIDEST * allowed * interval[1] / width
+        exact = math.log(_TAIL) / math.log1p(-high)
     unit = 10.0 ** max(0, math.floor(math.log10(exact)) + 1 - _DIGITS)
     return round(math.ceil(exact / unit) * unit)
