@@ -57,7 +57,7 @@ def change(adapter, **settings):
 
 def answers(path):
     with torch.inference_mode():
-        return prensa.load(path).eval()(input_ids=IDS).logits
+        return prensa.load(path).eval()(input_ids=IDS).logits.float()
 
 
 def test_an_adapter_alone_answers_as_with_peft(trained, caplog):
@@ -107,13 +107,13 @@ def test_a_pickled_adapter(trained, adapter):
 
 
 def test_a_vocabulary_that_grew_is_the_adapters(trained, tmp_path):
-    model = transformers.AutoModelForMaskedLM.from_pretrained(trained[0] / "base")
+    model = transformers.AutoModel.from_pretrained(trained[0] / "base")
     model.resize_token_embeddings(170)
-    adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["query"], r=2))
+    settings = peft.LoraConfig(task_type="FEATURE_EXTRACTION", target_modules=["query"], r=2)
+    adapted = peft.get_peft_model(model, settings)
     adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
-    change(tmp_path / "adapter", task_type="FEATURE_EXTRACTION")
-    with pytest.raises(CheckpointError, match="do not belong together|fits nothing"):  # of another class
-        locate(tmp_path / "adapter")
+    found = prensa.load(tmp_path / "adapter").get_input_embeddings().weight
+    torch.testing.assert_close(found, model.get_input_embeddings().weight)
 
 
 def without_weights(adapter):

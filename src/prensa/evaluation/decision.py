@@ -51,8 +51,8 @@ def texts_needed(
 ) -> int:
     """Return about how many texts make an interval narrow enough to decide, rounded up to two digits.
 
-    ``interval`` was found on ``texts`` texts. Widths shrink with the square root of the number of texts. Where
-    no answer changed the interval is the exact one of 0 of so many, on one side or on both.
+    ``interval`` was found on ``texts`` texts. Widths shrink with the square root of the number of texts.
+    Where no answer changed the interval is the exact one of 0 of so many, on one side or on both.
     """
     width = interval[1] - interval[0]
     exact = texts * (width / (WIDEST * allowed)) ** 2
