@@ -23,7 +23,6 @@ from prensa.evaluation.quality import Outputs, compare
 from prensa.runtime.deberta import unfold
 from prensa.runtime.first import read_all
 from prensa.runtime.served import Served
-from prensa.search.referee import agreement
 from prensa.texts.columns import Texts, read_texts
 
 PART = 500  # texts that each answers before the next has its turn
@@ -90,7 +89,7 @@ def _compared(before: list[Output], after: list[Output], texts: Texts, task: Tas
         "accuracy_change_interval": accuracy.interval,
         "macro_f1_change": f1.difference,
         "macro_f1_change_interval": f1.interval,
-        "same_answer": agreement(quality),
+        "same_answer": quality.agreement.value if quality.agreement else None,
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +35,7 @@ from prensa.runtime.program import Program, input_names, trace
 from prensa.runtime.recording import compare
 from prensa.runtime.refusals import check_exported
 from prensa.runtime.torch import Engine
+from prensa.temporary import temporary_directory
 from prensa.texts.columns import Texts, read_texts, sample
 from prensa.texts.encoding import (
     Encoded,
@@ -401,9 +401,9 @@ def _first_layer_apart(plan: ExportPlan, model: Any, samples: Sequence[Inputs]) 
     """Name the first layer whose vectors differ more than is allowed, if that can be found out."""
     try:
         program = trace(model, plan.samples.rows[0], plan.longest, layers=True)
-        with tempfile.TemporaryDirectory() as place:
-            plan.runtime.write(program, Path(place), plan.precision, samples)
-            engine = plan.runtime.Engine(Path(place), plan.precision)
+        with temporary_directory() as place:
+            plan.runtime.write(program, place, plan.precision, samples)
+            engine = plan.runtime.Engine(place, plan.precision)
             some = samples[:8]
             found = [[as_rows(each[0]) for each in engine(inputs)[1:]] for inputs in some]
         exact = [_hidden_states(model, inputs) for inputs in some]

@@ -42,3 +42,17 @@ def test_the_hub_cache_is_used_offline(model, tmp_path, monkeypatch):
     path = locate("someone/tiny")
     assert path == cache / "snapshots" / "abc"
     assert inspect("someone/tiny").tensors
+
+
+def test_a_pickled_head_is_refused_by_name(tmp_path):
+    (tmp_path / "model_head.pkl").write_bytes(b"\x80\x04.")
+    with pytest.raises(CheckpointError, match=r"model_head.pkl is SetFit's classifier, a pickle"):
+        locate(tmp_path)
+
+
+def test_of_the_hub_a_setfit_model_is_refused_although_its_pickle_is_not_fetched(tmp_path):
+    directory = tmp_path / "snapshots" / "0123"
+    directory.mkdir(parents=True)
+    (directory / "config_setfit.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"a SetFit model, whose classifier \(model_head.pkl\)"):
+        locate(directory)

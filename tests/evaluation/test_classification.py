@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, entropy
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
@@ -27,6 +27,7 @@ def random_answers(count, labels, seed=0, *, many=False):
     return answers(list(np.random.default_rng(seed).normal(size=(count, labels))), many=many)
 
 
+@settings(deadline=None)  # of a busy machine nothing is known
 @given(st.integers(2, 5), st.integers(2, 60), st.integers(0, 99))
 def test_metrics_are_those_of_scikit_learn(labels, count, seed):
     given_answers = random_answers(count, labels, seed)
@@ -42,6 +43,7 @@ def test_metrics_are_those_of_scikit_learn(labels, count, seed):
         assert math.isclose(found[ROC_AUC], expected)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99))
 def test_metrics_of_several_labels(seed):
     given_answers = random_answers(30, 3, seed, many=True)
@@ -93,11 +95,14 @@ def test_the_same_answers_differ_in_nothing():
     truth = Truth(np.random.default_rng(2).integers(0, 3, 50), ["a", "b", "c"])
     metrics, mcnemar = compare_with_labels(truth, same, same, Draws())
     assert {metric.difference for metric in metrics} == {0.0}
-    assert {metric.interval for metric in metrics[1:]} == {(0.0, 0.0)}
+    assert (
+        metrics[0].interval == metrics[1].interval != (0.0, 0.0)
+    )  # resamples cannot differ, other texts may
+    assert {metric.interval for metric in metrics[2:]} == {(0.0, 0.0)}
     high = binomtest(0, 50).proportion_ci(0.95).high  # no resample can differ, other texts may
     assert metrics[0].interval == (-high, high)
     assert (mcnemar.only_original, mcnemar.only_result, mcnemar.p_value) == (0, 0, 1.0)
-    assert [figure.value for figure in compare_outputs(same, same)] == [1.0, 0.0, 0.0, 0.0]
+    assert [figure.value for figure in compare_outputs(same, same, None, Draws())] == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_mcnemar():
@@ -123,6 +128,7 @@ def test_words_of_one_text_are_drawn_together():
     assert mcnemar is None  # it takes answers to be independent
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99))
 def test_divergence_is_that_of_scipy(seed):
     original, result = random_answers(5, 4, seed), random_answers(5, 4, seed + 1)

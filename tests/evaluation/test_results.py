@@ -6,8 +6,9 @@ import pytest
 from tests.sample import EVALUATION, QUALITY
 
 from prensa.errors import FormatError, OutputError
-from prensa.evaluation.results import Drop, Quality, check_results_place, load_results
+from prensa.evaluation.results import Drop, Figure, Guessing, Quality, check_results_place, load_results
 
+FEW = (Figure("same answer", 0.58, is_share=True, interval=(0.5, 0.66)),)
 GOLDEN = Path(__file__).parents[1] / "golden" / "results.json"
 
 
@@ -22,6 +23,13 @@ def test_what_an_earlier_version_wrote_can_be_read():
     assert load_results(GOLDEN) == EVALUATION
 
 
+def test_what_judging_adds_goes_there_and_back(tmp_path):
+    quality = dataclasses.replace(QUALITY, figures=FEW, alike="one-sided", guessing=Guessing(0.2, 0.21))
+    evaluation, _ = with_quality(quality)
+    evaluation.save(tmp_path / "results.json")
+    assert load_results(tmp_path) == evaluation
+
+
 def with_quality(quality):
     result = dataclasses.replace(EVALUATION.results[0], quality=quality)
     return dataclasses.replace(EVALUATION, results=(result,)), result
@@ -32,10 +40,18 @@ def with_quality(quality):
     [
         (QUALITY, None, "none"),
         (QUALITY, 0.008, "held"),
-        (QUALITY, 0.003, "doubtful"),
+        (QUALITY, 0.0045, "doubtful"),
+        (QUALITY, 0.004, "undecided"),
         (Quality(drop=Drop("accuracy", 0.91 - 0.90, (0, 0.01))), 0.01, "held"),
         (Quality(drop=Drop("accuracy", 0.001, None)), 0.01, "doubtful"),
-        (QUALITY, 0.0029, "exceeded"),
+        (QUALITY, 0.0029, "undecided"),
+        (QUALITY, 0.0, "exceeded"),
+        (dataclasses.replace(QUALITY, drop=Drop("accuracy", 0.03, (0.02, 0.04))), 0.01, "exceeded"),
+        (dataclasses.replace(QUALITY, drop=Drop("accuracy", -0.1, (-0.2, 0.0))), 0.0, "held"),
+        (dataclasses.replace(QUALITY, figures=FEW), 0.01, "doubtful"),
+        (dataclasses.replace(QUALITY, alike="constant"), 1.0, "unknown"),
+        (dataclasses.replace(QUALITY, alike="one-sided"), 0.01, "held"),
+        (Quality(broken=3, alike="constant"), 1.0, "exceeded"),
         (Quality(broken=3), 1.0, "exceeded"),
         (Quality(), 0.01, "unknown"),
         (None, 0.01, "unknown"),

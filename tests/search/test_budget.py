@@ -1,6 +1,7 @@
 import pytest
 
 from prensa.errors import RecipeError
+from prensa.evaluation.results import Drop, Figure, Quality
 from prensa.search.budget import Budget, Trial
 
 
@@ -33,6 +34,35 @@ def test_shares_out_of_range(settings):
 def test_no_bytes():
     with pytest.raises(RecipeError, match="--max-size must be above 0"):
         Budget(max_bytes=0)
+
+
+SAME = Figure("same answer", 0.99, is_share=True, interval=(0.985, 0.995))
+
+
+@pytest.mark.parametrize(
+    ("budget", "drop", "same", "decision"),
+    [
+        (Budget(max_drop=0.01), Drop("accuracy", 0.0, (-0.001, 0.001)), None, "held"),
+        (Budget(max_drop=0.01), Drop("accuracy", 0.0, (-0.03, 0.03)), None, "undecided"),
+        (Budget(max_drop=0.01), None, SAME, "exceeded"),  # what was not measured
+        (Budget(min_agreement=0.98), None, SAME, "held"),
+        (Budget(min_agreement=0.99), None, SAME, "doubtful"),
+        (Budget(min_agreement=0.999), None, SAME, "exceeded"),
+        (Budget(min_agreement=0.98), None, None, "exceeded"),
+        (Budget(max_drop=0.01, min_agreement=0.98), Drop("accuracy", 0.0, (-0.03, 0.03)), SAME, "undecided"),
+        (Budget(max_drop=0.01, min_agreement=0.999), Drop("accuracy", 0.0, (-0.03, 0.03)), SAME, "exceeded"),
+        (Budget(max_bytes=5), None, None, "held"),
+    ],
+)
+def test_the_worse_half_decides(budget, drop, same, decision):
+    assert budget.decide(drop, same) == decision
+
+
+def test_texts_that_would_decide():
+    quality = Quality(drop=Drop("accuracy", 0.0, (-0.02, 0.02)), figures=(SAME,))
+    assert Budget(max_drop=0.01).texts_needed(quality, 50) == 200
+    assert Budget(max_drop=0.1).texts_needed(quality, 50) is None
+    assert Budget(min_agreement=0.98).texts_needed(quality, 50) is None
 
 
 def test_words():

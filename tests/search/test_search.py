@@ -1,17 +1,19 @@
 """Searches on a tiny model, for real: pressed, loaded, judged."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
-from tests.conftest import add_tokenizer, build_model, directory_bytes, leftovers
+from tests.conftest import add_tokenizer, build_model, change_weights, directory_bytes, leftovers
 
 import prensa
 from prensa import pipeline
 from prensa.calibration.plan import plan_calibration
+from prensa.cli.search import describe
 from prensa.errors import EvaluationError, FormatError, RecipeError
 from prensa.evaluation.evaluate import plan as plan_evaluation
-from prensa.evaluation.results import Settings
+from prensa.evaluation.results import Drop, Figure, Settings
 from prensa.recipe import load_preset
 from prensa.search.budget import Budget
 from prensa.search.journal import journal_path
@@ -57,7 +59,7 @@ def test_a_budget_of_agreement_is_kept_and_checked(searched):
 
 
 def test_the_winner_is_what_the_recipe_in_the_output_makes(searched, original, texts, tmp_path):
-    found = searched(Budget(max_drop=0.05))
+    found = searched(Budget(max_drop=0.2))
     recipe = prensa.load_recipe(searched.output / "recipe.toml")
     assert recipe.passes[-1].noise == found.winner.noise
     calibration = plan_calibration(original, str(texts), count=20)
@@ -99,11 +101,11 @@ def test_a_winner_that_fails_on_new_texts_gives_way(searched, monkeypatch):
     checks = []
 
     def stricter(self, noise, part):
-        trial, drop = judged(self, noise, part)
+        trial, quality = judged(self, noise, part)
         if part == "check":
             checks.append(noise)
-            return module.dataclasses.replace(trial, agreement=0.0 if len(checks) == 1 else 1.0), drop
-        return module.dataclasses.replace(trial, agreement=1.0 if noise <= 0.01 else 0.0), drop
+            return agreeing(trial, quality, float(len(checks) > 1))
+        return agreeing(trial, quality, float(noise <= 0.01))
 
     monkeypatch.setattr(module._Search, "judged", stricter)
     found = searched(Budget(min_agreement=0.9))
@@ -118,14 +120,90 @@ def test_a_budget_that_fails_on_new_texts_is_never_claimed(searched, monkeypatch
     judged = module._Search.judged
 
     def refuse(self, noise, part):
-        trial, drop = judged(self, noise, part)
-        return module.dataclasses.replace(trial, agreement=float(part == "search")), drop
+        return agreeing(*judged(self, noise, part), float(part == "search"))
 
     monkeypatch.setattr(module._Search, "judged", refuse)
     found = searched(Budget(min_agreement=0.9))
     assert not found.held
     assert found.winner is None
+    assert found.decision == "exceeded"
+    assert found.texts_needed is None
     assert not searched.output.exists()
+
+
+def test_too_few_texts_to_decide_end_a_search_at_once(searched):
+    """Where not even a result with all of the original's answers could be decided on."""
+    found = searched(Budget(max_drop=0.01))
+    assert (found.held, found.winner, found.check, found.decision) == (False, None, None, "undecided")
+    assert found.texts_needed == 740  # the exact interval of 0 changes of 370 is a point wide, on either side
+    assert len(found.trials) == 1
+    assert found.best.agreement_interval[0] < found.best.agreement <= found.best.agreement_interval[1]
+    assert not searched.output.exists()
+    assert not leftovers(searched.output.parent)
+    said = describe(found, 10**6, searched.output)
+    assert said.startswith("Not decided: a drop of at most 1.00 points. ")
+    assert "even if no answer changes; about 740 texts in --data would decide it." in said
+    assert said.endswith("Nothing was written.")
+
+
+def test_a_check_that_decides_nothing_goes_on_to_smaller_noises_and_claims_nothing(searched, monkeypatch):
+    from prensa.search import search as module
+
+    judged = module._Search.judged
+
+    def wide(self, noise, part):
+        trial, quality = agreeing(*judged(self, noise, part), 0.95)
+        interval = (-0.9, 0.9) if part == "check" else None
+        drop = Drop("accuracy", 0.0, interval)
+        return module.dataclasses.replace(trial, drop=0.0), module.dataclasses.replace(quality, drop=drop)
+
+    monkeypatch.setattr(module._Search, "judged", wide)
+    found = searched(Budget(max_drop=0.2))
+    assert (found.held, found.winner, found.decision) == (False, None, "undecided")
+    assert found.texts_needed > 90
+    assert found.check is not None
+    assert not searched.output.exists()
+    assert "even if" not in describe(found, 10**6, searched.output)
+
+
+def test_few_of_the_same_answers_are_said_beside_a_score_that_stays(searched, monkeypatch):
+    from prensa.search import search as module
+
+    judged = module._Search.judged
+
+    def others(self, noise, part):
+        trial, quality = agreeing(*judged(self, noise, part), 0.58)
+        quality = module.dataclasses.replace(quality, drop=Drop("accuracy", 0.0, (-0.01, 0.01)))
+        return module.dataclasses.replace(trial, drop=0.0), quality
+
+    monkeypatch.setattr(module._Search, "judged", others)
+    found = searched(Budget(max_drop=0.2))
+    assert found.held
+    written = json.loads((searched.output / SEARCH_FILE).read_text())
+    assert written["check"]["agreement"] == 0.58
+    said = describe(found, 10**6, searched.output)
+    assert "the same answer on 58.00 % (95 % interval 50.00 to 66.00) of them. Kept: " in said
+    assert "But only 58.00 % of the answers are the original's" in said
+    assert "add --min-agreement" in said
+
+
+@pytest.mark.parametrize("kind", ["constant", "broken"])
+def test_an_original_that_is_no_measure_is_refused_before_anything_is_pressed(searched, tmp_path, kind):
+    model = add_tokenizer(build_model("deberta", tmp_path / kind))
+    spoiled = {"classifier.weight": 0.0} if kind == "constant" else {"classifier.bias": float("nan")}
+    change_weights(model, lambda tensors: [tensors[name].fill_(value) for name, value in spoiled.items()])
+    message = "gives the same answer to every text" if kind == "constant" else "gives no number"
+    with pytest.raises(EvaluationError, match=message):
+        searched(Budget(min_agreement=0.9), model=model)
+    assert not searched.trials
+
+
+def agreeing(trial, quality, share):
+    """Change what a trial and a comparison say of the same answers."""
+    interval = (max(0.0, share - 0.08), min(1.0, share + 0.08))
+    same = Figure("same answer", share, is_share=True, interval=interval)
+    trial = dataclasses.replace(trial, agreement=share, agreement_interval=interval)
+    return trial, dataclasses.replace(quality, figures=(same,))
 
 
 def interrupt_after(count):

@@ -80,7 +80,9 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
     """Carry out a plan. Raises :class:`CalibrationError` where the model gives no finite numbers."""
     home = "cpu" if plan.by_blocks else plan.device
     model = load_on(plan.path, torch.float32, home, plan.encoded.fill["input_ids"])
-    _check_pieces(plan, len(model.get_input_embeddings().weight))
+    table = _word_pieces(model)
+    if table is not None:  # else ids are no numbers of rows: code points, bytes
+        _check_pieces(plan, len(table))
     for parameter in model.parameters():
         parameter.requires_grad_(requires_grad=False)
     watch = _Watch(home)
@@ -108,6 +110,15 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
         for hook in hooks:
             hook.remove()
     return _statistics(model, watch, plan, *found)
+
+
+def _word_pieces(model: Any) -> nn.Parameter | None:
+    """Return the table with a row for each id, None where a class has none: CANINE hashes code points."""
+    try:
+        weight = getattr(model.get_input_embeddings(), "weight", None)
+    except (NotImplementedError, AttributeError):
+        return None
+    return weight if isinstance(weight, nn.Parameter) and weight.dim() == _MATRIX else None
 
 
 def _check_pieces(plan: CalibrationPlan, rows: int) -> None:
@@ -258,7 +269,7 @@ def _real(tensor: Tensor, mask: Tensor) -> Tensor:
 def _statistics(
     model: Any, watch: _Watch, plan: CalibrationPlan, outputs: int, variance: float
 ) -> Statistics:
-    word_pieces = id(model.get_input_embeddings().weight)
+    word_pieces = id(_word_pieces(model))
     per_output = 1 / (outputs * variance)
     matrices: dict[str, MatrixStatistics] = {}
     weights = 0

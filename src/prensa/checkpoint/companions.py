@@ -16,7 +16,14 @@ INDEX_FILE = "model.safetensors.index.json"
 STATE_DICT_FILE = "model_optimized.pt"
 SEARCH_FILE = "search.json"
 
-_REPLACED = ("model*.safetensors", "pytorch_model*.bin", *WEIGHT_FILES, STATE_DICT_FILE, SEARCH_FILE)
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+"""A PEFT adapter, which ``from_pretrained`` would put on top of a model that lies beside it."""
+
+_REPLACED = (
+    *("model*.safetensors", "pytorch_model*.bin", *WEIGHT_FILES, STATE_DICT_FILE, SEARCH_FILE),
+    *(ADAPTER_CONFIG, *ADAPTER_WEIGHTS),
+)
 WEIGHT_SUFFIXES = {
     *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot"),
     *(".npz", ".tflite", ".mlmodel"),
@@ -83,7 +90,8 @@ def keep_others(old: Path, directory: Path) -> None:
 
 def _companions(model: Path) -> Iterator[Path]:
     for path in sorted(model.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and path.suffix not in WEIGHT_SUFFIXES:
+        is_weights = path.suffix in WEIGHT_SUFFIXES or path.name == ADAPTER_CONFIG
+        if path.is_file() and not path.name.startswith(".") and not is_weights:
             yield path
     for folder in (model / "additional_chat_templates", *_sentence_transformers_modules(model)):
         yield from (path for path in sorted(folder.rglob("*")) if path.is_file())

@@ -22,8 +22,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prensa.atomic import FULL, umask
+from prensa.atomic import umask
 from prensa.errors import OutputError
+from prensa.temporary import is_full, which_is_full
 
 _UNFINISHED = ".prensa-unfinished-"
 _REPLACED = ".prensa-replaced"
@@ -42,12 +43,13 @@ def replacing(output: Path) -> Iterator[Path]:
             _set_modes(new, output)
             _sync(new)
             _put_in_place(new, output)
-        except OSError as error:
-            if error.errno in FULL:
-                raise OutputError(
-                    f"{output}: the disk is full; nothing was changed, free some space and run again"
-                ) from error
-            raise OutputError(f"{output}: cannot be written ({error}); nothing was changed") from error
+        except Exception as error:
+            cause = error.__cause__ or error  # what a library said may be inside of our own error
+            if is_full(cause):
+                raise OutputError(which_is_full(cause, output)) from error
+            if isinstance(error, OSError):
+                raise OutputError(f"{output}: cannot be written ({error}); nothing was changed") from error
+            raise
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from prensa.checkpoint.adapters import is_adapter, merged
+from prensa.checkpoint.companions import ADAPTER_WEIGHTS
 from prensa.errors import CheckpointError, first_line
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -20,14 +22,41 @@ _COMPANIONS = [
     "*.tiktoken",
     "[0-9]*_*/*",
 ]
-_WEIGHTS = (["model*.safetensors"], ["pytorch_model*.bin"])
+_WEIGHTS = (
+    ["model*.safetensors", ADAPTER_WEIGHTS[0]],
+    ["pytorch_model*.bin", ADAPTER_WEIGHTS[1]],
+)
+_SETFIT = ("model_head.pkl", "config_setfit.json")
 
 
 def locate(model: str | Path) -> Path:
     """Return the directory of ``model``; a hub name is fetched into the hub's cache, or found there.
 
-    ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. Raises :class:`CheckpointError`.
+    A PEFT adapter is merged into its base model, and the directory is that of the merged model (see
+    :mod:`prensa.checkpoint.adapters`). ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. Raises
+    :class:`CheckpointError`.
     """
+    path = _find(model)
+    _refuse_setfit(path)
+    return merged(path, locate) if is_adapter(path) else path
+
+
+def _refuse_setfit(path: Path) -> None:
+    """Raise :class:`CheckpointError` where a pickle beside the model is its head."""
+    head, settings = _SETFIT
+    if (path / head).is_file():
+        raise CheckpointError(
+            f"{path}: {head} is SetFit's classifier, a pickle, which Prensa does not run; to use the "
+            "embedding model alone, copy the directory without that file"
+        )
+    if "snapshots" in path.parts and (path / settings).is_file():  # of the hub pickles are not fetched
+        raise CheckpointError(
+            f"{path}: a SetFit model, whose classifier ({head}) is a pickle, which Prensa does not run; to "
+            "use the embedding model alone, download it and remove that file"
+        )
+
+
+def _find(model: str | Path) -> Path:
     try:
         path = Path(model).expanduser()
     except RuntimeError as error:

@@ -13,7 +13,7 @@ from prensa.classic.arguments import Parser
 from prensa.cli.guard import fail, guarded
 from prensa.evaluation.results import Evaluation, Quality, Timing
 from prensa.evaluation.speed import percentile, ratio
-from prensa.report.tables import remarks
+from prensa.report.tables import figure_in_words, remarks
 from prensa.wording import megabytes, milliseconds, percent, score, signed
 
 _SCRIPT = "test_quantized_model.py"
@@ -78,7 +78,7 @@ def _precision(quality: Quality) -> Iterator[str]:
     if quality.broken:
         yield f"  the optimized model gives no number (NaN or infinity) on {quality.broken:,} texts"
     for figure in quality.figures:
-        yield f"  {figure.name}: {score(figure.value, is_share=figure.is_share)}"
+        yield f"  {figure.name}: {figure_in_words(figure)}"
     for metric in quality.metrics:
         if metric.original is None or metric.result is None or metric.difference is None:
             yield f"  {metric.name}: {metric.note}"

@@ -64,7 +64,7 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     if output_path is None and not Path(model_path).expanduser().exists():
         raise OutputError(f"{model_path}: no such directory to replace; give an output path")
     model = locate(model_path)
-    output = Path(output_path) if output_path is not None else model
+    output = Path(model_path if output_path is None else output_path).expanduser()
     plan = pipeline.plan(model, recipe, output, force=True)
     with stages() as progress:
         choice = TextChoice(None if texts is None else str(texts))

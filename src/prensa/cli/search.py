@@ -17,7 +17,7 @@ from prensa.errors import RecipeError
 from prensa.evaluation.verdict import drop_in_words
 from prensa.pipeline import Plan
 from prensa.search.budget import NO_NOISE, Budget, Trial
-from prensa.search.referee import Judging, referee_for
+from prensa.search.referee import MOST_TEXTS, Judging, referee_for
 from prensa.search.search import Found, search
 from prensa.wording import megabytes, number, percent
 
@@ -54,13 +54,10 @@ def run_search(plan: Plan, calibration: CalibrationPlan, budget: Budget, judging
 
 
 def describe(found: Found, original: int, output: Path) -> str:
-    """Say how a search ended, in one sentence or two."""
+    """Say how a search ended, in a few sentences."""
     wanted = found.budget.describe()
     if found.winner is None:
-        text = f"Not reached: {wanted}. The best was {_described(found.best, original)}"
-        if found.check is not None:
-            text += f"; on texts that the search had not seen: {_quality(found.check)}"
-        return f"{text}. Nothing was written."
+        return f"{_not_kept(found, original)} Nothing was written."
     size = f"{megabytes(found.winner.nbytes)}, {percent(found.winner.nbytes, original)} of the original"
     text = f"{output} takes {size}"
     if found.interrupted:
@@ -71,8 +68,36 @@ def describe(found: Found, original: int, output: Path) -> str:
     if found.drop is not None:
         text += f"; {drop_in_words(found.drop)} on texts that the search had not seen"
     if found.check is not None and found.check.agreement is not None:
-        text += f"; the same answer on {number(100 * found.check.agreement)} % of them"
-    return f"{text}. Kept: {wanted}."
+        text += f"; the same answer on {_agreement(found.check)} of them"
+    doubt = " (as measured: the interval goes beyond it)" if found.decision == "doubtful" else ""
+    return f"{text}. Kept: {wanted}{doubt}.{_warnings(found)}"
+
+
+def _not_kept(found: Found, original: int) -> str:
+    wanted = found.budget.describe()
+    best = f"The best was {_described(found.best, original)}"
+    if found.check is not None:
+        seen = "" if found.drop is None else f" ({drop_in_words(found.drop)})"
+        best += f"; on texts that the search had not seen: {_quality(found.check)}{seen}"
+    if found.texts_needed is None:
+        return f"Not reached: {wanted}. {best}.{_warnings(found)}"
+    even = ", even if no answer changes" if found.check is None else ""
+    return (
+        f"Not decided: {wanted}. On the texts that the search had not seen the 95 % interval is wider than "
+        f"twice the budget{even}; about {found.texts_needed:,} texts in --data would decide it"
+        f"{_beyond(found.texts_needed)}. {best}.{_warnings(found)}"
+    )
+
+
+def _beyond(needed: int) -> str:
+    """Say that a search does not read so many."""
+    if needed <= 2 * MOST_TEXTS:
+        return ""
+    return f", and a search reads {2 * MOST_TEXTS:,} at most: allow a larger drop, or use prensa evaluate"
+
+
+def _warnings(found: Found) -> str:
+    return "".join(f" But {warning}." for warning in found.warnings)
 
 
 def _described(trial: Trial, original: int) -> str:
@@ -86,5 +111,14 @@ def _quality(trial: Trial) -> str:
     if trial.drop is not None:
         parts.append(f"{trial.drop_of} drops by {number(100 * trial.drop)} points")
     if trial.agreement is not None:
-        parts.append(f"same answer on {number(100 * trial.agreement)} %")
+        parts.append(f"same answer on {_agreement(trial)}")
     return ", ".join(parts)
+
+
+def _agreement(trial: Trial) -> str:
+    """``98.00 % (95 % interval 94.10 to 99.50)``."""
+    text = f"{number(100 * (trial.agreement or 0.0))} %"
+    if trial.agreement_interval is None:
+        return text
+    low, high = (number(100 * end) for end in trial.agreement_interval)
+    return f"{text} (95 % interval {low} to {high})"

@@ -20,11 +20,11 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.calibration import calibration_error
-from prensa.evaluation.results import ACCURACY, CHANGED, MACRO_F1, Drop, Figure, McNemar, Metric
+from prensa.evaluation.results import ACCURACY, AGREEMENT, CHANGED, MACRO_F1, Drop, Figure, McNemar, Metric
 
 Array = NDArray[Any]
 
-ROC_AUC, CALIBRATION_ERROR, AGREEMENT = "ROC-AUC", "calibration error", "same answer"
+ROC_AUC, CALIBRATION_ERROR = "ROC-AUC", "calibration error"
 
 _NO_METRIC = {
     ROC_AUC: "needs right answers of at least two classes",
@@ -117,8 +117,9 @@ def compare_with_labels(
         return [other[name] - one[name] for name in one]
 
     found = dict(zip(before, intervals(differences, truth.texts, draws), strict=True))
-    if found[ACCURACY] and same_answer(original, result).all():
-        found[ACCURACY] = _none_changed(truth.texts)
+    if same_answer(original, result).all():
+        for name in (ACCURACY, MACRO_F1):
+            found[name] = found[name] and _none_changed(truth.texts)
     metrics = tuple(
         Metric(
             name,
@@ -135,11 +136,15 @@ def compare_with_labels(
     return metrics, _mcnemar(original.chosen == truth.values, result.chosen == truth.values)
 
 
-def compare_outputs(original: Answers, result: Answers) -> tuple[Figure, ...]:
+def compare_outputs(
+    original: Answers, result: Answers, groups: Sequence[Array] | None, draws: Draws
+) -> tuple[Figure, ...]:
     """Compare without labels: share of the same answers, divergence, change of probabilities."""
     divergence = divergences(original, result)
+    changed = share_changed(same_answer(original, result), groups, draws)
+    interval = changed.interval and (1 - changed.interval[1], 1 - changed.interval[0])
     return (
-        Figure(AGREEMENT, float(same_answer(original, result).mean()), is_share=True),
+        Figure(AGREEMENT, 1 - changed.value, is_share=True, interval=interval),
         Figure("mean divergence (KL, nats)", float(divergence.mean())),
         Figure("largest divergence (KL, nats)", float(divergence.max())),
         Figure("largest change of a probability", float(shifts(original, result).max()), is_share=True),
@@ -186,11 +191,14 @@ def drop_of(metrics: Sequence[Metric], name: str) -> Drop | None:
 def share_changed(same: Array, groups: Sequence[Array] | None, draws: Draws) -> Drop:
     """Return the share of changed answers.
 
-    Its interval is the exact one of Clopper and Pearson or, for words, that of resampled texts.
+    Its interval is the exact one of Clopper and Pearson or, for words, that of resampled texts; where no word
+    changed, so that no resample can differ, the exact one of 0 of so many texts.
     """
     changed = float((~same).mean())
     if groups is None:
         return Drop(CHANGED, changed, _exact(int((~same).sum()), len(same)))
+    if draws.count and same.all():
+        return Drop(CHANGED, changed, _exact(0, len(groups)))
     counts = np.array([[(~same[group]).sum(), len(group)] for group in groups], dtype=float)
 
     def share(texts: Array) -> list[float]:

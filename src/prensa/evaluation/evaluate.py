@@ -20,6 +20,7 @@ import torch
 
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.card import model_name
+from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
@@ -28,6 +29,7 @@ from prensa.errors import EvaluationError, check_share
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.machine import this_machine
+from prensa.evaluation.original import check_finite
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, common_words, own_row, read_by, readable
@@ -228,12 +230,7 @@ def _predict(plan: Plan, models: Sequence[Any], found: Found, progress: Progress
 
 def _compare(plan: Plan, found: Found, indices: list[int], progress: Progress) -> None:
     original, *results = ([outputs[i] for i in indices] for outputs in found.outputs)
-    broken = sum(not np.isfinite(output).all() for output in original)
-    if broken:
-        raise EvaluationError(
-            f"{plan.paths[0]}: the original gives no number (NaN or infinity) on {broken:,} of "
-            f"{len(indices):,} texts; there is nothing to compare with"
-        )
+    check_finite(plan.paths[0], original)
     texts = plan.texts.take(indices)
     places = [plan.encoded.places[i] for i in indices] if plan.encoded.places else []
     stopped = None
@@ -305,6 +302,7 @@ def _measure_memory(plan: Plan, models: list[Any], found: Found, progress: Progr
 
 def _common_task(paths: Sequence[Path]) -> Task:
     configs = [load_config(path) for path in paths]
+    check_reads_texts(paths[0], configs[0])
     task = task_of(configs[0])
     if task is None:
         raise EvaluationError(

@@ -16,6 +16,7 @@ from prensa.evaluation import classification as cls
 from prensa.evaluation import embeddings, language, regression
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.calibration import reliability
+from prensa.evaluation.original import guessing, likeness
 from prensa.evaluation.predict import Output
 from prensa.evaluation.results import ACCURACY, MACRO_F1, Disagreement, Quality
 from prensa.texts.columns import Texts
@@ -47,10 +48,11 @@ class Outputs:
 
 def compare(outputs: Outputs, draws: Draws) -> Quality:
     """Compare a result's outputs with the original's, and with the right answers where they are known."""
+    alike = likeness(outputs.task.kind, outputs.original)
     broken = sum(not np.isfinite(output).all() for output in outputs.result)
     if broken:
-        return Quality(broken=broken)
-    return _COMPARISONS[outputs.task.kind](outputs, draws)
+        return Quality(broken=broken, alike=alike)
+    return dataclasses.replace(_COMPARISONS[outputs.task.kind](outputs, draws), alike=alike)
 
 
 def _of_texts(outputs: Outputs, draws: Draws) -> Quality:
@@ -114,7 +116,8 @@ def _classification(
     truth: cls.Truth | None, groups: list[Array] | None, both: _Both, draws: Draws
 ) -> Quality:
     before, after = both
-    figures = cls.compare_outputs(before, after)
+    # The intervals of a score are what takes its time, and what is waited for.
+    figures = cls.compare_outputs(before, after, groups, Draws(draws.count))
     if truth is None:
         drop = cls.share_changed(cls.same_answer(before, after), groups, draws)
         return Quality(drop=drop, figures=figures)
@@ -125,6 +128,7 @@ def _classification(
         metrics=metrics,
         figures=figures,
         mcnemar=mcnemar,
+        guessing=guessing(truth.values, before),
         reliability_original=reliability(*cls.confidences(truth.values, before)),
         reliability=reliability(*cls.confidences(truth.values, after)),
     )

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from prensa.atomic import at_home, write_text
 from prensa.checkpoint.task import Task
 from prensa.errors import FormatError, OutputError
+from prensa.evaluation.decision import KEPT, decide
 from prensa.extras import require
 
 ACCURACY, MACRO_F1, SPEARMAN = "accuracy", "macro F1", "Spearman correlation"
@@ -24,17 +25,30 @@ BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
 RESULTS_FILE = "results.json"
 RESULTS_VERSION = 1
 
-Budget = Literal["none", "held", "doubtful", "exceeded", "unknown"]
+AGREEMENT = "same answer"
+"""The figure that says how many of the answers are the original's."""
+
+FEW_SAME = 0.9
+"""Below this share of the original's answers a score alone does not hold a budget for certain."""
+
+Budget = Literal["none", "held", "doubtful", "undecided", "exceeded", "unknown"]
 """What became of the largest drop that was allowed.
 
-``none``      none was given
-``held``      the drop is within it, and so is its interval
-``doubtful``  the drop is within it, but its interval reaches beyond, or there is none
-``exceeded``  the drop is beyond it, or the result gives no numbers
-``unknown``   the drop was not measured
+``none``       none was given
+``held``       the drop is within it, and so is its interval
+``doubtful``   the drop is within it, but its interval reaches beyond, or there is none, or fewer than
+               ``FEW_SAME`` of the answers are the original's
+``undecided``  the interval reaches beyond it and is wider than twice the budget: too few texts
+``exceeded``   the drop is beyond it, or the result gives no numbers
+``unknown``    the drop was not measured, or the original answers every text alike, so that it proves nothing
 """
 
-_ROUNDING = 1e-9  # 0.91 − 0.90 is a little more than 0.01
+Alike = Literal["", "constant", "one-sided"]
+"""Whether an original answers every text alike.
+
+``constant``   the same numbers for every text: nothing can be judged by it
+``one-sided``  the same label for every text, with numbers that differ: agreement proves little
+"""
 
 
 @dataclass(frozen=True)
@@ -148,11 +162,15 @@ class Metric:
 
 @dataclass(frozen=True)
 class Figure:
-    """A number that compares the result's outputs with the original's, whatever the right answer is."""
+    """A number that compares the result's outputs with the original's, whatever the right answer is.
+
+    ``interval`` is the 95 % interval, None where it was not asked for.
+    """
 
     name: str
     value: float
     is_share: bool = False
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -198,11 +216,20 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class Guessing:
+    """The original does no better than guessing: its accuracy, and that of its answers when shuffled."""
+
+    accuracy: float
+    shuffled: float
+
+
+@dataclass(frozen=True)
 class Quality:
     """What the result answers, beside what the original answers.
 
     ``broken`` counts texts on which the result gives no number (NaN or infinity); then there is nothing else.
-    ``disagreement`` names what the disagreements are sorted by.
+    ``disagreement`` names what the disagreements are sorted by. ``alike`` and ``guessing`` say what the
+    original's own answers are worth as a measure; ``guessing`` is None where they are.
     """
 
     drop: Drop | None = None
@@ -214,6 +241,23 @@ class Quality:
     disagreement: str = ""
     disagreements: tuple[Disagreement, ...] = ()
     broken: int = 0
+    alike: Alike = ""
+    guessing: Guessing | None = None
+
+    @property
+    def agreement(self) -> Figure | None:
+        """The share of answers that are the original's, None where answers are no choices."""
+        return next((figure for figure in self.figures if figure.name == AGREEMENT), None)
+
+    @property
+    def has_few_same(self) -> bool:
+        """Whether a score may stay as it was although many answers are others."""
+        return self.agreement is not None and self.agreement.value < FEW_SAME and self.is_of_a_score
+
+    @property
+    def is_of_a_score(self) -> bool:
+        """Whether the drop is one of right answers, which may be right about other texts than before."""
+        return self.drop is not None and self.drop.of in {ACCURACY, MACRO_F1}
 
 
 @dataclass(frozen=True)
@@ -288,17 +332,17 @@ class Evaluation:
         allowed, quality = self.settings.max_drop, result.quality
         if allowed is None:
             return "none"
-        if quality is None or (quality.drop is None and not quality.broken):
-            return "unknown"
-        if quality.drop is None or quality.drop.value > allowed + _ROUNDING:
+        if quality is not None and quality.broken:
             return "exceeded"
-        interval = quality.drop.interval
-        return "held" if interval and interval[1] <= allowed + _ROUNDING else "doubtful"
+        if quality is None or quality.drop is None or quality.alike == "constant":
+            return "unknown"
+        found = decide(quality.drop.value, quality.drop.interval, allowed)
+        return "doubtful" if found == "held" and quality.has_few_same else found
 
     @property
     def within_budget(self) -> bool:
         """Whether every result is within ``max_drop``, or none was given."""
-        return all(self.budget(result) in {"none", "held", "doubtful"} for result in self.results)
+        return all(self.budget(result) in {"none", *KEPT} for result in self.results)
 
     def to_json(self) -> str:
         """Write everything out."""

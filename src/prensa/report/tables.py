@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from prensa.checkpoint.task import LANGUAGE
+from prensa.evaluation.original import SAME_TO_ALL
 from prensa.evaluation.results import Evaluation, Figure, Machine, Memory, Metric, Model, Retokenized, Timing
 from prensa.evaluation.speed import percentile, ratio, throughput
-from prensa.evaluation.verdict import drop_in_words
-from prensa.wording import megabytes, milliseconds, percent, score, signed
+from prensa.evaluation.verdict import drop_in_words, guessing_in_words
+from prensa.wording import megabytes, milliseconds, number, percent, score, signed
 
 NONE = "–"
 
@@ -149,12 +150,20 @@ def _quality(evaluation: Evaluation) -> Table:
 def _answers(evaluation: Evaluation) -> Table:
     figures = _named(result.quality.figures if result.quality else () for result in evaluation.results)
     rows = [
-        (name, *(score(each.value, is_share=each.is_share) if each else NONE for each in own))
-        for name, own in figures.items()
+        (name, *(figure_in_words(each) if each else NONE for each in own)) for name, own in figures.items()
     ]
     return Table(
         "Beside the original's answers", ("", *(result.name for result in evaluation.results)), tuple(rows)
     )
+
+
+def figure_in_words(figure: Figure) -> str:
+    """``98.90 % (98.46 to 99.25)``, the 95 % interval in brackets where there is one."""
+    text = score(figure.value, is_share=figure.is_share)
+    if figure.interval is None:
+        return text
+    low, high = (number(100 * end) if figure.is_share else number(end) for end in figure.interval)
+    return f"{text} ({low} to {high})"
 
 
 def _named(several: Iterable[Sequence[Named]]) -> dict[str, list[Named | None]]:
@@ -198,6 +207,7 @@ def remarks(evaluation: Evaluation) -> list[str]:
         )
     elif not data.labelled and evaluation.task.kind in {"classes", "multi-label", "regression", "tokens"}:
         found.append("The texts have no labels: this compares answers, and does not know which are right.")
+    found += _of_the_original(evaluation)
     if data.truncated:
         found.append(
             f"{data.truncated:,} of {data.texts:,} texts were longer than {data.max_length} tokens and were "
@@ -214,6 +224,25 @@ def remarks(evaluation: Evaluation) -> list[str]:
         found.append(f"Interrupted: {', '.join(evaluation.missing)} not measured, or not to the end.")
     found += evaluation.notes
     return found + [f"Not measured: {problem}" for problem in evaluation.problems]
+
+
+def _of_the_original(evaluation: Evaluation) -> list[str]:
+    """Say where the original's own answers are a poor measure; every result was compared with the same."""
+    quality = next((result.quality for result in evaluation.results if result.quality), None)
+    if quality is None:
+        return []
+    found = []
+    if quality.alike == "constant":
+        found.append(f"{SAME_TO_ALL[0].upper()}{SAME_TO_ALL[1:]}.")
+    elif quality.alike == "one-sided":
+        found.append(
+            "The original gives the same label to all of these, so that agreement with it proves little: "
+            "give texts of every label."
+        )
+    if quality.guessing is not None:
+        words = guessing_in_words(quality.guessing)
+        found.append(f"{words[0].upper()}{words[1:]}: a score that stays proves little.")
+    return found
 
 
 def _cut_otherwise(evaluation: Evaluation, name: str, changed: Retokenized) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ from prensa.pipeline import Plan
 from prensa.progress import Progress, silent
 from prensa.recipe import adjusted, load_preset
 from prensa.search.bitsandbytes import BITSANDBYTES, WithBitsandbytes
-from prensa.search.referee import Referee, agreement
+from prensa.search.referee import Referee
+from prensa.temporary import temporary_directory
 from prensa.version import VERSION
 
 NOISES = (0.0003, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
@@ -74,6 +74,7 @@ def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
     An interruption (``KeyboardInterrupt``) ends it with the points there are. A point that cannot be made is
     left out, with its reason in ``missing``.
     """
+    referee.judge_itself(progress)  # an original that is no measure is refused before anything is pressed
     statistics = collect(calibration, progress)
     makers: dict[str, tuple[Kind, float | None, Callable[[Path], object]]] = {}
     for noise in NOISES if noises is None else noises:
@@ -117,8 +118,8 @@ def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
 def _point(
     name: str, kind: Kind, make: Callable[[Path], object], referee: Referee, progress: Progress
 ) -> Point:
-    with tempfile.TemporaryDirectory(prefix="prensa-frontier-") as place:
-        output = Path(place) / "result"
+    with temporary_directory() as place:
+        output = place / "result"
         make(output)
         nbytes = sum(file.nbytes for file in list_files(output) if file.kind == "weights")
         quality: Quality = referee.judge(output, "check", progress)
@@ -130,7 +131,7 @@ def _point(
         drop=drop.value if drop else None,
         drop_of=drop.of if drop else "",
         interval=drop.interval if drop else None,
-        agreement=agreement(quality),
+        agreement=quality.agreement.value if quality.agreement else None,
     )
 
 

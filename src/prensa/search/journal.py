@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from prensa.atomic import write_text
 from prensa.calibration.plan import CalibrationPlan
@@ -47,7 +48,7 @@ class Journal:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             found = content["version"], content["fingerprint"]
-            trials = [Trial(**each) for each in content["trials"]]
+            trials = [_trial(each) for each in content["trials"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FormatError(f"{path}: a damaged journal ({error!r}); remove it to search anew") from error
         if found != (_VERSION, of):
@@ -70,3 +71,8 @@ class Journal:
     def remove(self) -> None:
         """Forget the search: it has ended."""
         self.path.unlink(missing_ok=True)
+
+
+def _trial(content: Mapping[str, Any]) -> Trial:
+    interval = content.get("agreement_interval")
+    return Trial(**{**content, "agreement_interval": interval and tuple(interval)})

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from prensa.checkpoint.task import LANGUAGE
 from prensa.errors import EvaluationError
 from prensa.evaluation.bootstrap import Draws
-from prensa.evaluation.classification import AGREEMENT
 from prensa.evaluation.evaluate import Plan
 from prensa.evaluation.evaluate import plan as plan_evaluation
+from prensa.evaluation.original import check_finite, check_not_constant
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, common_words, kept_pieces, read_by, readable
@@ -25,7 +25,9 @@ from prensa.runtime.pooling import read_pool
 
 Part = Literal["search", "check"]
 
-_MOST = 2000  # texts of a part
+MOST_TEXTS = 2000
+"""How many texts a part has at most."""
+
 _FEWEST = 20
 
 
@@ -42,7 +44,10 @@ class Referee:
     answers: dict[Part, list[Output]] = field(default_factory=dict)
 
     def judge(self, result: Path, part: Part, progress: Progress = silent) -> Quality:
-        """Return how well a result does on one part of the texts, for the last word with intervals."""
+        """Return how well a result does on one part of the texts, for the last word with intervals.
+
+        Raises :class:`EvaluationError` where the original gives no numbers, or the same ones for every text.
+        """
         plan, indices = self.plan, self.parts[part]
         if plan.task.kind in LANGUAGE:
             read = set(readable([result], plan.encoded))
@@ -65,7 +70,26 @@ class Referee:
             (after,) = _answer(models, pools, both[1:], plan.batch_size, progress)
         places = both[0].encoded.places or []
         draws = Draws() if part == "check" else Draws(0)
-        return compare(Outputs(plan.task, texts, places, before, after), draws)
+        return self._compared(Outputs(plan.task, texts, places, before, after), draws)
+
+    def judge_itself(self, progress: Progress = silent) -> Quality | None:
+        """Return how the original would do as its own result on the check's texts, as well as any can.
+
+        None for language models: their answers are not kept. Raises as :meth:`judge`.
+        """
+        plan, indices = self.plan, self.parts["check"]
+        if plan.task.kind in LANGUAGE:
+            return None
+        reading = Reading(plan.encoded).take(indices)
+        own = self._original_answers("check", reading, progress)
+        outputs = Outputs(plan.task, plan.texts.take(indices), reading.encoded.places or [], own, own)
+        return self._compared(outputs, Draws(1))  # where no answer changes, intervals are not drawn but known
+
+    def _compared(self, outputs: Outputs, draws: Draws) -> Quality:
+        check_finite(self.plan.paths[0], outputs.original)
+        quality = compare(outputs, draws)
+        check_not_constant(self.plan.paths[0], quality)
+        return quality
 
     def _original_answers(self, part: Part, reading: Reading, progress: Progress) -> list[Output]:
         if part not in self.answers:
@@ -109,13 +133,8 @@ def referee(plan: Plan) -> Referee:
         )
     order = list(range(len(plan.texts)))
     random.Random(0).shuffle(order)  # noqa: S311
-    half = min(_MOST, len(order) // 2)
+    half = min(MOST_TEXTS, len(order) // 2)
     return Referee(plan, {"search": sorted(order[:half]), "check": sorted(order[half : 2 * half])})
-
-
-def agreement(quality: Quality) -> float | None:
-    """Return the share of answers that are the original's, None where answers are no choices."""
-    return next((figure.value for figure in quality.figures if figure.name == AGREEMENT), None)
 
 
 def _answer(

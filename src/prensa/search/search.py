@@ -19,7 +19,9 @@ from prensa.checkpoint.companions import SEARCH_FILE
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest
 from prensa.errors import RecipeError
-from prensa.evaluation.results import Drop
+from prensa.evaluation.decision import KEPT, Decision
+from prensa.evaluation.results import Drop, Quality
+from prensa.evaluation.verdict import few_same, guessing_in_words
 from prensa.passes import Gptq
 from prensa.passes.gptq import LEAST_NOISE
 from prensa.pipeline import Plan
@@ -28,7 +30,7 @@ from prensa.recipe import Recipe, adjusted
 from prensa.search.bisect import last_allowed
 from prensa.search.budget import NO_NOISE, Budget, Trial
 from prensa.search.journal import Journal, fingerprint, journal_path
-from prensa.search.referee import Part, Referee, agreement
+from prensa.search.referee import Part, Referee
 
 _MOST = 12  # evaluations, the last word included
 _STRIDES = (1.2, 2.0)  # from a winner that texts not seen before refuse to the next
@@ -47,6 +49,10 @@ class Found:
     is the winner judged on texts that the search has not seen, ``drop`` with its interval if there is one.
     The budget is ``held`` only if that says so, too. ``best`` is the nearest that was reached, whatever it
     is.
+
+    ``decision`` says how the check ended (see :data:`prensa.evaluation.decision.Decision`), None without one.
+    ``texts_needed`` are the texts to judge by that would decide the budget, None where it was decided.
+    ``warnings`` say what the check proves less than it seems to.
     """
 
     budget: Budget
@@ -58,12 +64,25 @@ class Found:
     best: Trial
     interrupted: bool = False
     manifest: Manifest | None = None
+    decision: Decision | None = None
+    texts_needed: int | None = None
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Write out everything but the manifest."""
         content = dataclasses.asdict(dataclasses.replace(self, manifest=None))
         del content["manifest"]
         return json.dumps(content, indent=1) + "\n"
+
+
+@dataclass(frozen=True)
+class _Check:
+    """A trial judged on texts that the search has not seen."""
+
+    trial: Trial
+    quality: Quality
+    decision: Decision
+    texts_needed: int | None
 
 
 @dataclass
@@ -85,7 +104,7 @@ class _Search:
         self.tell(trial, self.budget.allows(trial))
         return trial
 
-    def judged(self, noise: float, part: Part) -> tuple[Trial, Drop | None]:
+    def judged(self, noise: float, part: Part) -> tuple[Trial, Quality | None]:
         """Press with a noise into a directory that goes away, and judge what comes out."""
         with hidden_beside(self.plan.output) as place:
             output = place / "trial"
@@ -99,11 +118,16 @@ class _Search:
             if self.referee is None:
                 return Trial(noise, nbytes), None
             quality = self.referee.judge(output, part, self.progress)
-        drop = quality.drop
-        found = Trial(
-            noise, nbytes, drop.value if drop else None, agreement(quality), drop.of if drop else ""
-        )
-        return found, drop
+        return Trial.of(noise, nbytes, quality), quality
+
+    def check(self, noise: float) -> _Check:
+        """Judge a noise on texts that the search has not seen."""
+        trial, quality = self.judged(noise, "check")
+        assert quality is not None  # noqa: S101  only a budget of quality is checked
+        assert self.referee is not None  # noqa: S101
+        decision = self.budget.decide(quality.drop, quality.agreement)
+        needed = self.budget.texts_needed(quality, len(self.referee.parts["check"]))
+        return _Check(trial, quality, decision, needed if decision == "undecided" else None)
 
 
 def search(  # noqa: PLR0913  what a search is made of
@@ -125,42 +149,95 @@ def search(  # noqa: PLR0913  what a search is made of
     start = check_recipe(plan.recipe)
     judged_on = [] if referee is None else [referee.plan.encoded.rows, referee.plan.texts.labels]
     journal = Journal(journal_path(plan.output), fingerprint(plan, calibration, judged_on))
+    best = referee.judge_itself(progress) if referee is not None and budget.is_of_quality else None
     statistics = collect(calibration, progress)
     run = _Search(plan, statistics, budget, referee, journal, tell, progress)
     most = _OF_SIZE if referee is None else _MOST - _FOR_THE_CHECK
+    if best is not None and budget.decide(best.drop, best.agreement) == "undecided":
+        return _undecided(run, start, best)
     try:
         upwards = budget.is_of_quality
         winner = last_allowed(run.attempt, budget.allows, start=start, most=most, upwards=upwards)
-        check, drop = None, None
+        check = None
         if winner is not None and referee is not None and budget.is_of_quality:
-            winner, check, drop = _check(run, winner)
+            winner, check = _check(run, winner)
     except KeyboardInterrupt:
         trials = journal.trials.values()
         kept = [each for each in trials if budget.allows(each) and budget.allows_size(each)]
         kept = [each for each in kept if each.noise not in run.refused]
         if not kept or plan.output == plan.checkpoint.path:  # the original is needed to go on
             raise
-        best = min(kept, key=lambda trial: trial.nbytes)
+        last = min(kept, key=lambda trial: trial.nbytes)
         return _finish(
-            run, Found(budget, _trials(journal), best, None, None, held=False, best=best, interrupted=True)
+            run, Found(budget, _trials(journal), last, None, None, held=False, best=last, interrupted=True)
         )
-    best = winner or _nearest(journal, budget)
+    nearest = winner or _nearest(journal, budget)
     held = winner is not None and budget.allows_size(winner)
-    found = Found(budget, _trials(journal), winner if held else None, check, drop, held=held, best=best)
-    return _finish(run, found)
+    found = Found(budget, _trials(journal), winner if held else None, None, None, held=held, best=nearest)
+    return _finish(run, found if check is None else _with_check(found, check))
 
 
-def _check(run: _Search, winner: Trial) -> tuple[Trial | None, Trial | None, Drop | None]:
-    """Judge the winner on new texts; where it fails there, take smaller noises, in growing strides."""
-    check, drop = run.judged(winner.noise, "check")
+def _undecided(run: _Search, noise: float, itself: Quality) -> Found:
+    """Make one trial, to show what there is, and give up.
+
+    ``itself`` is the original as its own result: where even that is not decided on, no result can be.
+    """
+    assert run.referee is not None  # noqa: S101
+    nearest = run.attempt(noise)
+    needed = run.budget.texts_needed(itself, len(run.referee.parts["check"]))
+    found = Found(run.budget, _trials(run.journal), None, None, None, held=False, best=nearest)
+    return _finish(
+        run,
+        dataclasses.replace(
+            found,
+            decision="undecided",
+            texts_needed=_of_data(needed),
+            warnings=tuple(warnings_of(itself, run.budget)),
+        ),
+    )
+
+
+def _of_data(needed: int | None) -> int | None:
+    """Return how many texts must be given for so many to check by: the other half is for the search."""
+    return None if needed is None else 2 * needed
+
+
+def _with_check(found: Found, check: _Check) -> Found:
+    return dataclasses.replace(
+        found,
+        check=check.trial,
+        drop=check.quality.drop,
+        decision=check.decision,
+        texts_needed=_of_data(check.texts_needed),
+        warnings=tuple(warnings_of(check.quality, found.budget)),
+    )
+
+
+def warnings_of(quality: Quality, budget: Budget) -> list[str]:
+    """Say what a comparison proves less than it seems to."""
+    advice = "" if budget.min_agreement is not None else ": add --min-agreement"
+    found = [f"{reason}{advice}" for reason in few_same(quality)]
+    if quality.guessing is not None and not found:
+        found.append(f"{guessing_in_words(quality.guessing)}{advice}")
+    if quality.alike == "one-sided":
+        found.append("the original gives all of these texts the same label, so that agreement proves little")
+    return found
+
+
+def _check(run: _Search, winner: Trial) -> tuple[Trial | None, _Check]:
+    """Judge the winner on new texts; where it fails there, take smaller noises, in growing strides.
+
+    A smaller noise changes fewer answers, so that its interval is narrower: it may be decided, too.
+    """
+    check = run.check(winner.noise)
     for stride in _STRIDES:
-        if run.budget.allows(check) and run.budget.allows(winner):
-            return winner, check, drop
+        if check.decision in KEPT and run.budget.allows(winner):
+            return winner, check
         run.refused.add(winner.noise)
         winner = run.attempt(max(winner.noise / stride, LEAST_NOISE))
-        check, drop = run.judged(winner.noise, "check")
-    held = run.budget.allows(check) and run.budget.allows(winner)
-    return (winner if held else None), check, drop
+        check = run.check(winner.noise)
+    held = check.decision in KEPT and run.budget.allows(winner)
+    return (winner if held else None), check
 
 
 def _finish(run: _Search, found: Found) -> Found:

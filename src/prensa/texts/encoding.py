@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
 
 from prensa.checkpoint.allowed import allowed
-from prensa.checkpoint.roles import quiet_transformers
+from prensa.checkpoint.inputs import check_reads_texts
+from prensa.checkpoint.roles import load_config, quiet_transformers
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import DataError, EvaluationError, PrensaError, first_line
 from prensa.texts.columns import Texts
@@ -56,8 +57,11 @@ class Encoded:
 def load_tokenizer(path: Path) -> Any:
     """Load a model's tokenizer, able to pad. Raises :class:`EvaluationError` where there is none.
 
-    Without a vocabulary file ``transformers`` gives a tokenizer that knows its special tokens alone.
+    Without a vocabulary file ``transformers`` gives a tokenizer that knows its special tokens alone. Raises
+    :class:`~prensa.errors.CheckpointError` for a model that reads no texts.
     """
+    if (path / "config.json").is_file():
+        check_reads_texts(path, load_config(path))
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=allowed().remote_code)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from prensa.errors import VocabularyError, first_line
 from prensa.extras import require
+from prensa.temporary import temporary_directory
 from prensa.vocabulary import ids
 from prensa.vocabulary.tokenizer import FILE, Content, pieces_of
 
@@ -91,9 +91,9 @@ def _renumbered(name: str, content: Any, new: Mapping[int, int]) -> Any:
 
 
 def _saved_config(tokenizer: Any) -> Any:
-    with tempfile.TemporaryDirectory() as place:
+    with temporary_directory() as place:
         tokenizer.save_pretrained(place)
-        return _read(Path(place) / "tokenizer_config.json")
+        return _read(place / "tokenizer_config.json")
 
 
 def _sentencepiece(path: Path, kept: Iterable[str]) -> bytes:

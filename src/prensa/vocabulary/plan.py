@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import Task
 from prensa.errors import EvaluationError, VocabularyError
 from prensa.progress import Progress, silent
+from prensa.temporary import temporary_directory
 from prensa.texts.columns import Texts, read_texts, sample
 from prensa.texts.encoding import Row, encode, load_tokenizer, longest
 from prensa.vocabulary.files import named_pieces, new_config, rows_of, tokenizer_files
@@ -220,8 +220,7 @@ def _is_whole(row: Row, new: Mapping[int, int]) -> bool:
 def _check(path: Path, vocabulary: Vocabulary, pieces: Mapping[int, str], texts: _Texts | None) -> None:
     """Load the new tokenizer and see that it numbers its pieces, and cuts texts, as it must."""
     new = {old: number for number, old in enumerate(vocabulary.report.kept)}
-    with tempfile.TemporaryDirectory() as place:
-        directory = Path(place)
+    with temporary_directory() as directory:
         for name, content in vocabulary.files.items():
             (directory / name).write_bytes(content)
         (directory / "config.json").write_text(json.dumps(dict(vocabulary.config)), encoding="utf-8")

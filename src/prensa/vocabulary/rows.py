@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +11,7 @@ import torch
 from prensa.checkpoint.reader import Checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
 from prensa.errors import VocabularyError
+from prensa.temporary import temporary_directory
 from prensa.vocabulary.plan import Vocabulary
 
 
@@ -45,6 +44,6 @@ def trimmed(
 
 
 def _shape_with(config: Any) -> ModelShape:
-    with tempfile.TemporaryDirectory() as place:
-        (Path(place) / "config.json").write_text(json.dumps(dict(config)), encoding="utf-8")
-        return model_shape(Path(place))
+    with temporary_directory() as place:
+        (place / "config.json").write_text(json.dumps(dict(config)), encoding="utf-8")
+        return model_shape(place)

@@ -1,0 +1,63 @@
+"""Whether a drop is within what is allowed: evaluation and search decide here, with one tolerance.
+
+A drop is measured on a sample. Where its 95 % interval lies on one side of the budget, that decides. Where it
+reaches over the budget and is wider than twice the budget, the sample is too small to decide anything. In
+between the drop as measured counts, and the doubt is reported.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Decision = Literal["held", "doubtful", "undecided", "exceeded"]
+"""From best to worst, see :data:`prensa.evaluation.results.Budget`."""
+
+DECISIONS: tuple[Decision, ...] = ("held", "doubtful", "undecided", "exceeded")
+KEPT: frozenset[Decision] = frozenset({"held", "doubtful"})
+"""What counts as keeping a budget."""
+
+WIDEST = 2  # times the budget: the width of an interval that still decides
+
+_ROUNDING = 1e-9  # 0.91 − 0.90 is a little more than 0.01
+_DIGITS = 2  # of a number of texts
+_TAIL = 0.025  # what a 95 % interval leaves out on each side
+
+
+def is_within(value: float, allowed: float) -> bool:
+    """Whether a drop is within what is allowed."""
+    return value <= allowed + _ROUNDING
+
+
+def decide(value: float, interval: tuple[float, float] | None, allowed: float) -> Decision:
+    """Decide on a drop with its 95 % interval.
+
+    A budget of 0 is decided by the drop as measured: no number of texts makes an interval narrow enough.
+    """
+    as_measured: Decision = "doubtful" if is_within(value, allowed) else "exceeded"
+    if interval is None:
+        return as_measured
+    low, high = interval
+    if is_within(high, allowed):
+        return "held"
+    if not is_within(low, allowed):
+        return "exceeded"
+    is_wide = not is_within(high - low, WIDEST * allowed)
+    return "undecided" if is_wide and allowed > 0 else as_measured
+
+
+def texts_needed(
+    texts: int, interval: tuple[float, float], allowed: float, *, none_changed: bool = False
+) -> int:
+    """Return about how many texts make an interval narrow enough to decide, rounded up to two digits.
+
+    ``interval`` was found on ``texts`` texts. Widths shrink with the square root of the number of texts.
+    Where no answer changed the interval is the exact one of 0 of so many, on one side or on both.
+    """
+    width = interval[1] - interval[0]
+    exact = texts * (width / (WIDEST * allowed)) ** 2
+    if none_changed:
+        high = WIDEST * allowed * interval[1] / width
+        exact = math.log(_TAIL) / math.log1p(-high)
+    unit = 10.0 ** max(0, math.floor(math.log10(exact)) + 1 - _DIGITS)
+    return round(math.ceil(exact / unit) * unit)

@@ -1,0 +1,108 @@
+"""Directories for what is needed for a while, where the system keeps such: ``TMPDIR``, else ``/tmp``.
+
+A full or unwritable ``TMPDIR`` is neither the user's output nor the model, so an error there names the
+directory and the variable.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from prensa.atomic import FULL
+from prensa.errors import OutputError, first_line
+
+_USUAL = "/tmp"  # noqa: S108  named where none can be found
+_FULL_IN_WORDS = "No space left on device"  # as libraries that write files themselves report it
+
+
+@contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """Yield a new directory that is removed when the block ends.
+
+    Raises :class:`OutputError` where it cannot be made, or where the block fails because its disk is full.
+    """
+    directory = _make()
+    try:
+        yield directory
+    except Exception as error:
+        if is_full(error):
+            raise OutputError(_full()) from error
+        raise
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def directory_until_exit() -> Path:
+    """Return a new directory that is removed when this process ends. Raises :class:`OutputError`."""
+    directory = _make()
+    atexit.register(_remove, directory, os.getpid())
+    return directory
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk is full, whichever library raised it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    return _FULL_IN_WORDS in str(error)
+
+
+def which_is_full(error: BaseException, output: Path) -> str:
+    """Say whether it is the disk of ``output`` that is full, or that of temporary files.
+
+    Libraries write temporary files, too. An error that names no file is put down to the disk with less room.
+    """
+    name = getattr(error, "filename", None)
+    place = _place()
+    named = None if name is None else Path(os.fsdecode(name)).absolute()
+    is_temporary = place is not None and (
+        named.is_relative_to(place) if named is not None else _has_less_room(place, output.parent)
+    )
+    if is_temporary and not output.is_relative_to(place or output):
+        return _full()
+    return f"{output}: the disk is full; nothing was changed, free some space and run again"
+
+
+def _has_less_room(place: Path, other: Path) -> bool:
+    with suppress(OSError):
+        is_elsewhere = place.stat().st_dev != other.stat().st_dev
+        return is_elsewhere and shutil.disk_usage(place).free < shutil.disk_usage(other).free
+    return False
+
+
+def _make() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="prensa-"))
+    except OSError as error:
+        if error.errno in FULL:
+            raise OutputError(_full()) from error
+        wanted = os.environ.get("TMPDIR") or tempfile.tempdir or _USUAL
+        reason = error.strerror or first_line(error)
+        raise OutputError(
+            f"{wanted}: no temporary directory can be made there ({reason}); set TMPDIR to a directory that "
+            "can be written"
+        ) from error
+
+
+def _place() -> Path | None:
+    try:
+        return Path(tempfile.gettempdir()).absolute()
+    except OSError:  # there is none
+        return None
+
+
+def _full() -> str:
+    return (
+        f"{_place() or _USUAL}: the disk of temporary files is full; nothing was changed, free some space "
+        "there or set TMPDIR to another directory"
+    )
+
+
+def _remove(directory: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child leaves what its parent still reads
+        shutil.rmtree(directory, ignore_errors=True)
