@@ -12,6 +12,7 @@ os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "HF_HOME": os.path.join(_PLACE, "huggingface"),  # noqa: PTH118  what the user has in the cache
     "PRENSA_CACHE": os.path.join(_PLACE, "cache"),  # noqa: PTH118
+    "TOKENIZERS_PARALLELISM": "false",
 }
 # Colours and widths that a terminal or a CI service asks rich and typer for.
 for _name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE"):
