@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A plain `torch` brings gigabytes of CUDA libraries; this version is also served as a CPU build.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test check versions format clean
+.PHONY: demo test claims check versions format clean
 
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -16,8 +16,13 @@ $(BIN)/.installed: pyproject.toml
 demo: $(BIN)/.installed
 	$(BIN)/prensa demo
 
+# One worker for each core, up to eight: each holds PyTorch and the models that its tests share.
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not claims" --numprocesses=logical --maxprocesses=8 --dist=worksteal
+
+# What is promised of real models: needs PRENSA_SHARED, a folder with models/ and data/.
+claims: $(BIN)/.installed
+	$(BIN)/python -m pytest -m claims -rs
 
 check: $(BIN)/.installed
 	$(BIN)/ruff check .

@@ -1,7 +1,13 @@
-"""Tiny random models, built in-process, and the real ones where ``PRENSA_SHARED`` has them."""
+"""Tiny random models, built in-process, and the real ones where ``PRENSA_SHARED`` has them.
+
+``PRENSA_TEST_PROCESSOR`` has Prensa take the processor for one with these instructions: ``avx2`` (8-bit products
+overflow), ``vnni`` (they do not) or ``bf16`` (that multiplies bfloat16, too). Tests pass with each of them.
+"""
 
 import json
+import logging
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -12,12 +18,24 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import prensa
+from prensa import exporter
+from prensa.example.demo import run_demo
+from prensa.runtime import processor
+from prensa.runtime.exported import SUFFIXES, TOLERANCES, read_record
+from prensa.runtime.program import Program
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Where tests run in the background Ctrl-C is ignored, and it would be by the processes that tests stop.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
+# pytest listens to loggers that do not propagate; to this one, torch.export then writes long records.
+logging.getLogger("torch.__trace").propagate = True
+
+PROCESSORS = {
+    "avx2": ["avx2"],
+    "vnni": ["avx2", "avx512_vnni"],
+    "bf16": ["avx2", "avx512_vnni", "avx512_bf16"],
+}
 
 SIZES = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
 
@@ -92,6 +110,52 @@ def add_tokenizer(directory: Path, *, marks: bool = True) -> Path:
     return directory
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the tests that need real models: ``make claims`` runs them."""
+    for item in items:
+        if "shared" in item.fixturenames:
+            item.add_marker(pytest.mark.claims)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine():
+    """Hide what only some machines have: an accelerator, and what ``PRENSA_TEST_PROCESSOR`` leaves out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        if "PRENSA_TEST_PROCESSOR" in os.environ:
+            flags = PROCESSORS[os.environ["PRENSA_TEST_PROCESSOR"]]
+            patch.setattr(processor, "cpu_flags", lambda: flags)
+        yield
+
+
+def _state():
+    """What a test must not change for those after it."""
+    environment = {f"${name}": text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return environment | {
+        "working directory": Path.cwd(),
+        "default dtype": torch.get_default_dtype(),
+        "default device": torch.get_default_device(),
+        "gradients": torch.is_grad_enabled(),
+        "threads": torch.get_num_threads(),
+        "logging": logging.root.manager.disable,
+    }
+
+
+@pytest.fixture(autouse=True)
+def isolated():
+    """Start from the same random numbers, whatever ran before, and leave nothing behind."""
+    torch.manual_seed(0)
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = _state()
+    yield
+    for each, handler in handlers.items():  # commands set them, also where a test runs one in this process
+        signal.signal(each, handler)
+    after = _state()
+    changed = {name: after.get(name) for name in before if before[name] != after.get(name)}
+    assert changed == {}  # what is new was set by a library that was imported
+
+
 @pytest.fixture(params=sorted(FAMILIES))
 def any_model(request, tmp_path) -> Path:
     return build_model(request.param, tmp_path / "model")
@@ -103,17 +167,75 @@ def model(tmp_path) -> Path:
     return build_model("deberta", tmp_path / "model")
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Path:
+    """What ``original`` is a copy of: for fixtures that outlive a test, and not to be changed."""
+    return add_tokenizer(build_model("deberta", tmp_path_factory.mktemp("tiny") / "original"))
+
+
+@pytest.fixture(scope="session")
+def tiny_pressed(tiny) -> Path:
+    """What ``pressed`` is a copy of."""
+    prensa.compress(tiny, tiny.parent / "pressed", recipe="classic")
+    return tiny.parent / "pressed"
+
+
+@pytest.fixture(scope="session")
+def exports(tiny):
+    """Export the tiny model for a runtime in a precision, once. What is returned is not to be changed."""
+    lines = [f"{'abcdefghij'[n % 10]} {n}" for n in range(24)]
+    (tiny.parent / "few.csv").write_text("\n".join(["text", *lines]) + "\n")
+
+    def export(to: str, precision: str) -> Path:
+        place = tiny.parent / f"{to}-{precision}"
+        if not place.exists():
+            with pytest.MonkeyPatch.context() as patch:
+                for each in ("bf16", "int8"):
+                    patch.setitem(TOLERANCES, each, 10)  # random weights suffer more than trained ones
+                prensa.export(tiny, place, to=to, precision=precision, texts=tiny.parent / "few.csv")
+        return place
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def demonstration(tmp_path_factory):
+    """Where the built-in example was pressed with every preset, and what came out. Not to be changed."""
+    place = tmp_path_factory.mktemp("demonstration")
+    return place, run_demo(place)
+
+
 @pytest.fixture
-def original(tmp_path) -> Path:
+def converted(exports, monkeypatch):
+    """Have exports of the tiny model take the graph of an earlier one: tracing and converting takes seconds."""
+
+    def converted(to: str, precision: str) -> None:
+        place = exports(to, precision)
+        record = read_record(place)
+        program = Program(None, record.inputs, (record.output,))
+
+        def write(program, directory, *_, **__):
+            for path in filter(Path.is_file, place.rglob("*")):
+                if path.suffix in SUFFIXES:
+                    (directory / path.relative_to(place)).parent.mkdir(exist_ok=True)
+                    shutil.copy(path, directory / path.relative_to(place))
+
+        monkeypatch.setattr(exporter, "trace", lambda *_, **__: program)
+        monkeypatch.setattr(exporter.RUNTIMES[to], "write", write)
+
+    return converted
+
+
+@pytest.fixture
+def original(tiny, tmp_path) -> Path:
     """A tiny DeBERTa classifier with a tokenizer."""
-    return add_tokenizer(build_model("deberta", tmp_path / "original"))
+    return Path(shutil.copytree(tiny, tmp_path / "original"))
 
 
 @pytest.fixture
-def pressed(original, tmp_path) -> Path:
+def pressed(original, tiny_pressed, tmp_path) -> Path:
     """What the preset ``classic`` makes of it."""
-    prensa.compress(original, tmp_path / "pressed", recipe="classic")
-    return tmp_path / "pressed"
+    return Path(shutil.copytree(tiny_pressed, tmp_path / "pressed"))
 
 
 @pytest.fixture
@@ -136,6 +258,14 @@ def texts(tmp_path) -> Path:
     letters = "abcdefghij"
     rows = [f"{letters[n % 10]} {letters[n % 7] * 3} {n},LABEL_{n % 2}" for n in range(90)]
     path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def few_texts(tmp_path) -> Path:
+    """As many as an export needs at least, which answers every one of them."""
+    path = tmp_path / "few.csv"
+    path.write_text("text,label\na b,LABEL_0\nc,LABEL_1\nd d d,LABEL_0\nx y,LABEL_1\n")
     return path
 
 

@@ -262,7 +262,7 @@ def test_a_real_process_that_is_stopped_while_it_times(original, pressed, tmp_pa
     )
     assert process.stdout.readline() == "timing\n"
     os.kill(process.pid, sent)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 2
     assert "same answer" in out
     assert err.splitlines()[-1] == "prensa: error: interrupted; speed, memory missing, the rest was kept"

@@ -15,7 +15,9 @@ from prensa.runtime.exported import TOLERANCES
 pytest.importorskip("onnxruntime")
 
 
-def test_the_command(command, original, texts, tmp_path):
+def test_the_command(command, original, texts, tmp_path, converted, monkeypatch):
+    converted("onnxruntime", "int8")
+    monkeypatch.setitem(TOLERANCES, "int8", 10)  # random weights suffer more than trained ones
     code, out, err = command("export", original, "-o", tmp_path / "out", "--to", "onnx", "--texts", texts)
     assert code == 0
     assert "int8 for onnxruntime" in out
@@ -32,10 +34,12 @@ def test_the_command(command, original, texts, tmp_path):
     assert "expected onnx or openvino" in err
 
 
-def test_press_export_and_compare_in_one_go(command, original, texts, tmp_path, quick, monkeypatch):
+def test_press_export_and_compare_in_one_go(
+    command, original, texts, tmp_path, quick, converted, monkeypatch
+):
     pytest.importorskip("openvino")
-    monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(TOLERANCES, "int8", 1.0)  # random weights suffer more than trained ones
+    converted("openvino", "int8")
+    monkeypatch.setitem(TOLERANCES, "int8", 10)
     code, out, err = command(
         "compress", original, "-o", tmp_path / "out", "--texts", texts, "--runtime", "openvino"
     )

@@ -79,13 +79,13 @@ def test_ties_count_half():
 
 def test_one_class_only():
     original, result = random_answers(20, 2, 0), random_answers(20, 2, 1)
-    metrics, _ = compare_with_labels(Truth(np.ones(20, dtype=int), ["a", "b"]), original, result, Draws())
+    metrics, _ = compare_with_labels(Truth(np.ones(20, dtype=int), ["a", "b"]), original, result, Draws(100))
     by_name = {metric.name: metric for metric in metrics}
     assert by_name[ROC_AUC].original is by_name[ROC_AUC].difference is by_name[ROC_AUC].interval is None
     assert by_name[ROC_AUC].note == "needs right answers of at least two classes"
     assert by_name[ACCURACY].difference == by_name[ACCURACY].result - by_name[ACCURACY].original
     sure = answers([np.array([-5.0, 5.0, 0.0])] * 3, many=False)
-    metrics, _ = compare_with_labels(Truth(np.ones(3, dtype=int), ["a", "b", "c"]), sure, sure, Draws())
+    metrics, _ = compare_with_labels(Truth(np.ones(3, dtype=int), ["a", "b", "c"]), sure, sure, Draws(100))
     f1 = next(metric for metric in metrics if metric.name == "F1: c")
     assert (f1.original, f1.note) == (None, "no text has this label, and no model gives it")
 
@@ -93,7 +93,7 @@ def test_one_class_only():
 def test_the_same_answers_differ_in_nothing():
     same = random_answers(50, 3)
     truth = Truth(np.random.default_rng(2).integers(0, 3, 50), ["a", "b", "c"])
-    metrics, mcnemar = compare_with_labels(truth, same, same, Draws())
+    metrics, mcnemar = compare_with_labels(truth, same, same, Draws(100))
     assert {metric.difference for metric in metrics} == {0.0}
     assert (
         metrics[0].interval == metrics[1].interval != (0.0, 0.0)
@@ -110,7 +110,7 @@ def test_mcnemar():
     right, wrong = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     original = answers([right] * 10 + [wrong] * 2, many=False)
     result = answers([wrong] * 7 + [right] * 4 + [wrong], many=False)
-    _, mcnemar = compare_with_labels(truth, original, result, Draws())
+    _, mcnemar = compare_with_labels(truth, original, result, Draws(100))
     assert (mcnemar.only_original, mcnemar.only_result) == (7, 1)
     assert math.isclose(mcnemar.p_value, binomtest(7, 8).pvalue)
 
@@ -123,7 +123,7 @@ def test_words_of_one_text_are_drawn_together():
     assert truth.texts == 3
     original = answers([right] * 16, many=False)
     result = answers([right] * 8 + [wrong] * 8, many=False)
-    metrics, mcnemar = compare_with_labels(truth, original, result, Draws())
+    metrics, mcnemar = compare_with_labels(truth, original, result, Draws(100))
     assert metrics[0].interval == (-1.0, 0.0)
     assert mcnemar is None  # it takes answers to be independent
 

@@ -296,11 +296,10 @@ def test_every_family_loads_and_compares(family, tmp_path, evaluated):
     assert abs(found.results[0].quality.drop.value) < 0.1
 
 
-def test_an_export_is_evaluated_in_its_runtime(original, texts, tmp_path, quick, monkeypatch):
+def test_an_export_is_evaluated_in_its_runtime(original, exports, texts, quick):
     pytest.importorskip("openvino")
-    monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
-    prensa.export(original, tmp_path / "fast", to="openvino", precision="fp32")
-    evaluation = prensa.evaluate(original, tmp_path / "fast", data=texts)
+    fast = exports("openvino", "fp32")
+    evaluation = prensa.evaluate(original, fast, data=texts)
     (result,) = evaluation.results
     assert result.dtype == "fp32, openvino"
     assert {file.name for file in result.files if file.kind == "weights"} == {
@@ -309,7 +308,7 @@ def test_an_export_is_evaluated_in_its_runtime(original, texts, tmp_path, quick,
     }
     assert result.quality.drop.value == 0
     with pytest.raises(EvaluationError, match="an export cannot be the original"):
-        prensa.evaluate(tmp_path / "fast", original, data=texts)
+        prensa.evaluate(fast, original, data=texts)
 
 
 def test_a_deberta_is_also_timed_folded(original, tmp_path, evaluated):

@@ -1,3 +1,6 @@
+import itertools
+import types
+
 import pytest
 
 from prensa.evaluation import speed
@@ -57,7 +60,8 @@ def test_the_typical_timing_is_that_of_one_text_of_middle_length():
 
 def test_an_accelerator_is_warmed_up_for_a_while(monkeypatch):
     calls = []
-    monkeypatch.setattr(devices, "_WARM", 0.01)
+    clock = types.SimpleNamespace(perf_counter=itertools.count(step=0.1).__next__)
+    monkeypatch.setattr(devices, "time", clock)
     monkeypatch.setattr(devices, "synchronize", lambda device: None)
     devices.warm_up("cpu", lambda: calls.append(0))
     assert len(calls) == 2

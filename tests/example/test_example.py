@@ -2,7 +2,6 @@ import torch
 from safetensors.torch import load_file
 
 from prensa.example import example_comments, restore_example
-from prensa.example.demo import run_demo
 
 
 def test_enough_comments_of_both_kinds():
@@ -20,8 +19,8 @@ def test_the_example_is_restored_in_float32(tmp_path):
     }
 
 
-def test_every_preset_works_on_the_example(tmp_path):
-    result = run_demo(tmp_path)
+def test_every_preset_works_on_the_example(demonstration):
+    _, result = demonstration
     assert result.labels == ["non-toxic", "toxic"]
     assert result.accuracy(result.original) > 0.9
     for preset, manifest in result.manifests.items():

@@ -1,4 +1,8 @@
-"""Linear layers in 8-bit integers: the integers that are stored, and sums that are exact."""
+"""Linear layers in 8-bit integers: the integers that are stored, and sums that are exact.
+
+Every test but one multiplies exactly, whatever this machine's processor does: on x86 without VNNI sums of
+products overflow, and Prensa refuses to multiply in 8 bits there.
+"""
 
 import numpy as np
 import pytest
@@ -16,10 +20,40 @@ from prensa.runtime import int8, processor
 from prensa.runtime.int8 import Int8Linear, multiply_in_int8, stored_integers
 
 CPU = torch.device("cpu")
+KERNEL = torch._int_mm
+
+pytestmark = pytest.mark.usefixtures("exact")
 
 
 def always(*_):
     return True
+
+
+def multiply_exactly(left, right):
+    if right.dtype != torch.int8:
+        raise RuntimeError("no such kernel")
+    return (left.double() @ right.double()).to(torch.int32)
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """A processor whose 8-bit products are exact."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "_int_mm", multiply_exactly)
+        patch.setattr(processor, "cpu_flags", lambda: ["avx512_vnni", "avx512_bf16"])
+        yield
+
+
+def test_the_kernel_of_this_machine_is_right_or_not_used(monkeypatch):
+    layer = nn.Linear(64, 48)
+    other = Int8Linear(quantize(layer.weight.detach()), layer.bias, CPU)
+    hidden = torch.randn(33, 64)
+    truth = other(hidden)
+    monkeypatch.setattr(torch, "_int_mm", KERNEL)
+    monkeypatch.setattr(int8, "_is_worth", always)
+    if int8._is_exact(other):
+        assert torch.equal(other(hidden), truth)
+    assert int8._is_faster()(layer, other) == int8._is_exact(other)
 
 
 @settings(max_examples=30, deadline=None)
@@ -125,7 +159,6 @@ def test_a_processor_whose_products_overflow(original, monkeypatch):
 @pytest.mark.parametrize("pressed", [False, True])
 def test_served_in_int8(original, tmp_path, monkeypatch, pressed):
     monkeypatch.setattr(int8, "_is_quicker", always)
-    monkeypatch.setattr(processor, "cpu_flags", lambda: ["avx512_vnni", "avx512_bf16"])
     if pressed:
         prensa.compress(original, tmp_path / "pressed")
     served = prensa.load(tmp_path / "pressed" if pressed else original, runtime="torch", dtype="int8")

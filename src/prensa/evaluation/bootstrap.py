@@ -8,7 +8,7 @@ difference is computed again; the interval is that of the middle 95 % of the dif
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ Interval = tuple[float, float]
 class Draws:
     """How many resamples to draw (0: no intervals), and whom to tell how many are done."""
 
-    count: int = RESAMPLES
+    count: int = field(default_factory=lambda: RESAMPLES)
     step: Callable[[int, int], None] = lambda done, total: None
 
 
