@@ -26,7 +26,7 @@ from prensa.progress import Progress, silent
 from prensa.runtime import onnxruntime, openvino
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.devices import load_on
-from prensa.runtime.exported import TOLERANCES, Gate, Inputs, Record, answer, arrays, distance
+from prensa.runtime.exported import TOLERANCES, Gate, Inputs, Record, answer, arrays, distance, whole
 from prensa.runtime.program import Program, input_names, trace
 from prensa.runtime.torch import Engine
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
@@ -242,7 +242,7 @@ def _drop(plan: ExportPlan, gate: Gate, model: Any, engine: Any) -> float:
 
 
 def _answers(engine: Any, inputs: Sequence[Inputs]) -> list[NDArray[np.float32]]:
-    return [answer(engine(each)[0]) for each in inputs]
+    return [answer(whole(engine(each))) for each in inputs]
 
 
 def _first_layer_apart(plan: ExportPlan, model: Any, samples: Sequence[Inputs]) -> str:

@@ -13,9 +13,13 @@ from typing import Any
 import torch
 
 from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.companions import SEARCH_FILE, companion_files
 from prensa.checkpoint.locate import locate
+from prensa.checkpoint.manifest import MANIFEST_FILE
 from prensa.checkpoint.reader import weight_files
-from prensa.errors import AccelerationError, FormatError, MissingPackageError
+from prensa.checkpoint.roles import load_config
+from prensa.checkpoint.task import unserved
+from prensa.errors import AccelerationError, FormatError, MissingPackageError, first_line
 from prensa.exporter import RUNTIMES, plan_export, run_export
 from prensa.extras import require
 from prensa.runtime.accelerate import accelerate_answers
@@ -30,10 +34,11 @@ from prensa.runtime.exported import (
     distance,
     is_export,
     read_record,
+    whole,
 )
 from prensa.runtime.int8 import multiply_in_int8, stored_integers
 from prensa.runtime.processor import MULTIPLIES_BF16, has
-from prensa.runtime.program import input_names, output_name
+from prensa.runtime.program import input_names, output_names
 from prensa.runtime.served import Served
 from prensa.runtime.torch import Engine
 from prensa.runtime.torch import load as load_torch
@@ -46,6 +51,10 @@ INT8 = "int8"
 
 _SECONDS = 1.0  # that ``auto`` measures in all
 _TEXTS = 8  # that it measures with
+
+# Files beside the weights that change no answer, and the kinds of those that may.
+_WITHOUT_EFFECT = {MANIFEST_FILE, SEARCH_FILE, "results.json", "generation_config.json"}
+_WITH_EFFECT = {".json", ".txt", ".model", ".spm", ".safetensors", ".bin"}
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +84,8 @@ def load(
         return load_torch(directory, **({} if dtype is None else {"dtype": dtype}), **where, **settings)
     if settings:
         raise AccelerationError(f"{', '.join(settings)}: only for a model without a runtime")
+    if reason := unserved(load_config(directory)):
+        raise AccelerationError(f"{directory}: cannot be served: {reason}")
     if runtime == AUTO:
         return _fastest(directory, device, dtype)
     if runtime == TORCH:
@@ -112,13 +123,12 @@ def _torch(directory: Path, device: str, dtype: Any) -> Served:
         accelerate_answers(model)
     encoded, limit = _some_texts(directory, model.config)
     row = encoded.rows[0]
-    with torch.inference_mode():
-        output = model(**{name: torch.tensor([row[name]], device=device) for name in row})
+    output = _first_answer(model, {name: torch.tensor([row[name]], device=device) for name in row})
     record = Record(
         runtime=TORCH,
         precision=str(dtype).removeprefix("torch."),
         inputs=input_names(model, row),
-        output=output_name(model, output),
+        output=output_names(model, output)[0],
         longest=limit,
         texts="",
         difference=difference,
@@ -128,17 +138,28 @@ def _torch(directory: Path, device: str, dtype: Any) -> Served:
     return Served(Engine(model), record, directory)
 
 
+@torch.inference_mode()
+def _first_answer(model: Any, inputs: dict[str, torch.Tensor]) -> Any:
+    try:
+        return model(**inputs)
+    except Exception as error:
+        raise AccelerationError(
+            f"{type(model).__name__} does not run on texts alone ({first_line(error)}); load it without a "
+            "runtime and call it in PyTorch"
+        ) from error
+
+
 def _in_int8(directory: Path, device: str) -> tuple[Any, float]:
     """Load a model with linear layers in 8 bits, and say how far its answers are from those in float32."""
     model = load_torch(directory, dtype=torch.float32).to(device).eval()
     encoded, _ = _some_texts(directory, model.config)
     names = input_names(model, encoded.rows[0])
     inputs = [arrays(row, names) for row in encoded.rows]
-    truth = [answer(Engine(model)(each)[0]) for each in inputs]
+    truth = [answer(whole(Engine(model)(each))) for each in inputs]
     integers = stored_integers(directory, model)
     accelerate_answers(model)
     multiply_in_int8(model, integers, DTYPES[_fast_dtype(device)])
-    apart = distance([answer(Engine(model)(each)[0]) for each in inputs], truth)
+    apart = distance([answer(whole(Engine(model)(each))) for each in inputs], truth)
     if apart > TOLERANCES[INT8]:
         raise AccelerationError(
             f"{directory}: PyTorch in int8 answers otherwise than in float32 (distance {apart:.3g}, allowed "
@@ -195,10 +216,16 @@ def _from_cache(directory: Path, runtime: str) -> Served:
 
 
 def _digest(directory: Path) -> str:
-    """Return what a model's export depends on as a short digest: weights, config, and this version."""
+    """Return what a model's export depends on as a short digest: this version, weights, and what is read.
+
+    The export has copies of the tokenizer and of Sentence Transformers' modules, so these count, too.
+    """
     digest = hashlib.sha256(VERSION.encode())
-    for name in ["config.json", *weight_files(directory)[0]]:
+    for name in weight_files(directory)[0]:
         digest.update(sha256(directory / name).encode())
+    for name, path in sorted(companion_files(directory).items()):
+        if path.name not in _WITHOUT_EFFECT and path.suffix in _WITH_EFFECT:
+            digest.update(f"{name} {sha256(path)}".encode())
     return digest.hexdigest()[:24]
 
 
@@ -207,7 +234,7 @@ def _fastest(directory: Path, device: str, dtype: Any) -> Served:
     exact = _torch(directory, device, torch.float32)
     encoded, _ = _some_texts(directory, exact.config)
     inputs = [arrays(row, exact.record.inputs) for row in encoded.rows]
-    truth = [answer(exact.engine(each)[0]) for each in inputs]
+    truth = [answer(whole(exact.engine(each))) for each in inputs]
     candidates = [exact]
     if dtype is None and device == "cpu" and has(MULTIPLIES_BF16):
         candidates.append(_torch(directory, device, torch.bfloat16))
@@ -224,7 +251,7 @@ def _fastest(directory: Path, device: str, dtype: Any) -> Served:
     good = [
         each
         for each in candidates
-        if distance([answer(each.engine(one)[0]) for one in inputs], truth) <= TOLERANCES["bf16"]
+        if distance([answer(whole(each.engine(one))) for one in inputs], truth) <= TOLERANCES["bf16"]
     ]
     seconds: list[list[float]] = [[] for _ in good]
     until = time.perf_counter() + _SECONDS

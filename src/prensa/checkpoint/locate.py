@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from prensa.checkpoint.sentence_transformers import transformer_directory
 from prensa.errors import CheckpointError, first_line
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -26,6 +27,8 @@ _WEIGHTS = (["model*.safetensors"], ["pytorch_model*.bin"])
 def locate(model: str | Path) -> Path:
     """Return the directory of ``model``; a hub name is fetched into the hub's cache, or found there.
 
+    Of a Sentence Transformers model in the old layout it is the one inside, with config and weights.
+
     ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. Raises :class:`CheckpointError`.
     """
     try:
@@ -33,10 +36,10 @@ def locate(model: str | Path) -> Path:
     except RuntimeError as error:
         raise CheckpointError(f"{model}: {error}") from error
     if path.exists():
-        return path
+        return transformer_directory(path)
     if not _HUB_NAME.fullmatch(str(model)):
         raise CheckpointError(f"{model}: no such directory")
-    return _from_hub(str(model))
+    return transformer_directory(_from_hub(str(model)))
 
 
 def _from_hub(name: str) -> Path:

@@ -21,6 +21,7 @@ from transformers.core_model_loading import WeightConverter, WeightRenaming, ren
 from transformers.models.auto import modeling_auto
 from transformers.pytorch_utils import Conv1D
 
+from prensa.checkpoint.sentence_transformers import as_loaded
 from prensa.errors import CheckpointError, PlanError, first_line
 from prensa.spec import Role, TensorSpec
 
@@ -72,12 +73,16 @@ def model_class(config: Any) -> Any:
 
 
 def load_config(path: Path) -> Any:
-    """Read the config as ``transformers`` understands it, without running code from it."""
+    """Read the config as ``transformers`` understands it, without running code from it.
+
+    Of a Sentence Transformers model it names the class that this library loads.
+    """
     try:
-        return transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
     except Exception as error:
         reason = first_line(error)
         raise CheckpointError(f"{path / 'config.json'}: transformers cannot use it ({reason})") from error
+    return as_loaded(path, config)
 
 
 def model_shape(path: Path) -> ModelShape:

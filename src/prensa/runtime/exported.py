@@ -103,6 +103,11 @@ def arrays(row: Row, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     return {name: np.array([row[name]], dtype=np.int64) for name in names}
 
 
+def whole(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return what an engine gives as one array: of several outputs, one behind the other in each piece."""
+    return outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=-1)
+
+
 def answer(output: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return what is compared of the output for one text: its numbers, of pieces those of the first ones."""
     return output.reshape(-1)[:_NUMBERS]
@@ -127,7 +132,7 @@ def check(record: Record, engine: Engine, where: Path) -> None:
     Integers may saturate and kernels differ from one processor to the next. Raises
     :class:`AccelerationError`.
     """
-    found = [answer(engine(arrays(row, record.inputs))[0]) for row in record.rows]
+    found = [answer(whole(engine(arrays(row, record.inputs)))) for row in record.rows]
     apart = distance(found, [np.array(each) for each in record.answers])
     allowed = TOLERANCES[record.precision]
     if apart > allowed:

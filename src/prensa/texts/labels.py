@@ -43,7 +43,7 @@ def read_labels(table: DataTable, columns: tuple[str, ...], task: Task) -> Label
         _refuse_empty(table, column)
     parse = {"classes": _one, "multi-label": _marked, "tokens": _each}[task.kind]
     unknown: Counter[str] = Counter()
-    for find in _finders(task, table.classes.get(column, ())):
+    for find in _finders(task, table.classes.get(column, ()), f"{table.name}: column {column!r}"):
         missed: Counter[str] = Counter()
         labels = [parse(value, _noting(find, missed), len(task.labels)) for value in table.columns[column]]
         if not missed:
@@ -89,18 +89,27 @@ def _numbers(table: DataTable, column: str, only: Collection[float] = ()) -> lis
     return numbers
 
 
-def _finders(task: Task, classes: Sequence[str]) -> list[_Find]:
+def _finders(task: Task, classes: Sequence[str], where: str) -> list[_Find]:
     """Return the ways in which a column may mean ids: by name, by the names behind its integers, by number.
 
     A column is read in one way throughout: where labels have digits for names, "1" must not be a name in one
-    row and an id in the next.
+    row and an id in the next. Of labels that differ in case alone the one that is written the same counts. A
+    name that ``config.json`` gives to several outputs is refused: it does not tell which.
     """
+    shared = {name.casefold() for name in task.shared}
+    exact = {name: index for index, name in enumerate(task.labels)}
     names = {name.casefold(): index for index, name in reversed(list(enumerate(task.labels)))}
     ignored = {IGNORED} if task.kind == "tokens" else set()
 
     def by_name(value: Any) -> int | None:
-        if isinstance(value, str) and value.strip().casefold() in names:
-            return names[value.strip().casefold()]
+        name = value.strip() if isinstance(value, str) else ""
+        if name.casefold() in shared:
+            raise DataError(
+                f"{where} has the label {name!r}, which config.json gives to several outputs; use their "
+                "numbers, or give each its own name in id2label"
+            )
+        if isinstance(value, str) and name.casefold() in names:
+            return exact.get(name, names[name.casefold()])
         return IGNORED if _as_int(value) in ignored else None
 
     def by_class(value: Any) -> int | None:

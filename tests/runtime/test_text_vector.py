@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from prensa.runtime.pooling import Pool, read_pool
 
 

@@ -1,0 +1,67 @@
+"""What callers give a model to answer: a text, two that are read together, a question and its context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prensa.errors import DataError
+
+Wanted = Literal["texts", "words", "questions"]
+"""What a model reads: a text or a pair, one text of words, a question with a context."""
+
+_PAIR = 2
+_EXPECTED: dict[Wanted, str] = {
+    "texts": 'a text, a pair (text, text) or {"text": …, "text_pair": …}',
+    "words": "a text",
+    "questions": '{"question": …, "context": …} or a pair (question, context)',
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A text and, where two are read together, the other one."""
+
+    text: str
+    pair: str | None = None
+
+
+def read_given(value: Any, index: int, wanted: Wanted = "texts") -> Given:
+    """Read one input of many. Raises :class:`DataError` that names its ``index`` for anything else."""
+    given = _parse(value)
+    fits = given is not None and (wanted == "texts" or (given.pair is None) == (wanted == "words"))
+    if given is None or not fits:
+        raise DataError(f"predict(): input {index}: expected {_EXPECTED[wanted]}, found {_described(value)}")
+    for text in (given.text, given.pair or ""):
+        if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise DataError(f"predict(): input {index} holds half of a surrogate pair")
+    return given
+
+
+def _parse(value: Any) -> Given | None:
+    if isinstance(value, str):
+        return Given(value)
+    if isinstance(value, dict):
+        return _parse_named(value)
+    if isinstance(value, (tuple, list)) and len(value) == _PAIR and all(isinstance(x, str) for x in value):
+        return Given(*value)
+    return None
+
+
+def _parse_named(value: dict[Any, Any]) -> Given | None:
+    if "question" in value:
+        names, needs_both = ("question", "context"), True
+    else:
+        names, needs_both = ("text", "text_pair"), False
+    first, second = (value.get(name) for name in names)
+    is_whole = isinstance(first, str) and (isinstance(second, str) or (second is None and not needs_both))
+    return Given(str(first), second) if is_whole and set(value) <= set(names) else None
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        kinds = sorted({type(each).__name__ for each in value})
+        return f"a {type(value).__name__} of {len(value)} ({', '.join(kinds) or 'empty'})"
+    if isinstance(value, dict):
+        return f"a dict with {', '.join(map(repr, value)) or 'nothing'}"
+    return "None" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"
