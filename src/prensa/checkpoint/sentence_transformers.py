@@ -172,9 +172,9 @@ def read_chain(path: Path) -> Chain | None:
     Raises :class:`CheckpointError` for a file that cannot be understood.
     """
     root = root_of(path)
-    if not (root / MODULES_FILE).is_file():
-        return None
     modules = _read_modules(root)
+    if not modules:
+        return None
     settings = _read_object(root / _SETTINGS_FILE)
     folder = modules[0].folder
     inputs: Mapping[str, Any] = {}
@@ -192,8 +192,8 @@ def root_of(path: Path) -> Path:
         modules = _read_modules(parent)
     except CheckpointError:  # whatever lies above is not about this model
         return path
-    is_its_transformer = modules[0].kind == _TRANSFORMER and modules[0].folder == path.absolute()
-    return parent if is_its_transformer else path
+    is_its_own = [each.kind == _TRANSFORMER and each.folder == path.absolute() for each in modules[:1]]
+    return parent if any(is_its_own) else path
 
 
 def transformer_directory(path: Path) -> Path:
@@ -201,9 +201,10 @@ def transformer_directory(path: Path) -> Path:
 
     Raises :class:`CheckpointError` where the model has no Transformer, but word vectors or the like.
     """
-    if not (path / MODULES_FILE).is_file():
+    modules = _read_modules(path)
+    if not modules:
         return path
-    first = _read_modules(path)[0]
+    first = modules[0]
     if first.kind == _TRANSFORMER and (first.folder / "config.json").is_file():
         return first.folder if first.folder != path.absolute() else path
     if first.kind != _TRANSFORMER and not (path / "config.json").is_file():
@@ -240,11 +241,10 @@ def as_loaded(path: Path, config: Any) -> Any:
 
 
 def _read_modules(root: Path) -> tuple[Module, ...]:
+    """Read the modules, none where the file is not there or, not being a list, is another tool's."""
     path = root / MODULES_FILE
-    content = _read_json(path)
-    if not isinstance(content, list) or not content:
-        raise CheckpointError(f"{path}: expected a list of modules")
-    return tuple(_module(path, entry) for entry in content)
+    content = _read_json(path) if path.is_file() else None
+    return tuple(_module(path, entry) for entry in content) if isinstance(content, list) else ()
 
 
 def _module(path: Path, entry: Any) -> Module:

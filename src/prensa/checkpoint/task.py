@@ -37,17 +37,25 @@ _KINDS: dict[str, Kind] = {
 _WITHOUT_PIPELINE = {"question-answering", "text2text-generation", "feature-extraction"}
 
 
+class SharedLabel(str):
+    """A label whose name several outputs have in ``config.json``; the later ones get a number (``other_1``).
+
+    The ``shared`` name does not tell which is meant.
+    """
+
+    __slots__ = ("shared",)
+    shared: str
+
+
 @dataclass(frozen=True)
 class Task:
     """What a model is for. ``labels`` are in the order of their ids, empty where there are none.
 
-    No two are the same: where a config gives one name to several, the later ones get a number (``other``,
-    ``other_1``), and ``shared`` has that name, which does not tell whom it means.
+    No two are the same: see :class:`SharedLabel`.
     """
 
     kind: Kind
     labels: tuple[str, ...] = ()
-    shared: frozenset[str] = frozenset()
 
 
 def pipeline_tag(config: Any) -> str:
@@ -64,18 +72,16 @@ def pipeline_tag(config: Any) -> str:
 def task_of(config: Any) -> Task | None:
     """Return the task of a model of texts, None where it is none of those that can be compared."""
     tag = pipeline_tag(config)
-    names = [str(config.id2label[index]) for index in sorted(config.id2label)]
-    labels = _told_apart(names)
-    shared = frozenset(name for name in names if names.count(name) > 1)
+    labels = _told_apart([str(config.id2label[index]) for index in sorted(config.id2label)])
     if tag == "text-classification":
         if config.problem_type == "multi_label_classification":
-            return Task("multi-label", labels, shared)
+            return Task("multi-label", labels)
         if len(labels) == 1:
             return Task("regression")
-        return None if config.problem_type == "regression" else Task("classes", labels, shared)
+        return None if config.problem_type == "regression" else Task("classes", labels)
     if tag not in _KINDS or (tag != "token-classification" and _has_decoder(config)):
         return None
-    return Task(_KINDS[tag], labels, shared) if tag == "token-classification" else Task(_KINDS[tag])
+    return Task(_KINDS[tag], labels if tag == "token-classification" else ())
 
 
 def _has_decoder(config: Any) -> bool:
@@ -94,6 +100,9 @@ def _told_apart(names: list[str]) -> tuple[str, ...]:
         while own in found or (number and own in names):
             number += 1
             own = f"{name}_{number}"
+        if names.count(name) > 1:
+            own = SharedLabel(own)
+            own.shared = name
         found.append(own)
     return tuple(found)
 

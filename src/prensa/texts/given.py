@@ -28,7 +28,7 @@ class Given:
 
 def read_given(value: Any, index: int, wanted: Wanted = "texts") -> Given:
     """Read one input of many. Raises :class:`DataError` that names its ``index`` for anything else."""
-    given = _parse(value)
+    given = _parse(value, wanted)
     fits = given is not None and (wanted == "texts" or (given.pair is None) == (wanted == "words"))
     if given is None or not fits:
         raise DataError(f"predict(): input {index}: expected {_EXPECTED[wanted]}, found {_described(value)}")
@@ -38,24 +38,22 @@ def read_given(value: Any, index: int, wanted: Wanted = "texts") -> Given:
     return given
 
 
-def _parse(value: Any) -> Given | None:
+def _parse(value: Any, wanted: Wanted) -> Given | None:
     if isinstance(value, str):
         return Given(value)
     if isinstance(value, dict):
-        return _parse_named(value)
+        return _parse_named(value, wanted)
     if isinstance(value, (tuple, list)) and len(value) == _PAIR and all(isinstance(x, str) for x in value):
         return Given(*value)
     return None
 
 
-def _parse_named(value: dict[Any, Any]) -> Given | None:
-    if "question" in value:
-        names, needs_both = ("question", "context"), True
-    else:
-        names, needs_both = ("text", "text_pair"), False
+def _parse_named(value: dict[Any, Any], wanted: Wanted) -> Given | None:
+    names = ("question", "context") if wanted == "questions" else ("text", "text_pair")
     first, second = (value.get(name) for name in names)
-    is_whole = isinstance(first, str) and (isinstance(second, str) or (second is None and not needs_both))
-    return Given(str(first), second) if is_whole and set(value) <= set(names) else None
+    if not set(value) <= set(names) or not isinstance(first, str) or not isinstance(second, str | None):
+        return None
+    return Given(first, second)
 
 
 def _described(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.task import SharedLabel, Task
 from prensa.errors import DataError
 from prensa.texts.readers import DataTable
 
@@ -96,7 +96,7 @@ def _finders(task: Task, classes: Sequence[str], where: str) -> list[_Find]:
     row and an id in the next. Of labels that differ in case alone the one that is written the same counts. A
     name that ``config.json`` gives to several outputs is refused: it does not tell which.
     """
-    shared = {name.casefold() for name in task.shared}
+    shared = {label.shared.casefold() for label in task.labels if isinstance(label, SharedLabel)}
     exact = {name: index for index, name in enumerate(task.labels)}
     names = {name.casefold(): index for index, name in reversed(list(enumerate(task.labels)))}
     ignored = {IGNORED} if task.kind == "tokens" else set()
