@@ -2,12 +2,11 @@
 
 import json
 
+import tokenizers
 import torch
 import transformers
 from safetensors.torch import save_file
-from tokenizers.processors import TemplateProcessing
-
-from tests.conftest import add_tokenizer
+from tokenizers import models, pre_tokenizers, processors
 
 LIBRARY = "sentence_transformers.models."
 
@@ -16,7 +15,7 @@ def bert(directory, head="BertModel", positions=32, **settings):
     """Save a model; weights are large enough for every input to matter."""
     torch.manual_seed(0)
     config = transformers.BertConfig(
-        vocab_size=160,
+        vocab_size=200,
         hidden_size=32,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -26,16 +25,31 @@ def bert(directory, head="BertModel", positions=32, **settings):
         **settings,
     )
     getattr(transformers, head)(config).eval().save_pretrained(directory)
-    add_tokenizer(directory)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+    tokenizer(positions).save_pretrained(directory)
+    return directory
+
+
+def tokenizer(longest):
+    """Make one with a token for each character, of which those of a word belong together."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    characters = [chr(code) for code in range(33, 127)]
+    pieces = [*special, *characters, *(f"##{each}" for each in characters)]
+    made = tokenizers.Tokenizer(
+        models.WordPiece({each: at for at, each in enumerate(pieces)}, unk_token="[UNK]")
+    )
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
-    tokenizer.model_max_length = positions
-    tokenizer.save_pretrained(directory)
-    return directory
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        model_max_length=longest,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **dict(zip(names, special, strict=True)),
+    )
 
 
 def around(directory, *modules, inputs=None, settings=None, inside=""):

@@ -101,3 +101,9 @@ def test_columns_of_marks_hold_zeros_and_ones():
     table = DataTable("t", {"a": ["1", "0"], "b": ["0", "2"]})
     with pytest.raises(DataError, match="row 2, column 'b': expected 0 or 1, found '2'"):
         read_labels(table, ("a", "b"), Task("multi-label", ("a", "b")))
+
+
+def test_labels_that_differ_in_case_alone_are_read_as_written():
+    task = Task("classes", ("Other", "other"))
+    table = DataTable("t", {"text": ["a", "b"], "label": ["other", "Other"]}, {})
+    assert [int(label) for label in read_labels(table, ("label",), task)] == [1, 0]
