@@ -81,9 +81,11 @@ def test_a_pipeline_takes_it(original, exports, caplog, runtime):
         assert one["score"] == pytest.approx(other["score"], abs=0.05)
 
 
-@pytest.mark.parametrize("wrong", ["one text", [3], ["a", None]])
+@pytest.mark.parametrize("wrong", ["one text", b"one text", {"text": "one"}, [3], ["a", None]])
 def test_what_is_no_text(served, wrong):
-    with pytest.raises(DataError, match="takes"):
+    with pytest.raises(
+        DataError, match="takes many texts" if not isinstance(wrong, list) else "expected a text"
+    ):
         list(served.predict(wrong))
     with pytest.raises(DataError, match="at least 1"):
         list(served.predict(["a"], batch_size=0))
@@ -91,7 +93,9 @@ def test_what_is_no_text(served, wrong):
 
 def test_a_model_that_answers_no_whole_texts(tmp_path):
     served = prensa.load(add_tokenizer(build_model("bert", tmp_path / "model")), runtime="torch")
-    with pytest.raises(DataError, match="something else"):
+    with pytest.raises(
+        DataError, match=r'BertForMaskedLM is a model for fill-mask; use .*pipeline\("fill-mask"\)'
+    ):
         list(served.predict(["a"]))
 
 

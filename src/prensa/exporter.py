@@ -30,7 +30,7 @@ from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.answering import Answering, find_way, one_by_one, own_rows, probes, take, together
 from prensa.runtime.devices import load_on
 from prensa.runtime.distance import Comparison, as_rows, distance
-from prensa.runtime.exported import TOLERANCES, Gate, Inputs, Record, apart_on_record, arrays
+from prensa.runtime.exported import TOLERANCES, Gate, Inputs, Record, apart_on_record, arrays, whole
 from prensa.runtime.program import Program, input_names, trace
 from prensa.runtime.recording import compare
 from prensa.runtime.refusals import check_exported
@@ -355,8 +355,8 @@ def _check_record(plan: ExportPlan, record: Record, exact: Answering, engine: An
     rows = [record.rows[0], record.rows[-1], longest_row]
     lengths = [len(row["input_ids"]) for row in rows]
     inputs = together(rows, plan.samples, exact.names)
-    found = engine({name: inputs[name] for name in record.inputs})[0]
-    truth = exact.engine(inputs)[0]
+    found = whole(engine({name: inputs[name] for name in record.inputs}))
+    truth = whole(exact.engine(inputs))
     comparison = Comparison(record.scale)
     for at, length in enumerate(lengths):
         comparison.add(

@@ -16,7 +16,9 @@ import torch
 
 from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.companions import SEARCH_FILE, companion_files
 from prensa.checkpoint.locate import locate
+from prensa.checkpoint.manifest import MANIFEST_FILE
 from prensa.checkpoint.reader import weight_files
 from prensa.checkpoint.roles import load_config
 from prensa.errors import AccelerationError, FormatError, MissingPackageError, first_line
@@ -30,7 +32,7 @@ from prensa.runtime.distance import distance
 from prensa.runtime.exported import TOLERANCES, Record, check, is_export, read_record
 from prensa.runtime.int8 import multiply_in_int8, stored_integers
 from prensa.runtime.processor import MULTIPLIES_BF16, has
-from prensa.runtime.program import input_names, output_name
+from prensa.runtime.program import input_names, output_names
 from prensa.runtime.refusals import check_exported, check_served
 from prensa.runtime.served import Served
 from prensa.runtime.torch import Engine
@@ -55,6 +57,10 @@ _PRECISION = {INT8: INT8, torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 _SECONDS = 1.0  # that ``auto`` measures in all
 _TEXTS = 8  # that it measures with
+
+# Files beside the weights that change no answer, and the kinds of those that may.
+_WITHOUT_EFFECT = {MANIFEST_FILE, SEARCH_FILE, "results.json", "generation_config.json"}
+_WITH_EFFECT = {".json", ".txt", ".model", ".spm", ".safetensors", ".bin"}
 
 _log = logging.getLogger(__name__)
 
@@ -168,7 +174,7 @@ def _named_output(directory: Path, model: Any, encoded: Encoded) -> str:
             f"{directory}: {type(model).__name__} does not answer texts alone ({first_line(error)}); "
             "it cannot be served, load it without a runtime"
         ) from error
-    return output_name(model, output)
+    return output_names(model, output)[0]
 
 
 def _put_in_int8(directory: Path, model: Any, device: str, encoded: Encoded) -> float:
@@ -242,10 +248,16 @@ def _from_cache(directory: Path, runtime: str, precision: str | None = None) -> 
 
 
 def _digest(directory: Path) -> str:
-    """Return what a model's export depends on as a short digest: weights, config, and this version."""
+    """Return what a model's export depends on as a short digest: this version, weights, and what is read.
+
+    The export has copies of the tokenizer and of Sentence Transformers' modules, so these count, too.
+    """
     digest = hashlib.sha256(VERSION.encode())
-    for name in ["config.json", *weight_files(directory)[0]]:
+    for name in weight_files(directory)[0]:
         digest.update(sha256(directory / name).encode())
+    for name, path in sorted(companion_files(directory).items()):
+        if path.name not in _WITHOUT_EFFECT and path.suffix in _WITH_EFFECT:
+            digest.update(f"{name} {sha256(path)}".encode())
     return digest.hexdigest()[:24]
 
 

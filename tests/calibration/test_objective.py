@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from prensa.calibration.objective import objective, outputs_of
-from prensa.runtime.pooling import Pool
+from prensa.runtime.text_vector import TextVector
 
 MASK = torch.tensor([[1, 1, 0], [1, 1, 1]])
 
@@ -12,13 +12,13 @@ MASK = torch.tensor([[1, 1, 0], [1, 1, 1]])
 def test_outputs_of_texts_and_of_pieces():
     batch = {"attention_mask": MASK}
     logits = types.SimpleNamespace(logits=torch.randn(2, 5))
-    assert outputs_of(logits, batch, "classes", Pool()).shape == (2, 5)
+    assert outputs_of(logits, batch, "classes", TextVector()).shape == (2, 5)
     words = types.SimpleNamespace(logits=torch.randn(2, 3, 5))
-    found = outputs_of(words, batch, "tokens", Pool())
+    found = outputs_of(words, batch, "tokens", TextVector())
     assert torch.equal(found, words.logits[MASK.bool()])  # padding does not count
     hidden = types.SimpleNamespace(last_hidden_state=torch.randn(2, 3, 4))
-    assert outputs_of(hidden, batch, "embedding", Pool()).shape == (2, 4)
-    assert outputs_of((torch.randn(2, 3, 4),), batch, None, Pool()).shape == (5, 4)
+    assert outputs_of(hidden, batch, "embedding", TextVector()).shape == (2, 4)
+    assert outputs_of((torch.randn(2, 3, 4),), batch, None, TextVector()).shape == (5, 4)
 
 
 def test_expected_squares_of_gradients_are_those_of_all_outputs():

@@ -1,5 +1,6 @@
 import huggingface_hub
 import pytest
+from tests.bert import around, bert, pooling
 from tests.conftest import build_model, directory_bytes
 
 import prensa
@@ -141,3 +142,31 @@ def test_names_of_the_hub_are_found_in_its_cache(tmp_path):
     assert model_name(snapshot) == "some/my.model"
     build_model("bert", tmp_path / "plain")
     assert model_name(tmp_path / "plain") == "plain"
+
+
+SENTENCES = "---\nlibrary_name: sentence-transformers\npipeline_tag: feature-extraction\n---\n# An encoder\n"
+
+
+def test_a_model_of_sentence_transformers_stays_one(tmp_path):
+    path = around(bert(tmp_path / "model"), pooling())
+    prensa.compress(path, tmp_path / "new", recipe="int8")
+    (path / "README.md").write_text(SENTENCES)
+    prensa.compress(path, tmp_path / "out", recipe="int8")
+    for name, tag in (("new", "sentence-similarity"), ("out", "feature-extraction")):
+        found = card(tmp_path / name)
+        assert found.data.library_name == "sentence-transformers"
+        assert found.data.pipeline_tag == tag
+        assert 'model = SentenceTransformer("path/to/this/model")' in found.text
+        assert "import prensa" in found.text
+
+
+def test_a_cross_encoder_stays_one(tmp_path):
+    path = bert(tmp_path / "model", "BertForSequenceClassification", num_labels=1)
+    prensa.compress(path, tmp_path / "plain", recipe="int8")
+    assert card(tmp_path / "plain").data.library_name == "transformers"
+    (path / "README.md").write_text(SENTENCES.replace("feature-extraction", "text-ranking"))
+    prensa.compress(path, tmp_path / "out", recipe="int8")
+    found = card(tmp_path / "out")
+    assert found.data.library_name == "sentence-transformers"
+    assert found.data.pipeline_tag == "text-ranking"
+    assert 'model = CrossEncoder("path/to/this/model")' in found.text

@@ -3,6 +3,8 @@ import json
 import pytest
 
 from prensa.checkpoint.companions import companion_bytes, copy_companions, keep_others, write_config
+from prensa.checkpoint.sentence_transformers import read_chain
+from prensa.errors import CheckpointError
 
 
 @pytest.fixture
@@ -33,19 +35,22 @@ def test_everything_but_weights_is_copied(model, tmp_path):
 def test_modules_of_sentence_transformers_are_copied_with_their_weights(model, tmp_path):
     (model / "2_Dense").mkdir()
     (model / "2_Dense" / "model.safetensors").write_text("weights")
-    modules = [
-        {"path": ""},
-        {"path": "2_Dense"},
-        {"path": "../outside"},
-        {"path": ".."},
-        {"path": "."},
-        {"path": "missing"},
-    ]
+    kinds = {"": "Transformer", "2_Dense": "Dense", "missing": "Normalize"}
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds.items()]
     (model / "modules.json").write_text(json.dumps(modules))
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "secret").write_text("x")
     copy_companions(model, tmp_path / "new")
     assert (tmp_path / "new" / "2_Dense" / "model.safetensors").read_text() == "weights"
+
+
+@pytest.mark.parametrize("path", ["../outside", "..", "/outside"])
+def test_modules_that_lie_elsewhere_are_refused(model, tmp_path, path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("x")
+    modules = [{"path": "", "type": "sentence_transformers.models.Transformer"}, {"path": path, "type": "x"}]
+    (model / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(CheckpointError, match="lies outside the model"):
+        read_chain(model)
+    copy_companions(model, tmp_path / "new")
     assert not list((tmp_path / "new").rglob("secret"))
 
 

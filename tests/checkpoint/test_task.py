@@ -1,7 +1,7 @@
 import pytest
 import transformers
 
-from prensa.checkpoint.task import Task, pipeline_tag, task_of
+from prensa.checkpoint.task import SharedLabel, Task, pipeline_tag, task_of
 
 
 def config(name, **settings):
@@ -51,3 +51,21 @@ def test_labels_are_in_the_order_of_their_ids():
 def test_what_cannot_be_compared(name, tag):
     assert task_of(config(name)) is None
     assert pipeline_tag(config(name)) == tag
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (("a", "b"), ("a", "b")),
+        (("other", "other", "rude"), ("other", "other_1", "rude")),
+        (("x", "x", "x_1", "x"), ("x", "x_2", "x_1", "x_3")),
+        (("x_1", "x", "x"), ("x_1", "x", "x_2")),
+    ],
+)
+def test_labels_of_one_name_are_told_apart(names, labels):
+    config = transformers.BertConfig(
+        architectures=["BertForSequenceClassification"], id2label=dict(enumerate(names))
+    )
+    assert task_of(config).labels == labels
+    shared = {label.shared for label in task_of(config).labels if isinstance(label, SharedLabel)}
+    assert shared == {name for name in names if names.count(name) > 1}

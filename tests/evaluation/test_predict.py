@@ -10,7 +10,7 @@ from tests.conftest import SIZES, add_tokenizer, build_model
 import prensa
 from prensa.evaluation.predict import SUMS, predict
 from prensa.evaluation.reading import Reading
-from prensa.runtime.pooling import Pool
+from prensa.runtime.text_vector import TextVector
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import encode, load_tokenizer
 
@@ -21,7 +21,7 @@ def predicted(path, kind, models, texts=TEXTS, batch_size=2):
     encoded = encode(load_tokenizer(path), texts, kind, 32)
     kept = [{} for _ in models]
     for indices, outputs in predict(
-        models, [Pool()] * len(models), [Reading(encoded)] * len(models), batch_size
+        models, [TextVector()] * len(models), [Reading(encoded)] * len(models), batch_size
     ):
         for own, output in zip(kept, outputs, strict=True):
             own.update(zip(indices, output, strict=True))
@@ -109,12 +109,3 @@ def test_a_masked_model_foresees_what_was_masked(tmp_path):
         sums = dict(zip(SUMS, output, strict=True))
         assert 0 <= sums["largest divergence"] <= sums["divergence"] + 1e-12
         assert (sums["divergence"] > 0) == bool(text)
-
-
-@pytest.mark.parametrize(
-    ("mode", "expected"),
-    [("mean", [2.0, 4.0]), ("cls", [1.0, 2.0]), ("max", [3.0, 6.0]), ("last", [3.0, 6.0])],
-)
-def test_pooling(mode, expected):
-    hidden = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [99.0, 99.0]]])
-    assert Pool(mode)(hidden, torch.tensor([[1, 1, 0]])).tolist() == [expected]

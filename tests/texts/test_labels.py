@@ -247,3 +247,9 @@ def test_shares_are_no_marks():
         DataError, match="row 1, column 'a': expected 0 or 1, found 0.3; the column holds shares"
     ):
         read_labels(DataTable("t", {"a": [0.3], "b": [0]}), ("a", "b"), Task("multi-label", ("a", "b")))
+
+
+def test_labels_that_differ_in_case_alone_are_read_as_written():
+    task = Task("classes", ("Other", "other"))
+    table = DataTable("t", {"text": ["a", "b"], "label": ["other", "Other"]}, {})
+    assert [int(label) for label in read_labels(table, ("label",), task).rows] == [1, 0]

@@ -26,7 +26,7 @@ from prensa.errors import OUT_OF_MEMORY, CalibrationError, PrensaError, first_li
 from prensa.ops.moment import Moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
-from prensa.runtime.pooling import read_pool
+from prensa.runtime.text_vector import read_text_vector
 from prensa.texts.encoding import check_ids, pad
 
 _MATRIX = 2  # dimensions
@@ -130,7 +130,7 @@ def _check_pieces(plan: CalibrationPlan, rows: int) -> None:
 def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -> tuple[int, float]:
     """Send all batches through. Return the number of outputs and their variance over all entries."""
     generator = torch.Generator().manual_seed(0)
-    pool = read_pool(plan.path)
+    pool = read_text_vector(plan.path, plan.kind)
     count, total, squares = 0, torch.zeros(1), torch.zeros(1)
     others: list[Tensor] = []
     done, tokens = 0, sum(plan.encoded.lengths)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from prensa.checkpoint.task import LANGUAGE, Kind
-from prensa.runtime.pooling import Pool
+from prensa.runtime.text_vector import TextVector
 
 _OF_TEXTS = {"classes", "multi-label", "regression"}
 
 
-def outputs_of(output: Any, batch: dict[str, Tensor], kind: Kind | None, pool: Pool) -> Tensor:
+def outputs_of(output: Any, batch: dict[str, Tensor], kind: Kind | None, pool: TextVector) -> Tensor:
     """Return what counts of a model's output, ``[outputs, size]``: of texts, or of pieces without padding.
 
     Of a task that is not known (None) all numbers count that are given for each piece, else the first output.

@@ -19,6 +19,7 @@ from prensa.errors import CalibrationError
 from prensa.ops import moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
+from prensa.runtime.text_vector import read_text_vector
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
 from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
 
@@ -92,6 +93,7 @@ def plan_calibration(  # noqa: PLR0913  the settings of the command line
     shorter = min(limit or _LONGEST, _LONGEST)
     encoded = encode(tokenizer, sample(texts, count), "embedding", shorter)
     task = task_of(config)
+    read_text_vector(path, task.kind if task else None)  # what it cannot compute it refuses now
     memory = _memory(model_shape(path))
     by_blocks = chosen.startswith("cuda") and memory > torch.cuda.mem_get_info(chosen)[0]
     if by_blocks or not chosen.startswith("cuda"):

@@ -14,9 +14,9 @@ from typing import Any
 
 from prensa.atomic import write_text
 from prensa.checkpoint.allowed import allowed
-from prensa.checkpoint.guess import UNCHECKED
 from prensa.checkpoint.manifest import Manifest
 from prensa.checkpoint.roles import load_config, model_class
+from prensa.checkpoint.sentence_transformers import read_chain, root_of
 from prensa.checkpoint.task import pipeline_tag
 from prensa.spec import ROLES
 from prensa.wording import megabytes, percent
@@ -31,24 +31,35 @@ _NOT_EVALUATED = (
     "original and writes the answer here."
 )
 _CACHED = re.compile(r"models--(?P<name>[\w.-]+(--[\w.-]+)?)")  # a directory of the hub's cache
+SENTENCES = "sentence-transformers"
+_SENTENCE_TAGS = {  # what each class of that library is for, in the hub's words
+    "SentenceTransformer": "sentence-similarity",
+    "CrossEncoder": "text-ranking",
+    "SparseEncoder": "feature-extraction",
+    "MultiVectorEncoder": "sentence-similarity",
+}
+_CROSS_ENCODER = ("sentence_transformers", "sbert_ce_default_activation_function")  # entries of its config
 _NOT_OF_THE_RESULT = ("model-index", "inference", "widget")
 
 
 def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str) -> None:
     """Write the card of a result into ``directory``, from what was done and the card of the original."""
-    metadata, text = _read_card(original)
+    metadata, text = _read_card(root_of(original))
     name = model_name(original)
     kind, tag = _class_and_tag(original)
     metadata = {key: value for key, value in metadata.items() if key not in _NOT_OF_THE_RESULT}
-    metadata |= {"library_name": "transformers"}
+    sentences = library_class(original, metadata)
+    metadata["library_name"] = SENTENCES if sentences else "transformers"
     if (
         "/" in name or "base_model" not in metadata
     ):  # what a local model was made from is better than its name
         metadata |= {"base_model": name, "base_model_relation": "quantized"}
-    if tag:
+    if sentences:
+        metadata.setdefault("pipeline_tag", _SENTENCE_TAGS[sentences])
+    elif tag:
         metadata["pipeline_tag"] = tag
     metadata["tags"] = list(dict.fromkeys([*_as_list(metadata.get("tags")), "prensa"]))
-    ours = _body(name, manifest, recipe, kind)
+    ours = _body(name, manifest, recipe, _loading(sentences, kind))
     content = f"---\n{_to_yaml(metadata)}\n---\n{_OURS[0]}\n{ours}\n{_OURS[1]}\n{text}"
     (directory / CARD_FILE).write_text(content, encoding="utf-8")
 
@@ -84,18 +95,43 @@ def set_evaluation(directory: Path, text: str, *, is_smoke_test: bool = False) -
 
 def model_name(path: Path) -> str:
     """Return the hub's name of a model in the hub's cache, or the name of its directory."""
-    for part in reversed(path.resolve().parts):
+    whole = root_of(path.resolve())
+    for part in reversed(whole.parts):
         if found := _CACHED.fullmatch(part):
             return found["name"].replace("--", "/")
-    return path.resolve().name
+    return whole.name
 
 
-def _body(name: str, manifest: Manifest, recipe: str, kind: str) -> str:
+def library_class(model: Path, metadata: Mapping[str, Any]) -> str:
+    """Return the class of Sentence Transformers that loads a model, empty for one of another library.
+
+    A cross-encoder without ``modules.json`` is known by its config or the ``metadata`` of its card.
+    """
+    if allowed().unchecked:
+        return ""
+    chain = read_chain(model)
+    if chain is not None:
+        kind = str(chain.settings.get("model_type", "SentenceTransformer"))
+        is_whole = chain.is_dense and pipeline_tag(load_config(model)) == "feature-extraction"
+        return kind if kind in _SENTENCE_TAGS and (is_whole or kind != "SentenceTransformer") else ""
+    config = load_config(model)
+    is_named = metadata.get("library_name") == SENTENCES
+    is_known = is_named or any(hasattr(config, key) for key in _CROSS_ENCODER)
+    return "CrossEncoder" if is_known and pipeline_tag(config) == "text-classification" else ""
+
+
+def _loading(sentences: str, kind: str) -> str:
+    if sentences:
+        return f'from sentence_transformers import {sentences}\nmodel = {sentences}("path/to/this/model")'
+    trust = ", trust_remote_code=True" if allowed().unchecked or allowed().remote_code else ""
+    return f'from transformers import {kind}\nmodel = {kind}.from_pretrained("path/to/this/model"{trust})'
+
+
+def _body(name: str, manifest: Manifest, recipe: str, loading: str) -> str:
     imports = "import prensa  # makes from_pretrained understand the packed format\n"
     needs = imports if manifest.format == "packed" else ""
     known = "".join(f"- {note}\n" for note in manifest.notes)
     notes = f"\n## What to know\n\n{known}" if known else ""
-    trust = ", trust_remote_code=True" if UNCHECKED in manifest.notes else ""
     return f"""# {name}, pressed
 
 Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {megabytes(manifest.nbytes)}, \
@@ -104,8 +140,7 @@ Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {mega
 ## Load it
 
 ```python
-{needs}from transformers import {kind}
-model = {kind}.from_pretrained("path/to/this/model"{trust})
+{needs}{loading}
 ```
 {notes}
 ## What it costs

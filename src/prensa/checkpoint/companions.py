@@ -11,6 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from prensa.checkpoint.reader import WEIGHT_FILES
+from prensa.checkpoint.sentence_transformers import (
+    MODULES_FILE,
+    modules_of_result,
+    read_chain,
+    root_of,
+)
+from prensa.errors import CheckpointError
 
 INDEX_FILE = "model.safetensors.index.json"
 STATE_DICT_FILE = "model_optimized.pt"
@@ -58,16 +65,20 @@ def write_index(directory: Path, weight_map: Mapping[str, str], total_size: int)
 
 def companion_bytes(model: Path) -> int:
     """Bytes that :func:`copy_companions` copies."""
-    return sum(path.stat().st_size for path in _companions(model))
+    return sum(path.stat().st_size for path in companion_files(model).values())
 
 
 def copy_companions(model: Path, directory: Path) -> None:
     """Copy tokenizer files and all else that is not weights; what is there already is left alone.
 
-    Chat templates and the module folders of a Sentence Transformers model are copied whole.
+    Chat templates and the module folders of a Sentence Transformers model are copied whole. Where that keeps
+    its Transformer in a folder of its own, the result has it at the top, as the library does today.
     """
-    for path in _companions(model):
-        target = directory / path.relative_to(model)
+    chain = read_chain(model) if root_of(model) != model else None
+    if chain is not None and not (directory / MODULES_FILE).exists():
+        (directory / MODULES_FILE).write_text(modules_of_result(chain), encoding="utf-8")
+    for name, path in companion_files(model).items():
+        target = directory / name
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
@@ -88,23 +99,37 @@ def keep_others(old: Path, directory: Path) -> None:
             _link(path, target)
 
 
-def _companions(model: Path) -> Iterator[Path]:
-    for path in sorted(model.iterdir()):
+def companion_files(model: Path) -> dict[str, Path]:
+    """Return the files beside the weights, by the names that a result gives them."""
+    root = root_of(model)
+    found = {path.name: path for path in _files(model)}
+    folders = [model / "additional_chat_templates", *_sentence_transformers_modules(root, model)]
+    for folder in folders:
+        base = model if folder.is_relative_to(model) else root
+        inside = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        found |= {str(path.relative_to(base)): path for path in inside}
+    for path in _files(root):
+        found.setdefault(path.name, path)
+    return found
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for path in sorted(directory.iterdir()):
         is_weights = path.suffix in WEIGHT_SUFFIXES or path.name == ADAPTER_CONFIG
         if path.is_file() and not path.name.startswith(".") and not is_weights:
             yield path
-    for folder in (model / "additional_chat_templates", *_sentence_transformers_modules(model)):
-        yield from (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def _sentence_transformers_modules(model: Path) -> list[Path]:
+def _sentence_transformers_modules(root: Path, model: Path) -> list[Path]:
+    """Return the folders of all modules but the Transformer."""
     try:
-        modules = json.loads((model / "modules.json").read_text(encoding="utf-8"))
-        names = [module["path"] for module in modules if module["path"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        chain = read_chain(root)
+    except CheckpointError:  # copied as it is, for whoever can read it
         return []
-    folders = [model / str(name) for name in names]
-    return [folder for folder in folders if folder.is_dir() and folder.resolve().parent == model.resolve()]
+    top = root.absolute()
+    folders = [] if chain is None else [root / module.folder.relative_to(top) for module in chain.modules]
+    inside = [each for each in folders if each.is_dir() and root.resolve() in each.resolve().parents]
+    return [each for each in inside if each.resolve() != model.resolve()]
 
 
 def _link(source: str | Path, target: str | Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prensa.checkpoint.adapters import is_adapter, merged
 from prensa.checkpoint.companions import ADAPTER_WEIGHTS
+from prensa.checkpoint.sentence_transformers import transformer_directory
 from prensa.errors import CheckpointError, first_line
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -33,12 +34,14 @@ def locate(model: str | Path) -> Path:
     """Return the directory of ``model``; a hub name is fetched into the hub's cache, or found there.
 
     A PEFT adapter is merged into its base model, and the directory is that of the merged model (see
-    :mod:`prensa.checkpoint.adapters`). ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. Raises
+    :mod:`prensa.checkpoint.adapters`). Of a Sentence Transformers model in the old layout it is the one
+    inside, with config and weights. ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. Raises
     :class:`CheckpointError`.
     """
     path = _find(model)
     _refuse_setfit(path)
-    return merged(path, locate) if is_adapter(path) else path
+    inside = transformer_directory(path)
+    return merged(inside, locate) if is_adapter(inside) else inside
 
 
 def _refuse_setfit(path: Path) -> None:

@@ -24,6 +24,7 @@ from transformers.models.auto import modeling_auto
 from transformers.pytorch_utils import Conv1D
 
 from prensa.checkpoint.allowed import allowed
+from prensa.checkpoint.sentence_transformers import as_loaded
 from prensa.errors import CheckpointError, PlanError, first_line
 from prensa.spec import Role, TensorSpec
 
@@ -157,14 +158,18 @@ def _is_class_for(name: str, config: Any) -> bool:
 
 
 def load_config(path: Path) -> Any:
-    """Read the config as ``transformers`` understands it; its code is run only where that is allowed."""
+    """Read the config as ``transformers`` understands it; its code is run only where that is allowed.
+
+    Of a Sentence Transformers model it names the class that this library loads.
+    """
     try:
-        return transformers.AutoConfig.from_pretrained(path, trust_remote_code=allowed().remote_code)
+        config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=allowed().remote_code)
     except Exception as error:
         reason = first_line(error)
         if "trust_remote_code" in str(error):
             reason = "it is the model's own code, which is not run; give --trust-remote-code if you trust it"
         raise CheckpointError(f"{path / 'config.json'}: transformers cannot use it ({reason})") from error
+    return as_loaded(path, config)
 
 
 def meta_model(path: Path) -> Any:

@@ -42,11 +42,26 @@ _TAGS_OF_OWN_CODE = {
     "AutoModelForSequenceClassification": "text-classification",
     "AutoModelForTokenClassification": "token-classification",
 }
+# Names on the hub of what transformers 5 has no pipeline for, or none that takes a model of vectors alone.
+_WITHOUT_PIPELINE = {"question-answering", "text2text-generation", "feature-extraction"}
+
+
+class SharedLabel(str):
+    """A label whose name several outputs have in ``config.json``; the later ones get a number (``other_1``).
+
+    The ``shared`` name does not tell which is meant.
+    """
+
+    __slots__ = ("shared",)
+    shared: str
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is for. ``labels`` are in the order of their ids, empty where there are none."""
+    """What a model is for. ``labels`` are in the order of their ids, empty where there are none.
+
+    No two are the same: see :class:`SharedLabel`.
+    """
 
     kind: Kind
     labels: tuple[str, ...] = ()
@@ -62,19 +77,71 @@ def pipeline_tag(config: Any) -> str:
     for tag, classes in tags.items():
         if name in names_in(classes):
             return tag
-    return "feature-extraction" if name in names_in(modeling_auto.MODEL_MAPPING_NAMES) else ""
+    encoders = (modeling_auto.MODEL_MAPPING_NAMES, modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES)
+    return "feature-extraction" if any(name in names_in(table) for table in encoders) else ""
 
 
 def task_of(config: Any) -> Task | None:
     """Return the task of a model of texts, None where it is none of those that can be compared."""
     tag = pipeline_tag(config)
-    labels = tuple(str(config.id2label[index]) for index in sorted(config.id2label))
+    labels = _told_apart([str(config.id2label[index]) for index in sorted(config.id2label)])
     if tag == "text-classification":
         if config.problem_type == "multi_label_classification":
             return Task("multi-label", labels)
         if len(labels) == 1:
             return Task("regression")
         return None if config.problem_type == "regression" else Task("classes", labels)
-    if tag not in _KINDS or (tag != "token-classification" and config.is_encoder_decoder):
+    if tag not in _KINDS or (tag != "token-classification" and _has_decoder(config)):
         return None
     return Task(_KINDS[tag], labels if tag == "token-classification" else ())
+
+
+def _has_decoder(config: Any) -> bool:
+    """Whether the class has two halves: of T5 and its like there are encoders alone."""
+    name = model_class(config).__name__
+    return bool(config.is_encoder_decoder) and name not in names_in(
+        modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES
+    )
+
+
+def _told_apart(names: list[str]) -> tuple[str, ...]:
+    """Give each name that was there before a number, one that makes it new."""
+    found: list[str] = []
+    for name in names:
+        own, number = name, 0
+        while own in found or (number and own in names):
+            number += 1
+            own = f"{name}_{number}"
+        if names.count(name) > 1:
+            own = SharedLabel(own)
+            own.shared = name
+        found.append(own)
+    return tuple(found)
+
+
+def unserved(config: Any) -> str:
+    """Say what a model is that no runtime serves, and what can run it; empty for one that can be served."""
+    name, tag = model_class(config).__name__, pipeline_tag(config)
+    if name in names_in(modeling_auto.MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES):
+        return f"{name} chooses one of several texts; load it without a runtime and call it in PyTorch"
+    is_read_once = tag in {"text-classification", "token-classification", "question-answering"}
+    if _has_decoder(config) and not is_read_once and tag != "feature-extraction":
+        return (
+            f"{name} has an encoder and a decoder that writes texts; load it without a runtime and call "
+            "generate()"
+        )
+    return ""
+
+
+def unanswered(config: Any) -> str:
+    """Say what a model is that ``predict()`` has no answers of, and what can run it."""
+    name, tag = model_class(config).__name__, pipeline_tag(config)
+    if found := unserved(config):
+        return found
+    if tag == "text-classification":
+        return f"{name} gives several numbers for a text (problem_type); call it with tokenizer output"
+    if tag and tag not in _WITHOUT_PIPELINE:
+        return (
+            f'{name} is a model for {tag}; use transformers.pipeline("{tag}") and load it without a runtime'
+        )
+    return f"{name} is a model for something else; load it without a runtime and call it in PyTorch"

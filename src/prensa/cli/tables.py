@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prensa.calibration.plan import CalibrationPlan
+from prensa.checkpoint.card import library_class
 from prensa.checkpoint.manifest import Calibration, Manifest, TensorReport, VocabularyReport
 from prensa.example.demo import DemoResult
 from prensa.pipeline import Plan
@@ -206,7 +207,8 @@ def _error(error: float | None) -> str:
 
 def _how_to_load(manifest: Manifest, output: Path) -> str:
     needs = {"packed": "import prensa, then ", "bitsandbytes": "with bitsandbytes installed, "}
-    return f"To load it: {needs.get(manifest.format, '')}AutoModel….from_pretrained({str(output)!r})."
+    loader = library_class(output, {}) or "AutoModel….from_pretrained"
+    return f"To load it: {needs.get(manifest.format, '')}{loader}({str(output)!r})."
 
 
 def new_table(*columns: str, left: Collection[str] = _LEFT, wrapped: bool = False) -> Table:

@@ -23,8 +23,8 @@ from prensa.checkpoint.card import model_name
 from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.names import check_names
-from prensa.checkpoint.roles import load_config
-from prensa.checkpoint.task import LANGUAGE, Task, task_of
+from prensa.checkpoint.roles import load_config, model_class
+from prensa.checkpoint.task import LANGUAGE, Task, pipeline_tag, task_of, unanswered
 from prensa.errors import EvaluationError, check_share
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
@@ -50,8 +50,8 @@ from prensa.progress import Progress, silent
 from prensa.runtime.accelerate import folded_twin
 from prensa.runtime.devices import DTYPES, choose_device, choose_dtype, synchronize
 from prensa.runtime.exported import is_export, read_record
-from prensa.runtime.pooling import read_pool
 from prensa.runtime.served import Served
+from prensa.runtime.text_vector import TextVector, read_text_vector
 from prensa.serve import load_to_compare
 from prensa.spec import dtype_name
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
@@ -87,6 +87,7 @@ class Plan:
     dtype: torch.dtype | str
     batch_size: int
     readings: tuple[Reading, ...]
+    vectors: tuple[TextVector, ...]
     left_out: int
     notes: tuple[str, ...] = ()
 
@@ -129,6 +130,7 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
             read_record(path)
         else:
             notes += [f"{path}: {note}" for note in check_names(path)]
+    vectors = tuple(read_text_vector(path, task.kind) for path in paths)
     tokenizer = load_tokenizer(paths[0])
     if task.kind == "masked" and tokenizer.mask_token_id is None:
         raise EvaluationError(f"{paths[0]}: the tokenizer has no mask token, which comparing this task needs")
@@ -147,7 +149,7 @@ def plan(settings: Settings, progress: Progress = silent) -> Plan:
     batch_size = settings.batch_size or _BATCH.get(task.kind, _USUAL_BATCH)
     return Plan(
         settings, paths, files, task, texts, tokenizer, limit, encoded, device, dtype, batch_size,
-        readings, left_out, tuple(notes),
+        readings, vectors, left_out, tuple(notes),
     )  # fmt: skip
 
 
@@ -219,9 +221,8 @@ def _measure_quality(plan: Plan, models: Sequence[Any], found: Found, progress: 
 
 def _predict(plan: Plan, models: Sequence[Any], found: Found, progress: Progress) -> None:
     lengths = plan.encoded.lengths
-    pools = [read_pool(path) for path in plan.paths]
     done, total = 0, sum(lengths)
-    for indices, outputs in predict(models, pools, plan.readings, plan.batch_size):
+    for indices, outputs in predict(models, plan.vectors, plan.readings, plan.batch_size):
         for kept, own in zip(found.outputs, outputs, strict=True):
             kept.update(zip(indices, own, strict=True))
         done += sum(lengths[i] for i in indices)
@@ -305,9 +306,12 @@ def _common_task(paths: Sequence[Path]) -> Task:
     check_reads_texts(paths[0], configs[0])
     task = task_of(configs[0])
     if task is None:
+        reason = unanswered(configs[0])
+        if pipeline_tag(configs[0]) == "question-answering":
+            reason = f"{model_class(configs[0]).__name__} answers questions: see them with predict()"
         raise EvaluationError(
-            f"{paths[0]}: cannot compare {(configs[0].architectures or ['a model without a class'])[0]}; "
-            "Prensa compares classifiers, models of one number, language models and embeddings of texts"
+            f"{paths[0]}: Prensa compares classifiers, models of one number, language models and embeddings "
+            f"of texts; {reason}"
         )
     for path, config in zip(paths[1:], configs[1:], strict=True):
         other = task_of(config)

@@ -13,7 +13,7 @@ from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.evaluation.reading import CommonPieces, Reading, common_pieces
-from prensa.runtime.pooling import Pool
+from prensa.runtime.text_vector import TextVector
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.ids import IGNORED
 
@@ -30,7 +30,7 @@ _MASKED_SHARE = 0.15  # of the pieces, as in BERT's training (Devlin et al., arX
 
 
 def predict(
-    models: Sequence[Any], pools: Sequence[Pool], readings: Sequence[Reading], batch_size: int
+    models: Sequence[Any], pools: Sequence[TextVector], readings: Sequence[Reading], batch_size: int
 ) -> Iterator[tuple[list[int], list[list[Output]]]]:
     """Yield, batch by batch, the indices of its texts and for each model what it makes of them.
 
@@ -56,11 +56,11 @@ def predict(
 
 
 @torch.inference_mode()
-def forward(model: Any, batch: dict[str, Tensor], kind: Kind, pool: Pool) -> Tensor:
+def forward(model: Any, batch: dict[str, Tensor], kind: Kind, pool: TextVector) -> Tensor:
     """Return a model's logits, or the vectors of texts, in float32."""
     output = model(**batch)
     if kind == "embedding":
-        return pool(output.last_hidden_state.float(), batch["attention_mask"])
+        return pool(output.last_hidden_state.float(), batch.get("attention_mask"))
     logits: Tensor = output.logits
     return logits.float()
 
@@ -89,7 +89,7 @@ def _language(
             for row, at in enumerate(chosen):
                 batch["input_ids"][row, at] = torch.tensor(reading.encoded.mask_id, device=ids.device)
     logits = [
-        forward(model, batch, encoded.kind, Pool()) for model, batch in zip(models, inputs, strict=True)
+        forward(model, batch, encoded.kind, TextVector()) for model, batch in zip(models, inputs, strict=True)
     ]
     sums: list[list[Output]] = [[] for _ in models]
     for row, (index, at) in enumerate(zip(indices, chosen, strict=True)):

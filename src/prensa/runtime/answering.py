@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prensa.runtime.distance import Rows, as_rows, distance
-from prensa.runtime.exported import TOLERANCES, Engine, Inputs, arrays
+from prensa.runtime.exported import TOLERANCES, Engine, Inputs, arrays, whole
 from prensa.texts.encoding import Encoded, Row, pad
 
 Way = Literal["padded", "of equal length", "one by one"]
@@ -53,7 +53,7 @@ class Answering:
         """Yield each text's number and answer, the longest first."""
         for indices in _batches(encoded.lengths, self.way):
             rows = [encoded.rows[i] for i in indices]
-            output = self.engine(together(rows, encoded, self.names))[0]
+            output = whole(self.engine(together(rows, encoded, self.names)))
             for number, index in enumerate(indices):
                 yield index, own_rows(output[number], len(rows[number]["input_ids"]), encoded.side)
 
@@ -65,7 +65,7 @@ class Answering:
 
 def one_by_one(engine: Engine, encoded: Encoded, names: tuple[str, ...]) -> list[Rows]:
     """Answer each text by itself, in order."""
-    return [as_rows(engine(arrays(row, names))[0][0]) for row in encoded.rows]
+    return [as_rows(whole(engine(arrays(row, names)))[0]) for row in encoded.rows]
 
 
 def find_way(engine: Engine, encoded: Encoded, names: tuple[str, ...], truth: Sequence[Rows]) -> Way | None:

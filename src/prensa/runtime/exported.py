@@ -107,6 +107,11 @@ def arrays(row: Row, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     return {name: np.array([row[name]], dtype=np.int64) for name in names}
 
 
+def whole(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return what an engine gives as one array: of several outputs, one behind the other in each piece."""
+    return outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=-1)
+
+
 def check(record: Record, engine: Engine, where: Path) -> None:
     """Have a runtime answer the record's texts on this machine and compare.
 
@@ -125,7 +130,7 @@ def check(record: Record, engine: Engine, where: Path) -> None:
 
 def apart_on_record(record: Record, engine: Engine) -> float:
     """Return how far an engine's answers are from the record's, by the scale that was measured with them."""
-    outputs = [as_rows(engine(arrays(row, record.inputs))[0][0]) for row in record.rows]
+    outputs = [as_rows(whole(engine(arrays(row, record.inputs)))[0]) for row in record.rows]
     exact = [np.array(each, dtype=np.float32) for each in record.answers]
     if record.scale is None:
         shortest = min(map(len, exact), default=0)

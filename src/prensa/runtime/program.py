@@ -20,7 +20,11 @@ from prensa.errors import AccelerationError, first_line
 from prensa.texts.encoding import Row
 
 LOGITS, VECTORS = "logits", "last_hidden_state"
-"""What the graph gives first: of a model with a head its logits, else the vector of each piece."""
+STARTS, ENDS = "start_logits", "end_logits"
+"""What the graph gives first: of a model with a head its logits, of one that answers questions those of
+where the answer starts and ends, else the vector of each piece."""
+
+_GIVEN = ((LOGITS,), (STARTS, ENDS), (VECTORS,))
 
 _ALONE = threading.RLock()
 """Streams and logs belong to the process: two exports that silence them in turns would leave them silent."""
@@ -47,7 +51,8 @@ class _Named(nn.Module):
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         settings = {"output_hidden_states": True} if self.layers else {}
         output = self.model(**dict(zip(self.inputs, values, strict=True)), **settings)
-        return (output[self.outputs[0]], *(output.hidden_states if self.layers else ()))
+        given = [output[name] for name in self.outputs]
+        return (*given, *(output.hidden_states if self.layers else ()))
 
 
 def input_names(model: Any, row: Row) -> tuple[str, ...]:
@@ -58,15 +63,15 @@ def input_names(model: Any, row: Row) -> tuple[str, ...]:
     return tuple(name for name in row if name in read)
 
 
-def output_name(model: Any, output: Any) -> str:
-    """Name what counts of a model's output. Raises :class:`AccelerationError` for a model with neither."""
-    found = next((name for name in (LOGITS, VECTORS) if name in output), None)
-    if found is None:
-        raise AccelerationError(
-            f"{type(model).__name__} gives {', '.join(output)}; only models that give logits or vectors of "
-            "pieces can be served, use it in PyTorch"
-        )
-    return found
+def output_names(model: Any, output: Any) -> tuple[str, ...]:
+    """Name what counts of a model's output. Raises :class:`AccelerationError` for a model with none of it."""
+    for names in _GIVEN:
+        if all(name in output for name in names):
+            return names
+    raise AccelerationError(
+        f"{type(model).__name__} gives {', '.join(output)}; only models that give logits, start and end of "
+        "an answer, or vectors of pieces can be served, use it in PyTorch"
+    )
 
 
 def trace(model: Any, row: Row, longest: int | None, *, layers: bool = False) -> Program:
@@ -82,7 +87,9 @@ def trace(model: Any, row: Row, longest: int | None, *, layers: bool = False) ->
     try:
         with quiet(), torch.no_grad():
             values = _example(names, row, longest)
-            outputs: tuple[str, ...] = (output_name(model, model(**values)),)
+            outputs = output_names(model, model(**values))
+            if layers:  # which are compared with each other
+                outputs = outputs[:1]
             graph = _export(model, values, outputs, longest, layers=layers)
             unused = _unused(graph, names)
             if unused:  # a runtime would drop them, and then not know their names

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from prensa.runtime.answering import Answering
 from prensa.runtime.distance import Comparison, Rows, as_rows, thinned
-from prensa.runtime.exported import Engine, arrays
+from prensa.runtime.exported import Engine, arrays, whole
 from prensa.texts.encoding import Encoded
 
 _KEPT, _TOKENS = 8, 512  # texts that a record keeps, and about how many tokens they may have in all
@@ -58,7 +58,7 @@ def compare(engine: Engine, names: tuple[str, ...], exact: Answering, encoded: E
     """Have an engine answer texts one by one, and compare with PyTorch."""
     compared = Compared()
     for index, truth in exact.answers(encoded):
-        found = as_rows(engine(arrays(encoded.rows[index], names))[0][0])
+        found = as_rows(whole(engine(arrays(encoded.rows[index], names)))[0])
         compared.total.add(found, truth)
         compared.exact[index], compared.found[index] = thinned(truth), thinned(found)
     return compared

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -11,40 +10,30 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+)
+from transformers.utils import ModelOutput
 
 from prensa.checkpoint.roles import load_config, model_class
-from prensa.checkpoint.task import Kind, Task, task_of
+from prensa.checkpoint.sentence_transformers import read_chain
+from prensa.checkpoint.task import Kind, task_of, unanswered
 from prensa.errors import DataError
-from prensa.runtime.exported import Engine, Record
-from prensa.runtime.pooling import Pool, read_pool
-from prensa.runtime.program import LOGITS
-from prensa.texts.columns import Texts
-from prensa.texts.encoding import check_ids, embedding_rows, encode, load_tokenizer, pad
+from prensa.runtime.answers import Answer, Answering, Numbers, OfTexts
+from prensa.runtime.exported import Engine, Record, whole
+from prensa.runtime.program import LOGITS, STARTS
+from prensa.runtime.spans import OfQuestions, OfWords
+from prensa.runtime.text_vector import read_text_vector
+from prensa.texts.encoding import Row, check_ids, embedding_rows, load_tokenizer, pad, unread
+from prensa.texts.given import read_given
 
 _PIECES = 4096  # of a batch: what attention takes grows with the square, and runtimes never give it back
 _AHEAD = 16  # batches whose texts are sorted by length together
 
-_ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding"}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model makes of a text.
-
-    ``scores`` are the probabilities of its labels, the likeliest first, empty where it has none; ``output``
-    are its own numbers: logits, or the vector of the text.
-    """
-
-    output: NDArray[np.float32]
-    scores: dict[str, float]
-
-    @property
-    def label(self) -> str | None:
-        """The likeliest label."""
-        return next(iter(self.scores), None)
+_ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding", "tokens"}
 
 
 class Served:
@@ -68,14 +57,11 @@ class Served:
         """The model's tokenizer."""
         return load_tokenizer(self.path)
 
-    @cached_property
-    def _pool(self) -> Pool:
-        return read_pool(self.path)
-
-    def __call__(self, **inputs: Any) -> SequenceClassifierOutput | BaseModelOutput:
+    def __call__(self, **inputs: Any) -> ModelOutput:
         """Answer what a tokenizer gives, tensors or arrays ``[batch, length]``, with ``.logits``.
 
-        A model without a head gives ``.last_hidden_state``.
+        A model without a head gives ``.last_hidden_state``, one that answers questions ``.start_logits`` and
+        ``.end_logits``.
         """
         ids = np.asarray(inputs["input_ids"])
         if ids.size:  # other runtimes than PyTorch answer an id without a row, too
@@ -83,10 +69,14 @@ class Served:
         inputs.setdefault("attention_mask", np.ones_like(ids))
         inputs.setdefault("token_type_ids", np.zeros_like(ids))
         wanted = {name: np.ascontiguousarray(inputs[name], dtype=np.int64) for name in self.record.inputs}
-        found = torch.from_numpy(self.engine(wanted)[0])
+        return self._output([torch.from_numpy(each) for each in self.engine(wanted)])
+
+    def _output(self, found: Sequence[Tensor]) -> ModelOutput:
         if self.record.output == LOGITS:
-            return SequenceClassifierOutput(logits=found)
-        return BaseModelOutput(last_hidden_state=found)
+            return SequenceClassifierOutput(logits=found[0])
+        if self.record.output == STARTS:
+            return QuestionAnsweringModelOutput(start_logits=found[0], end_logits=found[1])
+        return BaseModelOutput(last_hidden_state=found[0])
 
     forward = __call__
 
@@ -102,51 +92,82 @@ class Served:
         """Tell pipelines that it writes no texts."""
         return False
 
-    def predict(self, texts: Iterable[str], *, batch_size: int = 32) -> Iterator[Answer]:
+    def predict(
+        self, texts: Iterable[Any], *, batch_size: int = 32, prompt_name: str | None = None
+    ) -> Iterator[Answer]:
         """Answer texts, in their order, as they come.
 
-        Of some batches at a time texts of like length are answered together, long ones fewer at a time.
-        Raises :class:`DataError` for what is no text, or where the model's task has no answer for a whole
-        text.
+        A text is a string; two that are read together are ``(a, b)``, ``[a, b]`` or ``{"text": a,
+        "text_pair": b}``, a question is ``{"question": …, "context": …}``. Of some batches at a time texts of
+        like length are answered together, long ones fewer at a time. ``prompt_name`` chooses one of the
+        prompts of a Sentence Transformers model to stand before each text.
+
+        Raises :class:`DataError` for what is no text, naming its index, or where the model's task has no
+        answers, and :class:`~prensa.errors.CheckpointError` for a module of Sentence Transformers that is not
+        computed here.
         """
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, found {batch_size}")
+        if isinstance(texts, (str, bytes, Mapping)):
+            raise DataError("predict() takes many texts, found one; put it in a list")
+        answering = self._answering(prompt_name)
+        remaining = iter(texts)
+        done = 0
+        while some := list(islice(remaining, _AHEAD * batch_size)):
+            yield from self._answers(some, done, answering, batch_size)
+            done += len(some)
+
+    def _answering(self, prompt_name: str | None) -> Answering:
+        limit = self.record.longest
+        prompt = None if prompt_name is None else self._prompt(prompt_name)
+        if self.record.output == STARTS:
+            return OfQuestions(self.tokenizer, limit)
         task = task_of(self.config)
         if task is None or task.kind not in _ANSWERED:
-            raise DataError(
-                f"{self.path}: predict() answers whole texts, and this is a model for something else "
-                f"({task.kind if task else type(self.config).__name__}); call it with tokenizer output"
+            raise DataError(f"{self.path}: predict() has no answers: {unanswered(self.config)}")
+        if task.kind == "tokens":
+            return OfWords(self.tokenizer, limit, task.labels)
+        labels = task.labels
+        if task.kind == "regression" and self.config.problem_type != "regression":
+            labels = tuple(map(str, self.config.id2label.values()))  # as the pipeline has it
+        vector = read_text_vector(self.path, task.kind, prompt)
+        return OfTexts(self.tokenizer, limit, task.kind, labels, vector, prompt)
+
+    def _prompt(self, name: str) -> str:
+        chain = read_chain(self.path)
+        prompts = {} if chain is None else chain.prompts
+        if name not in prompts:
+            known = (
+                f"it has {', '.join(prompts)}"
+                if prompts
+                else "it has none, not being of Sentence Transformers"
             )
-        if isinstance(texts, str):
-            raise DataError("predict() takes many texts, found one; put it in a list")
-        remaining = iter(texts)
-        while some := list(islice(remaining, _AHEAD * batch_size)):
-            yield from self._answers(some, task, batch_size)
+            raise DataError(f"{self.path}: no prompt {name!r}; {known}")
+        return prompts[name]
 
-    def _answers(self, texts: list[str], task: Task, batch_size: int) -> list[Answer]:
-        for text in texts:
-            if not isinstance(text, str):
-                raise DataError(f"predict() takes texts, found {text!r}")
-        encoded = encode(self.tokenizer, Texts("texts", tuple(texts)), task.kind, self.record.longest)
-        order = sorted(range(len(texts)), key=lambda i: -encoded.lengths[i])
-        answers: dict[int, Answer] = {}
+    def _answers(
+        self, texts: Sequence[Any], first: int, answering: Answering, batch_size: int
+    ) -> Iterator[Answer]:
+        given = [read_given(each, at, answering.wanted) for at, each in enumerate(texts, first)]
+        asked = answering.read(given, first)
+        outputs = self._outputs([each.row for each in asked], answering.kind, batch_size)
+        of_each: list[list[int]] = [[] for _ in given]
+        for number, row in enumerate(asked):
+            of_each[row.owner].append(number)
+        for one, own in zip(given, of_each, strict=True):
+            yield answering.answer(one, [asked[i] for i in own], [outputs[i] for i in own])
+
+    def _outputs(self, rows: Sequence[Row], kind: Kind, batch_size: int) -> list[Numbers]:
+        """Return what the model gives for each row, without padding."""
+        padded = unread(self.tokenizer, kind)
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]["input_ids"]))
+        found: dict[int, Numbers] = {}
         while order:
-            size = min(batch_size, max(1, _PIECES // encoded.lengths[order[0]]))
+            size = min(batch_size, max(1, _PIECES // len(rows[order[0]]["input_ids"])))
             chosen, order = order[:size], order[size:]
-            batch = pad([encoded.rows[i] for i in chosen], encoded, "cpu")
-            output = self(**batch)
-            for at, index in enumerate(chosen):
-                answers[index] = self._answer(output, batch, at, task.kind, task.labels)
-        return [answers[index] for index in range(len(texts))]
-
-    def _answer(
-        self, output: Any, batch: dict[str, Tensor], at: int, kind: Kind, labels: tuple[str, ...]
-    ) -> Answer:
-        if kind == "embedding":
-            part = slice(at, at + 1)
-            pooled = self._pool(output.last_hidden_state[part], batch["attention_mask"][part])
-            return Answer(pooled[0].numpy(), {})
-        logits: Tensor = output.logits[at]
-        shares = logits.sigmoid() if kind == "multi-label" else logits.softmax(dim=-1)
-        scores = dict(zip(labels, shares.tolist(), strict=False)) if kind != "regression" else {}
-        return Answer(logits.numpy(), dict(sorted(scores.items(), key=lambda item: -item[1])))
+            output = self(**pad([rows[i] for i in chosen], padded, "cpu"))
+            numbers = whole([each.numpy() for each in output.to_tuple()])
+            for index, own in zip(chosen, numbers, strict=True):
+                length = len(rows[index]["input_ids"])
+                found[index] = own if own.ndim == 1 else own[:length]
+        return [found[index] for index in range(len(rows))]

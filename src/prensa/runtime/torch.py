@@ -17,7 +17,7 @@ from prensa.checkpoint.roles import load_config, model_class, model_shape
 from prensa.extras import require
 from prensa.integrations.transformers import make_usable
 from prensa.runtime.exported import Inputs
-from prensa.runtime.program import output_name
+from prensa.runtime.program import output_names
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Engine:
         """Return what counts of the output for inputs ``[batch, length]``."""
         given = {name: torch.from_numpy(value).to(self.model.device) for name, value in inputs.items()}
         output = self.model(**given)
-        return [output[output_name(self.model, output)].float().cpu().numpy()]
+        return [output[name].float().cpu().numpy() for name in output_names(self.model, output)]
 
 
 def is_eight_bit(config: Any) -> bool:

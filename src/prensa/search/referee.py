@@ -21,7 +21,7 @@ from prensa.evaluation.results import Quality, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
-from prensa.runtime.pooling import read_pool
+from prensa.runtime.text_vector import read_text_vector
 
 Part = Literal["search", "check"]
 
@@ -48,7 +48,7 @@ class Referee:
 
         Raises :class:`EvaluationError` where the original gives no numbers, or the same ones for every text.
         """
-        plan, indices = self.plan, self.parts[part]
+        plan, indices, kind = self.plan, self.parts[part], self.plan.task.kind
         if plan.task.kind in LANGUAGE:
             read = set(readable([result], plan.encoded))
             indices = [i for i in indices if i in read]
@@ -58,10 +58,10 @@ class Referee:
         if is_trimmed:
             own = read_by(result, plan.paths[0], plan.tokenizer, texts, reading.encoded, plan.max_length)
             both = list(common_words([reading, own]))
-        models, pools = [self._load(result, both[1])], [read_pool(result)]
+        models, pools = [self._load(result, both[1])], [read_text_vector(result, kind)]
         if plan.task.kind in LANGUAGE:
             self.original = self.original or self._load(plan.paths[0], Reading(plan.encoded))
-            models, pools = [self.original, *models], [read_pool(plan.paths[0]), *pools]
+            models, pools = [self.original, *models], [read_text_vector(plan.paths[0], kind), *pools]
             before, after = _answer(models, pools, both, plan.batch_size, progress)
         else:
             if is_trimmed and plan.task.kind == "tokens":  # the words that both read may differ
@@ -94,7 +94,7 @@ class Referee:
     def _original_answers(self, part: Part, reading: Reading, progress: Progress) -> list[Output]:
         if part not in self.answers:
             path = self.plan.paths[0]
-            models, pools = [self._load(path, reading)], [read_pool(path)]
+            models, pools = [self._load(path, reading)], [read_text_vector(path, self.plan.task.kind)]
             (found,) = _answer(models, pools, [reading], self.plan.batch_size, progress)
             self.answers[part] = found
         return self.answers[part]

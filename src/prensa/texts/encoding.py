@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from tokenizers.normalizers import Lowercase
+from tokenizers.normalizers import Sequence as Normalizers
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
@@ -16,6 +18,7 @@ from transformers import AutoTokenizer
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.roles import load_config, quiet_transformers
+from prensa.checkpoint.sentence_transformers import read_chain
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import DataError, EvaluationError, PrensaError, first_line
 from prensa.texts.columns import Texts
@@ -57,8 +60,10 @@ class Encoded:
 def load_tokenizer(path: Path) -> Any:
     """Load a model's tokenizer, able to pad. Raises :class:`EvaluationError` where there is none.
 
-    Without a vocabulary file ``transformers`` gives a tokenizer that knows its special tokens alone. Raises
-    :class:`~prensa.errors.CheckpointError` for a model that reads no texts.
+    Without a vocabulary file ``transformers`` gives a tokenizer that knows its special tokens alone. What the
+    model's Sentence Transformers files say of texts (length, case, a prompt in front) comes with it: whoever
+    reads texts has them from here. Raises :class:`~prensa.errors.CheckpointError` for a model that reads no
+    texts.
     """
     if (path / "config.json").is_file():
         check_reads_texts(path, load_config(path))
@@ -81,7 +86,28 @@ def load_tokenizer(path: Path) -> Any:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if tokenizer.pad_token is None:
         raise EvaluationError(f"{path}: the tokenizer names no token to pad with; set pad_token")
+    _follow_sentence_transformers(path, tokenizer)
     return tokenizer
+
+
+def _follow_sentence_transformers(path: Path, tokenizer: Any) -> None:
+    chain = read_chain(path)
+    if chain is None:
+        return
+    if chain.max_length is not None:  # even where the tokenizer's own files allow fewer
+        tokenizer.model_max_length = chain.max_length
+    if chain.lowers_case:
+        _lower_case(tokenizer)
+    tokenizer.prompt = chain.default_prompt  # an attribute of ours; see ``encode``
+
+
+def _lower_case(tokenizer: Any) -> None:
+    if not tokenizer.is_fast:
+        tokenizer.do_lower_case = True
+        return
+    own = tokenizer.backend_tokenizer.normalizer
+    rest = [] if own is None else [own]
+    tokenizer.backend_tokenizer.normalizer = Normalizers([Lowercase(), *rest])
 
 
 def longest(tokenizer: Any, config: Any, wanted: int | None) -> int | None:
@@ -90,6 +116,8 @@ def longest(tokenizer: Any, config: Any, wanted: int | None) -> int | None:
     ``wanted`` may ask for fewer. Raises :class:`EvaluationError` where it asks for more.
     """
     positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if config.model_type in _RELATIVE_POSITIONS and tokenizer.model_max_length < _UNLIMITED:
+        positions = None
     if positions and config.model_type in _OFFSET_POSITIONS:
         positions -= config.pad_token_id + 1
     known = [size for size in (tokenizer.model_max_length, positions) if size and 0 < size < _UNLIMITED]
@@ -138,38 +166,64 @@ _OFFSET_POSITIONS = {
     *("longformer", "data2vec-text", "ibert", "luke", "xmod", "lilt", "markuplm"),
 }
 
+# Models that know distances alone: what their config calls positions is the length of training texts.
+_RELATIVE_POSITIONS = {"t5", "mt5", "umt5", "longt5"}
+
 # A classifier reads the last piece or the first, and its tokenizer knows where the rest may go.
 _PADDED_LIKE_THEIR_TOKENIZER = {"classes", "multi-label", "regression"}
 
 
-def encode(
+def encode(  # noqa: PLR0913  what is read, by what, and who is told
     tokenizer: Any,
     texts: Texts,
     kind: Kind,
     limit: int | None,
     step: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    prompt: str | None = None,
 ) -> Encoded:
     """Turn texts into token ids, cut where they are longer than ``limit``.
 
-    ``step`` is told how many of how many texts are done. Raises :class:`EvaluationError` where the task needs
-    to know which piece comes from where and the tokenizer cannot tell, and :class:`DataError` where words and
-    labels do not match in number.
+    ``prompt`` stands before each text, by default the model's own (see :func:`load_tokenizer`). ``step`` is
+    told how many of how many texts are done. Raises :class:`EvaluationError` where the task needs to know
+    which piece comes from where and the tokenizer cannot tell, and :class:`DataError` where words and labels
+    do not match in number.
     """
     if kind in {"tokens", *LANGUAGE} and not tokenizer.is_fast:
         raise EvaluationError(f"{tokenizer.name_or_path}: comparing this task needs a tokenizer.json")
     if kind == "tokens":
         texts = replace(texts, words=texts.words or tuple(tuple(text.split()) for text in texts.texts))
         _match_words(texts)
-    encoded = Encoded(
+    elif kind not in LANGUAGE:
+        texts = _with_prompt(texts, getattr(tokenizer, "prompt", "") if prompt is None else prompt)
+    encoded = unread(tokenizer, kind)
+    for start in range(0, len(texts), _CHUNK):
+        _encode(tokenizer, texts.take(range(start, min(start + _CHUNK, len(texts)))), limit, encoded)
+        step(len(encoded.rows), len(texts))
+    return encoded
+
+
+def unread(tokenizer: Any, kind: Kind) -> Encoded:
+    """Return no texts yet, and how they will be padded."""
+    return Encoded(
         kind,
         side="left" if kind in _PADDED_LIKE_THEIR_TOKENIZER and tokenizer.padding_side == "left" else "right",
         fill={"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id},
         mask_id=tokenizer.mask_token_id,
     )
-    for start in range(0, len(texts), _CHUNK):
-        _encode(tokenizer, texts.take(range(start, min(start + _CHUNK, len(texts)))), limit, encoded)
-        step(len(encoded.rows), len(texts))
-    return encoded
+
+
+def row_at(tokenizer: Any, found: Any, index: int) -> Row:
+    """Return what a model reads of one of the texts in a tokenizer's output: at least one token."""
+    keys = [key for key in tokenizer.model_input_names if key in found]
+    if found["input_ids"][index]:
+        return {key: found[key][index] for key in keys}
+    # an empty text without marks around it
+    return {key: [tokenizer.pad_token_id if key == "input_ids" else 1] for key in keys}
+
+
+def _with_prompt(texts: Texts, prompt: str) -> Texts:
+    return replace(texts, texts=tuple(prompt + text for text in texts.texts)) if prompt else texts
 
 
 def _encode(tokenizer: Any, texts: Texts, limit: int | None, encoded: Encoded) -> None:
@@ -186,11 +240,8 @@ def _encode(tokenizer: Any, texts: Texts, limit: int | None, encoded: Encoded) -
         return_special_tokens_mask=needs_bytes,
         verbose=False,
     )
-    keys = [key for key in tokenizer.model_input_names if key in found]
-    nothing = {key: [tokenizer.pad_token_id if key == "input_ids" else 1] for key in keys}
     for index, text in enumerate(texts.texts):
-        row = {key: found[key][index] for key in keys}
-        encoded.rows.append(row if row["input_ids"] else nothing)  # an empty text without marks around it
+        encoded.rows.append(row_at(tokenizer, found, index))
         if words:
             encoded.places.append(_first_pieces(found.word_ids(index)))
         if needs_bytes:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prensa.checkpoint.task import SharedLabel
 from prensa.errors import DataError
 from prensa.texts.names import folded
 
@@ -67,8 +68,10 @@ def ways(labels: Sequence[str], classes: Sequence[str], column: str) -> list[Way
 def name_finder(labels: Sequence[str]) -> Find:
     """Return what finds a label by its name: as it is, else whatever its case and separators.
 
-    A name that stands for two labels then, or a number, is found as it is or not at all.
+    A name that stands for two labels then, or a number, is found as it is or not at all. Raises
+    :class:`DataError` for a name that ``config.json`` gives to several outputs: it does not tell which.
     """
+    shared = {folded(label.shared) for label in labels if isinstance(label, SharedLabel)}
     exact = {name: index for index, name in reversed(list(enumerate(labels)))}
     alike: dict[str, set[int]] = {}
     for index, name in enumerate(labels):
@@ -78,6 +81,11 @@ def name_finder(labels: Sequence[str]) -> Find:
     def find(value: Any) -> int | None:
         if not isinstance(value, str):
             return None
+        if folded(value) in shared:
+            raise DataError(
+                f"the label {value.strip()!r} is in config.json the name of several outputs; use their "
+                "numbers, or give each its own name in id2label"
+            )
         if value.strip() in exact:
             return exact[value.strip()]
         found: set[int] = set().union(*(alike.get(key, set()) for key in _keys(value)))

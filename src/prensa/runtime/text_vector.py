@@ -1,0 +1,334 @@
+"""One vector for a text from the vectors of its tokens, by the modules of a Sentence Transformers model.
+
+Each module is a plain function of tensors here, with the library's arithmetic (``SentenceTransformer.encode``
+gives the same numbers). What is not one of them is refused by its name: another module's vectors are not
+nearly right, they are others. A model without ``modules.json`` gets the mean, as in that library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prensa.checkpoint.sentence_transformers import Chain, Module, read_chain, read_settings
+from prensa.checkpoint.task import Kind
+from prensa.errors import CheckpointError, first_line
+from prensa.texts.encoding import load_tokenizer
+
+_TOKENS, _SENTENCE = "token_embeddings", "sentence_embedding"
+_LEAST = 1e-9  # that a sum is divided by, where no token counts
+
+Features = dict[str, Tensor]
+"""What the library's modules hand on: vectors of tokens ``[texts, tokens, size]``, of texts
+``[texts, size]``."""
+
+Step = Callable[[Features, Tensor], Features]
+"""A module: takes features and the attention mask ``[texts, tokens]``."""
+
+# Under these names and no others, so that a name in a file never decides what code runs.
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    each.__name__: each
+    for each in (
+        *(nn.Identity, nn.Tanh, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Sigmoid, nn.LogSigmoid, nn.ELU),
+        *(nn.SELU, nn.CELU, nn.LeakyReLU, nn.Mish, nn.Softplus, nn.Softsign, nn.Hardtanh, nn.Hardswish),
+        *(nn.Hardsigmoid, nn.Tanhshrink, nn.Softshrink, nn.Hardshrink),
+    )
+}
+
+# In the order in which the library puts the vectors of several modes behind one another.
+_OLD_KEYS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Vectors of the tokens put together in one way or several, one behind the other.
+
+    ``prompt`` is how many tokens at the start do not count: those of a prompt that is left out.
+    """
+
+    modes: tuple[str, ...] = ("mean",)
+    prompt: int = 0
+
+    def __call__(self, features: Features, mask: Tensor) -> Features:
+        """Add the vectors of texts."""
+        hidden = features[_TOKENS]
+        counted = self._without_prompt(mask)
+        parts = [_POOLED[mode](hidden, counted, mask) for mode in self.modes]
+        return {**features, _SENTENCE: torch.cat(parts, dim=-1)}
+
+    def _without_prompt(self, mask: Tensor) -> Tensor:
+        if not self.prompt:
+            return mask
+        places = torch.arange(mask.shape[1], device=mask.device)
+        return mask * (places >= _first(mask)[:, None] + self.prompt)
+
+
+def _first(mask: Tensor) -> Tensor:
+    """Return the place of each text's first token: padding may stand before it."""
+    return mask.int().argmax(dim=1)
+
+
+def _first_token(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
+    return hidden[torch.arange(len(hidden), device=hidden.device), _first(counted)]
+
+
+def _last_token(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
+    last = counted.shape[1] - 1 - _first(counted.flip(1))
+    found = hidden[torch.arange(len(hidden), device=hidden.device), last]
+    return found * counted.any(dim=1, keepdim=True)
+
+
+def _largest(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
+    return hidden.masked_fill(counted[..., None] == 0, float("-inf")).amax(dim=1)
+
+
+def _mean(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
+    return _sum(hidden, counted) / _total(counted)
+
+
+def _mean_by_root(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
+    return _sum(hidden, counted) / _total(counted).sqrt()
+
+
+def _weighted_mean(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
+    """Weigh tokens 1, 2, 3 …, a prompt that does not count included."""
+    places = torch.arange(1, hidden.shape[1] + 1, device=hidden.device)
+    weights = counted * (places - _first(mask)[:, None])
+    return _sum(hidden, weights) / _total(weights)
+
+
+def _sum(hidden: Tensor, weights: Tensor) -> Tensor:
+    return (hidden * weights[..., None].to(hidden.dtype)).sum(dim=1)
+
+
+def _total(weights: Tensor) -> Tensor:
+    return weights.sum(dim=1, keepdim=True).float().clamp(min=_LEAST)
+
+
+_POOLED: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "cls": _first_token,
+    "max": _largest,
+    "mean": _mean,
+    "mean_sqrt_len_tokens": _mean_by_root,
+    "weightedmean": _weighted_mean,
+    "lasttoken": _last_token,
+}
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """A linear layer and an activation, and what went in on top of it where it says so."""
+
+    weight: Tensor
+    bias: Tensor | None
+    activation: nn.Module
+    is_residual: bool
+    projection: Tensor | None
+    source: str
+    target: str
+
+    def __call__(self, features: Features, mask: Tensor) -> Features:  # noqa: ARG002
+        given = features[self.source]
+        bias = None if self.bias is None else self.bias.to(given)
+        out: Tensor = self.activation(functional.linear(given, self.weight.to(given), bias))
+        if self.projection is not None:
+            out = out + functional.linear(given, self.projection.to(given))
+        elif self.is_residual:
+            out = out + given
+        return {**features, self.target: out}
+
+
+@dataclass(frozen=True)
+class _Normalize:
+    """Vectors of length 1."""
+
+    source: str
+    target: str
+
+    def __call__(self, features: Features, mask: Tensor) -> Features:  # noqa: ARG002
+        if self.source not in features:  # as the library has it
+            return features
+        return {**features, self.target: functional.normalize(features[self.source], dim=-1)}
+
+
+@dataclass(frozen=True)
+class _LayerNorm:
+    """Layer normalization of the texts' vectors."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, features: Features, mask: Tensor) -> Features:  # noqa: ARG002
+        given = features[_SENTENCE]
+        weight, bias = self.weight.to(given), self.bias.to(given)
+        return {**features, _SENTENCE: functional.layer_norm(given, given.shape[-1:], weight, bias)}
+
+
+@dataclass(frozen=True)
+class TextVector:
+    """All modules behind the Transformer. ``size`` is how many numbers are kept, None for all."""
+
+    steps: Sequence[Step] = (Pool(),)
+    size: int | None = None
+
+    def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Turn ``[texts, tokens, size]`` into ``[texts, size]``; tokens where ``mask`` is 0 do not count.
+
+        Without a mask, which some tokenizers do not give, all tokens count.
+        """
+        if mask is None:
+            mask = torch.ones(hidden.shape[:2], dtype=torch.int64, device=hidden.device)
+        features = {_TOKENS: hidden}
+        for step in self.steps:
+            features = step(features, mask)
+        return features[_SENTENCE][..., : self.size]
+
+
+def read_text_vector(path: Path, kind: Kind | None = "embedding", prompt: str | None = None) -> TextVector:
+    """Read how a model makes a text's vector. ``prompt`` stands before its texts, by default the model's own.
+
+    Of a ``kind`` that has no vectors nothing is read. Raises :class:`CheckpointError` for a module or a
+    setting that is not computed here.
+    """
+    chain = read_chain(path) if kind == "embedding" else None
+    if chain is None:
+        return TextVector()
+    if not chain.is_dense:
+        first = chain.settings.get("model_type") or chain.modules[0].kind
+        raise chain.refused(f"a model that starts with {first}")
+    chain.check_inputs()
+    steps = [_READERS[module.kind](module, chain, path, prompt) for module in _known(chain)]
+    if not any(isinstance(step, Pool) for step in steps):
+        raise chain.refused("vectors without a module Pooling")
+    size = chain.settings.get("truncate_dim")
+    if size is not None and (not isinstance(size, int) or size < 1):
+        raise CheckpointError(f"{chain.root}: truncate_dim must be a number of dimensions, found {size!r}")
+    return TextVector(tuple(steps), size)
+
+
+def _known(chain: Chain) -> list[Module]:
+    behind = [
+        module for module in chain.modules[1:] if module.kind != "Dropout"
+    ]  # nothing outside of training
+    for module in behind:
+        if module.kind not in _READERS:
+            raise chain.refused(f"the module {module.kind}")
+    return behind
+
+
+def _read_pool(module: Module, chain: Chain, path: Path, prompt: str | None) -> Pool:
+    settings = _settings(module, chain, {"embedding_dimension", "word_embedding_dimension", *_POOLING})
+    if not settings:
+        raise CheckpointError(f"{module.folder / 'config.json'}: missing; fetch the model again")
+    wanted = settings.get("pooling_mode")
+    if wanted is None:
+        wanted = [mode for key, mode in _OLD_KEYS.items() if settings.get(key)] or ["mean"]
+    modes = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    for mode in modes:
+        if mode not in _POOLED:
+            raise chain.refused(f"the pooling mode {mode!r}")
+    leaves_out = not settings.get("include_prompt", True)
+    tokens = _prompt_tokens(path, chain.default_prompt if prompt is None else prompt) if leaves_out else 0
+    return Pool(modes, tokens)
+
+
+_POOLING = {"pooling_mode", "include_prompt", *_OLD_KEYS}
+
+
+def _prompt_tokens(path: Path, prompt: str) -> int:
+    """Count a prompt's tokens as the library does: marks in front included, not the one behind."""
+    if not prompt:
+        return 0
+    tokenizer = load_tokenizer(path)
+    ids = tokenizer(prompt, truncation=True)["input_ids"]
+    return len(ids) - (ids[-1] in tokenizer.all_special_ids) if ids else 0
+
+
+def _read_dense(module: Module, chain: Chain, path: Path, prompt: str | None) -> _Dense:  # noqa: ARG001
+    known = {"in_features", "out_features", "bias", "activation_function", "use_residual"}
+    settings = _settings(module, chain, {*known, "module_input_name", "module_output_name"})
+    name = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh"))
+    short = name.rpartition(".")[2]
+    if not name.startswith("torch.nn.") or short not in _ACTIVATIONS:
+        raise chain.refused(f"the activation {name} of the module Dense")
+    is_residual = bool(settings.get("use_residual"))
+    is_projected = is_residual and settings.get("in_features") != settings.get("out_features")
+    names = ["linear.weight"]
+    names += ["linear.bias"] if settings.get("bias", True) else []
+    names += ["residual.weight"] if is_projected else []
+    weights = _weights(module, names)
+    source, target = _names(settings, chain)
+    return _Dense(
+        weights["linear.weight"],
+        weights.get("linear.bias"),
+        _ACTIVATIONS[short](),
+        is_residual,
+        weights.get("residual.weight"),
+        source,
+        target,
+    )
+
+
+def _read_normalize(module: Module, chain: Chain, path: Path, prompt: str | None) -> _Normalize:  # noqa: ARG001
+    settings = _settings(module, chain, {"module_input_name", "module_output_name"})
+    return _Normalize(*_names(settings, chain))
+
+
+def _read_layer_norm(module: Module, chain: Chain, path: Path, prompt: str | None) -> _LayerNorm:  # noqa: ARG001
+    _settings(module, chain, {"dimension"})
+    weights = _weights(module, ["norm.weight", "norm.bias"])
+    return _LayerNorm(weights["norm.weight"], weights["norm.bias"])
+
+
+_READERS: dict[str, Callable[[Module, Chain, Path, str | None], Step]] = {
+    "Pooling": _read_pool,
+    "Dense": _read_dense,
+    "Normalize": _read_normalize,
+    "LayerNorm": _read_layer_norm,
+}
+
+
+def _settings(module: Module, chain: Chain, known: set[str]) -> dict[str, Any]:
+    settings = read_settings(module.folder)
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise chain.refused(f"the setting {unknown[0]} of the module {module.kind}")
+    return settings
+
+
+def _names(settings: dict[str, Any], chain: Chain) -> tuple[str, str]:
+    """Return which vectors a module reads and which it gives."""
+    source = settings.get("module_input_name") or _SENTENCE
+    target = settings.get("module_output_name") or source
+    for name in (source, target):
+        if name not in {_TOKENS, _SENTENCE}:
+            raise chain.refused(f"a module that reads or gives {name!r}")
+    return source, target
+
+
+def _weights(module: Module, names: Sequence[str]) -> dict[str, Tensor]:
+    """Load a module's weights in float32, from safetensors or, in older models, a pickle of tensors alone."""
+    safe, pickled = module.folder / "model.safetensors", module.folder / "pytorch_model.bin"
+    path = safe if safe.is_file() else pickled
+    try:
+        found = load_file(path) if path == safe else torch.load(path, map_location="cpu", weights_only=True)
+        return {name: found[name].float() for name in names}
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: expected the tensors {', '.join(names)} of the module {module.kind} "
+            f"({first_line(error)}); fetch the model again"
+        ) from error
