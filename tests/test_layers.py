@@ -5,7 +5,19 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
-    *("version", "errors", "extras", "atomic", "wording", "progress", "spec", "ops", "codecs", "formats"),
+    *(
+        "version",
+        "errors",
+        "extras",
+        "atomic",
+        "isolation",
+        "wording",
+        "progress",
+        "spec",
+        "ops",
+        "codecs",
+        "formats",
+    ),
     *(
         "checkpoint",
         "texts",

@@ -11,6 +11,7 @@ PrensaError
 ├── EvaluationError       the models cannot be compared with each other
 ├── VocabularyError       a vocabulary cannot be trimmed, or not as asked
 ├── AccelerationError     the model cannot be made faster, or does not answer the same when it is
+│   └── OnlyAnswersError  a model that was loaded for a runtime is asked for more than answers
 └── MissingPackageError   an optional package is needed and not installed
 
 A message names the file or tensor, what was expected, what was found and what to do. The command
@@ -63,6 +64,10 @@ class VocabularyError(PrensaError):
 
 class AccelerationError(PrensaError):
     """A model cannot be folded or exported, or a runtime does not give its answers."""
+
+
+class OnlyAnswersError(AccelerationError, AttributeError):
+    """A model loaded for a runtime has no such attribute, but the same model in PyTorch has."""
 
 
 class MissingPackageError(PrensaError):

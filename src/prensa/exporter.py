@@ -22,6 +22,7 @@ from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import task_of
 from prensa.errors import AccelerationError, check_share
 from prensa.extras import require
+from prensa.isolation import building
 from prensa.progress import Progress, silent
 from prensa.runtime import onnxruntime, openvino
 from prensa.runtime.accelerate import accelerate_answers
@@ -81,6 +82,7 @@ class ExportPlan:
     max_drop: float | None = None
     judged: Encoded | None = None
     right: Sequence[int] | None = None
+    force: bool = False
 
 
 def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
@@ -145,6 +147,7 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
         max_drop=max_drop,
         judged=judged,
         right=right,
+        force=force,
     )
 
 
@@ -169,8 +172,13 @@ def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
     """Fold, trace, convert, write, and compare with PyTorch in float32.
 
     Raises :class:`AccelerationError` where the answers are farther apart than the precision allows; then
-    nothing was written.
+    nothing was written. One export runs at a time: exporters change the process while they work.
     """
+    with building():
+        return _run(plan, progress)
+
+
+def _run(plan: ExportPlan, progress: Progress) -> Record:
     steps = partial(progress, "exporting")
     steps(0, 4)
     model = load_on(plan.model, torch.float32, "cpu", plan.samples.fill["input_ids"])
@@ -184,7 +192,7 @@ def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
         model.set_attn_implementation(plan.runtime.ATTENTION)
     program = trace(model, plan.samples.rows[0], plan.longest)
     steps(2, 4)
-    with replacing(plan.output) as directory:
+    with replacing(plan.output, force=plan.force) as directory:
         plan.runtime.write(program, directory, plan.precision, samples, gate)
         steps(3, 4)
         engine = plan.runtime.Engine(directory, plan.precision)

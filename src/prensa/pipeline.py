@@ -76,7 +76,8 @@ class Plan:
     """Everything that is decided before a weight is read.
 
     ``nbytes`` bounds the weight files that will be written, ``memory`` the tensors held at a time.
-    ``vocabulary`` is the smaller one, where the recipe trims it.
+    ``vocabulary`` is the smaller one, where the recipe trims it. With ``force`` a model that another run
+    writes to ``output`` meanwhile is replaced, too.
     """
 
     checkpoint: Checkpoint
@@ -86,6 +87,7 @@ class Plan:
     tensors: tuple[TensorPlan, ...]
     files: Mapping[str, str]
     vocabulary: Vocabulary | None = None
+    force: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -134,7 +136,9 @@ def plan(
         )
     if recipe.format == "bitsandbytes" and not any(tensor.is_quantized for tensor in tensors):
         raise PlanError("format bitsandbytes: the recipe quantizes no linear layer; use the format plain")
-    result = Plan(checkpoint, shape, recipe, output, tensors, _output_files(checkpoint.files), vocabulary)
+    result = Plan(
+        checkpoint, shape, recipe, output, tensors, _output_files(checkpoint.files), vocabulary, force
+    )
     copies = 2 if recipe.state_dict else 1
     check_space(output, copies * result.nbytes + companions.companion_bytes(model))
     return result
@@ -154,7 +158,7 @@ def run(
     """
     if statistics is not None:
         statistics = statistics.of_rows(_own_rows(plan))
-    with replacing(plan.output) as directory:
+    with replacing(plan.output, force=plan.force) as directory:
         reports, files = _write_weights(plan, directory, progress, statistics)
         manifest = Manifest(
             format=plan.recipe.format,

@@ -6,6 +6,8 @@ import hashlib
 import logging
 import shutil
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,13 +15,15 @@ from typing import Any
 import torch
 
 from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.companions import companion_files
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.reader import weight_files
-from prensa.errors import AccelerationError, FormatError, MissingPackageError
+from prensa.errors import AccelerationError, FormatError, MissingPackageError, OutputError
 from prensa.exporter import RUNTIMES, plan_export, run_export
 from prensa.extras import require
+from prensa.isolation import as_usual
 from prensa.runtime.accelerate import accelerate_answers
-from prensa.runtime.cache import cache_directory
+from prensa.runtime.cache import exports_directory
 from prensa.runtime.devices import DTYPES, load_on
 from prensa.runtime.exported import (
     TOLERANCES,
@@ -50,6 +54,7 @@ _TEXTS = 8  # that it measures with
 _log = logging.getLogger(__name__)
 
 
+@as_usual()
 def load(
     path: str | Path, *, runtime: str | None = None, device: str = "cpu", dtype: Any = None, **settings: Any
 ) -> Any:
@@ -96,7 +101,7 @@ def load_to_compare(path: Path, dtype: torch.dtype | str, device: str, pad_id: i
         return load_on(path, dtype, device, pad_id)
     if device != "cpu":
         raise AccelerationError(f"{path}: an export runs on the processor; give --device cpu")
-    return _open(path, read_record(path))
+    return _open(path, read_record(path), partial(load, path.absolute()))
 
 
 def _torch(directory: Path, device: str, dtype: Any) -> Served:
@@ -125,7 +130,8 @@ def _torch(directory: Path, device: str, dtype: Any) -> Served:
         rows=(),
         answers=(),
     )
-    return Served(Engine(model), record, directory)
+    again = partial(load, directory.absolute(), runtime=TORCH, device=device, dtype=dtype)
+    return Served(Engine(model), record, directory, again)
 
 
 def _in_int8(directory: Path, device: str) -> tuple[Any, float]:
@@ -166,7 +172,7 @@ def _exported(directory: Path, runtime: str | None, device: str, dtype: Any) -> 
             "load the model it came from"
         )
     _check_place(record.runtime, device, dtype)
-    return _open(directory, record)
+    return _open(directory, record, partial(load, directory.absolute()))
 
 
 def _check_place(runtime: str, device: str, dtype: Any) -> None:
@@ -174,31 +180,37 @@ def _check_place(runtime: str, device: str, dtype: Any) -> None:
         raise AccelerationError(f"{runtime}: runs on the processor, in the precision of its export")
 
 
-def _open(directory: Path, record: Record) -> Served:
+def _open(directory: Path, record: Record, again: Callable[[], Served]) -> Served:
     require(record.runtime, f"{directory}: exported for {record.runtime}, which")
     engine = RUNTIMES[record.runtime].Engine(directory, record.precision)
     check(record, engine, directory)
-    return Served(engine, record, directory)
+    return Served(engine, record, directory, again)
 
 
 def _from_cache(directory: Path, runtime: str) -> Served:
     precision = "bf16" if "bf16" in RUNTIMES[runtime].PRECISIONS and has(MULTIPLIES_BF16) else "fp32"
-    place = cache_directory() / "exports" / f"{_digest(directory)}-{runtime}-{precision}"
+    place = exports_directory() / f"{_digest(directory)}-{runtime}-{precision}"
+    again = partial(load, directory.absolute(), runtime=runtime)
     if place.exists():
         try:
-            return _open(place, read_record(place))
+            return _open(place, read_record(place), again)
         except (FormatError, AccelerationError) as error:
             _log.warning("%s: damaged or of another machine, made again (%s)", place, error)
             shutil.rmtree(place, ignore_errors=True)
-    run_export(plan_export(directory, place, runtime=runtime, precision=precision))
-    return _open(place, read_record(place))
+    try:
+        run_export(plan_export(directory, place, runtime=runtime, precision=precision))
+    except OutputError as error:
+        if not is_export(place):  # else another process made it meanwhile
+            raise OutputError(f"{error}; PRENSA_CACHE names another place for it") from error
+    return _open(place, read_record(place), again)
 
 
 def _digest(directory: Path) -> str:
-    """Return what a model's export depends on as a short digest: weights, config, and this version."""
+    """Return what a model's export depends on as a short digest: all its files, and this version."""
     digest = hashlib.sha256(VERSION.encode())
-    for name in ["config.json", *weight_files(directory)[0]]:
-        digest.update(sha256(directory / name).encode())
+    weights = (directory / name for name in weight_files(directory)[0])
+    for path in [*weights, *companion_files(directory)]:
+        digest.update(f"{path.relative_to(directory)} {sha256(path)}".encode())
     return digest.hexdigest()[:24]
 
 
@@ -217,7 +229,7 @@ def _fastest(directory: Path, device: str, dtype: Any) -> Served:
             candidates.append(_from_cache(directory, runtime))
         except MissingPackageError:
             missing.append(runtime)
-        except AccelerationError as error:
+        except (AccelerationError, OutputError) as error:
             _log.warning("%s", error)
     if missing:
         _log.warning("not installed, so not tried: %s", ", ".join(missing))

@@ -51,7 +51,7 @@ def write_index(directory: Path, weight_map: Mapping[str, str], total_size: int)
 
 def companion_bytes(model: Path) -> int:
     """Bytes that :func:`copy_companions` copies."""
-    return sum(path.stat().st_size for path in _companions(model))
+    return sum(path.stat().st_size for path in companion_files(model))
 
 
 def copy_companions(model: Path, directory: Path) -> None:
@@ -59,7 +59,7 @@ def copy_companions(model: Path, directory: Path) -> None:
 
     Chat templates and the module folders of a Sentence Transformers model are copied whole.
     """
-    for path in _companions(model):
+    for path in companion_files(model):
         target = directory / path.relative_to(model)
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,8 @@ def keep_others(old: Path, directory: Path) -> None:
             _link(path, target)
 
 
-def _companions(model: Path) -> Iterator[Path]:
+def companion_files(model: Path) -> Iterator[Path]:
+    """List the files that :func:`copy_companions` copies."""
     for path in sorted(model.iterdir()):
         if path.is_file() and not path.name.startswith(".") and path.suffix not in WEIGHT_SUFFIXES:
             yield path

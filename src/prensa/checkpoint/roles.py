@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from transformers.models.auto import modeling_auto
 from transformers.pytorch_utils import Conv1D
 
 from prensa.errors import CheckpointError, PlanError, first_line
+from prensa.isolation import Shared, building
 from prensa.spec import Role, TensorSpec
 
 
@@ -85,7 +86,7 @@ def model_shape(path: Path) -> ModelShape:
     config = load_config(path)
     config._attn_implementation = "eager"
     try:
-        with torch.device("meta"), quiet_transformers():
+        with building(), torch.device("meta"), quiet_transformers():
             model = model_class(config)(config)
     except PlanError:
         raise
@@ -120,9 +121,13 @@ def own_names(model: Any) -> Callable[[str], str | None]:
     return own_name
 
 
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> AbstractContextManager[None]:
     """Keep the library's remarks on half-built models from the terminal."""
+    return _QUIET
+
+
+@contextmanager
+def _errors_alone() -> Iterator[None]:
     logger = logging.getLogger("transformers")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -130,6 +135,9 @@ def quiet_transformers() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+_QUIET = Shared(_errors_alone)
 
 
 def _classes_of(model_type: str) -> set[str]:

@@ -13,6 +13,7 @@ from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.extras import require
 from prensa.integrations.transformers import make_usable
+from prensa.isolation import building
 from prensa.runtime.exported import Inputs
 from prensa.runtime.program import output_name
 
@@ -29,7 +30,8 @@ def load(path: str | Path, **settings: Any) -> Any:
     config = load_config(directory)
     if is_eight_bit(config):
         require("bitsandbytes", f"{directory}: an 8-bit model")
-    model = model_class(config).from_pretrained(directory, **settings)
+    with building():
+        model = model_class(config).from_pretrained(directory, **settings)
     if is_eight_bit(config):
         make_usable(model, settings.get("dtype"))
     return model

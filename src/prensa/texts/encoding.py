@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -143,16 +146,17 @@ def _encode(tokenizer: Any, texts: Texts, limit: int | None, encoded: Encoded) -
     """Append some texts to ``encoded``."""
     words = texts.words if encoded.kind == "tokens" else None
     needs_bytes = encoded.kind in LANGUAGE
-    found = tokenizer(
-        list(words or texts.texts),
-        list(texts.pairs) if texts.pairs and not words else None,
-        is_split_into_words=words is not None,
-        truncation=limit is not None,
-        max_length=limit,
-        return_offsets_mapping=needs_bytes,
-        return_special_tokens_mask=needs_bytes,
-        verbose=False,
-    )
+    with _alone(tokenizer):
+        found = tokenizer(
+            list(words or texts.texts),
+            list(texts.pairs) if texts.pairs and not words else None,
+            is_split_into_words=words is not None,
+            truncation=limit is not None,
+            max_length=limit,
+            return_offsets_mapping=needs_bytes,
+            return_special_tokens_mask=needs_bytes,
+            verbose=False,
+        )
     keys = [key for key in tokenizer.model_input_names if key in found]
     nothing = {key: [tokenizer.pad_token_id if key == "input_ids" else 1] for key in keys}
     for index, text in enumerate(texts.texts):
@@ -167,6 +171,15 @@ def _encode(tokenizer: Any, texts: Texts, limit: int | None, encoded: Encoded) -
     elif limit is not None:
         whole = tokenizer(list(texts.texts), list(texts.pairs) if texts.pairs else None, verbose=False)
         encoded.truncated += sum(len(ids) > limit for ids in whole["input_ids"])
+
+
+_locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
+os.register_at_fork(after_in_child=_locks.clear)  # another thread may have held one
+
+
+def _alone(tokenizer: Any) -> threading.RLock:
+    """Return a tokenizer's lock, for ``with``: each call sets how that tokenizer truncates from then on."""
+    return _locks.setdefault(tokenizer, threading.RLock())
 
 
 def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
