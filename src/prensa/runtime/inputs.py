@@ -49,7 +49,8 @@ def read_inputs(given: Mapping[str, Any], record: Record, config: Any) -> dict[s
             inputs[name] = _integers(name, present[name]) if name in present else missing[name]
         if inputs[name].shape != ids.shape:
             raise DataError(
-                f"{name} has the shape {list(inputs[name].shape)}, expected that of input_ids, {list(ids.shape)}"
+                f"{name} has the shape {list(inputs[name].shape)}, input_ids has {list(ids.shape)}; "
+                "expected the same"
             )
     if "token_type_ids" in inputs:
         _check_range("token_type_ids", inputs["token_type_ids"], getattr(config, "type_vocab_size", None))
