@@ -1,4 +1,8 @@
-"""What a runtime has opened for this process. A forked child opens its own: threads do not live on there."""
+"""What a runtime has opened for this process. A forked child opens its own: threads do not live on there.
+
+What the parent had opened is left as it is there, and never closed: that would wait for those threads.
+For the same reason such a child ends without the exit handlers that the runtimes' libraries have registered.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
+_were_opened = False
 _all: weakref.WeakSet[Opened[Any]] = weakref.WeakSet()
 
 
@@ -19,6 +24,8 @@ class Opened(Generic[T]):
 
     def __init__(self, opening: Callable[[], T]) -> None:
         """Open it."""
+        global _were_opened  # noqa: PLW0603
+        _were_opened = True
         self._opening = opening
         self._lock = threading.Lock()
         self._value: T | None = opening()
@@ -33,15 +40,20 @@ class Opened(Generic[T]):
         return value
 
     def _leave(self) -> None:
-        """Forget what the parent had opened, without closing it: that would wait for the parent's threads."""
+        """Forget what the parent had opened, without closing it."""
         if self._value is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._value))
         self._lock, self._value = threading.Lock(), None
 
 
 def _leave_all() -> None:
+    if not _were_opened:
+        return
     for each in list(_all):
         each._leave()  # noqa: SLF001
+    library = ctypes.CDLL(None)
+    if hasattr(library, "on_exit"):  # glibc; what is registered last is called first, with the exit status
+        library.on_exit(library._exit, None)  # noqa: SLF001
 
 
 os.register_at_fork(after_in_child=_leave_all)
