@@ -11,6 +11,7 @@ ORDER = [
         "extras",
         "atomic",
         "temporary",
+        "isolation",
         "wording",
         "progress",
         "spec",

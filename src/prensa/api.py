@@ -15,6 +15,7 @@ from prensa.checkpoint.manifest import Manifest
 from prensa.errors import EvaluationError, RecipeError
 from prensa.evaluation.results import Evaluation, Settings
 from prensa.extras import require
+from prensa.isolation import as_usual
 from prensa.progress import Progress, silent
 from prensa.recipe import Recipe, adjusted, load_preset
 from prensa.search.budget import NO_NOISE, Budget, Trial
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from prensa.search.search import Found
 
 
+@as_usual()
 def compress(  # noqa: PLR0913  every setting is a parameter, so that each has its name
     model: str | Path,
     output: str | Path,
@@ -76,6 +78,7 @@ def compress(  # noqa: PLR0913  every setting is a parameter, so that each has i
         return pipeline.run(planned, told, statistics)
 
 
+@as_usual()
 def compress_within(  # noqa: PLR0913  every setting is a parameter, so that each has its name
     model: str | Path,
     output: str | Path,
@@ -160,6 +163,7 @@ def _plan(  # noqa: PLR0913
     return pipeline.plan(source, recipe, output, force=force, vocabulary=vocabulary, drop_unused=drop_unused)
 
 
+@as_usual()
 def export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
     model: str | Path,
     output: str | Path,
@@ -209,6 +213,7 @@ def export(  # noqa: PLR0913  every setting is a parameter, so that each has its
         return run_export(plan, progress or silent)
 
 
+@as_usual()
 def inspect(path: str | Path) -> Manifest:
     """Return what is stored in a model directory, tensor by tensor.
 
@@ -218,6 +223,7 @@ def inspect(path: str | Path) -> Manifest:
     return describe(locate(path))
 
 
+@as_usual()
 def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has its name
     original: str | Path,
     results: str | Path | Sequence[str | Path],

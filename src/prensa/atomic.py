@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 from prensa.errors import OutputError
@@ -48,7 +49,15 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def umask() -> int:
-    """Return the permissions that this process takes from new files."""
-    mask = os.umask(0)
-    os.umask(mask)
+    """Return the permissions that this process takes from new files.
+
+    It can only be read by setting it: two threads at it at once would leave what the first one set.
+    """
+    with _asking:
+        mask = os.umask(0o077)  # what others make at this moment is private, not open to all
+        os.umask(mask)
     return mask
+
+
+_asking = threading.Lock()
+os.register_at_fork(before=_asking.acquire, after_in_parent=_asking.release, after_in_child=_asking.release)

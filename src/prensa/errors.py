@@ -11,7 +11,8 @@ PrensaError
 ├── EvaluationError       the models cannot be compared with each other
 ├── VocabularyError       a vocabulary cannot be trimmed, or not as asked
 ├── AccelerationError     the model cannot be made faster, or does not answer the same when it is
-│   └── DifferentAnswersError   a runtime gives different answers in one precision; another may be right
+│   ├── DifferentAnswersError   a runtime gives different answers in one precision; another may be right
+│   └── OnlyAnswersError  a model that was loaded for a runtime is asked for more than answers
 └── MissingPackageError   an optional package is needed and not installed
 
 A message names the file or tensor, what was expected, what was found and what to do. The command
@@ -68,6 +69,10 @@ class AccelerationError(PrensaError):
 
 class DifferentAnswersError(AccelerationError):
     """A runtime gives different answers from PyTorch in the precision that was asked for."""
+
+
+class OnlyAnswersError(AccelerationError, AttributeError):
+    """A model loaded for a runtime has no such attribute, but the same model in PyTorch has."""
 
 
 class MissingPackageError(PrensaError):

@@ -24,6 +24,7 @@ from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import Kind, task_of
 from prensa.errors import AccelerationError, DifferentAnswersError, check_share, first_line
 from prensa.extras import require
+from prensa.isolation import building
 from prensa.progress import Progress, silent
 from prensa.runtime import onnxruntime, openvino
 from prensa.runtime.accelerate import accelerate_answers
@@ -105,6 +106,7 @@ class ExportPlan:
     right: Sequence[int] | None = None
     notes: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
+    force: bool = False
 
 
 def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
@@ -175,6 +177,7 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
         right=right,
         notes=notes,
         accounts=tuple(accounts),
+        force=force,
     )
 
 
@@ -209,14 +212,15 @@ def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
     """Fold, trace, convert, write, and compare with PyTorch in float32.
 
     Raises :class:`AccelerationError` where the answers are farther apart than the precision allows; then
-    nothing was written.
+    nothing was written. One export runs at a time: exporters change the process while they work.
     """
-    try:
-        return _run(plan, progress, plan.runtime.ATTENTION)
-    except _PaddingError:
-        if plan.runtime.ATTENTION == _PLAIN:
-            raise
-        return _run(plan, progress, _PLAIN)
+    with building():
+        try:
+            return _run(plan, progress, plan.runtime.ATTENTION)
+        except _PaddingError:
+            if plan.runtime.ATTENTION == _PLAIN:
+                raise
+            return _run(plan, progress, _PLAIN)
 
 
 class _PaddingError(DifferentAnswersError):
@@ -235,7 +239,7 @@ def _run(plan: ExportPlan, progress: Progress, attention: str | None) -> Record:
     samples = [arrays(row, program.inputs) for row in plan.samples.rows]
     gate = _gate(plan, exact, program.inputs)
     steps(2, 5)
-    with replacing(plan.output) as directory:
+    with replacing(plan.output, force=plan.force) as directory:
         plan.runtime.write(program, directory, plan.precision, samples, gate)
         steps(3, 5)
         engine = _Asked(plan, plan.runtime.NAME, plan.runtime.Engine(directory, plan.precision))

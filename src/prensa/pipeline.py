@@ -82,7 +82,8 @@ class Plan:
     """Everything that is decided before a weight is read.
 
     ``nbytes`` bounds the weight files that will be written, ``memory`` the tensors held at a time.
-    ``vocabulary`` is the smaller one, where the recipe trims it.
+    ``vocabulary`` is the smaller one, where the recipe trims it. With ``force`` a model that another run
+    writes to ``output`` meanwhile is replaced, too.
     """
 
     checkpoint: Checkpoint
@@ -92,6 +93,7 @@ class Plan:
     tensors: tuple[TensorPlan, ...]
     files: Mapping[str, str]
     vocabulary: Vocabulary | None = None
+    force: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -152,7 +154,8 @@ def plan(  # noqa: PLR0913
     if recipe.format == "bitsandbytes" and not any(tensor.is_quantized for tensor in tensors):
         raise PlanError("format bitsandbytes: the recipe quantizes no linear layer; use the format plain")
     files = tuple(file for file in checkpoint.files if any(spec.file == file for spec in specs))
-    result = Plan(checkpoint, shape, recipe, output, tensors, _output_files(files), vocabulary)
+    named = _output_files(files)
+    result = Plan(checkpoint, shape, recipe, output, tensors, named, vocabulary, force)
     copies = 2 if recipe.state_dict else 1
     check_space(output, copies * result.nbytes + companions.companion_bytes(model))
     return result
@@ -172,7 +175,7 @@ def run(
     """
     if statistics is not None:
         statistics = statistics.of_rows(_own_rows(plan))
-    with replacing(plan.output) as directory:
+    with replacing(plan.output, force=plan.force) as directory:
         reports, files = _write_weights(plan, directory, progress, statistics)
         manifest = Manifest(
             format=plan.recipe.format,

@@ -14,19 +14,20 @@ from typing import Any
 
 import torch
 
-from prensa.checkpoint.allowed import allowing
+from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.companions import SEARCH_FILE, companion_files
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import MANIFEST_FILE
 from prensa.checkpoint.reader import weight_files
 from prensa.checkpoint.roles import load_config
-from prensa.errors import AccelerationError, FormatError, MissingPackageError, first_line
+from prensa.errors import AccelerationError, FormatError, MissingPackageError, OutputError, first_line
 from prensa.exporter import RUNTIMES, plan_export, run_export
 from prensa.extras import require
+from prensa.isolation import as_usual
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.answering import one_by_one
-from prensa.runtime.cache import cache_directory
+from prensa.runtime.cache import exports_directory
 from prensa.runtime.devices import DTYPES, load_on
 from prensa.runtime.distance import distance
 from prensa.runtime.exported import TOLERANCES, Record, check, is_export, read_record
@@ -65,6 +66,7 @@ _WITH_EFFECT = {".json", ".txt", ".model", ".spm", ".safetensors", ".bin"}
 _log = logging.getLogger(__name__)
 
 
+@as_usual()
 def load(  # noqa: PLR0913  every setting is a parameter, so that each has its name
     path: str | Path,
     *,
@@ -127,7 +129,7 @@ def load_to_compare(path: Path, dtype: torch.dtype | str, device: str, pad_id: i
         return load_on(path, dtype, device, pad_id)
     if device != "cpu":
         raise AccelerationError(f"{path}: an export runs on the processor; give --device cpu")
-    return _open(path, read_record(path))
+    return _open(path, read_record(path), partial(load, path.absolute()))
 
 
 def _torch(directory: Path, device: str, dtype: Any) -> Served:
@@ -154,7 +156,16 @@ def _torch(directory: Path, device: str, dtype: Any) -> Served:
         rows=(),
         answers=(),
     )
-    return Served(Engine(model), record, directory)
+    again = partial(
+        load,
+        directory.absolute(),
+        runtime=TORCH,
+        device=device,
+        dtype=dtype,
+        allow_new_head=allowed().new_head,
+        trust_remote_code=allowed().remote_code,
+    )
+    return Served(Engine(model), record, directory, again)
 
 
 def _check_dtype(dtype: Any) -> None:
@@ -217,7 +228,7 @@ def _exported(directory: Path, runtime: str | None, device: str, dtype: Any) -> 
             "load the model it came from"
         )
     _check_place(record.runtime, device, dtype)
-    return _open(directory, record)
+    return _open(directory, record, partial(load, directory.absolute()))
 
 
 def _check_place(runtime: str, device: str, dtype: Any) -> None:
@@ -225,26 +236,31 @@ def _check_place(runtime: str, device: str, dtype: Any) -> None:
         raise AccelerationError(f"{runtime}: runs on the processor, in the precision of its export")
 
 
-def _open(directory: Path, record: Record) -> Served:
+def _open(directory: Path, record: Record, again: Callable[[], Served]) -> Served:
     require(record.runtime, f"{directory}: exported for {record.runtime}, which")
     engine = RUNTIMES[record.runtime].Engine(directory, record.precision)
     check(record, engine, directory)
-    return Served(engine, record, directory)
+    return Served(engine, record, directory, again)
 
 
 def _from_cache(directory: Path, runtime: str, precision: str | None = None) -> Served:
     if precision is None:
         has_bf16 = "bf16" in RUNTIMES[runtime].PRECISIONS and has(MULTIPLIES_BF16)
         precision = "bf16" if has_bf16 else "fp32"
-    place = cache_directory() / "exports" / f"{_digest(directory)}-{runtime}-{precision}"
+    place = exports_directory() / f"{_digest(directory)}-{runtime}-{precision}"
+    again = partial(_from_cache, directory.absolute(), runtime, precision)
     if place.exists():
         try:
-            return _open(place, read_record(place))
+            return _open(place, read_record(place), again)
         except (FormatError, AccelerationError) as error:
             _log.warning("%s: damaged or of another machine, made again (%s)", place, error)
             shutil.rmtree(place, ignore_errors=True)
-    run_export(plan_export(directory, place, runtime=runtime, precision=precision))
-    return _open(place, read_record(place))
+    try:
+        run_export(plan_export(directory, place, runtime=runtime, precision=precision))
+    except OutputError as error:
+        if not is_export(place):  # else another process made it meanwhile
+            raise OutputError(f"{error}; PRENSA_CACHE names another place for it") from error
+    return _open(place, read_record(place), again)
 
 
 def _digest(directory: Path) -> str:
@@ -286,7 +302,7 @@ def _fastest(directory: Path, device: str, dtype: Any) -> Served:
     for way in _ways(directory, exact, device, dtype):
         try:
             served = way()
-        except AccelerationError as error:
+        except (AccelerationError, OutputError) as error:
             _log.warning("%s", error)
             continue
         apart = distance(one_by_one(served.engine, encoded, served.record.inputs), truth)

@@ -1,6 +1,10 @@
 import errno
 import fcntl
 import os
+import shutil
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.conftest import leftovers
@@ -67,16 +71,17 @@ def test_another_failure_to_write_is_named(tmp_path):
 
 
 def test_what_a_killed_run_left_is_removed_and_what_a_live_one_writes_is_not(tmp_path):
-    dead, live = (tmp_path / f".any.prensa-unfinished-{name}" for name in ("dead", "live"))
-    fill(dead, "x")
-    fill(live, "x")
+    dead, live = (tmp_path / f".out.prensa-unfinished-{name}" for name in ("dead", "live"))
+    other = tmp_path / ".another.prensa-unfinished-dead"
+    for each in (dead, live, other):
+        fill(each, "x")
     lock = os.open(live, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     clean_up(tmp_path / "out")
-    assert leftovers(tmp_path) == [live]
+    assert sorted(leftovers(tmp_path)) == [other, live]
     os.close(lock)
     clean_up(tmp_path / "out")
-    assert not leftovers(tmp_path)
+    assert leftovers(tmp_path) == [other]
 
 
 def test_a_machine_that_stopped_between_two_renames_is_repaired(tmp_path):
@@ -128,3 +133,90 @@ def test_a_hidden_directory_is_there_for_a_while_and_another_run_leaves_it_alone
         fill(place / "result", "x")
     assert not (tmp_path / "deep" / "out").exists()
     assert not leftovers(tmp_path / "deep")
+
+
+def test_a_directory_that_another_run_takes_for_a_leftover_is_made_anew(tmp_path, monkeypatch):
+    """Between making a directory and locking it, another run may lock and remove it."""
+    make, made = tempfile.mkdtemp, []
+
+    def make_and_lose(**settings):
+        made.append(make(**settings))
+        if len(made) == 1:
+            shutil.rmtree(made[0])
+        if len(made) == 2:
+            lock = os.open(made[1], os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose)
+    with hidden_beside(tmp_path / "out") as place:
+        assert str(place) == made[2]
+        assert place.is_dir()
+
+
+def test_one_that_is_removed_between_opening_and_locking_is_made_anew(tmp_path, monkeypatch):
+    flock, removed = fcntl.flock, []
+
+    def remove_then_lock(handle, how):
+        if not removed:
+            (path,) = leftovers(tmp_path)
+            removed.append(path)
+            shutil.rmtree(path)
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_then_lock)
+    with hidden_beside(tmp_path / "out") as place:
+        assert place.is_dir()
+        assert place not in removed
+
+
+def test_many_runs_at_once_under_one_parent(tmp_path, monkeypatch):
+    make = tempfile.mkdtemp
+    barrier = threading.Barrier(8)
+
+    def make_together(**settings):
+        made = make(**settings)
+        barrier.wait()  # all have made theirs, and none has locked it
+        return made
+
+    def write(number):
+        with replacing(tmp_path / f"out {number}") as new:
+            (new / "file").write_text(str(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        monkeypatch.setattr(tempfile, "mkdtemp", make_together)
+        list(pool.map(write, range(8)))
+    assert [(tmp_path / f"out {n}" / "file").read_text() for n in range(8)] == [str(n) for n in range(8)]
+    assert not leftovers(tmp_path)
+
+
+def test_of_runs_to_one_output_the_last_one_fails_unless_it_may_replace(tmp_path, replaced_by):
+    out = tmp_path / "out"
+    with replacing(out, force=False) as slow:
+        fill(slow, "slow")
+        with replacing(out, force=False) as fast:
+            fill(fast, "fast")
+        with (
+            pytest.raises(OutputError, match="another run has written it meanwhile"),
+            replacing(out, force=False),
+        ):
+            pass
+        assert (out / "file").read_text() == "fast"
+        with replacing(out, force=True) as forced:
+            fill(forced, "forced")
+        assert (out / "file").read_text() == "forced"
+        shutil.rmtree(out)
+    assert (out / "file").read_text() == "slow"
+    assert not leftovers(tmp_path)
+
+
+def test_an_output_that_appears_at_the_last_moment(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    fill(out, "theirs")
+    monkeypatch.setattr(type(out), "exists", lambda path, **_: False)
+    with pytest.raises(OutputError, match="another run"), replacing(out, force=False) as new:
+        fill(new, "ours")
+    assert (out / "file").read_text() == "theirs"
+    with replacing(out, force=True) as new:
+        fill(new, "ours")
+    assert (out / "file").read_text() == "ours"

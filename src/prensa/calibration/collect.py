@@ -23,6 +23,7 @@ from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.statistics import MatrixStatistics, Statistics
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import OUT_OF_MEMORY, CalibrationError, PrensaError, first_line
+from prensa.isolation import building
 from prensa.ops.moment import Moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
@@ -131,7 +132,7 @@ def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -
     """Send all batches through. Return the number of outputs and their variance over all entries."""
     generator = torch.Generator().manual_seed(0)
     pool = read_text_vector(plan.path, plan.kind)
-    count, total, squares = 0, torch.zeros(1), torch.zeros(1)
+    count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
     others: list[Tensor] = []
     done, tokens = 0, sum(plan.encoded.lengths)
     for number, indices in enumerate(plan.batches):
@@ -140,7 +141,8 @@ def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -
         watch.mask = batch["attention_mask"].bool()
         if number == 0:
             others = _not_met(model, watch, batch, plan.kind)
-        with torch.enable_grad():
+        # Some models compute with the default dtype, which loading another one changes.
+        with building(), torch.enable_grad():
             output = model(**batch, **_other_inputs(model, batch, plan.kind))
             outputs = outputs_of(output, batch, plan.kind, pool)
             if not torch.isfinite(outputs).all():
@@ -236,7 +238,7 @@ def _see_embedding(
         rows, seen = rows.reshape(-1, rows.shape[-1]) * scale, seen.reshape(-1)
         sums.looked_up = watch.moment(sums.looked_up, rows)
         sums.look_ups += len(rows)
-        uses = torch.zeros(module.num_embeddings, device=seen.device)
+        uses = torch.zeros(module.num_embeddings, dtype=torch.float32, device=seen.device)
         sums.uses = watch.plus(sums.uses, uses.index_add_(0, seen, torch.ones_like(seen, dtype=uses.dtype)))
 
     if not torch.is_grad_enabled():
@@ -280,7 +282,7 @@ def _statistics(
         one_use = 0.0
         if id(weight) == word_pieces and sums.uses is not None:  # all texts tell how often a piece comes
             one_use = len(plan.encoded.rows) / plan.counted
-            sums.uses = one_use * nn.functional.pad(plan.counts, (0, len(weight) - len(plan.counts)))
+            sums.uses = one_use * nn.functional.pad(plan.counts, (0, len(weight) - len(plan.counts))).float()
         elif sums.uses is not None:
             sums.uses = _at_least_as_seen(sums.uses)
         if sums.rows is not None:

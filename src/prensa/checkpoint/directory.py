@@ -5,14 +5,18 @@ by one atomic exchange (``renameat2`` on Linux, ``renamex_np`` on macOS). Where 
 cannot exchange, two renames are used; should the machine stop between them, the next run
 finishes the first half backwards.
 
-A hidden directory is locked as long as its maker lives, so that a later run can tell what an
-interrupted one left behind from what another one is writing now.
+A hidden directory is locked as long as its maker lives, so that a later run to the same output can tell
+what an interrupted one left behind from what another one is writing now. Between making and locking it
+another run may take it for a leftover; then its maker makes another one. Directories of other outputs are
+never touched.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
+import glob
 import os
 import shutil
 import stat
@@ -28,21 +32,24 @@ from prensa.temporary import is_full, which_is_full
 
 _UNFINISHED = ".prensa-unfinished-"
 _REPLACED = ".prensa-replaced"
+_TAKEN_AWAY = {errno.ENOENT, errno.EWOULDBLOCK, errno.EAGAIN}  # another run takes it for a leftover
+_NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 
 
 @contextmanager
-def replacing(output: Path) -> Iterator[Path]:
+def replacing(output: Path, *, force: bool = True) -> Iterator[Path]:
     """Yield a new empty directory that takes the place of ``output`` when the block ends well.
 
     If the block raises, the new directory is removed and ``output`` stays as it was. Raises
-    :class:`OutputError` where the directory cannot be made.
+    :class:`OutputError` where the directory cannot be made, and without ``force`` where another run has
+    written ``output`` meanwhile.
     """
     with hidden_beside(output) as new:
         try:
             yield new
             _set_modes(new, output)
             _sync(new)
-            _put_in_place(new, output)
+            _put_in_place(new, output, force=force)
         except Exception as error:
             cause = error.__cause__ or error  # what a library said may be inside of our own error
             if is_full(cause):
@@ -61,13 +68,10 @@ def hidden_beside(output: Path) -> Iterator[Path]:
     clean_up(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{output.name}{_UNFINISHED}", dir=output.parent))
+        new, lock = _make_locked(output)
     except OSError as error:
         raise OutputError(f"{output}: cannot be written ({error.strerror})") from error
-    lock = None
     try:
-        with suppress(OSError):  # some file systems have no locks
-            lock = _lock(new)
         yield new
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -75,14 +79,30 @@ def hidden_beside(output: Path) -> Iterator[Path]:
             os.close(lock)
 
 
+def _make_locked(output: Path) -> tuple[Path, int | None]:
+    """Make a hidden directory and lock it; where the file system has no locks, without one."""
+    while True:
+        new = Path(tempfile.mkdtemp(prefix=f".{output.name}{_UNFINISHED}", dir=output.parent))
+        try:
+            lock = _lock(new)
+        except OSError as error:
+            if error.errno not in _TAKEN_AWAY:
+                return new, None
+            continue
+        if new.is_dir():  # otherwise it was removed before it was locked
+            return new, lock
+        os.close(lock)
+
+
 def clean_up(output: Path) -> None:
     """Remove what interrupted runs left beside ``output``, and bring back what they moved away."""
     replaced = _replaced(output)
     if replaced.is_dir() and not output.exists():
-        replaced.rename(output)
+        with suppress(FileNotFoundError):  # another run was faster
+            replaced.rename(output)
     if not output.parent.is_dir():
         return
-    for leftover in [*output.parent.glob(f".*{_UNFINISHED}*"), replaced]:
+    for leftover in [*output.parent.glob(f".{glob.escape(output.name)}{_UNFINISHED}*"), replaced]:
         try:
             lock = _lock(leftover)
         except OSError:  # another run is writing it, it is gone already, or it is not ours to open
@@ -91,15 +111,32 @@ def clean_up(output: Path) -> None:
         os.close(lock)
 
 
-def _put_in_place(new: Path, output: Path) -> None:
-    if not output.exists():
-        new.rename(output)
-    elif not _exchange(new, output):
-        replaced = _replaced(output)
-        output.rename(replaced)
-        new.rename(output)
-        shutil.rmtree(replaced, ignore_errors=True)
+def _put_in_place(new: Path, output: Path, *, force: bool) -> None:
+    if not _is_new_name(new, output):
+        if not force and any(output.iterdir()):
+            raise OutputError(
+                f"{output}: another run has written it meanwhile; nothing was changed, give --force to "
+                "replace it or choose another place"
+            )
+        if not _exchange(new, output):
+            replaced = _replaced(output)
+            output.rename(replaced)
+            new.rename(output)
+            shutil.rmtree(replaced, ignore_errors=True)
     _sync_directory(output.parent)
+
+
+def _is_new_name(new: Path, output: Path) -> bool:
+    """Rename to a name that nothing has; false where something has it, perhaps since a moment ago."""
+    if output.exists():
+        return False
+    try:
+        new.rename(output)
+    except OSError as error:
+        if error.errno not in _NOT_EMPTY:
+            raise
+        return False
+    return True
 
 
 def _exchange(first: Path, second: Path) -> bool:

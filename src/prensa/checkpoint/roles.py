@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from transformers.pytorch_utils import Conv1D
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.sentence_transformers import as_loaded
 from prensa.errors import CheckpointError, PlanError, first_line
+from prensa.isolation import Shared, building
 from prensa.spec import Role, TensorSpec
 
 
@@ -177,7 +178,7 @@ def meta_model(path: Path) -> Any:
     config = load_config(path)
     config._attn_implementation = "eager"
     try:
-        with torch.device("meta"), quiet_transformers():
+        with building(), torch.device("meta"), quiet_transformers():
             return model_class(config)(config)
     except PlanError:
         raise
@@ -266,9 +267,13 @@ def _names_found(model: Any) -> Callable[[str], Name]:
     return find
 
 
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> AbstractContextManager[None]:
     """Keep the library's remarks on half-built models from the terminal."""
+    return _QUIET
+
+
+@contextmanager
+def _errors_alone() -> Iterator[None]:
     logger = logging.getLogger("transformers")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -276,6 +281,9 @@ def quiet_transformers() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+_QUIET = Shared(_errors_alone)
 
 
 def _classes_of(model_type: str) -> set[str]:

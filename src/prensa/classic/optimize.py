@@ -47,6 +47,7 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     from prensa.calibrate import TextChoice, calibrate
     from prensa.checkpoint.locate import locate
     from prensa.cli.progress import progress_bar, stages
+    from prensa.isolation import as_usual
     from prensa.passes import Gptq, Half, Pass, Prune, Quantize, Sparsegpt, Threshold
     from prensa.passes.gptq import LEAST_NOISE
     from prensa.recipe import Recipe
@@ -65,13 +66,14 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
         raise OutputError(f"{model_path}: no such directory to replace; give an output path")
     model = locate(model_path)
     output = Path(model_path if output_path is None else output_path).expanduser()
-    plan = pipeline.plan(model, recipe, output, force=True)
-    with stages() as progress:
-        choice = TextChoice(None if texts is None else str(texts))
-        statistics = calibrate(plan, choice, progress=progress)
-    with progress_bar("optimizing") as progress:
-        pipeline.run(plan, progress, statistics)
-    return load(plan.output)
+    with as_usual():
+        plan = pipeline.plan(model, recipe, output, force=True)
+        with stages() as progress:
+            choice = TextChoice(None if texts is None else str(texts))
+            statistics = calibrate(plan, choice, progress=progress)
+        with progress_bar("optimizing") as progress:
+            pipeline.run(plan, progress, statistics)
+        return load(plan.output)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

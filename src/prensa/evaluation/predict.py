@@ -13,6 +13,7 @@ from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.evaluation.reading import CommonPieces, Reading, common_pieces
+from prensa.isolation import building
 from prensa.runtime.text_vector import TextVector
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.ids import IGNORED
@@ -58,7 +59,8 @@ def predict(
 @torch.inference_mode()
 def forward(model: Any, batch: dict[str, Tensor], kind: Kind, pool: TextVector) -> Tensor:
     """Return a model's logits, or the vectors of texts, in float32."""
-    output = model(**batch)
+    with building():  # some models compute with the default dtype, which loading changes
+        output = model(**batch)
     if kind == "embedding":
         return pool(output.last_hidden_state.float(), batch.get("attention_mask"))
     logits: Tensor = output.logits

@@ -21,7 +21,10 @@ class Moment:
     def zeros(cls, size: int, device: torch.device | str = "cpu") -> Moment:
         """Return that of no vectors at all."""
         return cls(
-            tuple(torch.zeros(stop - start, size - start, device=device) for start, stop in _cuts(size))
+            tuple(
+                torch.zeros(stop - start, size - start, dtype=torch.float32, device=device)
+                for start, stop in _cuts(size)
+            )
         )
 
     @classmethod

@@ -51,7 +51,13 @@ class Wanda:
     def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor:
         """Prune by magnitude, for want of statistics."""
         inputs = rows.shape[0 if spec.is_transposed else 1]
-        return _prune(rows, spec, at, norms=torch.ones(inputs), amount=None if self.pattern else self.amount)
+        return _prune(
+            rows,
+            spec,
+            at,
+            norms=torch.ones(inputs, dtype=torch.float32),
+            amount=None if self.pattern else self.amount,
+        )
 
     def bind(self, known: MatrixStatistics, weights: int) -> Bound:  # noqa: ARG002
         """Return the pass for one matrix."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from prensa.isolation import as_usual
 from prensa.runtime.deberta import fold, unfold
 from prensa.runtime.first import read_first_alone
 
@@ -31,6 +32,7 @@ class Acceleration:
         unfold(self.model)
 
 
+@as_usual()
 def accelerate(model: Any) -> Acceleration:
     """Fold the attention of DeBERTa (versions 1 to 3) in place; other models are left as they are.
 

@@ -1,12 +1,75 @@
-"""Where compiled models are kept between processes."""
+"""Where compiled models are kept between processes, and where they go if nothing can be kept."""
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
+from prensa.errors import OutputError
 
-def cache_directory() -> Path:
-    """Return ``$PRENSA_CACHE``, or ``prensa`` in the user's cache directory."""
+_log = logging.getLogger(__name__)
+_warned: set[str] = set()
+
+
+def cache_directory() -> Path | None:
+    """Return ``$PRENSA_CACHE``, or ``prensa`` in the user's cache directory; None if it cannot be written.
+
+    The reason is logged once.
+    """
+    try:
+        place = _wanted()
+        place.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(place, os.W_OK | os.X_OK) else f"{place}: no permission to write"
+    except (OSError, RuntimeError) as error:  # the second where no home directory is known
+        reason = str(error)
+    if not reason:
+        return place
+    if reason not in _warned:
+        _warned.add(reason)
+        _log.warning(
+            "no cache (%s): models are compiled again in every process; set PRENSA_CACHE to a directory that "
+            "can be written",
+            reason,
+        )
+    return None
+
+
+def exports_directory() -> Path:
+    """Return where exports on the spot go: the cache, or a directory that goes when this process ends.
+
+    Raises :class:`OutputError` where there is neither.
+    """
+    kept = cache_directory()
+    return (_temporary() if kept is None else kept) / "exports"
+
+
+def _wanted() -> Path:
     own = os.environ.get("PRENSA_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prensa"
+    if own:
+        return Path(own).expanduser().absolute()
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    # A relative one does not count, says the specification of XDG.
+    return (usual if usual.is_absolute() else Path.home() / ".cache") / "prensa"
+
+
+@cache
+def _temporary() -> Path:
+    """Make a directory that no one else can write: what is in it will be loaded."""
+    try:
+        place = Path(tempfile.mkdtemp(prefix="prensa-cache-"))
+    except OSError as error:
+        raise OutputError(
+            f"no directory for exports can be written ({error}); set PRENSA_CACHE to one"
+        ) from error
+    atexit.register(_remove, place, os.getpid())
+    return place
+
+
+def _remove(place: Path, maker: int) -> None:
+    if os.getpid() == maker:  # a forked child has it, too, and ends before its parent
+        shutil.rmtree(place, ignore_errors=True)

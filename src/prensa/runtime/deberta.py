@@ -23,6 +23,7 @@ from transformers.models.deberta import modeling_deberta as v1
 from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 
 from prensa.errors import AccelerationError
+from prensa.isolation import building
 
 _ENCODERS = (v1.DebertaEncoder, v2.DebertaV2Encoder)
 _FARTHEST = 1 << 16  # offset that is looked at
@@ -167,7 +168,8 @@ def fold(model: nn.Module) -> int:
     ]
     if encoders and model.training:
         _refuse_training()
-    return sum(_fold(encoder) for encoder in encoders)
+    with building():  # positions are computed in the default dtype
+        return sum(_fold(encoder) for encoder in encoders)
 
 
 def unfold(model: nn.Module) -> None:

@@ -125,7 +125,8 @@ def _is_quicker(layer: nn.Linear, other: Int8Linear) -> bool:
 
 
 def _is_worth(layer: nn.Linear, other: Int8Linear, pieces: int) -> bool:
-    rows = torch.randn(pieces, layer.in_features).to(layer.weight)
+    generator = torch.Generator().manual_seed(0)  # the caller's stays where it is
+    rows = torch.randn(pieces, layer.in_features, generator=generator).to(layer.weight)
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(_ROUNDS):
         for module, times in zip((layer, other), seconds, strict=True):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from prensa.errors import AccelerationError, first_line
 from prensa.runtime.exported import Gate, Inputs
+from prensa.runtime.opened import Opened
 from prensa.runtime.processor import physical_cores, saturates
 from prensa.runtime.program import Program, quiet
 
@@ -69,24 +70,26 @@ def write(
 
 
 class Engine:
-    """A session."""
+    """A session. May be called from several threads, and after a fork."""
 
     def __init__(self, directory: Path, precision: str) -> None:  # noqa: ARG002
         """Load what :func:`write` wrote."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = physical_cores()
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                directory / FILE, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise AccelerationError(
-                f"{directory / FILE}: ONNX Runtime cannot load it ({first_line(error)}); export it again"
-            ) from error
+        self._session = Opened(lambda: _open(directory / FILE))
 
     def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Return all outputs for inputs ``[batch, length]``."""
-        return [np.asarray(each, dtype=np.float32) for each in self._session.run(None, dict(inputs))]
+        return [np.asarray(each, dtype=np.float32) for each in self._session.get().run(None, dict(inputs))]
+
+
+def _open(file: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = physical_cores()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise AccelerationError(
+            f"{file}: ONNX Runtime cannot load it ({first_line(error)}); export it again"
+        ) from error

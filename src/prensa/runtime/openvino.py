@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from prensa.errors import AccelerationError, OutputError, first_line
 from prensa.runtime.cache import cache_directory
 from prensa.runtime.exported import Gate, Inputs
+from prensa.runtime.opened import Opened
 from prensa.runtime.processor import MULTIPLIES_BF16, has, physical_cores, saturates
 from prensa.runtime.program import Program, quiet
 
@@ -112,29 +115,56 @@ def _is_constant(node: Any) -> bool:
 
 
 class Engine:
-    """A compiled model."""
+    """A compiled model. May be called from several threads, and after a fork."""
 
     def __init__(self, directory: Path, precision: str) -> None:
         """Compile what :func:`write` wrote. What was compiled before comes from the user's cache."""
-        import openvino as ov
-
-        core = ov.Core()
-        exact = precision == "fp32" or not has(MULTIPLIES_BF16)
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32" if exact else "bf16",
-            "INFERENCE_NUM_THREADS": physical_cores(),
-            "CACHE_DIR": str(cache_directory() / NAME),
-        }
-        try:
-            model = core.read_model(directory / FILE)
-            self._request = core.compile_model(model, "CPU", settings).create_infer_request()
-        except RuntimeError as error:
-            raise AccelerationError(
-                f"{directory / FILE}: OpenVINO cannot load it ({first_line(error)}); export it again"
-            ) from error
+        self._requests = Opened(lambda: _Requests(_compile(directory / FILE, precision)))
 
     def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Return all outputs for inputs ``[batch, length]``."""
-        results = self._request.infer(dict(inputs), share_inputs=True)
-        return [np.array(results[port], dtype=np.float32) for port in self._request.model_outputs]
+        return self._requests.get().infer(inputs)
+
+
+class _Requests:
+    """The requests of a compiled model: as many as there were callers at once, each with its own buffers."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self._free: SimpleQueue[Any] = SimpleQueue()
+
+    def infer(self, inputs: Inputs) -> list[NDArray[np.float32]]:
+        """Answer in a request that no one else has. One that fails is not used again."""
+        try:
+            request = self._free.get_nowait()
+        except Empty:
+            request = self._compiled.create_infer_request()
+        results = request.infer(dict(inputs), share_inputs=True)
+        # Copied before the next caller may have the request: its buffers hold the results.
+        copies = [np.array(results[port], dtype=np.float32) for port in request.model_outputs]
+        self._free.put(request)
+        return copies
+
+
+def _compile(file: Path, precision: str) -> Any:
+    """Compile a model, with what the cache has of it if there is one that works."""
+    import openvino as ov
+
+    exact = precision == "fp32" or not has(MULTIPLIES_BF16)
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32" if exact else "bf16",
+        "INFERENCE_NUM_THREADS": physical_cores(),
+    }
+    core = ov.Core()
+    cache = cache_directory()
+    try:
+        model = core.read_model(file)
+        if cache is not None:
+            with suppress(RuntimeError):  # a full disk, or something damaged: it does without
+                return core.compile_model(model, "CPU", {**settings, "CACHE_DIR": str(cache / NAME)})
+        return core.compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        raise AccelerationError(
+            f"{file}: OpenVINO cannot load it ({first_line(error)}); export it again"
+        ) from error

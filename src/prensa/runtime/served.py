@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers.modeling_outputs import (
@@ -18,58 +18,103 @@ from transformers.modeling_outputs import (
 )
 from transformers.utils import ModelOutput
 
+from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.sentence_transformers import read_chain
 from prensa.checkpoint.task import Kind, task_of, unanswered
-from prensa.errors import DataError
+from prensa.errors import DataError, OnlyAnswersError
+from prensa.isolation import as_usual_in_thread, building
 from prensa.runtime.answers import Answer, Answering, Numbers, OfTexts
 from prensa.runtime.exported import Engine, Record, whole
+from prensa.runtime.inputs import read_inputs
 from prensa.runtime.program import LOGITS, STARTS
 from prensa.runtime.spans import OfQuestions, OfWords
 from prensa.runtime.text_vector import read_text_vector
-from prensa.texts.encoding import Row, check_ids, embedding_rows, load_tokenizer, pad, unread
+from prensa.texts.encoding import Row, alone, load_tokenizer, pad, unread
 from prensa.texts.given import read_given
 
 _PIECES = 4096  # of a batch: what attention takes grows with the square, and runtimes never give it back
 _AHEAD = 16  # batches whose texts are sorted by length together
 
+_OF_MODELS = {"generate", "training"}  # of some classes, or of their instances
+
 _ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding", "tokens"}
 
 
 class Served:
-    """A model in some runtime. ``transformers.pipeline`` takes it in place of a PyTorch model."""
+    """A model in some runtime. ``transformers.pipeline`` takes it in place of a PyTorch model.
+
+    It may be shared by threads and used after a fork. To pickle or copy it is to load its directory again.
+    """
 
     device = torch.device("cpu")
     dtype = torch.float32
     input_modalities = ("text",)
     hf_device_map = None
 
-    def __init__(self, engine: Engine, record: Record, path: Path) -> None:
-        """Put an engine behind the interface; ``path`` has its config and tokenizer."""
-        self.engine, self.record, self.path = engine, record, path
+    def __init__(
+        self, engine: Engine, record: Record, path: Path, again: Callable[[], Served] | None = None
+    ) -> None:
+        """Put an engine behind the interface; ``path`` has its config and tokenizer.
+
+        ``again`` loads the same once more, with the same settings, also in another process.
+        """
+        self.engine, self.record = engine, record
+        self.path = path.absolute()  # the working directory may be another one when the tokenizer is read
+        self._again = again
         self.name_or_path = str(path)
+        self._allowed = dataclasses.asdict(allowed())  # what is read later is read by the same rules
         self.config = load_config(path)
+        self._kind = model_class(self.config)
         # Pipelines look at the name of the class to see whether it does their task.
-        self.__class__ = type(model_class(self.config).__name__, (Served,), {})
+        self.__class__ = type(self._kind.__name__, (Served,), {})
+
+    def __reduce__(self) -> tuple[Callable[[], Served], tuple[()]]:
+        if self._again is None:
+            raise DataError(f"{self.path}: cannot be copied, it was not loaded with prensa.load")
+        return self._again, ()
+
+    def __copy__(self) -> Served:
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Explain what is missing. Raises :class:`OnlyAnswersError`, which is an :class:`AttributeError`."""
+        kind = vars(self).get("_kind")
+        if kind is None or not (hasattr(kind, name) or name in _OF_MODELS):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        is_export = bool(self.record.rows)
+        path = "path), path being the model it was exported from," if is_export else f"{str(self.path)!r})"
+        raise OnlyAnswersError(
+            f"{name} is not available: a model loaded for {self.record.runtime} only answers; "
+            f"use prensa.load({path} without a runtime"
+        )
 
     @cached_property
     def tokenizer(self) -> Any:
         """The model's tokenizer."""
-        return load_tokenizer(self.path)
+        with building():  # the first callers may be several
+            own = vars(self)
+            if "tokenizer" not in own:
+                with allowing(**self._allowed):
+                    own["tokenizer"] = load_tokenizer(self.path)
+            return own["tokenizer"]
 
-    def __call__(self, **inputs: Any) -> ModelOutput:
+    @as_usual_in_thread()
+    def __call__(
+        self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, **others: Any
+    ) -> Any:
         """Answer what a tokenizer gives, tensors or arrays ``[batch, length]``, with ``.logits``.
 
         A model without a head gives ``.last_hidden_state``, one that answers questions ``.start_logits`` and
-        ``.end_logits``.
+        ``.end_logits``. Raises :class:`DataError` for inputs that it cannot answer: too long, ids that it
+        does not have, shapes that do not fit.
         """
-        ids = np.asarray(inputs["input_ids"])
-        if ids.size:  # other runtimes than PyTorch answer an id without a row, too
-            check_ids(self.path, int(ids.max()), embedding_rows(self.config), DataError)
-        inputs.setdefault("attention_mask", np.ones_like(ids))
-        inputs.setdefault("token_type_ids", np.zeros_like(ids))
-        wanted = {name: np.ascontiguousarray(inputs[name], dtype=np.int64) for name in self.record.inputs}
-        return self._output([torch.from_numpy(each) for each in self.engine(wanted)])
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+        inputs = read_inputs({**given, **others}, self.record, self.config)
+        output = self._output([torch.from_numpy(each) for each in self.engine(inputs)])
+        return output.to_tuple() if others.get("return_dict") is False else output
 
     def _output(self, found: Sequence[Tensor]) -> ModelOutput:
         if self.record.output == LOGITS:
@@ -110,7 +155,8 @@ class Served:
             raise DataError(f"batch_size must be at least 1, found {batch_size}")
         if isinstance(texts, (str, bytes, Mapping)):
             raise DataError("predict() takes many texts, found one; put it in a list")
-        answering = self._answering(prompt_name)
+        with allowing(**self._allowed):
+            answering = self._answering(prompt_name)
         remaining = iter(texts)
         done = 0
         while some := list(islice(remaining, _AHEAD * batch_size)):
@@ -145,17 +191,21 @@ class Served:
             raise DataError(f"{self.path}: no prompt {name!r}; {known}")
         return prompts[name]
 
+    @as_usual_in_thread()  # not around predict(): what the caller does between two answers is the caller's
     def _answers(
         self, texts: Sequence[Any], first: int, answering: Answering, batch_size: int
-    ) -> Iterator[Answer]:
+    ) -> list[Answer]:
         given = [read_given(each, at, answering.wanted) for at, each in enumerate(texts, first)]
-        asked = answering.read(given, first)
+        with alone(self.tokenizer):
+            asked = answering.read(given, first)
         outputs = self._outputs([each.row for each in asked], answering.kind, batch_size)
         of_each: list[list[int]] = [[] for _ in given]
         for number, row in enumerate(asked):
             of_each[row.owner].append(number)
-        for one, own in zip(given, of_each, strict=True):
-            yield answering.answer(one, [asked[i] for i in own], [outputs[i] for i in own])
+        return [
+            answering.answer(one, [asked[i] for i in own], [outputs[i] for i in own])
+            for one, own in zip(given, of_each, strict=True)
+        ]
 
     def _outputs(self, rows: Sequence[Row], kind: Kind, batch_size: int) -> list[Numbers]:
         """Return what the model gives for each row, without padding."""

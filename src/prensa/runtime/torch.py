@@ -16,6 +16,7 @@ from prensa.checkpoint.reader import Checkpoint, read_headers
 from prensa.checkpoint.roles import load_config, model_class, model_shape
 from prensa.extras import require
 from prensa.integrations.transformers import make_usable
+from prensa.isolation import building
 from prensa.runtime.exported import Inputs
 from prensa.runtime.program import output_names
 
@@ -44,7 +45,7 @@ def load(path: str | Path, **settings: Any) -> Any:
             shape.describe(spec)
         for note in checkpoint.notes:
             _log.info("%s: %s", directory, note)
-    with torch.random.fork_rng(devices=[]):
+    with building(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # a new head, where that is allowed, is the same every time
         model, found = _from_pretrained(directory, config, checkpoint, settings)
     check_loaded(directory, shape, found["missing_keys"])

@@ -245,7 +245,11 @@ def _finish(run: _Search, found: Found) -> Found:
     if found.winner is not None:
         recipe = adjusted(run.plan.recipe, noise=found.winner.noise)
         final = pipeline.plan(
-            run.plan.checkpoint.path, recipe, run.plan.output, force=True, vocabulary=run.plan.vocabulary
+            run.plan.checkpoint.path,
+            recipe,
+            run.plan.output,
+            force=run.plan.force,
+            vocabulary=run.plan.vocabulary,
         )
         extra = {SEARCH_FILE: found.to_json()}
         found = dataclasses.replace(

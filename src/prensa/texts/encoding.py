@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -230,16 +233,17 @@ def _encode(tokenizer: Any, texts: Texts, limit: int | None, encoded: Encoded) -
     """Append some texts to ``encoded``."""
     words = texts.words if encoded.kind == "tokens" else None
     needs_bytes = encoded.kind in LANGUAGE
-    found = tokenizer(
-        list(words or texts.texts),
-        list(texts.pairs) if texts.pairs and not words else None,
-        is_split_into_words=words is not None,
-        truncation=limit is not None,
-        max_length=limit,
-        return_offsets_mapping=needs_bytes,
-        return_special_tokens_mask=needs_bytes,
-        verbose=False,
-    )
+    with alone(tokenizer):
+        found = tokenizer(
+            list(words or texts.texts),
+            list(texts.pairs) if texts.pairs and not words else None,
+            is_split_into_words=words is not None,
+            truncation=limit is not None,
+            max_length=limit,
+            return_offsets_mapping=needs_bytes,
+            return_special_tokens_mask=needs_bytes,
+            verbose=False,
+        )
     for index, text in enumerate(texts.texts):
         encoded.rows.append(row_at(tokenizer, found, index))
         if words:
@@ -249,8 +253,18 @@ def _encode(tokenizer: Any, texts: Texts, limit: int | None, encoded: Encoded) -
     if tokenizer.is_fast:
         encoded.truncated += sum(bool(each.overflowing) for each in found.encodings)
     elif limit is not None:
-        whole = tokenizer(list(texts.texts), list(texts.pairs) if texts.pairs else None, verbose=False)
+        with alone(tokenizer):
+            whole = tokenizer(list(texts.texts), list(texts.pairs) if texts.pairs else None, verbose=False)
         encoded.truncated += sum(len(ids) > limit for ids in whole["input_ids"])
+
+
+_locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
+os.register_at_fork(after_in_child=_locks.clear)  # another thread may have held one
+
+
+def alone(tokenizer: Any) -> threading.RLock:
+    """Return a tokenizer's lock, for ``with``: each call sets how that tokenizer truncates from then on."""
+    return _locks.setdefault(tokenizer, threading.RLock())
 
 
 def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
