@@ -1,17 +1,16 @@
 """What a served model is called with."""
 
-import types
-
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from prensa.errors import DataError
 from prensa.runtime.exported import Record
 from prensa.runtime.inputs import read_inputs
 
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
-CONFIG = types.SimpleNamespace(vocab_size=10, type_vocab_size=2)
+CONFIG = transformers.BertConfig(vocab_size=10, type_vocab_size=2)
 IDS = torch.tensor([[1, 2, 3], [4, 5, 0]])
 
 
@@ -87,6 +86,6 @@ def test_what_cannot_be_answered(given, words):
 
 
 def test_without_limits():
-    read_inputs({"input_ids": IDS.repeat(1, 9) + 100}, record(NAMES[:1], None), types.SimpleNamespace())
+    read_inputs({"input_ids": IDS.repeat(1, 9) + 100}, record(NAMES[:1], None), transformers.CanineConfig())
     with pytest.raises(DataError, match="expected 0 or more"):
-        read_inputs({"input_ids": -IDS}, record(NAMES[:1], None), types.SimpleNamespace())
+        read_inputs({"input_ids": -IDS}, record(NAMES[:1], None), transformers.CanineConfig())

@@ -7,7 +7,6 @@ from pathlib import Path
 _SHOWN = 3
 
 _OTHERS = {
-    "adapter_model.safetensors": "{} is an adapter: merge it into its model and save that",
     "model_optimized.pt": "{} is only a copy; the model.safetensors beside it is missing, make it again",
     "*.h5": "{} is TensorFlow's: convert it with transformers 4 (from_pretrained(…, from_tf=True)) and "
     "save_pretrained",
@@ -49,8 +48,6 @@ def no_model_here(path: Path) -> str:
     inner = _inner(path)
     if inner:
         return inner.removeprefix("; ")
-    if (path / "adapter_config.json").is_file():
-        return "adapter_config.json is an adapter's: merge it into its model and save that"
     if any(path.glob("*.safetensors")) or any(path.glob("*.bin")):
         return "weights alone are not enough: copy the config.json of the model there"
     return "it is not a Hugging Face model directory"

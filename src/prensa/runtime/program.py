@@ -58,6 +58,8 @@ class _Named(nn.Module):
 def input_names(model: Any, row: Row) -> tuple[str, ...]:
     """Name what a model reads of what its tokenizer gives."""
     read = set(inspect.signature(model.forward).parameters)
+    if "input_ids" not in read:  # own code that passes on whatever it is given
+        read = set(row)
     if getattr(model.config, "type_vocab_size", 1) == 0:
         read.discard("token_type_ids")
     return tuple(name for name in row if name in read)

@@ -6,10 +6,10 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.roles import model_class
+from prensa.checkpoint.task import unserved
 from prensa.errors import AccelerationError
-
-_PYTORCH = "use it in PyTorch: prensa.load(path) without a runtime, or transformers' own pipeline"
 
 _NOT_TRACED = {
     "big_bird": "its attention chooses blocks at random, by the length of each text",
@@ -23,23 +23,13 @@ _NOT_TRACED = {
 
 
 def check_served(path: Path, config: Any) -> None:
-    """Raise :class:`AccelerationError` for a model that does not answer a text alone, in any runtime."""
-    kind = model_class(config)
-    reads = getattr(kind, "main_input_name", "input_ids")
-    if reads not in {"input_ids", "inputs_embeds"}:
-        raise AccelerationError(
-            f"{path}: {kind.__name__} reads {reads}, not texts; it cannot be exported or served, {_PYTORCH}"
-        )
-    if kind.__name__.endswith("ForMultipleChoice"):
-        raise AccelerationError(
-            f"{path}: {kind.__name__} reads several choices for each text; it cannot be exported or served, "
-            f"{_PYTORCH}"
-        )
-    writes = kind.__name__.endswith("ForConditionalGeneration") or kind.__name__ == "EncoderDecoderModel"
-    if writes and _has_decoder(kind):
-        raise AccelerationError(
-            f"{path}: {kind.__name__} writes texts of its own; it cannot be exported or served, {_PYTORCH}"
-        )
+    """Raise :class:`AccelerationError` for a model that does not answer a text alone, in any runtime.
+
+    Raises :class:`~prensa.errors.CheckpointError` for one that reads no texts.
+    """
+    check_reads_texts(path, config)
+    if reason := unserved(config):
+        raise AccelerationError(f"{path}: cannot be exported or served: {reason}")
 
 
 def check_exported(path: Path, config: Any) -> None:
