@@ -74,6 +74,7 @@ def test_a_likely_encoding_is_named_and_shown_but_not_taken(tmp_path, text, writ
         (b"text\na\n", "klingon", "--encoding klingon: no such encoding"),
         (b"text\na\n", "base64", "--encoding base64: no such encoding of texts"),
         (b"text\n\xe9\n", "ascii", "line 2 is not ascii"),
+        (b"version https://git-lfs.github.com/spec/v1\n", None, "run git lfs pull"),
         (b"PK\x03\x04", None, "expected .csv, found a zip archive or an Excel workbook"),
     ],
 )

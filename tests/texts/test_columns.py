@@ -139,7 +139,8 @@ def test_lists_of_words_in_a_file_of_words(tmp_path):
     [
         ("text,label\n,1\n,0\n", "no row is left of 2: 2 without a text"),
         ("text,label\na,-1\nb,-1\n", "2 without a label; --label-column '' reads the texts alone"),
-        ("label\n0\n1\n", "column 'label' holds numbers where texts were expected"),
+        ("text\n0\n1\n", "column 'text' holds numbers where texts were expected"),
+        ("label\nyes\nno\n", "no column is named text .* there are label; give --text-column"),
         ("Text,TEXT\na,b\n", "there are Text, TEXT; give --text-column"),
         ("text;n\na;1\n", "no column 'x' for the labels; there are text, n \\(separator semicolon"),
     ],

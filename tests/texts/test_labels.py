@@ -139,6 +139,11 @@ def test_what_was_understood_is_said():
     assert found.account.endswith("12 more")
 
 
+def test_lists_of_marks_are_counted():
+    found = read_labels(DataTable("t", {"label": [[0, 1], [0, 0]]}), ("label",), Task("multi-label", TWO))
+    assert found.account == "1 'rude', none 'fine', 1 without any"
+
+
 def test_rows_without_a_text_are_not_counted():
     table = DataTable("t", {"label": ["0", "1"]})
     found = read_labels(table, ("label",), Task("classes", TWO), skipped={0})
@@ -170,6 +175,7 @@ def test_names_that_would_be_alike_are_taken_as_they_are():
         ([-1, 0], TWO, "label", "holds -1, which may be a label"),
         ([-1, 0, 1], SENTIMENT, "label", "holds -1, which may be a label"),
         ([1, 4], STARS, "label", "may be ids or the numbers in the names; give --labels 1=1 star,2=2 stars"),
+        ([1, 2], ("1", "2", "3"), "label", "give --labels 1=1,2=2,3=3"),
         ([0, 1], ("toxic", "ok"), "Toxic", "called like the model's label 0, 'toxic'"),
         ([True], ("toxic", "ok"), "toxic", "called like the model's label 0"),
         ([1, 2], TWO, "label", "if the data counts labels from 1, give --labels 1=fine,2=rude"),

@@ -16,7 +16,7 @@ from prensa.errors import DataError
 from prensa.texts.ids import as_number
 from prensa.texts.label_columns import label_columns_of, unused_labels
 from prensa.texts.labels import Labelled, Labels, as_list, read_labels
-from prensa.texts.names import TEXT_COLUMNS, find, quoted, split_names
+from prensa.texts.names import LABEL_COLUMNS, TEXT_COLUMNS, find, folded, quoted, split_names
 from prensa.texts.readers import read_table
 from prensa.texts.table import DataTable
 
@@ -181,7 +181,8 @@ def sample(texts: Texts, limit: int | None) -> Texts:
 def _text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
     if wanted is None:
         usual = [column for name in TEXT_COLUMNS if (column := find(name, table.columns)) is not None]
-        if usual or len(table.columns) == 1:
+        only = next(iter(table.columns)) if len(table.columns) == 1 else None
+        if usual or (only is not None and folded(only) not in map(folded, LABEL_COLUMNS)):
             return (*usual, *table.columns)[:1]
         raise DataError(
             f"{table.name}: no column is named {' or '.join(TEXT_COLUMNS)}; {table.found}; give --text-column"

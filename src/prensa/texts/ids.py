@@ -24,7 +24,7 @@ Find = Callable[[Any], "int | None"]
 _MISSING = {"", "nan", "na", "n/a", "none", "null", "<na>"}
 _NO_AND_YES = ({"false", "no", "f", "n"}, {"true", "yes", "t", "y"})
 _GENERIC = re.compile(r"label[\s_-]?(\d+)", re.IGNORECASE)
-_LEADING = re.compile(r"\d+(?=\D)")
+_LEADING = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _other_meaning(
             "holds -1, which may be a label or say that there is none; give --labels -1=LABEL or, to leave "
             "these rows out, --labels -1="
         )
-    leading = [_LEADING.match(name) for name in labels]  # "1 star" is label 0
+    leading = [_LEADING.match(name) for name in labels]  # "1 star", or "1", is label 0
     numbers = [int(each[0]) for each in leading if each]
     if len(numbers) == len(labels) and numbers != list(range(len(labels))) and set(found) <= set(numbers):
         pairs = ",".join(f"{number}={name}" for number, name in zip(numbers, labels, strict=True))

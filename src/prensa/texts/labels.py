@@ -146,6 +146,11 @@ class _Read:
     def account(self, rows: Sequence[NDArray[Any] | None]) -> str:
         """Say which labels came how often, and as what where the data says it in other words."""
         labels = self.task.labels
+        if self.task.kind == "multi-label":
+            totals = sum((row for row in rows if row is not None), np.zeros(len(labels), dtype=np.int64))
+            if totals.sum() != self.seen.total():  # lists of zeros and ones say no words
+                counts = {(labels[index], int(index)): int(totals[index]) for index in totals.nonzero()[0]}
+                self.seen = Counter(counts)
         shown = [_as(word, labels[index], count) for (word, index), count in self.seen.most_common(_COUNTED)]
         if len(self.seen) > _COUNTED:
             shown.append(f"{len(self.seen) - _COUNTED} more")

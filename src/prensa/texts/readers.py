@@ -35,6 +35,7 @@ _NO_TEXTS = {
     b"PAR1": "a Parquet file; name it .parquet",
     b"ARROW1": "an Arrow file; save it as Parquet",
     b"%PDF": "a PDF; save its texts as CSV",
+    b"version https://git-lfs": "a pointer of Git LFS instead of the file; run git lfs pull",
 }
 
 _Reader = Callable[[Path, str, Sequence[str]], DataTable]
