@@ -84,8 +84,9 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     other where it is not given. ``tell`` is called with each trial and whether it keeps the budget.
 
     The result is in ``output`` where ``held`` of what is returned says so; otherwise nothing was written, or,
-    after an interruption, the best so far. Raises a :class:`~prensa.errors.PrensaError` as :func:`compress`
-    and :func:`evaluate` do.
+    after an interruption, the best so far. Where too few texts decide, ``decision`` is ``undecided`` and
+    ``texts_needed`` says how many would; ``warnings`` say what a kept budget does not prove. Raises a
+    :class:`~prensa.errors.PrensaError` as :func:`compress` and :func:`evaluate` do.
     """
     require("evaluate", "a budget")
     from prensa.search.referee import Judging, referee_for
@@ -191,7 +192,7 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
     ``data`` is a file, a directory or a data set's name (the built-in texts without it); ``text_column``
     may be two names with a comma between them; ``limit`` takes that many texts at random. ``max_length``
     and the lengths found are in tokens. ``max_drop`` is a share: 0.01 allows a point of accuracy; it
-    changes nothing but what ``within_budget`` of the evaluation says.
+    changes nothing but what ``budget(result)`` and ``within_budget`` of the evaluation say.
 
     Nothing is written. An interruption while it measures returns what there is, with the rest in ``missing``.
     Raises :class:`~prensa.errors.DataError` for texts or labels that cannot be used,
