@@ -37,8 +37,9 @@ def test_it_goes_when_the_block_ends(place):
 )
 def test_a_full_disk_of_temporary_files_is_named(place, error):
     message = f"{place}: the disk of temporary files is full.*TMPDIR"
-    with pytest.raises(OutputError, match=message), temporary_directory():
-        raise error
+    for make in (directory_until_exit, temporary_directory):
+        with pytest.raises(OutputError, match=message), make():
+            raise error
     assert not list(place.iterdir())
 
 
@@ -49,9 +50,10 @@ def test_a_place_that_cannot_be_written(monkeypatch):
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
 
     monkeypatch.setattr(tempfile, "mkdtemp", refused)
-    for make in (directory_until_exit, temporary_directory().__enter__):
-        with pytest.raises(OutputError, match=r"/nowhere: no temporary directory can be made .*set TMPDIR"):
-            make()
+    message = r"/nowhere: no temporary directory can be made .*set TMPDIR"
+    for make in (directory_until_exit, temporary_directory):
+        with pytest.raises(OutputError, match=message), make():
+            pass
 
 
 def test_no_room_to_make_one(place, monkeypatch):
@@ -59,8 +61,9 @@ def test_no_room_to_make_one(place, monkeypatch):
         raise FULL
 
     monkeypatch.setattr(tempfile, "mkdtemp", refused)
-    with pytest.raises(OutputError, match=f"{place}: the disk of temporary files is full"):
-        directory_until_exit()
+    message = f"{place}: the disk of temporary files is full"
+    with pytest.raises(OutputError, match=message), directory_until_exit():
+        pass
 
 
 def test_other_errors_are_no_full_disk():

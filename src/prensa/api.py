@@ -112,8 +112,9 @@ def compress_within(  # noqa: PLR0913  every setting is a parameter, so that eac
     ``allow_new_head`` and ``trust_remote_code`` allow, is as for :func:`compress`.
 
     The result is in ``output`` where ``held`` of what is returned says so; otherwise nothing was written, or,
-    after an interruption, the best so far. Raises a :class:`~prensa.errors.PrensaError` as :func:`compress`
-    and :func:`evaluate` do.
+    after an interruption, the best so far. Where too few texts decide, ``decision`` is ``undecided`` and
+    ``texts_needed`` says how many would; ``warnings`` say what a kept budget does not prove. Raises a
+    :class:`~prensa.errors.PrensaError` as :func:`compress` and :func:`evaluate` do.
     """
     require("evaluate", "a budget")
     from prensa.search.referee import Judging, referee_for
@@ -252,7 +253,7 @@ def evaluate(  # noqa: PLR0913  every setting is a parameter, so that each has i
     rows out; ``encoding`` is that of a file that is not UTF-8. What was read and left out is said by
     ``data.account`` of the evaluation. ``limit`` takes that many texts at random. ``max_length``
     and the lengths found are in tokens. ``max_drop`` is a share: 0.01 allows a point of accuracy; it
-    changes nothing but what ``within_budget`` of the evaluation says.
+    changes nothing but what ``budget(result)`` and ``within_budget`` of the evaluation say.
 
     Nothing is written. An interruption while it measures returns what there is, with the rest in ``missing``.
     Raises :class:`~prensa.errors.DataError` for texts or labels that cannot be used,

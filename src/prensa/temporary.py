@@ -29,20 +29,36 @@ def temporary_directory() -> Iterator[Path]:
     """
     directory = _make()
     try:
-        yield directory
-    except Exception as error:
-        if is_full(error):
-            raise OutputError(_full()) from error
-        raise
+        with _naming_a_full_disk():
+            yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def directory_until_exit() -> Path:
-    """Return a new directory that is removed when this process ends. Raises :class:`OutputError`."""
+@contextmanager
+def directory_until_exit() -> Iterator[Path]:
+    """Yield a new directory to fill; it is removed when this process ends, or where the block fails.
+
+    Raises :class:`OutputError` as :func:`temporary_directory` does.
+    """
     directory = _make()
+    try:
+        with _naming_a_full_disk():
+            yield directory
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
     atexit.register(_remove, directory, os.getpid())
-    return directory
+
+
+@contextmanager
+def _naming_a_full_disk() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if is_full(error.__cause__ or error):
+            raise OutputError(_full()) from error
+        raise
 
 
 def is_full(error: BaseException) -> bool:

@@ -74,17 +74,18 @@ def merged(path: Path, locate: Locate) -> Path:
 def _merged(path: Path, state: tuple[tuple[str, int], ...], locate: Locate) -> Path:  # noqa: ARG001  a key
     adapter = _read(path)
     base = _base(adapter, locate)
-    target = directory_until_exit() / path.name
-    target.mkdir()
     with temporary_directory() as place:
         # transformers would load the adapter that lies beside a model, too.
         view = _without_adapter(base, place / base.name)
         model, lacking = _load_base(adapter, view)
         whole = _merge(adapter, model)
     kept = {name: each for name, each in whole.state_dict().items() if name not in lacking}
-    whole.save_pretrained(target, state_dict=kept)
-    for source in (path, base):
-        copy_companions(source, target)
+    with directory_until_exit() as place:
+        target = place / path.name
+        target.mkdir()
+        whole.save_pretrained(target, state_dict=kept)
+        for source in (path, base):
+            copy_companions(source, target)
     kind = adapter.settings["peft_type"]
     _log.warning("%s: a PEFT adapter (%s), merged into its base model %s first", path, kind, base)
     return target

@@ -110,7 +110,7 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
     """Press a model: choose new values, store them small, keep it loadable.
 
     With a budget (--max-drop, --min-agreement, --max-size) it presses as small as the budget allows, by real
-    evaluations, and exits with 1 where no result keeps it.
+    evaluations, and exits with 1 where no result keeps it or too few texts decide.
     """
     from transformers.utils import logging
 

@@ -56,7 +56,7 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Compare pressed models with their original: size, speed, memory, quality.
 
-    Exits with 1 where a result is worse than --max-drop allows.
+    Exits with 1 where a result is worse than --max-drop allows, or where too few texts decide.
     """
     from prensa.extras import require
 
