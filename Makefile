@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # A plain `torch` brings gigabytes of CUDA libraries; this version is also served as a CPU build.
 TORCH ?= torch==2.13.0
+# Files of tests are UTF-8, whatever the locale is.
+export PYTHONUTF8 := 1
 
 .PHONY: demo test claims check versions format clean
 
@@ -16,9 +18,9 @@ $(BIN)/.installed: pyproject.toml
 demo: $(BIN)/.installed
 	$(BIN)/prensa demo
 
-# One worker for each core, up to eight: each holds PyTorch and the models that its tests share.
+# One worker for each core, up to four: each holds PyTorch and the models that its tests share.
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest -m "not claims" --numprocesses=logical --maxprocesses=8 --dist=worksteal
+	$(BIN)/python -m pytest -m "not claims" --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 # What is promised of real models: needs PRENSA_SHARED, a folder with models/ and data/.
 claims: $(BIN)/.installed

@@ -11,6 +11,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 import tokenizers
 import torch
@@ -30,6 +31,15 @@ transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 # pytest listens to loggers that do not propagate; to this one, torch.export then writes long records.
 logging.getLogger("torch.__trace").propagate = True
+
+# The same examples everywhere, however long they take.
+hypothesis.settings.register_profile(
+    "prensa",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("prensa")
 
 PROCESSORS = {
     "avx2": ["avx2"],

@@ -16,6 +16,7 @@ from prensa.report.html import render
 
 playwright = pytest.importorskip("playwright.sync_api")
 
+PATIENCE = 600_000  # milliseconds for what takes one on a machine with nothing else to do
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run"),
@@ -29,7 +30,7 @@ def browser():
     if found is None:
         pytest.skip("no Chromium is installed, and PRENSA_CHROMIUM names none")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
+        browser = driver.chromium.launch(executable_path=found, args=FLAGS, timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -65,6 +66,7 @@ def open_page(browser, served):
     def open_page(**settings):
         asked.clear()
         page = browser.new_page(**settings)
+        page.set_default_timeout(PATIENCE)
         said, requests = [], []
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -163,6 +165,7 @@ def test_the_keyboard_reaches_and_works_everything(open_page):
 def test_a_checker_of_accessibility_finds_nothing(browser, served, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     context = browser.new_context(bypass_csp=True, color_scheme=scheme)  # the checker is a script of its own
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.goto(served[0])
     assert [found["id"] for found in axe.run(page).response["violations"]] == []
@@ -196,6 +199,7 @@ def test_light_dark_and_print(open_page):
 
 def test_it_can_be_read_without_scripts(browser, served):
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.goto(served[0])
     assert page.locator(".tensors tbody tr").count() == 74
