@@ -17,7 +17,7 @@ from prensa.checkpoint.companions import SEARCH_FILE, companion_files
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import MANIFEST_FILE
 from prensa.checkpoint.reader import weight_files
-from prensa.checkpoint.roles import load_config
+from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import unserved
 from prensa.errors import AccelerationError, FormatError, MissingPackageError, first_line
 from prensa.exporter import RUNTIMES, plan_export, run_export
@@ -84,8 +84,9 @@ def load(
         return load_torch(directory, **({} if dtype is None else {"dtype": dtype}), **where, **settings)
     if settings:
         raise AccelerationError(f"{', '.join(settings)}: only for a model without a runtime")
-    if reason := unserved(load_config(directory)):
-        raise AccelerationError(f"{directory}: cannot be served: {reason}")
+    config = load_config(directory)
+    if reason := unserved(config):
+        raise AccelerationError(f"{directory}: cannot be served: {model_class(config).__name__} {reason}")
     if runtime == AUTO:
         return _fastest(directory, device, dtype)
     if runtime == TORCH:
