@@ -120,28 +120,25 @@ def _told_apart(names: list[str]) -> tuple[str, ...]:
 
 
 def unserved(config: Any) -> str:
-    """Say what a model is that no runtime serves, and what can run it; empty for one that can be served."""
+    """Say what a model does that no runtime serves, and what can run it; empty for one that can be served."""
     name, tag = model_class(config).__name__, pipeline_tag(config)
     if name in names_in(modeling_auto.MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES):
-        return f"{name} chooses one of several texts; load it without a runtime and call it in PyTorch"
+        return "chooses one of several texts; load it without a runtime and call it in PyTorch"
     is_read_once = tag in {"text-classification", "token-classification", "question-answering"}
     if _has_decoder(config) and not is_read_once and tag != "feature-extraction":
-        return (
-            f"{name} has an encoder and a decoder that writes texts; load it without a runtime and call "
-            "generate()"
-        )
+        return "has an encoder and a decoder that writes texts; load it without a runtime and call generate()"
     return ""
 
 
 def unanswered(config: Any) -> str:
-    """Say what a model is that ``predict()`` has no answers of, and what can run it."""
-    name, tag = model_class(config).__name__, pipeline_tag(config)
+    """Say what a model does that ``predict()`` has no answers of, and what can run it."""
+    tag = pipeline_tag(config)
     if found := unserved(config):
         return found
     if tag == "text-classification":
-        return f"{name} gives several numbers for a text (problem_type); call it with tokenizer output"
+        return "gives several numbers for a text (problem_type); call it with tokenizer output"
+    if tag == "question-answering":
+        return "answers questions; predict() gives its answers"
     if tag and tag not in _WITHOUT_PIPELINE:
-        return (
-            f'{name} is a model for {tag}; use transformers.pipeline("{tag}") and load it without a runtime'
-        )
-    return f"{name} is a model for something else; load it without a runtime and call it in PyTorch"
+        return f'is a model for {tag}; use transformers.pipeline("{tag}") and load it without a runtime'
+    return "is a model for something else; load it without a runtime and call it in PyTorch"

@@ -24,7 +24,7 @@ from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config, model_class
-from prensa.checkpoint.task import LANGUAGE, Task, pipeline_tag, task_of, unanswered
+from prensa.checkpoint.task import LANGUAGE, Task, task_of, unanswered
 from prensa.errors import EvaluationError, check_share
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
@@ -306,12 +306,11 @@ def _common_task(paths: Sequence[Path]) -> Task:
     check_reads_texts(paths[0], configs[0])
     task = task_of(configs[0])
     if task is None:
-        reason = unanswered(configs[0])
-        if pipeline_tag(configs[0]) == "question-answering":
-            reason = f"{model_class(configs[0]).__name__} answers questions: see them with predict()"
+        name = model_class(configs[0]).__name__
+        what = unanswered(configs[0]).partition(";")[0]
         raise EvaluationError(
-            f"{paths[0]}: Prensa compares classifiers, models of one number, language models and embeddings "
-            f"of texts; {reason}"
+            f"{paths[0]}: cannot compare {name}, which {what}; Prensa compares classifiers, models of one "
+            "number, language models and embeddings of texts"
         )
     for path, config in zip(paths[1:], configs[1:], strict=True):
         other = task_of(config)

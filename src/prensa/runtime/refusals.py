@@ -29,7 +29,8 @@ def check_served(path: Path, config: Any) -> None:
     """
     check_reads_texts(path, config)
     if reason := unserved(config):
-        raise AccelerationError(f"{path}: cannot be exported or served: {reason}")
+        name = model_class(config).__name__
+        raise AccelerationError(f"{path}: cannot be exported or served: {name} {reason}")
 
 
 def check_exported(path: Path, config: Any) -> None:

@@ -170,7 +170,8 @@ class Served:
             return OfQuestions(self.tokenizer, limit)
         task = task_of(self.config)
         if task is None or task.kind not in _ANSWERED:
-            raise DataError(f"{self.path}: predict() has no answers: {unanswered(self.config)}")
+            name = type(self).__name__
+            raise DataError(f"{self.path}: predict() has no answers: {name} {unanswered(self.config)}")
         if task.kind == "tokens":
             return OfWords(self.tokenizer, limit, task.labels)
         labels = task.labels
