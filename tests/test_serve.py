@@ -1,6 +1,7 @@
 """``prensa.load`` with a runtime: ready to answer, by itself or in a pipeline."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import transformers
 
 import prensa
 from prensa import serve
-from prensa.errors import AccelerationError, CheckpointError, DataError
+from prensa.errors import AccelerationError, CheckpointError, DataError, OutputError
 from prensa.runtime import processor
 from tests.conftest import add_tokenizer, build_model
 
@@ -130,6 +131,47 @@ def test_an_export_on_the_spot_is_kept_and_a_damaged_one_made_again(original, ca
     assert len(said) == 1
     assert "made again" in said[0]
     assert (place / "openvino_model.bin").stat().st_mtime_ns > made
+
+
+def test_of_several_threads_one_exports(original, cache, monkeypatch):
+    made = []
+
+    def export(place):
+        made.append(place)
+        place.mkdir(parents=True)
+
+    monkeypatch.setattr(serve, "plan_export", lambda model, place, **_: place)
+    monkeypatch.setattr(serve, "run_export", export)
+    monkeypatch.setattr(serve, "read_record", str)
+    monkeypatch.setattr(serve, "_open", lambda place, *_: place)
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: prensa.load(original, runtime="openvino"), range(8)))
+    assert found == set(made)
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_another_process_exports_meanwhile(original, monkeypatch, is_there):
+    def fail(place):
+        raise OutputError(f"{place}: another run has written it meanwhile")
+
+    monkeypatch.setattr(serve, "plan_export", lambda model, place, **_: place)
+    monkeypatch.setattr(serve, "run_export", fail)
+    monkeypatch.setattr(serve, "read_record", str)
+    monkeypatch.setattr(serve, "is_export", lambda place: is_there and place != original)
+    monkeypatch.setattr(serve, "_open", lambda place, *_: place)
+    if is_there:
+        assert prensa.load(original, runtime="openvino").parent.name == "exports"
+    else:
+        with pytest.raises(OutputError, match="PRENSA_CACHE names another place"):
+            prensa.load(original, runtime="openvino")
+
+
+def test_an_export_on_the_spot_depends_on_the_tokenizer_too(original):
+    before = serve._digest(original)
+    tokenizer = original / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    assert serve._digest(original) != before
 
 
 def test_auto_takes_the_fastest_that_is_right(original, monkeypatch, said):

@@ -24,7 +24,7 @@ from prensa.checkpoint.roles import load_config
 from prensa.errors import AccelerationError, FormatError, MissingPackageError, OutputError, first_line
 from prensa.exporter import RUNTIMES, plan_export, run_export
 from prensa.extras import require
-from prensa.isolation import as_usual
+from prensa.isolation import as_usual, building
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.answering import one_by_one
 from prensa.runtime.cache import exports_directory
@@ -249,18 +249,19 @@ def _from_cache(directory: Path, runtime: str, precision: str | None = None) -> 
         precision = "bf16" if has_bf16 else "fp32"
     place = exports_directory() / f"{_digest(directory)}-{runtime}-{precision}"
     again = partial(_from_cache, directory.absolute(), runtime, precision)
-    if place.exists():
+    with building():  # of several threads the first one exports
+        if place.exists():
+            try:
+                return _open(place, read_record(place), again)
+            except (FormatError, AccelerationError) as error:
+                _log.warning("%s: damaged or of another machine, made again (%s)", place, error)
+                shutil.rmtree(place, ignore_errors=True)
         try:
-            return _open(place, read_record(place), again)
-        except (FormatError, AccelerationError) as error:
-            _log.warning("%s: damaged or of another machine, made again (%s)", place, error)
-            shutil.rmtree(place, ignore_errors=True)
-    try:
-        run_export(plan_export(directory, place, runtime=runtime, precision=precision))
-    except OutputError as error:
-        if not is_export(place):  # else another process made it meanwhile
-            raise OutputError(f"{error}; PRENSA_CACHE names another place for it") from error
-    return _open(place, read_record(place), again)
+            run_export(plan_export(directory, place, runtime=runtime, precision=precision))
+        except OutputError as error:
+            if not is_export(place):  # else another process made it meanwhile
+                raise OutputError(f"{error}; PRENSA_CACHE names another place for it") from error
+        return _open(place, read_record(place), again)
 
 
 def _digest(directory: Path) -> str:

@@ -259,6 +259,17 @@ def test_too_little_memory_says_what_it_takes(original, monkeypatch):
         collect(plan_calibration(original, count=10))
 
 
+def test_what_does_not_work_behind_a_fork_names_spawn(original, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError(
+            "Unable to handle autograd's threading in combination with fork-based multiprocessing"
+        )
+
+    monkeypatch.setattr("prensa.calibration.collect.objective", fail)
+    with pytest.raises(CalibrationError, match="in a forked process .* spawn method"):
+        collect(plan_calibration(original, None))
+
+
 def test_a_moment_of_no_use_names_its_tensor(original, tmp_path):
     plan = pipeline.plan(original, load_preset("small"), tmp_path / "out")
     statistics = collect(plan_calibration(original, count=10))

@@ -17,6 +17,9 @@ def test_the_processor_computes_in_float32_and_accelerators_as_they_are_told():
 def test_a_cuda_device_is_taken_where_there_is_one(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert choose_device(None) == "cuda"
+    monkeypatch.setattr("torch.cuda._is_in_bad_fork", lambda: True)
+    with pytest.raises(EvaluationError, match="multiprocessing's spawn method"):
+        choose_device(None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert choose_device(None) == choose_device("cpu:0") == "cpu"
 

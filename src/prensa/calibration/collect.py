@@ -96,6 +96,11 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
     except PrensaError:
         raise
     except Exception as error:
+        if "fork" in str(error):  # CUDA, and gradients beside it, do not work behind a fork
+            raise CalibrationError(
+                f"{plan.path}: cannot be calibrated in a forked process ({first_line(error)}); start it with "
+                "multiprocessing's spawn method"
+            ) from error
         if not isinstance(error, MemoryError) and not any(words in str(error) for words in OUT_OF_MEMORY):
             reason = first_line(error)
             raise CalibrationError(

@@ -22,10 +22,17 @@ _WARM = 1.0  # seconds of work until an accelerator runs at its full clock
 def choose_device(wanted: str | None) -> str:
     """Return the device asked for, or a CUDA device where there is one, or the processor.
 
-    Raises :class:`EvaluationError` where PyTorch does not have it here.
+    Raises :class:`EvaluationError` where PyTorch does not have it here, or not in a forked process.
     """
+    if wanted is None and torch.cuda.is_available():
+        if torch.cuda._is_in_bad_fork():  # noqa: SLF001  as PyTorch's own loaders ask
+            raise EvaluationError(
+                "this process was forked from one that had used CUDA, which cannot be used here; start it with "
+                "multiprocessing's spawn method, or use --device cpu (device='cpu')"
+            )
+        return "cuda"
     if wanted is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cpu"
     try:
         device = torch.device(wanted)
         torch.zeros(1, device=device).tolist()
