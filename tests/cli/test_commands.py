@@ -77,7 +77,7 @@ def test_remarks_are_shown(run, model, tmp_path):
 def test_names_are_not_markup(run, model, tmp_path):
     change_weights(model, lambda tensors: tensors.update({"a[/b]": tensors["classifier.bias"].clone()}))
     assert "run[v1]" in run("compress", model, "-o", tmp_path / "run[v1]")
-    assert "a[/b]" in run("inspect", tmp_path / "run[v1]")
+    assert "a[/b]" in (tmp_path / "run[v1]" / "manifest.json").read_text()
 
 
 def test_demo(run, tmp_path, demonstration, monkeypatch):

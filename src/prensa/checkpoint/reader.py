@@ -260,7 +260,9 @@ def weight_files(path: Path) -> tuple[list[str], set[str]]:
 
     Raises :class:`CheckpointError` where there are none, or one is missing.
     """
-    named = _read_json(path / "config.json", "").get("transformers_weights")  # what from_pretrained obeys
+    has_config = (path / "config.json").is_file()
+    # from_pretrained obeys it, too
+    named = _config(path).get("transformers_weights") if has_config else None
     for name in (str(named),) if named else WEIGHT_FILES:
         if (path / name).is_file() and Path(name).name == name:
             return _indexed_files(path / name) if name.endswith(".json") else ([name], set())
