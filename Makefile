@@ -22,9 +22,10 @@ demo: $(BIN)/.installed
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest -m "not claims" --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
-# What is promised of real models: needs PRENSA_SHARED, a folder with models/ and data/.
+# What is promised of real models (needs PRENSA_SHARED, a folder with models/ and data/) and beside other libraries.
 claims: $(BIN)/.installed
-	$(BIN)/python -m pytest -m claims -rs
+	$(BIN)/python -m pip install --quiet --editable ".[peers]"
+	$(BIN)/python -m pytest -m "claims or peers" -rs
 
 check: $(BIN)/.installed
 	$(BIN)/ruff check .

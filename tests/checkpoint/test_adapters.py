@@ -17,7 +17,10 @@ from prensa.errors import CheckpointError, MissingPackageError
 peft = pytest.importorskip("peft", reason="peft is not installed")
 
 # Of peft and transformers with each other.
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),
+]
 
 IDS = torch.tensor([[2, 40, 50, 60, 3]])
 LORA = {"peft_type": "LORA", "task_type": "SEQ_CLS", "target_modules": ["query", "value"]}

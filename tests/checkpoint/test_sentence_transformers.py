@@ -14,6 +14,8 @@ from prensa.checkpoint.sentence_transformers import read_chain, root_of, transfo
 from prensa.checkpoint.task import Task, task_of
 from prensa.errors import CheckpointError, OutputError
 
+pytestmark = pytest.mark.peers
+
 TEXTS = ["a few letters", "Some CAPITAL ones", "x"]
 
 

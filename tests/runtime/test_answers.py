@@ -70,6 +70,7 @@ def test_a_number_without_bounds_has_no_scores(tmp_path):
     assert answer.output.shape == (1,)
 
 
+@pytest.mark.peers
 def test_a_cross_encoder_gives_its_librarys_score(tmp_path):
     library = pytest.importorskip("sentence_transformers", reason="compares with sentence-transformers")
     path = classifier(tmp_path / "model", ("LABEL_0",))

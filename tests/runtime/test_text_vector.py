@@ -11,6 +11,8 @@ import prensa
 from prensa.errors import CheckpointError, DataError
 from prensa.runtime.text_vector import TextVector, read_text_vector
 
+pytestmark = pytest.mark.peers
+
 MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 TEXTS = ["a few letters", "Some CAPITAL ones", "  spaces around  ", "", "x", "far more letters than it reads"]
 PROMPTS = {"prompts": {"query": "ask: ", "other": "b"}, "default_prompt_name": "query"}

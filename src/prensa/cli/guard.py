@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ def guarded(program: str, work: Callable[[], T]) -> T:
     """Do the work of a command; what is not a defect becomes its one line."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no × or – must not fail at the end
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # whoever imports it, it remarks on its kernels
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
         return work()
