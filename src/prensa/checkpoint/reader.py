@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import struct
-import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from prensa.errors import CheckpointError, first_line
+from prensa.isolation import WITHOUT_WARNINGS
 from prensa.spec import TensorSpec
 
 WEIGHT_FILES = (
@@ -74,6 +74,7 @@ class Checkpoint:
     shared: Mapping[str, str]
     _offsets: Mapping[str, int]
     rows: Mapping[str, Tensor] = field(default_factory=dict)
+    _stamps: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     _mapped: dict[str, tuple[dict[str, Tensor], float]] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -95,6 +96,7 @@ class Checkpoint:
         buffer = tensor.reshape(-1).view(torch.uint8).numpy().data
         path = self.path / spec.file
         with _explained(path), path.open("rb", buffering=0) as file:
+            self._check_unchanged(spec.file)
             file.seek(self._offsets[spec.name] + start * row_bytes)
             while buffer:  # one call reads 2 GiB at most
                 count = file.readinto(buffer)
@@ -109,6 +111,7 @@ class Checkpoint:
         offset, count = self._offsets[spec.name], spec.rows_before
         path = self.path / spec.file
         with _explained(path):
+            self._check_unchanged(spec.file)
             file = np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=(count, row_bytes))
         found = torch.from_numpy(file[numbers.numpy()])
         return found.view(spec.dtype).reshape(len(numbers), *spec.shape[1:])
@@ -119,6 +122,7 @@ class Checkpoint:
             if left <= 0:
                 self._mapped.clear()
                 path = self.path / spec.file
+                self._check_unchanged(spec.file)
                 tensors, left = _load_pickle(path), _REMAP_AFTER if zipfile.is_zipfile(path) else math.inf
             tensor = tensors[spec.name]
             if spec.name in self.rows:
@@ -127,6 +131,13 @@ class Checkpoint:
                 part = tensor[rows].contiguous() if spec.shape else tensor
             self._mapped[spec.file] = (tensors, left - part.nbytes)
             return part
+
+    def _check_unchanged(self, file: str) -> None:
+        """Raise :class:`CheckpointError` where a file was written again since its header was read."""
+        if _stamp(self.path / file) != self._stamps.get(file):
+            raise CheckpointError(
+                f"{self.path / file}: was written by another program while it was read; run again"
+            )
 
     def holds_the_same(self, spec: TensorSpec, other: str) -> bool:
         """Whether the tensor ``other`` has the same values."""
@@ -144,6 +155,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     config = read_config(path)
     files, indexed = weight_files(path)
+    stamps = {file: _stamp(path / file) for file in files}
     specs: list[TensorSpec] = []
     shared: dict[str, str] = {}
     offsets: dict[str, int] = {}
@@ -159,7 +171,13 @@ def open_checkpoint(path: Path) -> Checkpoint:
     missing = sorted(indexed - {spec.name for spec in specs})
     if missing:
         raise CheckpointError(f"{path}: the index names the tensor {missing[0]}, which is in no shard")
-    return Checkpoint(path, config, tuple(files), tuple(specs), shared, offsets)
+    return Checkpoint(path, config, tuple(files), tuple(specs), shared, offsets, _stamps=stamps)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what is another one for a file that was written again."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -248,8 +266,7 @@ def _pickle_specs(path: Path) -> tuple[list[TensorSpec], dict[str, str]]:
 
 def _load_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on pickle protocols
+        with WITHOUT_WARNINGS:  # remarks on pickle protocols
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
         raise CheckpointError(

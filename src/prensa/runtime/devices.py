@@ -27,8 +27,8 @@ def choose_device(wanted: str | None) -> str:
     if wanted is None and torch.cuda.is_available():
         if torch.cuda._is_in_bad_fork():  # noqa: SLF001  as PyTorch's own loaders ask
             raise EvaluationError(
-                "this process was forked from one that had used CUDA, which cannot be used here; start it with "
-                "multiprocessing's spawn method, or use --device cpu (device='cpu')"
+                "this process was forked from one that had used CUDA, which does not work here; start it "
+                "with multiprocessing's spawn method, or use --device cpu (device='cpu')"
             )
         return "cuda"
     if wanted is None:
