@@ -19,6 +19,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -117,6 +118,17 @@ def _precisions() -> dict[Any, str]:
 
 
 _PROCESS = Shared(_in_float32)
+
+
+@contextmanager
+def _ignored() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+WITHOUT_WARNINGS = Shared(_ignored)
+"""For ``with``: nothing is said of what other libraries remark."""
 
 _building = threading.RLock()
 

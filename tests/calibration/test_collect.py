@@ -267,7 +267,7 @@ def test_what_does_not_work_behind_a_fork_names_spawn(original, monkeypatch):
 
     monkeypatch.setattr("prensa.calibration.collect.objective", fail)
     with pytest.raises(CalibrationError, match="in a forked process .* spawn method"):
-        collect(plan_calibration(original, None))
+        collect(plan_calibration(original, count=10))
 
 
 def test_a_moment_of_no_use_names_its_tensor(original, tmp_path):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import struct
-import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from prensa.checkpoint.elsewhere import no_model_here, no_weights_here
 from prensa.errors import CheckpointError, first_line
+from prensa.isolation import WITHOUT_WARNINGS
 from prensa.ops import reparametrization
 from prensa.spec import TensorSpec
 
@@ -94,6 +94,7 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     is_nested: bool = False
     rows: Mapping[str, Tensor] = field(default_factory=dict)
+    _stamps: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     _mapped: dict[str, tuple[dict[str, Tensor], float]] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
     _whole: dict[str, Tensor] = field(default_factory=dict, repr=False)
@@ -145,6 +146,7 @@ class Checkpoint:
         buffer = tensor.reshape(-1).view(torch.uint8).numpy().data
         path = self.path / stored.file
         with _explained(path), path.open("rb", buffering=0) as file:
+            self._check_unchanged(stored.file)
             file.seek(self._offsets[stored.name] + start * row_bytes)
             while buffer:  # one call reads 2 GiB at most
                 count = file.readinto(buffer)
@@ -160,6 +162,7 @@ class Checkpoint:
         offset = self._offsets[stored.name]
         path = self.path / stored.file
         with _explained(path):
+            self._check_unchanged(stored.file)
             file = np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=(count, row_bytes))
         found = torch.from_numpy(file[numbers.numpy()])
         return found.view(stored.dtype).reshape(len(numbers), *stored.shape[1:])
@@ -170,6 +173,7 @@ class Checkpoint:
             if left <= 0:
                 self._mapped.clear()
                 path = self.path / stored.file
+                self._check_unchanged(stored.file)
                 whole = math.inf if not zipfile.is_zipfile(path) else _REMAP_AFTER
                 tensors, left = _load_pickle(path)[0], whole
             tensor = tensors[stored.name]
@@ -179,6 +183,13 @@ class Checkpoint:
                 part = tensor[rows].contiguous() if stored.shape else tensor
             self._mapped[stored.file] = (tensors, left - part.nbytes)
             return part
+
+    def _check_unchanged(self, file: str) -> None:
+        """Raise :class:`CheckpointError` where a file was written again since its header was read."""
+        if _stamp(self.path / file) != self._stamps.get(file):
+            raise CheckpointError(
+                f"{self.path / file}: was written by another program while it was read; run again"
+            )
 
     def holds_the_same(self, spec: TensorSpec, other: str) -> bool:
         """Whether the tensor ``other`` has the same values."""
@@ -203,6 +214,7 @@ def read_headers(path: Path) -> Checkpoint:
     """Read the config and the headers of any model directory, an original or a result; no weight is read."""
     config = _config(path)
     files, indexed = weight_files(path)
+    stamps = {file: _stamp(path / file) for file in files}
     specs: list[TensorSpec] = []
     shared: dict[str, str] = {}
     offsets: dict[str, int] = {}
@@ -231,7 +243,14 @@ def read_headers(path: Path) -> Checkpoint:
         stored,
         notes=tuple(notes),
         is_nested=bool(notes),
+        _stamps=stamps,
     )
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what is another one for a file that was written again."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -328,8 +347,7 @@ _INSIDE = ("state_dict", "model_state_dict", "model", "module", "weights", "net"
 def _load_pickle(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     """Map a pickled state dict, also one inside of a training checkpoint, and say so then."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on pickle protocols
+        with WITHOUT_WARNINGS:  # remarks on pickle protocols
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
         raise CheckpointError(

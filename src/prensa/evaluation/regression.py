@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ConstantInputWarning, pearsonr, spearmanr
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from prensa.evaluation.bootstrap import Draws, intervals
 from prensa.evaluation.classification import drop_of
 from prensa.evaluation.results import SPEARMAN, Drop, Figure, Metric, Quality
+from prensa.isolation import WITHOUT_WARNINGS
 
 Array = NDArray[Any]
 
@@ -75,6 +75,5 @@ def compare(truth: Array | None, original: Array, result: Array, draws: Draws) -
 def _correlation(method: Callable[..., Any], one: Array, other: Array) -> float:
     if len(one) < 2:  # noqa: PLR2004
         return float("nan")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantInputWarning)
+    with WITHOUT_WARNINGS:  # of constant numbers: the answer says it
         return float(method(one, other).statistic)

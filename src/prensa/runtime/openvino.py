@@ -17,6 +17,7 @@ from prensa.runtime.exported import Gate, Inputs
 from prensa.runtime.opened import Opened
 from prensa.runtime.processor import MULTIPLIES_BF16, has, physical_cores, saturates
 from prensa.runtime.program import Program, quiet
+from prensa.runtime.telemetry import without_telemetry
 
 NAME = "openvino"
 FILE = "openvino_model.xml"
@@ -34,9 +35,9 @@ def write(
     are measured on. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7 bits,
     which cannot.
     """
-    import openvino as ov
+    with quiet(), without_telemetry():
+        import openvino as ov
 
-    with quiet():
         try:
             model = ov.convert_model(program.graph)
         except Exception as error:
@@ -148,7 +149,8 @@ class _Requests:
 
 def _compile(file: Path, precision: str) -> Any:
     """Compile a model, with what the cache has of it if there is one that works."""
-    import openvino as ov
+    with without_telemetry():
+        import openvino as ov
 
     exact = precision == "fp32" or not has(MULTIPLIES_BF16)
     settings = {
