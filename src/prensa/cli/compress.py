@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prensa.cli.notes import print_notes
-from prensa.cli.options import share, size_in_bytes
+from prensa.cli.options import Encoding, Labels, share, size_in_bytes
 from prensa.cli.permissions import NewHead, RemoteCode, allow
 from prensa.errors import RecipeError
 from prensa.texts.names import as_mapping
@@ -67,13 +67,8 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
         typer.Option(help="Texts to keep a budget by, with labels if there are any. [default: --texts]"),
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
-    ] = None,
+    labels: Labels = None,
+    encoding: Encoding = None,
     max_drop: Annotated[
         float | None, typer.Option(parser=share, help="Budget: largest drop, 0.01 or 1% is one point.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prensa.cli.options import NOT_HELD, share
+from prensa.cli.options import NOT_HELD, Encoding, Labels, share
 from prensa.cli.permissions import NewHead, RemoteCode, allow
 from prensa.errors import PrensaError
 
@@ -26,13 +26,8 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
         str | None,
         typer.Option(help="Column of the right answers; A,B,… for one for each label; '' takes none."),
     ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
-    ] = None,
+    labels: Labels = None,
+    encoding: Encoding = None,
     split: Annotated[
         str | None, typer.Option(help="Part of a data set. [default: test or validation]")
     ] = None,

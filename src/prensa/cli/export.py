@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prensa.cli.options import RUNTIME_NAMES, share
+from prensa.cli.options import RUNTIME_NAMES, Encoding, Labels, share
 from prensa.cli.permissions import NewHead, RemoteCode, allow
 
 if TYPE_CHECKING:
@@ -38,13 +38,8 @@ def export(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="Texts to keep the budget by, with labels if there are any. [default: --texts]"),
     ] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
-    ] = None,
+    labels: Labels = None,
+    encoding: Encoding = None,
     allow_new_head: NewHead = False,
     trust_remote_code: RemoteCode = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from prensa.cli.options import Encoding, Labels
 from prensa.cli.permissions import NewHead, RemoteCode, allow
 from prensa.errors import PrensaError
 
@@ -26,13 +27,8 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the right answers.")] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
-    ] = None,
+    labels: Labels = None,
+    encoding: Encoding = None,
     split: Annotated[str | None, typer.Option(help="Part of a data set.")] = None,
     limit: Annotated[int, typer.Option(help="Judge by this many texts, at random.")] = 2000,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if there is one]")] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -13,6 +14,14 @@ NOT_HELD = 1
 
 RUNTIME_NAMES = {"onnx": "onnxruntime"}
 """What runtimes are called beside their own names."""
+
+Labels = Annotated[
+    str | None,
+    typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
+]
 
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}
 
