@@ -130,13 +130,11 @@ def plan(  # noqa: PLR0913
     model, output = model.resolve(), at_home(output).resolve()
     clean_up(output)
     check_destination(model, output, force=force)
-    checkpoint, shape = _opened(model, recipe)
+    checkpoint, shape = _opened(model, recipe, drop_unused=drop_unused)
     if recipe.format == "bitsandbytes" and (pinned := pinned_to_float32(model)):
         recipe = replace(recipe, passes=tuple(step for step in recipe.passes if not isinstance(step, Half)))
         note = f"{shape.class_name} has {pinned} in float32 always: what is not in 8 bits stays in float32"
         checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))
-    if drop_unused:
-        checkpoint = replace(checkpoint, specs=tuple(s for s in checkpoint.specs if not s.is_unused))
     if (vocabulary is None) != (recipe.trim_vocabulary is None):
         raise PlanError(
             "trim_vocabulary: give the recipe and the vocabulary that was planned for it, or neither"
@@ -239,12 +237,12 @@ def _write_weights(
     return tuple(reports), files
 
 
-def _opened(model: Path, recipe: Recipe) -> tuple[Checkpoint, ModelShape]:
+def _opened(model: Path, recipe: Recipe, *, drop_unused: bool) -> tuple[Checkpoint, ModelShape]:
     """Open a checkpoint under the names of its class, or, where it is not checked, under its own."""
     checkpoint = open_checkpoint(model)
     if not allowed().unchecked:
         shape = model_shape(model)
-        return fitted(checkpoint, shape), shape
+        return fitted(checkpoint, shape, drop_unused=drop_unused), shape
     wants_texts = recipe.trim_vocabulary is not None or any(step.needs_statistics for step in recipe.passes)
     if wants_texts or recipe.format == "bitsandbytes":
         raise PlanError(

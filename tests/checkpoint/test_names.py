@@ -267,7 +267,8 @@ def test_what_the_model_does_not_use_decides_nothing(model, tmp_path):
     assert all(torch.equal(stored[name], value) for name, value in extra.items() if name != "old.bias")
     assert not extra.keys() & {report.name for report in manifest.tensors}
     assert prensa.load(tmp_path / "out").dtype == torch.float16
-    prensa.compress(model, tmp_path / "less", drop_unused=True)
+    less = prensa.compress(model, tmp_path / "less", drop_unused=True)
+    assert less.notes[0].endswith(": left out")
     assert not extra.keys() & load_file(tmp_path / "less" / "model.safetensors").keys()
 
 

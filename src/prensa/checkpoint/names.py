@@ -32,20 +32,24 @@ def check_names(path: Path) -> tuple[str, ...]:
     Returns what a user should know about it, a line each. Raises what :func:`fitted` raises, and
     :class:`~prensa.errors.PlanError` for a shape that ``config.json`` does not ask for.
     """
-    shape = model_shape(path)
+    return fitted_in(path, model_shape(path)).notes
+
+
+def fitted_in(path: Path, shape: ModelShape) -> Checkpoint:
+    """Read the headers of a directory, and hold its names and shapes to a class. See :func:`check_names`."""
     checkpoint = fitted(read_headers(path), shape)
     if not checkpoint.is_quantized:
         for spec in checkpoint.specs:
             shape.describe(spec)
-    return checkpoint.notes
+    return checkpoint
 
 
-def fitted(checkpoint: Checkpoint, shape: ModelShape) -> Checkpoint:
+def fitted(checkpoint: Checkpoint, shape: ModelShape, *, drop_unused: bool = False) -> Checkpoint:
     """Return the checkpoint under the names that its class knows, with ``notes`` on what was done for that.
 
-    Tensors that the class does not know are marked ``is_unused``. Raises :class:`CheckpointError` where
-    tensors are missing, unless only the head is and ``allowed().new_head``, and where one holds integers in
-    place of numbers.
+    Tensors that the class does not know are marked ``is_unused``, or left out with ``drop_unused``. Raises
+    :class:`CheckpointError` where tensors are missing, unless only the head is and ``allowed().new_head``, and
+    where one holds integers in place of numbers.
     """
     if checkpoint.is_quantized:
         return _fitted_quantized(checkpoint, shape)
@@ -62,10 +66,12 @@ def fitted(checkpoint: Checkpoint, shape: ModelShape) -> Checkpoint:
     specs = [_spec(name, origin, checkpoint, shape) for name, origin in origins.items()]
     unused = [spec.name for spec in specs if spec.is_unused and not shape.ignores(spec.name)]
     if unused:
+        done = "left out" if drop_unused else "left as in the file; --drop-unused leaves them out"
         notes.append(
-            f"{shape.class_name} does not use {_count(unused)} of the checkpoint ({_some(unused)}): "
-            "left as in the file; --drop-unused leaves them out"
+            f"{shape.class_name} does not use {_count(unused)} of the checkpoint ({_some(unused)}): {done}"
         )
+    if drop_unused:
+        specs = [spec for spec in specs if not spec.is_unused]
     made = {name: origin for name, origin in origins.items() if origin != Origin((name,))}
     return dataclasses.replace(checkpoint, specs=tuple(specs), origins=made, notes=tuple(notes))
 
@@ -295,11 +301,13 @@ def _cause(checkpoint: Checkpoint, shape: ModelShape, missing: list[str], presen
     return f"save the model again with save_pretrained, or fetch {checkpoint.path.name} again"
 
 
+_QUANTIZED = "its weights are quantized, but config.json has no quantization_config; compress the original"
+
 _CAUSES = {
     "lora_": "it holds an adapter that was not merged: merge it with model.merge_and_unload() and save again",
-    "qweight": "its weights are quantized, but config.json has no quantization_config; compress the original",
-    ".absmax": "its weights are quantized, but config.json has no quantization_config; compress the original",
-    "SCB": "its weights are quantized, but config.json has no quantization_config; compress the original",
+    "qweight": _QUANTIZED,
+    ".absmax": _QUANTIZED,
+    "SCB": _QUANTIZED,
     "_packed_params": "its weights are quantized by torch.ao; compress the original",
     ".parametrizations.": (
         "it holds parametrizations: call torch.nn.utils.parametrize.remove_parametrizations and save again"

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from prensa.checkpoint.locate import locate
-from prensa.checkpoint.names import check_loaded, fitted
-from prensa.checkpoint.reader import Checkpoint, read_headers
+from prensa.checkpoint.names import check_loaded, fitted_in
+from prensa.checkpoint.reader import Checkpoint
 from prensa.checkpoint.roles import load_config, model_class, model_shape
 from prensa.extras import require
 from prensa.integrations.transformers import make_usable
@@ -37,14 +37,9 @@ def load(path: str | Path, **settings: Any) -> Any:
         require("bitsandbytes", f"{directory}: an 8-bit model")
     shape = model_shape(directory)
     # A quantized file is checked whole when it is read, its names after that.
-    checkpoint = (
-        None if getattr(config, "quantization_config", None) else fitted(read_headers(directory), shape)
-    )
-    if checkpoint is not None:
-        for spec in checkpoint.specs:
-            shape.describe(spec)
-        for note in checkpoint.notes:
-            _log.info("%s: %s", directory, note)
+    checkpoint = None if getattr(config, "quantization_config", None) else fitted_in(directory, shape)
+    for note in checkpoint.notes if checkpoint is not None else ():
+        _log.info("%s: %s", directory, note)
     with building(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # a new head, where that is allowed, is the same every time
         model, found = _from_pretrained(directory, config, checkpoint, settings)
