@@ -48,8 +48,8 @@ def fitted(checkpoint: Checkpoint, shape: ModelShape, *, drop_unused: bool = Fal
     """Return the checkpoint under the names that its class knows, with ``notes`` on what was done for that.
 
     Tensors that the class does not know are marked ``is_unused``, or left out with ``drop_unused``. Raises
-    :class:`CheckpointError` where tensors are missing, unless only the head is and ``allowed().new_head``, and
-    where one holds integers in place of numbers.
+    :class:`CheckpointError` where tensors are missing, unless only the head is and ``allowed().new_head``,
+    and where one holds integers in place of numbers.
     """
     if checkpoint.is_quantized:
         return _fitted_quantized(checkpoint, shape)
