@@ -15,12 +15,12 @@ from transformers.utils import logging
 from benchmarks.calibrated import TOKENS, TRAIN
 from benchmarks.evaluation import COMMENTS, MODEL
 from benchmarks.record import save
-from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.results import Settings
-from prensa.recipe import adjusted, load_preset
+from prensa.pressing import pipeline
+from prensa.pressing.recipe import adjusted, load_preset
 from prensa.search.budget import Budget, Trial
 from prensa.search.referee import referee
 from prensa.search.search import search

@@ -22,16 +22,16 @@ from transformers.utils import logging
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
 from benchmarks.record import RESULTS, SHARED, save
-from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
-from prensa.calibration.statistics import Statistics
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.results import Settings
 from prensa.ops.gptq import feedback
+from prensa.ops.statistics import Statistics
 from prensa.passes import Bound, Gptq, Pass
 from prensa.passes.gptq import quantize_rows
-from prensa.recipe import Recipe, adjusted, load_preset
+from prensa.pressing import pipeline
+from prensa.pressing.recipe import Recipe, adjusted, load_preset
 from prensa.search.bitsandbytes import BITSANDBYTES, WithBitsandbytes
 from prensa.search.referee import Referee
 

@@ -19,13 +19,13 @@ import torch
 import transformers
 
 from benchmarks.record import SHARED, save, spread
-from prensa.exporter import ExportPlan, plan_export, run_export
 from prensa.runtime.accelerate import accelerate_answers
-from prensa.runtime.answering import Answering, find_way, one_by_one, probes, take
 from prensa.runtime.devices import load_on
-from prensa.runtime.distance import distance
-from prensa.runtime.program import input_names
-from prensa.runtime.torch import Engine
+from prensa.serving.answering import Answering, find_way, one_by_one, probes, take
+from prensa.serving.distance import distance
+from prensa.serving.export import ExportPlan, plan_export, run_export
+from prensa.serving.program import input_names
+from prensa.serving.pytorch import Engine
 from prensa.texts.columns import built_in_texts, sample
 from prensa.texts.encoding import Encoded, encode, load_tokenizer
 

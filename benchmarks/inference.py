@@ -25,12 +25,12 @@ from torch import nn
 
 from benchmarks.record import SHARED, save, spread
 from benchmarks.speed import make_base
-from prensa.exporter import RUNTIMES
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.devices import load_on
-from prensa.runtime.exported import arrays
 from prensa.runtime.int8 import multiply_in_int8
-from prensa.runtime.program import trace
+from prensa.serving.export import RUNTIMES
+from prensa.serving.exported import arrays
+from prensa.serving.program import trace
 
 SIZES = ((1, 16), (1, 64), (8, 128), (1, 384))
 GRID = tuple((batch, length) for batch in (1, 8, 32) for length in (1, 16, 64, 128, 256, 512))

@@ -15,7 +15,7 @@ from benchmarks.sizes import PRESETS
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.evaluation.verdict import verdict
-from prensa.recipe import adjusted, load_preset
+from prensa.pressing.recipe import adjusted, load_preset
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from prensa.evaluation.predict import Output
 from prensa.evaluation.quality import Outputs, compare
 from prensa.runtime.deberta import unfold
 from prensa.runtime.first import read_all
-from prensa.runtime.served import Served
+from prensa.serving.served import Served
 from prensa.texts.columns import Texts, read_texts
 
 PART = 500  # texts that each answers before the next has its turn

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import prensa
 from benchmarks.record import SHARED, save
-from prensa.recipe import Recipe, adjusted, load_preset
+from prensa.pressing.recipe import Recipe, adjusted, load_preset
 
 PRESETS = (
     *(("classic", "bitsandbytes"), ("classic", "packed"), ("half", "packed"), ("half", "plain")),

@@ -23,12 +23,12 @@ from benchmarks.calibrated import TOKENS, TRAIN, judged
 from benchmarks.evaluation import COMMENTS, MODEL
 from benchmarks.record import RESULTS, SHARED, save
 from benchmarks.speed import make_base
-from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.results import Settings
-from prensa.recipe import adjusted, load_preset
+from prensa.pressing import pipeline
+from prensa.pressing.recipe import adjusted, load_preset
 from prensa.search.referee import Referee
 from prensa.vocabulary.plan import plan_vocabulary
 from prensa.vocabulary.settings import TrimVocabulary

@@ -19,11 +19,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import prensa
-from prensa import exporter
 from prensa.example.demo import run_demo
 from prensa.runtime import processor
-from prensa.runtime.exported import SUFFIXES, TOLERANCES, read_record
-from prensa.runtime.program import Program
+from prensa.serving import export as exporter
+from prensa.serving.exported import SUFFIXES, TOLERANCES, read_record
+from prensa.serving.program import Program
 
 # Where tests run in the background Ctrl-C is ignored, and it would be by the processes that tests stop.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -57,7 +57,7 @@ def test_no_such_folder(tmp_path):
 def test_the_sign_of_the_home_directory(tmp_path, monkeypatch, original):
     """It means the same in every path, whether a shell has read it or not."""
     import prensa
-    from prensa.recipe import load_recipe
+    from prensa.pressing.recipe import load_recipe
     from prensa.report.html import check_place
 
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 import prensa
 from prensa.checkpoint.task import Task
-from prensa.recipe import adjusted, load_preset
+from prensa.pressing.recipe import adjusted, load_preset
 from prensa.texts.columns import read_texts, sample
 
 COMMENTS = [

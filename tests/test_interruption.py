@@ -14,7 +14,7 @@ from tests.conftest import directory_bytes, leftovers
 
 HELD = """
 import itertools, os, sys
-from prensa import pipeline
+from prensa.pressing import pipeline
 from prensa.cli.main import main
 press, count = pipeline._press, itertools.count()
 def held(*arguments):

@@ -5,34 +5,11 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
-    *(
-        "version",
-        "errors",
-        "extras",
-        "atomic",
-        "temporary",
-        "isolation",
-        "wording",
-        "progress",
-        "spec",
-        "ops",
-        "codecs",
-        "formats",
-    ),
-    *(
-        "checkpoint",
-        "texts",
-        "vocabulary",
-        "integrations",
-        "runtime",
-        "calibration",
-        "passes",
-        "press",
-        "recipe",
-        "compatibility",
-        "pipeline",
-    ),
-    *("calibrate", "exporter", "serve", "evaluation", "search", "report", "api", "example", "cli", "classic"),
+    *("version", "errors", "extras", "atomic", "temporary", "isolation", "wording", "progress", "spec"),
+    *("ops", "codecs", "formats", "passes"),
+    *("checkpoint", "texts", "vocabulary", "integrations"),
+    *("runtime", "calibration", "pressing", "serving", "evaluation", "search", "report"),
+    *("calibrate", "api", "example", "cli", "classic"),
 ]
 
 

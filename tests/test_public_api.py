@@ -5,7 +5,7 @@ def test_the_public_names():
     assert prensa.__all__ == [
         "AccelerationError",
         "CalibrationError",
-        "CheckpointError",
+        "ModelError",
         "DataError",
         "Evaluation",
         "EvaluationError",
@@ -13,7 +13,7 @@ def test_the_public_names():
         "Manifest",
         "MissingPackageError",
         "OutputError",
-        "PlanError",
+        "RecipeError",
         "PrensaError",
         "Recipe",
         "RecipeError",

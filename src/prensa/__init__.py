@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from prensa.errors import (
     AccelerationError,
     CalibrationError,
-    CheckpointError,
     DataError,
     EvaluationError,
     FormatError,
     MissingPackageError,
+    ModelError,
     OutputError,
-    PlanError,
     PrensaError,
     RecipeError,
     VocabularyError,
@@ -28,25 +27,24 @@ if TYPE_CHECKING:
     from prensa.api import compress, compress_within, evaluate, export, inspect
     from prensa.checkpoint.manifest import Manifest
     from prensa.evaluation.results import Evaluation, load_results
-    from prensa.recipe import Recipe, load_preset, load_recipe
+    from prensa.pressing.recipe import Recipe, load_preset, load_recipe
     from prensa.report.card import write_cards
     from prensa.report.html import write_report
     from prensa.runtime.accelerate import accelerate
-    from prensa.serve import load
+    from prensa.serving.load import load
     from prensa.vocabulary.settings import TrimVocabulary
 
 __all__ = [
     "AccelerationError",
     "CalibrationError",
-    "CheckpointError",
     "DataError",
     "Evaluation",
     "EvaluationError",
     "FormatError",
     "Manifest",
     "MissingPackageError",
+    "ModelError",
     "OutputError",
-    "PlanError",
     "PrensaError",
     "Recipe",
     "RecipeError",
@@ -69,7 +67,7 @@ __all__ = [
 _HOMES = {
     "Evaluation": "prensa.evaluation.results",
     "Manifest": "prensa.checkpoint.manifest",
-    "Recipe": "prensa.recipe",
+    "Recipe": "prensa.pressing.recipe",
     "TrimVocabulary": "prensa.vocabulary.settings",
     "accelerate": "prensa.runtime.accelerate",
     "compress": "prensa.api",
@@ -77,9 +75,9 @@ _HOMES = {
     "evaluate": "prensa.api",
     "export": "prensa.api",
     "inspect": "prensa.api",
-    "load": "prensa.serve",
-    "load_preset": "prensa.recipe",
-    "load_recipe": "prensa.recipe",
+    "load": "prensa.serving.load",
+    "load_preset": "prensa.pressing.recipe",
+    "load_recipe": "prensa.pressing.recipe",
     "load_results": "prensa.evaluation.results",
     "write_cards": "prensa.report.card",
     "write_report": "prensa.report.html",

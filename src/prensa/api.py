@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prensa import pipeline
 from prensa.calibrate import TextChoice, calibrate, plan_for, vocabulary_for
 from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.inspection import describe
@@ -16,15 +15,16 @@ from prensa.errors import EvaluationError, RecipeError
 from prensa.evaluation.results import Evaluation, Settings
 from prensa.extras import require
 from prensa.isolation import as_usual
+from prensa.pressing import pipeline
+from prensa.pressing.recipe import Recipe, adjusted, load_preset
 from prensa.progress import Progress, silent
-from prensa.recipe import Recipe, adjusted, load_preset
 from prensa.search.budget import NO_NOISE, Budget, Trial
 from prensa.texts.names import as_mapping, join_names
 from prensa.vocabulary.settings import TrimVocabulary
 
 if TYPE_CHECKING:
-    from prensa.runtime.exported import Record
     from prensa.search.search import Found
+    from prensa.serving.exported import Record
 
 
 @as_usual()
@@ -193,7 +193,7 @@ def export(  # noqa: PLR0913  every setting is a parameter, so that each has its
     difference. Raises a :class:`~prensa.errors.PrensaError`; then
     ``output`` is as it was.
     """
-    from prensa.exporter import plan_export, run_export
+    from prensa.serving.export import plan_export, run_export
 
     with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
         plan = plan_export(

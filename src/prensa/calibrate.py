@@ -8,12 +8,12 @@ from pathlib import Path
 from prensa.atomic import at_home
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import TEXTS, CalibrationPlan, plan_calibration
-from prensa.calibration.statistics import Statistics
 from prensa.checkpoint.destination import check_destination
 from prensa.errors import CalibrationError
-from prensa.pipeline import Plan
+from prensa.ops.statistics import Statistics
+from prensa.pressing.pipeline import Plan
+from prensa.pressing.recipe import Recipe
 from prensa.progress import Progress, silent
-from prensa.recipe import Recipe
 from prensa.vocabulary.plan import Vocabulary, plan_vocabulary
 
 

@@ -1,22 +1,21 @@
-"""Every error that Prensa raises on purpose, as one tree.
+"""Every error that Prensa raises on purpose, as one tree. Each is named after what is wrong.
 
 PrensaError
-├── CheckpointError       the model directory or a weight in it cannot be used
-├── RecipeError           a recipe, preset or setting is not valid
-├── PlanError             recipe, model and format do not fit together
-├── OutputError           the result cannot be written where it was asked for
-├── FormatError           a packed file, a manifest or results are damaged or of an unknown version
-├── DataError             the texts or labels to calibrate or evaluate on cannot be used
-├── CalibrationError      texts or memory do not suffice to calibrate, or the model gives no numbers
-├── EvaluationError       the models cannot be compared with each other
-├── VocabularyError       a vocabulary cannot be trimmed, or not as asked
-├── AccelerationError     the model cannot be made faster, or does not answer the same when it is
-│   ├── DifferentAnswersError   a runtime gives different answers in one precision; another may be right
-│   └── OnlyAnswersError  a model that was loaded for a runtime is asked for more than answers
-└── MissingPackageError   an optional package is needed and not installed
+├── ModelError              the model directory, its class, a weight in it or its answers cannot be used
+├── TokenizerError          the tokenizer is missing, does not fit the model, or cannot be trimmed
+├── DataError               texts or labels cannot be read, do not fit the model, or are too few
+├── RecipeError             a recipe or preset is not valid, or does not fit the model or the format
+├── SettingError            a parameter has no such value, or does not go together with another
+├── DeviceError             there is no such device, or too little memory on it
+├── OutputError             the result cannot be written where it was asked for
+├── FormatError             a file that Prensa wrote is damaged or of an unknown version
+├── DifferentAnswersError   a runtime gives different answers in one precision; another may be right
+├── OnlyAnswersError        a model that was loaded for a runtime is asked for more than answers
+└── MissingPackageError     an optional package is needed and not installed
 
-A message names the file or tensor, what was expected, what was found and what to do. The command
-line prints it as one line and exits with 2.
+A message names the file or tensor, what was expected, what was found and what to do. It names parameters in
+backquotes, as in `max_drop` or `preset=int8`; the command line shows the option in their place, prints one
+line and exits with 2.
 """
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory")
@@ -27,16 +26,28 @@ class PrensaError(Exception):
     """Base of every error that Prensa raises on purpose."""
 
 
-class CheckpointError(PrensaError):
-    """The model directory, one of its files, or a weight in it cannot be used."""
+class ModelError(PrensaError):
+    """The model directory, its class, a weight in it, or the answers it gives cannot be used."""
+
+
+class TokenizerError(PrensaError):
+    """A tokenizer is missing, does not fit the model or another tokenizer, or cannot be trimmed."""
+
+
+class DataError(PrensaError):
+    """Texts or labels cannot be read, do not fit the model, or are too few."""
 
 
 class RecipeError(PrensaError):
-    """A recipe, a preset's name or a setting is not valid."""
+    """A recipe or a preset's name is not valid, or does not fit the model or the format."""
 
 
-class PlanError(PrensaError):
-    """Recipe, model and format are each valid but do not fit together."""
+class SettingError(PrensaError):
+    """A parameter has no such value, or does not go together with another parameter."""
+
+
+class DeviceError(PrensaError):
+    """There is no such device, or too little memory on it."""
 
 
 class OutputError(PrensaError):
@@ -47,24 +58,20 @@ class FormatError(PrensaError):
     """A file that Prensa wrote is damaged, or was written by a version this one does not know."""
 
 
-class DataError(PrensaError):
-    """The texts or labels to evaluate on cannot be read, or do not fit the model."""
-
-
 class CalibrationError(PrensaError):
-    """A model cannot be calibrated: too few texts, too little memory, or it gives no finite numbers."""
+    """Goes: see the tree."""
 
 
 class EvaluationError(PrensaError):
-    """The models cannot be compared: another task, other labels, another tokenizer, or no such device."""
+    """Goes: see the tree."""
 
 
 class VocabularyError(PrensaError):
-    """A vocabulary cannot be trimmed: another kind of tokenizer, or more is to stay than was allowed."""
+    """Goes: see the tree."""
 
 
 class AccelerationError(PrensaError):
-    """A model cannot be folded or exported, or a runtime does not give its answers."""
+    """Goes: see the tree."""
 
 
 class DifferentAnswersError(AccelerationError):

@@ -8,14 +8,14 @@ import transformers
 from tests.conftest import SIZES, add_tokenizer, build_model, change_weights
 
 import prensa
-from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.errors import CalibrationError
 from prensa.ops.affine import dequantize
 from prensa.ops.moment import Moment
 from prensa.passes import Gptq
-from prensa.recipe import load_preset
+from prensa.pressing import pipeline
+from prensa.pressing.recipe import load_preset
 
 SMALL = {"vocab_size": 120, **SIZES}
 

@@ -12,7 +12,7 @@ from tests.conftest import SIZES, add_tokenizer, change_config
 import prensa
 from prensa.checkpoint import adapters
 from prensa.checkpoint.locate import locate
-from prensa.errors import CheckpointError, MissingPackageError
+from prensa.errors import MissingPackageError, ModelError
 
 peft = pytest.importorskip("peft", reason="peft is not installed")
 
@@ -188,7 +188,7 @@ def of_megatron(adapter):
 )
 def test_what_cannot_be_merged(adapter, spoil, message):
     spoil(adapter)
-    with pytest.raises(CheckpointError, match=message) as refused:
+    with pytest.raises(ModelError, match=message) as refused:
         locate(adapter)
     assert "\n" not in str(refused.value)
     assert str(adapter) in str(refused.value)
@@ -200,7 +200,7 @@ def test_a_quantized_base_is_named(trained, adapter, tmp_path):
         tmp_path / "base", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}
     )
     change(adapter, base_model_name_or_path=str(tmp_path / "base"))
-    with pytest.raises(CheckpointError, match=r"base model is quantized \(bitsandbytes\)"):
+    with pytest.raises(ModelError, match=r"base model is quantized \(bitsandbytes\)"):
         locate(adapter)
 
 

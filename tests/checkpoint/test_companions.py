@@ -4,7 +4,7 @@ import pytest
 
 from prensa.checkpoint.companions import companion_bytes, copy_companions, keep_others, write_config
 from prensa.checkpoint.sentence_transformers import read_chain
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_modules_that_lie_elsewhere_are_refused(model, tmp_path, path):
     (tmp_path / "outside" / "secret").write_text("x")
     modules = [{"path": "", "type": "sentence_transformers.models.Transformer"}, {"path": path, "type": "x"}]
     (model / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(CheckpointError, match="lies outside the model"):
+    with pytest.raises(ModelError, match="lies outside the model"):
         read_chain(model)
     copy_companions(model, tmp_path / "new")
     assert not list((tmp_path / "new").rglob("secret"))

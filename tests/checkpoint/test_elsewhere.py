@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import change_config
 
 import prensa
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_weights_under_another_name(model, tmp_path, name, words):
         (model / name).parent.mkdir(exist_ok=True)
         (model / name).write_bytes(b"x")
     for use in (lambda: prensa.compress(model, tmp_path / "out"), lambda: prensa.load(model)):
-        with pytest.raises(CheckpointError) as caught:
+        with pytest.raises(ModelError) as caught:
             use()
         assert words in str(caught.value)
 
@@ -48,17 +48,17 @@ def test_a_trainers_folder(model, tmp_path):
     words = (
         "it holds checkpoint-500, checkpoint-1000, checkpoint-1500 and 1 more: give one of these directories"
     )
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises(ModelError, match=words):
         prensa.compress(tmp_path / "trainer", tmp_path / "out")
 
 
 def test_a_directory_of_something_else(tmp_path):
     (tmp_path / "x.txt").write_text("x")
-    with pytest.raises(CheckpointError, match=r"no config.json; it is not a Hugging Face model directory"):
+    with pytest.raises(ModelError, match=r"no config.json; it is not a Hugging Face model directory"):
         prensa.compress(tmp_path, tmp_path.parent / "out")
 
 
 def test_a_config_that_cannot_be_read(model):
     change_config(model, transformers_weights=3)
-    with pytest.raises(CheckpointError, match="expected 3, which config.json names"):
+    with pytest.raises(ModelError, match="expected 3, which config.json names"):
         prensa.load(model)

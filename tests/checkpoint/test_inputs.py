@@ -7,7 +7,7 @@ from tests.conftest import SIZES, add_tokenizer, build_model
 
 import prensa
 from prensa.checkpoint.inputs import check_reads_texts, reads_instead
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 
 VISION = {"image_size": 16, "patch_size": 8, **SIZES}
 
@@ -34,7 +34,7 @@ def named(config, name):
 def test_what_classes_read(config, what, tmp_path):
     assert reads_instead(config) == what
     if what:
-        with pytest.raises(CheckpointError, match=f"{config.architectures[0]} reads {what}, and is not"):
+        with pytest.raises(ModelError, match=f"{config.architectures[0]} reads {what}, and is not"):
             check_reads_texts(tmp_path, config)
 
 
@@ -57,7 +57,7 @@ def pictures(tmp_path):
 )
 def test_nothing_of_texts_is_done_with_pictures(pictures, texts, use):
     pytest.importorskip("onnxruntime")
-    with pytest.raises(CheckpointError, match="ViTForImageClassification reads pictures") as refused:
+    with pytest.raises(ModelError, match="ViTForImageClassification reads pictures") as refused:
         use(pictures, texts)
     assert "SentencePiece" not in str(refused.value)
     assert not (pictures.parent / "out").exists()

@@ -1,7 +1,7 @@
 import pytest
 
 from prensa.checkpoint.locate import locate
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 
 
 def test_a_directory_is_itself(tmp_path):
@@ -13,18 +13,18 @@ def test_a_directory_is_itself(tmp_path):
     "name", ["/no/such/place", "./nothing", "../nothing", "~/no/such/model", "a/b/c", "a b"]
 )
 def test_what_cannot_be_a_hub_name_is_a_missing_directory(name):
-    with pytest.raises(CheckpointError, match="no such directory$"):
+    with pytest.raises(ModelError, match="no such directory$"):
         locate(name)
 
 
 def test_a_home_that_is_nobodys():
-    with pytest.raises(CheckpointError, match="no-such-user"):
+    with pytest.raises(ModelError, match="no-such-user"):
         locate("~no-such-user/model")
 
 
 def test_a_hub_name_that_is_not_cached_offline(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(CheckpointError, match="the hub did not give a model of that name"):
+    with pytest.raises(ModelError, match="the hub did not give a model of that name"):
         locate("someone/some-model")
 
 
@@ -46,7 +46,7 @@ def test_the_hub_cache_is_used_offline(model, tmp_path, monkeypatch):
 
 def test_a_pickled_head_is_refused_by_name(tmp_path):
     (tmp_path / "model_head.pkl").write_bytes(b"\x80\x04.")
-    with pytest.raises(CheckpointError, match=r"model_head.pkl is SetFit's classifier, a pickle"):
+    with pytest.raises(ModelError, match=r"model_head.pkl is SetFit's classifier, a pickle"):
         locate(tmp_path)
 
 
@@ -54,5 +54,5 @@ def test_of_the_hub_a_setfit_model_is_refused_although_its_pickle_is_not_fetched
     directory = tmp_path / "snapshots" / "0123"
     directory.mkdir(parents=True)
     (directory / "config_setfit.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"a SetFit model, whose classifier \(model_head.pkl\)"):
+    with pytest.raises(ModelError, match=r"a SetFit model, whose classifier \(model_head.pkl\)"):
         locate(directory)

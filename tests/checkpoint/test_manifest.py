@@ -4,7 +4,7 @@ import pytest
 
 import prensa
 from prensa.checkpoint.manifest import load_manifest
-from prensa.errors import CheckpointError, FormatError
+from prensa.errors import FormatError, ModelError
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_inspect_compares_the_files_with_the_manifest(result):
     with pytest.raises(FormatError, match="not the file that"):
         prensa.inspect(result)
     file.unlink()
-    with pytest.raises(CheckpointError, match="is missing"):
+    with pytest.raises(ModelError, match="is missing"):
         prensa.inspect(result)
 
 

@@ -11,7 +11,7 @@ from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.names import check_names, fitted
 from prensa.checkpoint.reader import read_headers
 from prensa.checkpoint.roles import model_shape
-from prensa.errors import CheckpointError, PlanError
+from prensa.errors import ModelError, RecipeError
 
 QUERY = "deberta.encoder.layer.0.attention.self.query_proj.weight"
 
@@ -101,14 +101,14 @@ def test_two_models_in_one_file_are_refused(model):
         f"{who}.{name}": value.clone() for who in ("teacher", "student") for name, value in tensors.items()
     }
     save_file(both, model / "model.safetensors", {"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"holds 2 models \(student\., teacher\.\) that all fit"):
+    with pytest.raises(ModelError, match=r"holds 2 models \(student\., teacher\.\) that all fit"):
         opened(model)
 
 
 def test_two_tensors_for_one_parameter_are_refused(model):
     name = "deberta.encoder.LayerNorm.weight"
     change_weights(model, lambda t: t.update({"encoder.LayerNorm.weight": t[name].clone()}))
-    with pytest.raises(CheckpointError, match=f"LayerNorm.weight are both {name} of DebertaV2"):
+    with pytest.raises(ModelError, match=f"LayerNorm.weight are both {name} of DebertaV2"):
         opened(model)
 
 
@@ -215,7 +215,7 @@ def test_what_is_missing_is_one_error_everywhere(model, tmp_path, change, messag
         lambda: prensa.compress(model, tmp_path / "out"),
         lambda: prensa.load(model),
     ):
-        with pytest.raises(CheckpointError, match=message):
+        with pytest.raises(ModelError, match=message):
             use()
     assert not (tmp_path / "out").exists()
 
@@ -233,7 +233,7 @@ def test_what_is_missing_is_one_error_everywhere(model, tmp_path, change, messag
 )
 def test_a_head_that_does_not_fit_the_labels(original, tmp_path, use):
     change_config(original, id2label={"0": "a", "1": "b", "2": "c"}, label2id={"a": 0, "b": 1, "c": 2})
-    with pytest.raises(PlanError, match=r"classifier\.\w+ has the shape .* config.json asks for"):
+    with pytest.raises(RecipeError, match=r"classifier\.\w+ has the shape .* config.json asks for"):
         use(original, tmp_path / "out")
 
 
@@ -241,12 +241,12 @@ def test_a_new_head_is_taken_where_it_is_allowed(model, tmp_path):
     remove("classifier")(model)
     manifest = prensa.compress(model, tmp_path / "out", allow_new_head=True)
     assert "the head is new: 2 tensors (classifier.weight, classifier.bias)" in manifest.notes[0]
-    with pytest.raises(CheckpointError, match="transformers found no values for 2 tensors"):
+    with pytest.raises(ModelError, match="transformers found no values for 2 tensors"):
         prensa.load(tmp_path / "out")
     first, second = (prensa.load(tmp_path / "out", allow_new_head=True) for _ in range(2))
     assert torch.equal(first.classifier.weight, second.classifier.weight)
     remove("deberta.encoder.LayerNorm")(model)
-    with allowing(new_head=True), pytest.raises(CheckpointError, match="4 tensors of the 42"):
+    with allowing(new_head=True), pytest.raises(ModelError, match="4 tensors of the 42"):
         check_names(model)
 
 
@@ -297,7 +297,7 @@ def test_a_base_model_of_a_model_with_a_head(tmp_path):
     transformers.BertForMaskedLM(config).save_pretrained(tmp_path)
     change_config(tmp_path, architectures=["BertModel"])
     with pytest.raises(
-        CheckpointError, match=r"only the head is missing.*pooler|pooler.*only the head is missing"
+        ModelError, match=r"only the head is missing.*pooler|pooler.*only the head is missing"
     ):
         check_names(tmp_path)
     with allowing(new_head=True):
@@ -310,7 +310,7 @@ def test_a_result_is_held_to_the_same_rule(model, tmp_path, recipe):
     prensa.compress(model, tmp_path / "out", recipe=recipe)
     assert check_names(tmp_path / "out") == ()
     change_weights(tmp_path / "out", lambda t: t.pop("classifier.bias"))
-    with pytest.raises(CheckpointError, match="only the head is missing"):
+    with pytest.raises(ModelError, match="only the head is missing"):
         check_names(tmp_path / "out")
 
 
@@ -320,5 +320,5 @@ def test_the_file_that_the_config_names_is_the_one_that_is_read(model):
     change_config(model, transformers_weights="other.safetensors")
     assert opened(model).files == ("other.safetensors",)
     change_config(model, transformers_weights="../model/other.safetensors")
-    with pytest.raises(CheckpointError, match="which config.json names"):
+    with pytest.raises(ModelError, match="which config.json names"):
         opened(model)

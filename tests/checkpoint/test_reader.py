@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tests.conftest import build_model, change_config
 
 from prensa.checkpoint.reader import open_checkpoint
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 
 
 def expected_tensors(directory):
@@ -145,7 +145,7 @@ def pickled_object(directory):
 def test_damage_is_named(model, change, message, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     change(model)
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(ModelError) as caught:
         open_checkpoint(model)
     assert message.strip() in str(caught.value)
     assert str(model) in str(caught.value)
@@ -156,7 +156,7 @@ def test_damage_is_named(model, change, message, monkeypatch, tmp_path):
 def test_a_pickle_that_is_not_tensors(model, content):
     (model / "model.safetensors").unlink()
     torch.save(content, model / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="expected a dictionary of tensors"):
+    with pytest.raises(ModelError, match="expected a dictionary of tensors"):
         open_checkpoint(model)
 
 
@@ -173,7 +173,7 @@ def test_a_pickle_that_is_not_tensors(model, content):
 def test_tensors_that_cannot_be_stored(model, content):
     (model / "model.safetensors").unlink()
     torch.save(content, model / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="expected"):
+    with pytest.raises(ModelError, match="expected"):
         open_checkpoint(model)
 
 
@@ -189,7 +189,7 @@ def test_a_tensor_in_two_shards(model):
     (model / "model.safetensors").rename(model / "b.safetensors")
     index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match=r"is in a.safetensors and in b.safetensors"):
+    with pytest.raises(ModelError, match=r"is in a.safetensors and in b.safetensors"):
         open_checkpoint(model)
 
 
@@ -197,7 +197,7 @@ def test_a_tensor_of_the_index_that_is_in_no_shard(model):
     (model / "model.safetensors").rename(model / "a.safetensors")
     index = {"weight_map": {"lost.weight": "a.safetensors"}}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match=r"names the tensor lost.weight, which is in no shard"):
+    with pytest.raises(ModelError, match=r"names the tensor lost.weight, which is in no shard"):
         open_checkpoint(model)
 
 
@@ -210,7 +210,7 @@ def test_damaged_pickles_are_refused_whatever_is_damaged(model, zipped):
         damaged = bytearray(content)
         damaged[generator.randrange(len(damaged))] = generator.randrange(256)
         (model / "pytorch_model.bin").write_bytes(damaged)
-        with contextlib.suppress(CheckpointError):
+        with contextlib.suppress(ModelError):
             open_checkpoint(model)
 
 
@@ -218,7 +218,7 @@ def test_a_file_that_shrinks_while_it_is_read(model, monkeypatch):
     checkpoint = open_checkpoint(model)
     truncated(model)
     monkeypatch.setattr(type(checkpoint), "_check_unchanged", lambda *_: None)
-    with pytest.raises(CheckpointError, match="became shorter"):
+    with pytest.raises(ModelError, match="became shorter"):
         for spec in checkpoint.specs:
             checkpoint.read(spec)
 
@@ -231,5 +231,5 @@ def test_a_file_that_another_program_writes_meanwhile(model, tmp_path, pickled):
     (path,) = (model / file for file in checkpoint.files)
     shutil.copy(path, tmp_path / "new")
     (tmp_path / "new").replace(path)
-    with pytest.raises(CheckpointError, match="was written by another program while it was read; run again"):
+    with pytest.raises(ModelError, match="was written by another program while it was read; run again"):
         checkpoint.read(checkpoint.specs[0])

@@ -5,7 +5,7 @@ from tests.conftest import SIZES, build_model, change_config, change_weights
 
 from prensa.checkpoint.reader import open_checkpoint
 from prensa.checkpoint.roles import model_shape
-from prensa.errors import CheckpointError, PlanError
+from prensa.errors import ModelError, RecipeError
 
 
 def roles(directory):
@@ -62,13 +62,15 @@ def test_a_tensor_the_class_does_not_know_is_other(model):
 
 def test_a_config_of_another_size(model):
     change_config(model, intermediate_size=64)
-    with pytest.raises(PlanError, match=r"has the shape \[96\], but config.json asks for \[64\]|\[96, 48\]"):
+    with pytest.raises(
+        RecipeError, match=r"has the shape \[96\], but config.json asks for \[64\]|\[96, 48\]"
+    ):
         roles(model)
 
 
 def test_an_unknown_model_type(model):
     change_config(model, model_type="no-such-model")
-    with pytest.raises(CheckpointError, match="transformers cannot use it"):
+    with pytest.raises(ModelError, match="transformers cannot use it"):
         roles(model)
 
 
@@ -84,7 +86,7 @@ def test_a_config_without_a_class_means_the_base_class(model, names):
 def test_a_class_outside_the_model_type_is_refused(model, name):
     change_config(model, architectures=[name])
     with pytest.raises(
-        PlanError, match=rf"names the class {name}, which transformers .* --trust-remote-code"
+        RecipeError, match=rf"names the class {name}, which transformers .* --trust-remote-code"
     ):
         model_shape(model)
 
@@ -98,12 +100,12 @@ def test_a_class_that_no_auto_class_lists(tmp_path):
 def test_code_in_the_config_is_not_run(model):
     (model / "evil.py").write_text("raise SystemExit('executed')")
     change_config(model, model_type="evil", auto_map={"AutoConfig": "evil.Config"})
-    with pytest.raises(CheckpointError, match="transformers cannot use it"):
+    with pytest.raises(ModelError, match="transformers cannot use it"):
         roles(model)
 
 
 @pytest.mark.parametrize("size", [-1, "many", None])
 def test_a_config_that_makes_no_model(model, size):
     change_config(model, hidden_size=size)
-    with pytest.raises((CheckpointError, PlanError)):
+    with pytest.raises((ModelError, RecipeError)):
         roles(model)

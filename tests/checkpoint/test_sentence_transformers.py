@@ -12,7 +12,7 @@ from prensa.checkpoint.card import model_name
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.sentence_transformers import read_chain, root_of, transformer_directory
 from prensa.checkpoint.task import Task, task_of
-from prensa.errors import CheckpointError, OutputError
+from prensa.errors import ModelError, OutputError
 
 pytestmark = pytest.mark.peers
 
@@ -114,13 +114,13 @@ def test_a_model_without_a_transformer_is_named(tmp_path, kind):
     full = kind if "." in kind else f"sentence_transformers.models.{kind}"
     (tmp_path / "modules.json").write_text(json.dumps([{"path": "0_First", "type": full}]))
     for call in (prensa.inspect, lambda path: prensa.compress(path, tmp_path.parent / "out")):
-        with pytest.raises(CheckpointError, match=f"its first module is {kind}"):
+        with pytest.raises(ModelError, match=f"its first module is {kind}"):
             call(tmp_path)
 
 
 def test_a_prompt_by_default_that_is_not_there(tmp_path):
     path = around(bert(tmp_path), pooling(), settings={"prompts": {"a": "b"}, "default_prompt_name": "c"})
-    with pytest.raises(CheckpointError, match="default_prompt_name 'c' is none of the prompts"):
+    with pytest.raises(ModelError, match="default_prompt_name 'c' is none of the prompts"):
         prensa.evaluate(path, path)
 
 
@@ -131,5 +131,5 @@ def test_modules_of_another_tool_are_left_alone(tmp_path):
     shutil.copytree(path, path / "copy")
     (path / "modules.json").write_text("{")
     assert root_of(path / "copy") == path / "copy"
-    with pytest.raises(CheckpointError, match="not readable as JSON"):
+    with pytest.raises(ModelError, match="not readable as JSON"):
         read_chain(path)

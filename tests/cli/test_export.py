@@ -6,11 +6,11 @@ import json
 import pytest
 from tests.sample import EVALUATION
 
-from prensa import exporter
 from prensa.cli import serving
 from prensa.errors import DifferentAnswersError, MissingPackageError
 from prensa.evaluation.results import Timing
-from prensa.runtime.exported import TOLERANCES
+from prensa.serving import export as exporter
+from prensa.serving.exported import TOLERANCES
 
 pytest.importorskip("onnxruntime")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.conftest import change_config, change_weights, directory_bytes, leftovers
 
-from prensa import pipeline
+from prensa.pressing import pipeline
 
 
 def test_version_and_help(command):

@@ -10,7 +10,7 @@ import transformers
 from tests.conftest import FAMILIES, SIZES, add_tokenizer, build_model, change_config, change_weights
 
 import prensa
-from prensa.errors import CheckpointError, DataError, EvaluationError
+from prensa.errors import DataError, EvaluationError, ModelError
 from prensa.evaluation import evaluate as module
 from prensa.evaluation.evaluate import plan
 from prensa.evaluation.results import Settings
@@ -222,11 +222,11 @@ def lower_case(model):
         (other_tokenizer, EvaluationError, "its tokenizer is not that of"),
         (lower_case, EvaluationError, "its tokenizer is not that of"),
         (lambda model: (model / "tokenizer.json").unlink(), EvaluationError, "no usable tokenizer"),
-        (lambda model: (model / "model.safetensors").unlink(), CheckpointError, "no weights found"),
-        (lambda model: (model / "config.json").unlink(), CheckpointError, "cannot use it"),
+        (lambda model: (model / "model.safetensors").unlink(), ModelError, "no weights found"),
+        (lambda model: (model / "config.json").unlink(), ModelError, "cannot use it"),
         (
             lambda model: os.truncate(model / "model.safetensors", 5000),
-            CheckpointError,
+            ModelError,
             "not a whole safetensors",
         ),
     ],

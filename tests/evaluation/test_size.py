@@ -1,6 +1,6 @@
 import pytest
 
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 from prensa.evaluation.size import list_files
 
 
@@ -20,5 +20,5 @@ def test_every_file_is_listed_with_its_size(original):
 
 
 def test_a_directory_without_weights(tmp_path):
-    with pytest.raises(CheckpointError, match="no weights found"):
+    with pytest.raises(ModelError, match="no weights found"):
         list_files(tmp_path)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from tests.conftest import build_model
 
 import prensa
-from prensa.recipe import adjusted, load_preset
+from prensa.pressing.recipe import adjusted, load_preset
 
 pytest.importorskip("bitsandbytes")
 pytest.importorskip("accelerate")

@@ -4,10 +4,10 @@ import pytest
 import torch
 from tests.ops.test_gptq import moment_of
 
-from prensa.calibration.statistics import MatrixStatistics
 from prensa.errors import RecipeError
 from prensa.ops.affine import dequantize
 from prensa.ops.moment import Moment
+from prensa.ops.statistics import MatrixStatistics
 from prensa.passes import Gptq
 from prensa.passes.gptq import row_steps
 from prensa.spec import TensorSpec

@@ -6,9 +6,9 @@ import pytest
 import torch
 from tests.ops.test_gptq import moment_of
 
-from prensa.calibration.statistics import MatrixStatistics
 from prensa.errors import RecipeError
 from prensa.ops.moment import Moment
+from prensa.ops.statistics import MatrixStatistics
 from prensa.passes import Gptq, Prune, Sparsegpt, Wanda
 from prensa.spec import TensorSpec
 

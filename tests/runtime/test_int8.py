@@ -13,11 +13,11 @@ from tests.conftest import add_tokenizer, build_model
 from torch import nn
 
 import prensa
-from prensa import serve
 from prensa.errors import AccelerationError
 from prensa.ops.affine import dequantize, quantize
 from prensa.runtime import int8, processor
 from prensa.runtime.int8 import Int8Linear, multiply_in_int8, stored_integers
+from prensa.serving import load as serve
 
 CPU = torch.device("cpu")
 KERNEL = torch._int_mm

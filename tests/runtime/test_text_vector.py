@@ -8,7 +8,7 @@ import torch
 from tests.bert import around, bert, dense, pooling
 
 import prensa
-from prensa.errors import CheckpointError, DataError
+from prensa.errors import DataError, ModelError
 from prensa.runtime.text_vector import TextVector, read_text_vector
 
 pytestmark = pytest.mark.peers
@@ -183,9 +183,9 @@ def test_what_is_evaluated_are_these_vectors(library, copied, tmp_path, quick):
 @pytest.mark.parametrize("kind", ["CNN", "LSTM", "WordWeights", "WeightedLayerPooling", "my_code.Pooling"])
 def test_other_modules_are_refused_by_name(copied, kind):
     around(copied, (kind, {}, {}), pooling())
-    with pytest.raises(CheckpointError, match=f"does not compute the module {kind}"):
+    with pytest.raises(ModelError, match=f"does not compute the module {kind}"):
         read_text_vector(copied)
-    with pytest.raises(CheckpointError, match=f"does not compute the module {kind}"):
+    with pytest.raises(ModelError, match=f"does not compute the module {kind}"):
         prensa.evaluate(copied, copied)
 
 
@@ -206,7 +206,7 @@ def test_other_modules_are_refused_by_name(copied, kind):
 )
 def test_other_settings_are_refused_by_name(copied, modules, inputs, settings, named):
     around(copied, *modules, inputs=inputs, settings=settings)
-    with pytest.raises(CheckpointError, match=named):
+    with pytest.raises(ModelError, match=named):
         read_text_vector(copied)
 
 
@@ -214,7 +214,7 @@ def test_other_settings_are_refused_by_name(copied, modules, inputs, settings, n
 def test_damaged_modules_are_named(copied, what):
     around(copied, pooling(), dense(32, 8))
     (copied / "2_Dense" / what).write_text("{")
-    with pytest.raises(CheckpointError, match=what):
+    with pytest.raises(ModelError, match=what):
         read_text_vector(copied)
 
 
@@ -243,5 +243,5 @@ def test_no_vector_is_read_for_other_tasks(copied):
 
 def test_an_unfinished_modules_file_is_named(copied):
     (copied / "modules.json").write_text(json.dumps([{"path": ""}]))
-    with pytest.raises(CheckpointError, match="a path and a type"):
+    with pytest.raises(ModelError, match="a path and a type"):
         read_text_vector(copied)

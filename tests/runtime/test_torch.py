@@ -5,8 +5,8 @@ import torch
 import transformers
 
 import prensa
-from prensa.errors import CheckpointError, MissingPackageError
-from prensa.recipe import adjusted, load_preset
+from prensa.errors import MissingPackageError, ModelError
+from prensa.pressing.recipe import adjusted, load_preset
 
 
 def test_an_original_loads_with_its_head(model):
@@ -30,7 +30,7 @@ def test_a_missing_package_is_named(model, tmp_path, monkeypatch):
 
 
 def test_nothing_to_load(tmp_path):
-    with pytest.raises(CheckpointError):
+    with pytest.raises(ModelError):
         prensa.load(tmp_path)
-    with pytest.raises(CheckpointError, match="no such directory"):
+    with pytest.raises(ModelError, match="no such directory"):
         prensa.load(tmp_path / "nothing")

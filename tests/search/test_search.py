@@ -8,13 +8,13 @@ import torch
 from tests.conftest import add_tokenizer, build_model, change_weights, directory_bytes, leftovers
 
 import prensa
-from prensa import pipeline
 from prensa.calibration.plan import plan_calibration
 from prensa.cli.search import describe
 from prensa.errors import EvaluationError, FormatError, RecipeError
 from prensa.evaluation.evaluate import plan as plan_evaluation
 from prensa.evaluation.results import Drop, Figure, Settings
-from prensa.recipe import load_preset
+from prensa.pressing import pipeline
+from prensa.pressing.recipe import load_preset
 from prensa.search.budget import Budget
 from prensa.search.journal import journal_path
 from prensa.search.referee import referee

@@ -11,8 +11,8 @@ from tests.vocabulary.test_trimming import trim
 
 import prensa
 from prensa import TrimVocabulary
-from prensa.errors import PlanError, RecipeError, VocabularyError
-from prensa.recipe import Recipe, parse_recipe
+from prensa.errors import RecipeError, VocabularyError
+from prensa.pressing.recipe import Recipe, parse_recipe
 from prensa.vocabulary.settings import trim_from
 
 
@@ -96,9 +96,9 @@ def _reversed(encode):
 
 
 def test_a_plan_without_its_vocabulary(deberta, tmp_path):
-    from prensa import pipeline
+    from prensa.pressing import pipeline
 
-    with pytest.raises(PlanError, match="give the recipe and the vocabulary"):
+    with pytest.raises(RecipeError, match="give the recipe and the vocabulary"):
         pipeline.plan(deberta, Recipe((), "plain", trim_vocabulary=TrimVocabulary()), tmp_path / "out")
 
 

@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from tests.vocabulary.families import FAMILIES, build
 
 import prensa
-from prensa import TrimVocabulary, pipeline
+from prensa import TrimVocabulary
 from prensa.checkpoint.manifest import load_manifest
 from prensa.passes import Half
-from prensa.recipe import Recipe
+from prensa.pressing import pipeline
+from prensa.pressing.recipe import Recipe
 from prensa.texts.encoding import load_tokenizer
 from prensa.vocabulary.plan import plan_vocabulary
 

@@ -20,11 +20,11 @@ from transformers.pytorch_utils import Conv1D
 from prensa.calibration.blocks import by_blocks, move_all_but_blocks
 from prensa.calibration.objective import objective, outputs_of
 from prensa.calibration.plan import CalibrationPlan
-from prensa.calibration.statistics import MatrixStatistics, Statistics
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import OUT_OF_MEMORY, CalibrationError, PrensaError, first_line
 from prensa.isolation import building
 from prensa.ops.moment import Moment
+from prensa.ops.statistics import MatrixStatistics, Statistics
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
 from prensa.runtime.text_vector import read_text_vector

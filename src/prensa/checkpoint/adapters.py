@@ -24,7 +24,7 @@ from safetensors import safe_open
 from prensa.checkpoint.companions import ADAPTER_CONFIG, ADAPTER_WEIGHTS, copy_companions
 from prensa.checkpoint.reader import WEIGHT_FILES
 from prensa.checkpoint.roles import load_config, model_class, quiet_transformers
-from prensa.errors import CheckpointError, first_line
+from prensa.errors import ModelError, first_line
 from prensa.extras import require
 from prensa.temporary import directory_until_exit, temporary_directory
 
@@ -61,7 +61,7 @@ def merged(path: Path, locate: Locate) -> Path:
     """Return a directory with the base model that the adapter in ``path`` was merged into.
 
     ``locate`` finds a base model by its name. Asked again in the same process for files that have not changed
-    it returns the same directory. Raises :class:`CheckpointError` for what cannot be merged, and
+    it returns the same directory. Raises :class:`ModelError` for what cannot be merged, and
     :class:`~prensa.errors.MissingPackageError` without ``peft``.
     """
     require("peft", f"{path}: an adapter, which is merged into its base model first,")
@@ -95,16 +95,12 @@ def _read(path: Path) -> _Adapter:
     try:
         settings = json.loads((path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path / ADAPTER_CONFIG}: not readable as JSON ({first_line(error)})"
-        ) from error
+        raise ModelError(f"{path / ADAPTER_CONFIG}: not readable as JSON ({first_line(error)})") from error
     if not isinstance(settings, dict) or not isinstance(settings.get("peft_type"), str):
-        raise CheckpointError(
-            f"{path / ADAPTER_CONFIG}: expected a PEFT adapter's settings, found no peft_type"
-        )
+        raise ModelError(f"{path / ADAPTER_CONFIG}: expected a PEFT adapter's settings, found no peft_type")
     weights = next((path / name for name in ADAPTER_WEIGHTS if (path / name).is_file()), None)
     if weights is None:
-        raise CheckpointError(
+        raise ModelError(
             f"{path}: {ADAPTER_CONFIG} without weights, expected {' or '.join(ADAPTER_WEIGHTS)} beside it; "
             f"copy them there, or, where this is a whole model, remove {ADAPTER_CONFIG}"
         )
@@ -118,16 +114,16 @@ def _base(adapter: _Adapter, locate: Locate) -> Path:
     if has_own and (not name or Path(str(name)).expanduser().resolve() == adapter.path):
         return adapter.path
     if not name or Path(str(name)).expanduser().resolve() == adapter.path:
-        raise CheckpointError(
+        raise ModelError(
             f"{adapter.path}: no base model; put its path or its name on the hub into {ADAPTER_CONFIG} as "
             "base_model_name_or_path"
         )
     try:
         return locate(str(name)).resolve()
-    except CheckpointError as error:
+    except ModelError as error:
         if has_own:
             return adapter.path
-        raise CheckpointError(
+        raise ModelError(
             f"{adapter.path}: the base model of the adapter was not found ({error}); put its path or its "
             f"name on the hub into {ADAPTER_CONFIG} as base_model_name_or_path"
         ) from error
@@ -150,7 +146,7 @@ def _load_base(adapter: _Adapter, base: Path) -> tuple[Any, set[str]]:
     config = load_config(adapter.path if own else base)
     if getattr(config, "quantization_config", None):
         method = dict(config.quantization_config).get("quant_method", "an unnamed method")
-        raise CheckpointError(
+        raise ModelError(
             f"{adapter.path}: its base model is quantized ({method}), and an adapter is merged into full "
             f"weights; name the model that was quantized in {ADAPTER_CONFIG} as base_model_name_or_path"
         )
@@ -163,7 +159,7 @@ def _load_base(adapter: _Adapter, base: Path) -> tuple[Any, set[str]]:
             if rows is not None:
                 model.resize_token_embeddings(rows)
     except Exception as error:
-        raise CheckpointError(
+        raise ModelError(
             f"{adapter.path}: its base model {base.name} cannot be loaded as {build.__name__} "
             f"({first_line(error)})"
         ) from error
@@ -198,7 +194,7 @@ def _shapes(weights: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(weights, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except Exception as error:
-        raise CheckpointError(f"{weights}: not the weights of an adapter ({first_line(error)})") from error
+        raise ModelError(f"{weights}: not the weights of an adapter ({first_line(error)})") from error
 
 
 def _merge(adapter: _Adapter, model: Any) -> Any:
@@ -213,10 +209,10 @@ def _merge(adapter: _Adapter, model: Any) -> Any:
             whole = peft.PeftModel.from_pretrained(model, str(adapter.path), config=settings)
             _check_names(adapter, whole)
             return whole.merge_and_unload(safe_merge=True)
-    except CheckpointError:
+    except ModelError:
         raise
     except Exception as error:
-        raise CheckpointError(
+        raise ModelError(
             f"{adapter.path}: peft cannot merge this adapter ({kind}: {first_line(error)})"
         ) from error
 
@@ -224,30 +220,30 @@ def _merge(adapter: _Adapter, model: Any) -> Any:
 def _check_kind(adapter: _Adapter, settings: Any) -> None:
     kind = adapter.settings["peft_type"]
     if settings.is_prompt_learning or kind == "ADAPTION_PROMPT":
-        raise CheckpointError(
+        raise ModelError(
             f"{adapter.path}: {kind} puts learned vectors before each text and changes no weight, so that it "
             "cannot be merged; use an adapter of weights, such as LoRA"
         )
     if adapter.settings.get("megatron_config"):  # peft would import what the settings name
-        raise CheckpointError(f"{adapter.path}: an adapter of Megatron, which Prensa does not merge")
+        raise ModelError(f"{adapter.path}: an adapter of Megatron, which Prensa does not merge")
 
 
 def _check_names(adapter: _Adapter, whole: Any) -> None:
-    """Raise :class:`CheckpointError` unless the file holds what the settings ask for, and nothing else."""
+    """Raise :class:`ModelError` unless the file holds what the settings ask for, and nothing else."""
     import peft
 
     in_file = set(_shapes(adapter.weights))
     expected = set(peft.get_peft_model_state_dict(whole, save_embedding_layers=False))
     missing = sorted(expected - in_file)
     if missing:
-        raise CheckpointError(
+        raise ModelError(
             f"{adapter.weights}: {len(missing):,} tensors that {ADAPTER_CONFIG} requires are missing, the "
             f"first is {missing[0]}; the adapter and its settings or its base model do not belong together"
         )
     of_base = {f"{name}".replace(".base_layer.", ".") for name in whole.state_dict()}
     unknown = sorted(in_file - expected - of_base)
     if unknown:
-        raise CheckpointError(
+        raise ModelError(
             f"{adapter.weights}: tensor {unknown[0]} fits nothing in the base model; name the model that the "
             f"adapter was trained on in {ADAPTER_CONFIG} as base_model_name_or_path"
         )

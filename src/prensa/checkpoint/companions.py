@@ -17,7 +17,7 @@ from prensa.checkpoint.sentence_transformers import (
     read_chain,
     root_of,
 )
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 
 INDEX_FILE = "model.safetensors.index.json"
 STATE_DICT_FILE = "model_optimized.pt"
@@ -124,7 +124,7 @@ def _sentence_transformers_modules(root: Path, model: Path) -> list[Path]:
     """Return the folders of all modules but the Transformer."""
     try:
         chain = read_chain(root)
-    except CheckpointError:  # copied as it is, for whoever can read it
+    except ModelError:  # copied as it is, for whoever can read it
         return []
     top = root.absolute()
     folders = [] if chain is None else [root / module.folder.relative_to(top) for module in chain.modules]

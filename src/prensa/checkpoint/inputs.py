@@ -10,7 +10,7 @@ from typing import Any
 
 from prensa.checkpoint.roles import model_class
 from prensa.checkpoint.task import pipeline_tag
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 
 _OTHERS = {
     "pixel_values": "pictures",
@@ -40,11 +40,11 @@ def reads_instead(config: Any) -> str:
 
 
 def check_reads_texts(path: Path, config: Any) -> None:
-    """Raise :class:`CheckpointError` where the model in ``path`` reads no texts, or not alone."""
+    """Raise :class:`ModelError` where the model in ``path`` reads no texts, or not alone."""
     what = reads_instead(config)
     if what:
         name = model_class(config).__name__
-        raise CheckpointError(
+        raise ModelError(
             f"{path}: {name} reads {what}, and is not calibrated, exported or compared on texts alone; "
             "compress it without texts (--preset int8 or half)"
         )

@@ -15,7 +15,7 @@ from prensa.checkpoint.manifest import (
 from prensa.checkpoint.names import fitted
 from prensa.checkpoint.reader import open_checkpoint
 from prensa.checkpoint.roles import model_shape
-from prensa.errors import CheckpointError, FormatError
+from prensa.errors import FormatError, ModelError
 from prensa.spec import dtype_name
 
 
@@ -23,14 +23,14 @@ def describe(path: Path) -> Manifest:
     """Return the manifest of a result, or one made from the headers of any other model.
 
     Raises :class:`FormatError` where a file is not the one that the manifest tells of, and
-    :class:`CheckpointError` where there is no model.
+    :class:`ModelError` where there is no model.
     """
     if not (path / MANIFEST_FILE).is_file():
         return _from_headers(path)
     manifest = load_manifest(path)
     for file in manifest.files:
         if not (path / file.name).is_file():
-            raise CheckpointError(f"{path}: {file.name} is missing; fetch it again")
+            raise ModelError(f"{path}: {file.name} is missing; fetch it again")
         if sha256(path / file.name) != file.sha256:
             raise FormatError(f"{path / file.name}: not the file that manifest.json tells of; fetch it again")
     return manifest

@@ -8,7 +8,7 @@ from pathlib import Path
 from prensa.checkpoint.adapters import is_adapter, merged
 from prensa.checkpoint.companions import ADAPTER_WEIGHTS
 from prensa.checkpoint.sentence_transformers import transformer_directory
-from prensa.errors import CheckpointError, first_line
+from prensa.errors import ModelError, first_line
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _COMPANIONS = [
@@ -36,7 +36,7 @@ def locate(model: str | Path) -> Path:
     A PEFT adapter is merged into its base model, and the directory is that of the merged model (see
     :mod:`prensa.checkpoint.adapters`). Of a Sentence Transformers model in the old layout it is the one
     inside, with config and weights. ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. Raises
-    :class:`CheckpointError`.
+    :class:`ModelError`.
     """
     path = _find(model)
     _refuse_setfit(path)
@@ -45,15 +45,15 @@ def locate(model: str | Path) -> Path:
 
 
 def _refuse_setfit(path: Path) -> None:
-    """Raise :class:`CheckpointError` where a pickle beside the model is its head."""
+    """Raise :class:`ModelError` where a pickle beside the model is its head."""
     head, settings = _SETFIT
     if (path / head).is_file():
-        raise CheckpointError(
+        raise ModelError(
             f"{path}: {head} is SetFit's classifier, a pickle, which Prensa does not run; to use the "
             "embedding model alone, copy the directory without that file"
         )
     if "snapshots" in path.parts and (path / settings).is_file():  # of the hub pickles are not fetched
-        raise CheckpointError(
+        raise ModelError(
             f"{path}: a SetFit model, whose classifier ({head}) is a pickle, which Prensa does not run; to "
             "use the embedding model alone, download it and remove that file"
         )
@@ -63,11 +63,11 @@ def _find(model: str | Path) -> Path:
     try:
         path = Path(model).expanduser()
     except RuntimeError as error:
-        raise CheckpointError(f"{model}: {error}") from error
+        raise ModelError(f"{model}: {error}") from error
     if path.exists():
         return path
     if not _HUB_NAME.fullmatch(str(model)):
-        raise CheckpointError(f"{model}: no such directory")
+        raise ModelError(f"{model}: no such directory")
     return _from_hub(str(model))
 
 
@@ -82,7 +82,7 @@ def _from_hub(name: str) -> Path:
                 break
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         reason = first_line(error)
-        raise CheckpointError(
+        raise ModelError(
             f"{name}: no such directory, and the hub did not give a model of that name ({reason})"
         ) from error
     return path

@@ -15,7 +15,7 @@ from pathlib import Path
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.reader import Checkpoint, Origin, read_headers
 from prensa.checkpoint.roles import ModelShape, model_shape
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 from prensa.spec import TensorSpec, dtype_name
 
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -30,7 +30,7 @@ def check_names(path: Path) -> tuple[str, ...]:
     """Hold a directory, an original or a result, to the rule: its names and shapes fit its class.
 
     Returns what a user should know about it, a line each. Raises what :func:`fitted` raises, and
-    :class:`~prensa.errors.PlanError` for a shape that ``config.json`` does not ask for.
+    :class:`~prensa.errors.RecipeError` for a shape that ``config.json`` does not ask for.
     """
     return fitted_in(path, model_shape(path)).notes
 
@@ -48,7 +48,7 @@ def fitted(checkpoint: Checkpoint, shape: ModelShape, *, drop_unused: bool = Fal
     """Return the checkpoint under the names that its class knows, with ``notes`` on what was done for that.
 
     Tensors that the class does not know are marked ``is_unused``, or left out with ``drop_unused``. Raises
-    :class:`CheckpointError` where tensors are missing, unless only the head is and ``allowed().new_head``,
+    :class:`ModelError` where tensors are missing, unless only the head is and ``allowed().new_head``,
     and where one holds integers in place of numbers.
     """
     if checkpoint.is_quantized:
@@ -77,14 +77,14 @@ def fitted(checkpoint: Checkpoint, shape: ModelShape, *, drop_unused: bool = Fal
 
 
 def check_loaded(path: Path, shape: ModelShape, missing: Iterable[str]) -> None:
-    """Raise :class:`CheckpointError` where ``from_pretrained`` itself says that it had no values for tensors.
+    """Raise :class:`ModelError` where ``from_pretrained`` itself says that it had no values for tensors.
 
     It knows better than names tell what a conversion of weights came to.
     """
     required = set(shape.required)
     random = sorted(name for name in missing if name in required)
     if random and not (allowed().new_head and shape.head.issuperset(random)):
-        raise CheckpointError(
+        raise ModelError(
             f"{path}: transformers found no values for {_count(random)} of {shape.class_name} "
             f"({_some(random)}), and would make them random; save the model again with save_pretrained"
         )
@@ -162,7 +162,7 @@ def _without_prefix(
     # "model.bert." covers what "model." does but for the head: only prefixes beside each other are rivals.
     rivals = [prefix for prefix in best if not any(prefix != p and prefix.startswith(p) for p in best)]
     if len(rivals) > 1:
-        raise CheckpointError(
+        raise ModelError(
             f"{checkpoint.path}: holds {len(rivals)} models ({', '.join(rivals)}) that all fit "
             f"{shape.class_name}; save the one that is meant alone"
         )
@@ -228,7 +228,7 @@ def _in_file_order(origins: Origins, checkpoint: Checkpoint) -> dict[str, Origin
 def _put(renamed: dict[str, Origin], name: str, origin: Origin, checkpoint: Checkpoint) -> None:
     if name in renamed:
         both = f"{renamed[name].parts[0]} and {origin.parts[0]}"
-        raise CheckpointError(
+        raise ModelError(
             f"{checkpoint.path}: the tensors {both} are both {name} without what a training tool put around "
             "the name; save the one that is meant alone"
         )
@@ -241,7 +241,7 @@ def _refuse_twice(checkpoint: Checkpoint, shape: ModelShape, origins: Origins) -
     for name in origins:
         own = shape.own_name(name)
         if own is not None and own in taken:
-            raise CheckpointError(
+            raise ModelError(
                 f"{checkpoint.path}: the tensors {taken[own]} and {name} are both {own} of "
                 f"{shape.class_name}; save the one that is meant alone"
             )
@@ -256,7 +256,7 @@ def _spec(name: str, origin: Origin, checkpoint: Checkpoint, shape: ModelShape) 
     parameter = shape.parameters.get(found.own)
     is_unused = parameter is None and not found.is_merged
     if parameter is not None and parameter.is_float and not found.is_merged and not stored.is_float:
-        raise CheckpointError(
+        raise ModelError(
             f"{checkpoint.path / stored.file}: tensor {name} is {dtype_name(stored.dtype)}, expected a float "
             "dtype; the model is quantized already, compress the original instead"
         )
@@ -272,7 +272,7 @@ def _new_head(checkpoint: Checkpoint, shape: ModelShape, missing: list[str], pre
             "time; its answers mean nothing until it is trained"
         )
     needed = len(shape.required)
-    raise CheckpointError(
+    raise ModelError(
         f"{checkpoint.path}: {_count(missing)} of the {needed} that {shape.class_name} needs are missing "
         f"from {_files(checkpoint)} ({_some(missing)}); {_cause(checkpoint, shape, missing, list(present))}"
     )

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from prensa.checkpoint.elsewhere import no_model_here, no_weights_here
-from prensa.errors import CheckpointError, first_line
+from prensa.errors import ModelError, first_line
 from prensa.isolation import WITHOUT_WARNINGS
 from prensa.ops import reparametrization
 from prensa.spec import TensorSpec
@@ -151,7 +151,7 @@ class Checkpoint:
             while buffer:  # one call reads 2 GiB at most
                 count = file.readinto(buffer)
                 if not count:
-                    raise CheckpointError(f"{path}: became shorter while tensor {stored.name} was read")
+                    raise ModelError(f"{path}: became shorter while tensor {stored.name} was read")
                 buffer = buffer[count:]
         return tensor
 
@@ -185,9 +185,9 @@ class Checkpoint:
             return part
 
     def _check_unchanged(self, file: str) -> None:
-        """Raise :class:`CheckpointError` where a file was written again since its header was read."""
+        """Raise :class:`ModelError` where a file was written again since its header was read."""
         if _stamp(self.path / file) != self._stamps.get(file):
-            raise CheckpointError(
+            raise ModelError(
                 f"{self.path / file}: was written by another program while it was read; run again"
             )
 
@@ -204,7 +204,7 @@ class Checkpoint:
 def open_checkpoint(path: Path) -> Checkpoint:
     """Read the config and the headers of a model directory that can be compressed; no weight is read.
 
-    Raises :class:`CheckpointError` for whatever is missing, damaged, or quantized already.
+    Raises :class:`ModelError` for whatever is missing, damaged, or quantized already.
     """
     read_config(path)
     return read_headers(path)
@@ -231,7 +231,7 @@ def read_headers(path: Path) -> Checkpoint:
     _refuse_duplicates(path, specs)
     missing = sorted(indexed - {spec.name for spec in specs})
     if missing:
-        raise CheckpointError(f"{path}: the index names the tensor {missing[0]}, which is in no shard")
+        raise ModelError(f"{path}: the index names the tensor {missing[0]}, which is in no shard")
     stored = {spec.name: spec for spec in specs}
     return Checkpoint(
         path,
@@ -260,24 +260,22 @@ def read_config(path: Path) -> dict[str, Any]:
     if quantization:
         named = isinstance(quantization, dict) and "quant_method" in quantization
         method = quantization["quant_method"] if named else "an unnamed method"
-        raise CheckpointError(
-            f"{path}: the model is quantized already ({method}); compress the original instead"
-        )
+        raise ModelError(f"{path}: the model is quantized already ({method}); compress the original instead")
     return config
 
 
 def _config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        raise CheckpointError(f"{path}: expected a model directory, found a file; give its directory")
+        raise ModelError(f"{path}: expected a model directory, found a file; give its directory")
     if not (path / "config.json").exists():
-        raise CheckpointError(f"{path}: no config.json; {no_model_here(path)}")
+        raise ModelError(f"{path}: no config.json; {no_model_here(path)}")
     return _read_json(path / "config.json", "")
 
 
 def weight_files(path: Path) -> tuple[list[str], set[str]]:
     """Return the weight files that ``from_pretrained`` reads, in order, and the tensors that an index names.
 
-    Raises :class:`CheckpointError` where there are none, or one is missing.
+    Raises :class:`ModelError` where there are none, or one is missing.
     """
     has_config = (path / "config.json").is_file()
     # from_pretrained obeys it, too
@@ -286,19 +284,19 @@ def weight_files(path: Path) -> tuple[list[str], set[str]]:
         if (path / name).is_file() and Path(name).name == name:
             return _indexed_files(path / name) if name.endswith(".json") else ([name], set())
     expected = ", ".join(WEIGHT_FILES) if not named else f"{named}, which config.json names"
-    raise CheckpointError(f"{path}: no weights found, expected {expected}; {no_weights_here(path)}")
+    raise ModelError(f"{path}: no weights found, expected {expected}; {no_weights_here(path)}")
 
 
 def _indexed_files(index: Path) -> tuple[list[str], set[str]]:
     weight_map = _read_json(index, "").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(f"{index}: expected a weight_map of tensor names to files, found none")
+        raise ModelError(f"{index}: expected a weight_map of tensor names to files, found none")
     files = sorted({str(file) for file in weight_map.values()})
     for file in files:
         if Path(file).name != file:
-            raise CheckpointError(f"{index}: {file!r} is not a file beside the index")
+            raise ModelError(f"{index}: {file!r} is not a file beside the index")
         if not (index.parent / file).is_file():
-            raise CheckpointError(f"{index}: names the shard {file}, which is missing; fetch it again")
+            raise ModelError(f"{index}: names the shard {file}, which is missing; fetch it again")
     return files, set(weight_map)
 
 
@@ -322,7 +320,7 @@ def _safetensors_offsets(path: Path) -> dict[str, int]:
 
 def _dtype(path: Path, name: str, dtype: str) -> torch.dtype:
     if dtype not in _DTYPES:
-        raise CheckpointError(f"{path}: tensor {name} has the dtype {dtype}, which Prensa does not know")
+        raise ModelError(f"{path}: tensor {name} has the dtype {dtype}, which Prensa does not know")
     return _DTYPES[dtype]
 
 
@@ -350,7 +348,7 @@ def _load_pickle(path: Path) -> tuple[dict[str, Tensor], list[str]]:
         with WITHOUT_WARNINGS:  # remarks on pickle protocols
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
-        raise CheckpointError(
+        raise ModelError(
             f"{path}: expected a pickled dictionary of tensors and nothing else, "
             f"found something that does not load as one ({first_line(error)}); save model.state_dict()"
         ) from error
@@ -360,15 +358,15 @@ def _load_pickle(path: Path) -> tuple[dict[str, Tensor], list[str]]:
         loaded = loaded[inside]
         notes.append(f"{path.name} is a training checkpoint: its {inside!r} was taken")
     if not isinstance(loaded, dict) or not loaded:
-        raise CheckpointError(f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}")
+        raise ModelError(f"{path}: expected a dictionary of tensors, found {type(loaded).__name__}")
     for name, value in loaded.items():
         if not isinstance(value, Tensor):
-            raise CheckpointError(
+            raise ModelError(
                 f"{path}: expected a dictionary of tensors, found {type(value).__name__} under {name!r}"
             )
         is_plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
         if not isinstance(name, str) or not is_plain or value.dtype not in SAFETENSORS_NAMES:
-            raise CheckpointError(
+            raise ModelError(
                 f"{path}: tensor {name!r}: expected a name and a dense tensor, found {value.layout}, "
                 f"{value.dtype} on {value.device}"
             )
@@ -392,7 +390,7 @@ def _refuse_duplicates(path: Path, specs: Iterable[TensorSpec]) -> None:
     files: dict[str, str] = {}
     for spec in specs:
         if spec.name in files:
-            raise CheckpointError(f"{path}: tensor {spec.name} is in {files[spec.name]} and in {spec.file}")
+            raise ModelError(f"{path}: tensor {spec.name} is in {files[spec.name]} and in {spec.file}")
         files[spec.name] = spec.file
 
 
@@ -400,11 +398,11 @@ def _read_json(path: Path, meaning: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{path.parent}: no {path.name}; {meaning}") from None
+        raise ModelError(f"{path.parent}: no {path.name}; {meaning}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON ({error})") from error
+        raise ModelError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, found {type(content).__name__}")
+        raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
 
 
@@ -414,6 +412,6 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
+        raise ModelError(
             f"{path}: not a whole safetensors file ({first_line(error)}); fetch or save it again"
         ) from error

@@ -25,7 +25,7 @@ from transformers.pytorch_utils import Conv1D
 
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.sentence_transformers import as_loaded
-from prensa.errors import CheckpointError, PlanError, first_line
+from prensa.errors import ModelError, RecipeError, first_line
 from prensa.isolation import Shared, building
 from prensa.spec import Role, TensorSpec
 
@@ -74,13 +74,13 @@ class ModelShape:
     ignores: Callable[[str], bool] = lambda name: False
 
     def describe(self, spec: TensorSpec) -> TensorSpec:
-        """Fill in role and layer. Raises :class:`PlanError` where the config asks for another shape."""
+        """Fill in role and layer. Raises :class:`RecipeError` where the config asks for another shape."""
         own = self.own_name(spec.name)
         if own is None:
             return spec
         parameter = self.parameters[own]
         if spec.shape != parameter.shape:
-            raise PlanError(
+            raise RecipeError(
                 f"{spec.file}: tensor {spec.name} has the shape {list(spec.shape)}, but config.json "
                 f"asks for {list(parameter.shape)}; the two do not belong together"
             )
@@ -90,7 +90,7 @@ class ModelShape:
 def model_class(config: Any) -> Any:
     """Return the class that ``config.architectures`` names; the model type's base class where it names none.
 
-    Raises :class:`PlanError` where that class is the model's own code, unless ``allowed().remote_code``, and
+    Raises :class:`ModelError` where that class is the model's own code, unless ``allowed().remote_code``, and
     where ``transformers`` has no such class for the model type.
     """
     wanted = (getattr(config, "architectures", None) or [""])[0]
@@ -98,7 +98,7 @@ def model_class(config: Any) -> Any:
     if code and allowed().remote_code:
         return _from_own_code(config, code)
     if code:
-        raise PlanError(
+        raise RecipeError(
             f"{_where(config)}: the class {wanted or code.rpartition('.')[2]} is the model's own code "
             f"({code}), which is not run; give --trust-remote-code if you trust it, or compress --unchecked "
             "without texts (or, if transformers' class of that name is meant, remove auto_map)"
@@ -109,13 +109,13 @@ def model_class(config: Any) -> Any:
         if name in known or _is_class_for(name, config):
             return getattr(transformers, name)
     if wanted:
-        raise PlanError(
+        raise RecipeError(
             f"{_where(config)}: architectures names the class {wanted}, which transformers "
             f"{transformers.__version__} does not have for the model type {config.model_type!r}; if it is "
             "your own, add its code with auto_map and give --trust-remote-code, or compress --unchecked "
             "without texts"
         )
-    raise PlanError(f"transformers has no model class for the model type {config.model_type!r}")
+    raise RecipeError(f"transformers has no model class for the model type {config.model_type!r}")
 
 
 def _where(config: Any) -> str:
@@ -146,7 +146,7 @@ def _from_own_code(config: Any, reference: str) -> Any:
         return get_class_from_dynamic_module(reference, config.name_or_path)
     except Exception as error:
         reason = first_line(error)
-        raise PlanError(
+        raise RecipeError(
             f"{_where(config)}: its own code {reference} cannot be imported ({reason})"
         ) from error
 
@@ -169,7 +169,7 @@ def load_config(path: Path) -> Any:
         reason = first_line(error)
         if "trust_remote_code" in str(error):
             reason = "it is the model's own code, which is not run; give --trust-remote-code if you trust it"
-        raise CheckpointError(f"{path / 'config.json'}: transformers cannot use it ({reason})") from error
+        raise ModelError(f"{path / 'config.json'}: transformers cannot use it ({reason})") from error
     return as_loaded(path, config)
 
 
@@ -180,11 +180,11 @@ def meta_model(path: Path) -> Any:
     try:
         with building(), torch.device("meta"), quiet_transformers():
             return model_class(config)(config)
-    except PlanError:
+    except RecipeError:
         raise
     except Exception as error:
         reason = first_line(error)
-        raise PlanError(f"{path / 'config.json'}: the model class cannot be built ({reason})") from error
+        raise RecipeError(f"{path / 'config.json'}: the model class cannot be built ({reason})") from error
 
 
 def model_shape(path: Path) -> ModelShape:

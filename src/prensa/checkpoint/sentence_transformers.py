@@ -16,7 +16,7 @@ from typing import Any
 
 from transformers.models.auto import modeling_auto
 
-from prensa.errors import CheckpointError
+from prensa.errors import ModelError
 
 MODULES_FILE = "modules.json"
 _SETTINGS_FILE = "config_sentence_transformers.json"
@@ -111,7 +111,7 @@ class Chain:
         text = _first_of(_first_of(self.inputs, "processing_kwargs"), "text")
         length = text.get("max_length", kwargs.get("model_max_length", self.inputs.get("max_seq_length")))
         if length is not None and (not isinstance(length, int) or length < 1):
-            raise CheckpointError(f"{self.root}: max_seq_length must be a number of tokens, found {length!r}")
+            raise ModelError(f"{self.root}: max_seq_length must be a number of tokens, found {length!r}")
         return length
 
     @property
@@ -124,24 +124,24 @@ class Chain:
         """What may stand before a text, by name."""
         found = self.settings.get("prompts") or {}
         if not isinstance(found, dict):
-            raise CheckpointError(f"{self.root / _SETTINGS_FILE}: prompts: expected names and texts")
+            raise ModelError(f"{self.root / _SETTINGS_FILE}: prompts: expected names and texts")
         return {**_PLACEHOLDERS, **{str(name): str(text or "") for name, text in found.items()}}
 
     @property
     def default_prompt(self) -> str:
-        """What stands before every text. Raises :class:`CheckpointError` for a name without a prompt."""
+        """What stands before every text. Raises :class:`ModelError` for a name without a prompt."""
         name = self.settings.get("default_prompt_name")
         if name is None:
             return ""
         if name not in self.prompts:
-            raise CheckpointError(
+            raise ModelError(
                 f"{self.root / _SETTINGS_FILE}: default_prompt_name {name!r} is none of the prompts "
                 f"({', '.join(self.prompts)})"
             )
         return self.prompts[name]
 
     def check_inputs(self) -> None:
-        """Raise :class:`CheckpointError` for a setting of the Transformer that is not followed here."""
+        """Raise :class:`ModelError` for a setting of the Transformer that is not followed here."""
         expected: dict[str, Any] = {
             "transformer_task": "feature-extraction",
             "module_output_name": "token_embeddings",
@@ -158,9 +158,9 @@ class Chain:
             elif key not in _HARMLESS and value is not None:
                 raise self.refused(f"the setting {key} of its Transformer")
 
-    def refused(self, what: str) -> CheckpointError:
+    def refused(self, what: str) -> ModelError:
         """Return the error that names what Prensa does not compute."""
-        return CheckpointError(
+        return ModelError(
             f"{self.root}: Prensa does not compute {what}, so its vectors are unknown here; compress it "
             "without --texts and use the result in Sentence Transformers"
         )
@@ -169,7 +169,7 @@ class Chain:
 def read_chain(path: Path) -> Chain | None:
     """Read the chain of a model, or of its Transformer's folder; None where there is no ``modules.json``.
 
-    Raises :class:`CheckpointError` for a file that cannot be understood.
+    Raises :class:`ModelError` for a file that cannot be understood.
     """
     root = root_of(path)
     modules = _read_modules(root)
@@ -190,7 +190,7 @@ def root_of(path: Path) -> Path:
         return path
     try:
         modules = _read_modules(parent)
-    except CheckpointError:  # whatever lies above is not about this model
+    except ModelError:  # whatever lies above is not about this model
         return path
     is_its_own = [each.kind == _TRANSFORMER and each.folder == path.absolute() for each in modules[:1]]
     return parent if any(is_its_own) else path
@@ -199,7 +199,7 @@ def root_of(path: Path) -> Path:
 def transformer_directory(path: Path) -> Path:
     """Return where config and weights are: ``0_Transformer`` in the library's old layout, else ``path``.
 
-    Raises :class:`CheckpointError` where the model has no Transformer, but word vectors or the like.
+    Raises :class:`ModelError` where the model has no Transformer, but word vectors or the like.
     """
     modules = _read_modules(path)
     if not modules:
@@ -208,7 +208,7 @@ def transformer_directory(path: Path) -> Path:
     if first.kind == _TRANSFORMER and (first.folder / "config.json").is_file():
         return first.folder if first.folder != path.absolute() else path
     if first.kind != _TRANSFORMER and not (path / "config.json").is_file():
-        raise CheckpointError(
+        raise ModelError(
             f"{path}: its first module is {first.kind}, and Prensa compresses Transformers alone; "
             "use it in Sentence Transformers as it is"
         )
@@ -251,9 +251,9 @@ def _module(path: Path, entry: Any) -> Module:
     try:
         folder, kind = PurePosixPath(entry["path"]), str(entry["type"])
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: expected a path and a type for each module ({error!r})") from error
+        raise ModelError(f"{path}: expected a path and a type for each module ({error!r})") from error
     if folder.is_absolute() or ".." in folder.parts:
-        raise CheckpointError(f"{path}: the module's path {str(folder)!r} lies outside the model")
+        raise ModelError(f"{path}: the module's path {str(folder)!r} lies outside the model")
     short = kind.rpartition(".")[2]
     return Module(short if kind.startswith(_LIBRARY) else kind, path.parent.absolute() / folder)
 
@@ -268,7 +268,7 @@ def _read_object(path: Path) -> dict[str, Any]:
         return {}
     content = _read_json(path)
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, found {type(content).__name__}")
+        raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
 
 
@@ -276,7 +276,7 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON ({error})") from error
+        raise ModelError(f"{path}: not readable as JSON ({error})") from error
 
 
 def _first_of(mapping: Mapping[str, Any], *keys: str) -> dict[str, Any]:

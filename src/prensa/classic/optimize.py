@@ -43,14 +43,14 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     """
     if use_bnb:
         require("bitsandbytes", "use_bnb (--use_bnb False gives a float16 model)")
-    from prensa import pipeline
     from prensa.calibrate import TextChoice, calibrate
     from prensa.checkpoint.locate import locate
     from prensa.cli.progress import progress_bar, stages
     from prensa.isolation import as_usual
     from prensa.passes import Gptq, Half, Pass, Prune, Quantize, Sparsegpt, Threshold
     from prensa.passes.gptq import LEAST_NOISE
-    from prensa.recipe import Recipe
+    from prensa.pressing import pipeline
+    from prensa.pressing.recipe import Recipe
     from prensa.runtime.torch import load
 
     passes: list[Pass] = [Half()]

@@ -16,7 +16,7 @@ from prensa.errors import RecipeError
 from prensa.texts.names import as_mapping
 
 if TYPE_CHECKING:
-    from prensa.pipeline import Plan
+    from prensa.pressing.pipeline import Plan
     from prensa.search.budget import Budget
 
 
@@ -109,14 +109,14 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
     """
     from transformers.utils import logging
 
-    from prensa import pipeline
     from prensa.calibrate import TextChoice, plan_for, vocabulary_for
     from prensa.calibration.collect import collect
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.progress import progress_bar, stages
     from prensa.cli.serving import Serving
-    from prensa.recipe import adjusted, chosen_recipe
+    from prensa.pressing import pipeline
+    from prensa.pressing.recipe import adjusted, chosen_recipe
     from prensa.vocabulary.settings import trim_from
 
     logging.disable_progress_bar()

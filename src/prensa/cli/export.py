@@ -13,7 +13,7 @@ from prensa.cli.options import RUNTIME_NAMES, Encoding, Labels, share
 from prensa.cli.permissions import NewHead, RemoteCode, allow
 
 if TYPE_CHECKING:
-    from prensa.runtime.exported import Record
+    from prensa.serving.exported import Record
 
 
 def export(  # noqa: PLR0913  one parameter for each option
@@ -55,7 +55,7 @@ def export(  # noqa: PLR0913  one parameter for each option
     from prensa.checkpoint.locate import locate
     from prensa.cli.notes import print_notes
     from prensa.cli.progress import stages
-    from prensa.exporter import plan_export, run_export
+    from prensa.serving.export import plan_export, run_export
     from prensa.texts.names import as_mapping
 
     logging.disable_progress_bar()

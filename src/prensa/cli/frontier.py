@@ -46,7 +46,6 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     from rich.console import Console
     from transformers.utils import logging
 
-    from prensa import pipeline
     from prensa.atomic import at_home
     from prensa.calibrate import TextChoice, plan_for
     from prensa.checkpoint.locate import locate
@@ -55,7 +54,8 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     from prensa.cli.progress import stages
     from prensa.evaluation.evaluate import plan as plan_evaluation
     from prensa.evaluation.results import Settings
-    from prensa.recipe import load_preset
+    from prensa.pressing import pipeline
+    from prensa.pressing.recipe import load_preset
     from prensa.report.frontier import check_frontier_place, table, write_frontier
     from prensa.search.frontier import measure_frontier
     from prensa.search.referee import Referee

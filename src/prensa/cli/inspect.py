@@ -28,7 +28,7 @@ def inspect(
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.export import print_record
-    from prensa.runtime.exported import is_export, read_record
+    from prensa.serving.exported import is_export, read_record
 
     directory = locate(model)
     if is_export(directory):

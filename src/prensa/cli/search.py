@@ -15,7 +15,7 @@ from prensa.cli.progress import stages
 from prensa.cli.tables import print_result
 from prensa.errors import RecipeError
 from prensa.evaluation.verdict import drop_in_words
-from prensa.pipeline import Plan
+from prensa.pressing.pipeline import Plan
 from prensa.search.budget import NO_NOISE, Budget, Trial
 from prensa.search.referee import MOST_TEXTS, Judging, referee_for
 from prensa.search.search import Found, search

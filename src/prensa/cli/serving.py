@@ -14,8 +14,8 @@ from prensa.cli.options import RUNTIME_NAMES
 from prensa.cli.progress import stages
 from prensa.errors import AccelerationError, DifferentAnswersError, MissingPackageError, RecipeError
 from prensa.evaluation.results import Evaluation, Settings
-from prensa.exporter import RUNTIMES, ExportPlan, plan_export, run_export
 from prensa.extras import require
+from prensa.serving.export import RUNTIMES, ExportPlan, plan_export, run_export
 
 _AUTO = "auto"
 _INSTALLABLE = ("openvino", "onnx")

@@ -15,7 +15,7 @@ from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.card import library_class
 from prensa.checkpoint.manifest import Calibration, Manifest, TensorReport, VocabularyReport
 from prensa.example.demo import DemoResult
-from prensa.pipeline import Plan
+from prensa.pressing.pipeline import Plan
 from prensa.spec import ROLES
 from prensa.texts.columns import BUILT_IN
 from prensa.wording import megabytes, percent

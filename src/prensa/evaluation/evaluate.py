@@ -45,14 +45,14 @@ from prensa.evaluation.results import (
     Timing,
 )
 from prensa.evaluation.size import list_files
-from prensa.pipeline import RECIPE_FILE
+from prensa.pressing.pipeline import RECIPE_FILE
 from prensa.progress import Progress, silent
 from prensa.runtime.accelerate import folded_twin
 from prensa.runtime.devices import DTYPES, choose_device, choose_dtype, synchronize
-from prensa.runtime.exported import is_export, read_record
-from prensa.runtime.served import Served
 from prensa.runtime.text_vector import TextVector, read_text_vector
-from prensa.serve import load_to_compare
+from prensa.serving.exported import is_export, read_record
+from prensa.serving.load import load_to_compare
+from prensa.serving.served import Served
 from prensa.spec import dtype_name
 from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
 from prensa.texts.encoding import (

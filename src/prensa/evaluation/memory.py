@@ -22,7 +22,7 @@ from prensa.checkpoint.roles import load_config, model_class
 from prensa.errors import EvaluationError
 from prensa.evaluation.results import Memory
 from prensa.runtime.devices import DTYPES, synchronize
-from prensa.serve import load_to_compare
+from prensa.serving.load import load_to_compare
 from prensa.texts.encoding import Row
 
 _LOADS = 3

@@ -8,13 +8,13 @@ from typing import Literal
 from prensa.checkpoint.companions import WEIGHT_SUFFIXES
 from prensa.checkpoint.reader import weight_files
 from prensa.evaluation.results import File
-from prensa.runtime import exported
+from prensa.serving import exported
 
 
 def list_files(model: Path) -> tuple[File, ...]:
     """List all files, in subfolders too, weights that ``from_pretrained`` or an export's runtime reads first.
 
-    Raises :class:`~prensa.errors.CheckpointError` where there are no weights.
+    Raises :class:`~prensa.errors.ModelError` where there are no weights.
     """
     is_export = exported.is_export(model)
     read = set() if is_export else set(weight_files(model)[0])

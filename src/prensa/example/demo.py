@@ -15,7 +15,7 @@ from prensa.api import compress
 from prensa.checkpoint.manifest import Manifest
 from prensa.errors import OutputError
 from prensa.example import Comment, example_comments, restore_example
-from prensa.recipe import preset_names
+from prensa.pressing.recipe import preset_names
 from prensa.runtime.torch import load
 
 _BATCH = 32

@@ -2,7 +2,7 @@
 
 One number rules the whole model: ``noise``, how much its outputs may change, as a share of their own
 variance. To second order the change is Σ importance · (step² ÷ 12) · variance over all weights (see
-:class:`~prensa.calibration.statistics.MatrixStatistics`), and the fewest bits are spent where each weight
+:class:`~prensa.ops.statistics.MatrixStatistics`), and the fewest bits are spent where each weight
 adds the same to it: so a row's step is large where little hangs on it, whatever the size of its weights
 (reverse water-filling, Cover & Thomas 2006, section 10.3). Integers are chosen by :mod:`prensa.ops.gptq` and
 are small; entropy coding then makes bits follow steps.
@@ -17,9 +17,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from prensa.calibration.statistics import MatrixStatistics
 from prensa.ops.affine import INT8_LEVELS, Quantized, quantize
 from prensa.ops.gptq import Feedback, feedback, round_with_feedback
+from prensa.ops.statistics import MatrixStatistics
 from prensa.passes.base import EVERYTHING, Bound, check_number, check_targets
 from prensa.spec import TensorSpec
 

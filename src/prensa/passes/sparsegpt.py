@@ -13,9 +13,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from prensa.calibration.statistics import MatrixStatistics
 from prensa.ops.gptq import Feedback, feedback, prune_with_feedback
 from prensa.ops.sparsity import prune_smallest, prune_smallest_of_each
+from prensa.ops.statistics import MatrixStatistics
 from prensa.passes.base import EVERYTHING, Bound, check_number, check_pattern, check_targets
 from prensa.spec import TensorSpec
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from prensa.checkpoint.sentence_transformers import Chain, Module, read_chain, read_settings
 from prensa.checkpoint.task import Kind
-from prensa.errors import CheckpointError, first_line
+from prensa.errors import ModelError, first_line
 from prensa.texts.encoding import load_tokenizer
 
 _TOKENS, _SENTENCE = "token_embeddings", "sentence_embedding"
@@ -201,7 +201,7 @@ class TextVector:
 def read_text_vector(path: Path, kind: Kind | None = "embedding", prompt: str | None = None) -> TextVector:
     """Read how a model makes a text's vector. ``prompt`` stands before its texts, by default the model's own.
 
-    Of a ``kind`` that has no vectors nothing is read. Raises :class:`CheckpointError` for a module or a
+    Of a ``kind`` that has no vectors nothing is read. Raises :class:`ModelError` for a module or a
     setting that is not computed here.
     """
     chain = read_chain(path) if kind == "embedding" else None
@@ -216,7 +216,7 @@ def read_text_vector(path: Path, kind: Kind | None = "embedding", prompt: str | 
         raise chain.refused("vectors without a module Pooling")
     size = chain.settings.get("truncate_dim")
     if size is not None and (not isinstance(size, int) or size < 1):
-        raise CheckpointError(f"{chain.root}: truncate_dim must be a number of dimensions, found {size!r}")
+        raise ModelError(f"{chain.root}: truncate_dim must be a number of dimensions, found {size!r}")
     return TextVector(tuple(steps), size)
 
 
@@ -233,7 +233,7 @@ def _known(chain: Chain) -> list[Module]:
 def _read_pool(module: Module, chain: Chain, path: Path, prompt: str | None) -> Pool:
     settings = _settings(module, chain, {"embedding_dimension", "word_embedding_dimension", *_POOLING})
     if not settings:
-        raise CheckpointError(f"{module.folder / 'config.json'}: missing; fetch the model again")
+        raise ModelError(f"{module.folder / 'config.json'}: missing; fetch the model again")
     wanted = settings.get("pooling_mode")
     if wanted is None:
         wanted = [mode for key, mode in _OLD_KEYS.items() if settings.get(key)] or ["mean"]
@@ -328,7 +328,7 @@ def _weights(module: Module, names: Sequence[str]) -> dict[str, Tensor]:
         found = load_file(path) if path == safe else torch.load(path, map_location="cpu", weights_only=True)
         return {name: found[name].float() for name in names}
     except Exception as error:
-        raise CheckpointError(
+        raise ModelError(
             f"{path}: expected the tensors {', '.join(names)} of the module {module.kind} "
             f"({first_line(error)}); fetch the model again"
         ) from error

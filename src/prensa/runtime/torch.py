@@ -6,9 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.names import check_loaded, fitted_in
@@ -17,8 +15,6 @@ from prensa.checkpoint.roles import load_config, model_class, model_shape
 from prensa.extras import require
 from prensa.integrations.transformers import make_usable
 from prensa.isolation import building
-from prensa.runtime.exported import Inputs
-from prensa.runtime.program import output_names
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +23,7 @@ def load(path: str | Path, **settings: Any) -> Any:
     """Load a pressed or an original model with the head it was saved with, ready to predict.
 
     ``settings`` go to ``from_pretrained`` (``dtype``, ``device_map`` …). Raises
-    :class:`~prensa.errors.CheckpointError` where there is no model or its names do not fit its class,
+    :class:`~prensa.errors.ModelError` where there is no model or its names do not fit its class,
     :class:`~prensa.errors.FormatError` where a packed file is damaged, and
     :class:`~prensa.errors.MissingPackageError` where a bitsandbytes model cannot be loaded here.
     """
@@ -63,21 +59,6 @@ def _from_pretrained(
     )
     model.name_or_path = model.config.name_or_path = str(directory)
     return model, missing
-
-
-class Engine:
-    """A PyTorch model, called as the engines of other runtimes are."""
-
-    def __init__(self, model: Any) -> None:
-        """Take a model as it is."""
-        self.model = model
-
-    @torch.inference_mode()
-    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
-        """Return what counts of the output for inputs ``[batch, length]``."""
-        given = {name: torch.from_numpy(value).to(self.model.device) for name, value in inputs.items()}
-        output = self.model(**given)
-        return [output[name].float().cpu().numpy() for name in output_names(self.model, output)]
 
 
 def is_eight_bit(config: Any) -> bool:

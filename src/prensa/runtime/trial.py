@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from prensa.errors import EvaluationError, PlanError, first_line
+from prensa.errors import EvaluationError, RecipeError, first_line
 from prensa.extras import EXTRAS, is_installed
 from prensa.runtime.torch import load
 from prensa.texts.encoding import load_tokenizer
@@ -21,7 +21,7 @@ def check_answers(directory: Path) -> None:
     """Load a model in bitsandbytes' format and let it answer one text.
 
     Where bitsandbytes is not installed, or the model reads no texts, it is not tried, and the log says so.
-    Raises :class:`PlanError` where it does not answer: a layer is then stored in a form that its module does
+    Raises :class:`ModelError` where it does not answer: a layer is then stored in a form that its module does
     not take.
     """
     missing = [package for module, package in EXTRAS["bitsandbytes"].items() if not is_installed(module)]
@@ -39,7 +39,7 @@ def check_answers(directory: Path) -> None:
         with torch.inference_mode():
             model(**{name: value.to(model.device) for name, value in inputs.items()})
     except Exception as error:
-        raise PlanError(
+        raise RecipeError(
             f"format bitsandbytes: the result does not answer ({first_line(error)}); use the format packed"
         ) from error
 

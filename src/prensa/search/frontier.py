@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
 from prensa.errors import first_line
 from prensa.evaluation.results import Quality
 from prensa.evaluation.size import list_files
 from prensa.extras import is_installed
-from prensa.pipeline import Plan
+from prensa.pressing import pipeline
+from prensa.pressing.pipeline import Plan
+from prensa.pressing.recipe import adjusted, load_preset
 from prensa.progress import Progress, silent
-from prensa.recipe import adjusted, load_preset
 from prensa.search.bitsandbytes import BITSANDBYTES, WithBitsandbytes
 from prensa.search.referee import Referee
 from prensa.temporary import temporary_directory

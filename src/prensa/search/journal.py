@@ -13,7 +13,7 @@ from prensa.atomic import write_text
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.checksum import sha256
 from prensa.errors import FormatError
-from prensa.pipeline import Plan
+from prensa.pressing.pipeline import Plan
 from prensa.search.budget import Trial
 from prensa.version import VERSION
 

@@ -11,10 +11,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from prensa import pipeline
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
-from prensa.calibration.statistics import Statistics
 from prensa.checkpoint.companions import SEARCH_FILE
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest
@@ -22,11 +20,13 @@ from prensa.errors import RecipeError
 from prensa.evaluation.decision import KEPT, Decision
 from prensa.evaluation.results import Drop, Quality
 from prensa.evaluation.verdict import few_same, guessing_in_words
+from prensa.ops.statistics import Statistics
 from prensa.passes import Gptq
 from prensa.passes.gptq import LEAST_NOISE
-from prensa.pipeline import Plan
+from prensa.pressing import pipeline
+from prensa.pressing.pipeline import Plan
+from prensa.pressing.recipe import Recipe, adjusted
 from prensa.progress import Progress, silent
-from prensa.recipe import Recipe, adjusted
 from prensa.search.bisect import last_allowed
 from prensa.search.budget import NO_NOISE, Budget, Trial
 from prensa.search.journal import Journal, fingerprint, journal_path

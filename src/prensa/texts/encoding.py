@@ -65,7 +65,7 @@ def load_tokenizer(path: Path) -> Any:
 
     Without a vocabulary file ``transformers`` gives a tokenizer that knows its special tokens alone. What the
     model's Sentence Transformers files say of texts (length, case, a prompt in front) comes with it: whoever
-    reads texts has them from here. Raises :class:`~prensa.errors.CheckpointError` for a model that reads no
+    reads texts has them from here. Raises :class:`~prensa.errors.ModelError` for a model that reads no
     texts.
     """
     if (path / "config.json").is_file():

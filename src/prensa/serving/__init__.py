@@ -1,0 +1,1 @@
+"""A model written for another runtime, its answers compared with PyTorch's, and loaded to answer."""

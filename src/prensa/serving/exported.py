@@ -1,0 +1,144 @@
+"""An exported model's own record: what runs it, how near it must stay, and a few answers to compare with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prensa.errors import AccelerationError, FormatError
+from prensa.serving.distance import Comparison, as_rows, distance, thinned
+from prensa.texts.encoding import Row
+from prensa.version import VERSION
+
+FILE = "prensa_export.json"
+TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.25}
+"""For each precision, how far answers may be from PyTorch's in float32 when a model is exported, and whenever
+it is loaded, as a :class:`~prensa.serving.distance.Comparison` measures it."""
+
+SUFFIXES = {".xml", ".bin", ".onnx", ".data"}
+"""Of the files that runtimes read."""
+
+_VERSION = 2
+_READ = (1, _VERSION)  # version 1 kept built-in texts and the first numbers of each answer, without a scale
+
+Inputs = Mapping[str, NDArray[np.int64]]
+Engine = Callable[[Inputs], list[NDArray[np.float32]]]
+"""Takes inputs ``[batch, length]`` by name and gives the outputs in order."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What an export may lose: the share of right answers among ``inputs``, one text each, by ``max_drop``.
+
+    ``right`` are the numbers of the right labels, or PyTorch's answers where labels are not known.
+    """
+
+    inputs: Sequence[Inputs]
+    right: Sequence[int]
+    max_drop: float
+
+    def share(self, chosen: Sequence[int]) -> float:
+        """Return the share of labels that are right, where one was chosen for each text."""
+        return sum(a == b for a, b in zip(chosen, self.right, strict=True)) / len(self.right)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What ``prensa_export.json`` holds.
+
+    ``longest`` says how many tokens are read at most. ``difference`` was measured on ``texts`` when it was
+    exported, and ``drop`` where a budget had to be kept. ``rows`` are a few of those texts, as token ids,
+    which this runtime answered as PyTorch does; ``answers`` are PyTorch's in float32,
+    :func:`~prensa.serving.distance.thinned`, and ``scale`` is what a distance of 1 is in their numbers.
+    """
+
+    runtime: str
+    precision: str
+    inputs: tuple[str, ...]
+    output: str
+    longest: int | None
+    texts: str
+    difference: float
+    rows: tuple[Row, ...]
+    answers: tuple[tuple[float, ...], ...]
+    drop: float | None = None
+    scale: float | None = None
+    prensa_version: str = VERSION
+
+    def save(self, directory: Path) -> None:
+        """Write it into a directory."""
+        content = {"version": _VERSION, **dataclasses.asdict(self)}
+        (directory / FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def is_export(directory: Path) -> bool:
+    """Whether a directory holds an exported model."""
+    return (directory / FILE).is_file()
+
+
+def read_record(directory: Path) -> Record:
+    """Read the record of an exported model. Raises :class:`FormatError` where it is damaged or unknown."""
+    path = directory / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content.pop("version")
+        if version not in _READ:
+            raise FormatError(
+                f"{path}: version {version!r}, this Prensa reads {' and '.join(map(str, _READ))}; "
+                "export the model again"
+            )
+        for key in ("inputs", "rows"):
+            content[key] = tuple(content[key])
+        content["answers"] = tuple(tuple(answer) for answer in content["answers"])
+        return Record(**content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(f"{path}: damaged ({error}); export the model again") from error
+
+
+def arrays(row: Row, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """Return one text as inputs ``[1, length]``."""
+    return {name: np.array([row[name]], dtype=np.int64) for name in names}
+
+
+def whole(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return what an engine gives as one array: of several outputs, one behind the other in each piece."""
+    return outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=-1)
+
+
+def check(record: Record, engine: Engine, where: Path) -> None:
+    """Have a runtime answer the record's texts on this machine and compare.
+
+    Integers may saturate and kernels differ from one processor to the next. Raises
+    :class:`AccelerationError`.
+    """
+    apart = apart_on_record(record, engine)
+    allowed = TOLERANCES[record.precision]
+    if apart > allowed:
+        raise AccelerationError(
+            f"{where}: {record.runtime} in {record.precision} gives different answers from PyTorch on this "
+            f"machine (distance {apart:.3g}, allowed {allowed:g}); export it here, or with another "
+            "--precision"
+        )
+
+
+def apart_on_record(record: Record, engine: Engine) -> float:
+    """Return how far an engine's answers are from the record's, by the scale that was measured with them."""
+    outputs = [as_rows(whole(engine(arrays(row, record.inputs)))[0]) for row in record.rows]
+    exact = [np.array(each, dtype=np.float32) for each in record.answers]
+    if record.scale is None:
+        shortest = min(map(len, exact), default=0)
+        return distance(
+            [each.reshape(1, -1)[:, :shortest] for each in outputs],
+            [each.reshape(1, -1)[:, :shortest] for each in exact],
+        )
+    comparison = Comparison(record.scale)
+    for output, truth in zip(outputs, exact, strict=True):
+        comparison.add(thinned(output).reshape(1, -1), truth.reshape(1, -1))
+    return math.inf if comparison.broken else comparison.distance

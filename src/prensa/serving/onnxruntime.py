@@ -1,0 +1,95 @@
+"""Run models in ONNX Runtime: export, quantize to 8 bits, infer."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prensa.errors import AccelerationError, first_line
+from prensa.runtime.processor import physical_cores, saturates
+from prensa.serving.exported import Gate, Inputs
+from prensa.serving.opened import Opened
+from prensa.serving.program import Program, quiet
+
+NAME = "onnxruntime"
+FILE = "onnx/model.onnx"
+"""Where transformers.js looks, and optimum-onnx, too."""
+
+PRECISIONS = ("fp32", "int8")
+ATTENTION = "eager"  # PyTorch's exporter fails on the layout of the fused one in T5
+
+
+def write(
+    program: Program,
+    directory: Path,
+    precision: str,
+    samples: Sequence[Inputs],  # noqa: ARG001
+    gate: Gate | None = None,  # noqa: ARG001
+) -> None:
+    """Export a graph, with the linear layers in 8 bits for ``int8``, and write it.
+
+    Activations are quantized as they come, so no samples are needed; which layers cost most is not looked
+    for. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7 bits, which cannot.
+    """
+    import torch
+
+    target = directory / FILE
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with quiet(), tempfile.TemporaryDirectory(dir=directory) as place:
+        try:
+            exported: Any = torch.onnx.export(
+                program.graph,
+                input_names=list(program.inputs),
+                output_names=list(program.outputs),
+                dynamo=True,
+                verbose=False,
+            )
+        except Exception as error:
+            raise AccelerationError(
+                f"ONNX cannot express this model ({first_line(error)}); try --to openvino, or serve it in "
+                "PyTorch"
+            ) from error
+        if precision == "fp32":
+            exported.save(target)
+            return
+        from onnxruntime.quantization import quantize_dynamic
+
+        exported.save(Path(place) / "model.onnx")
+        quantize_dynamic(
+            Path(place) / "model.onnx",
+            target,
+            op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+            per_channel=True,
+            reduce_range=saturates(),
+        )
+
+
+class Engine:
+    """A session. May be called from several threads, and after a fork."""
+
+    def __init__(self, directory: Path, precision: str) -> None:  # noqa: ARG002
+        """Load what :func:`write` wrote."""
+        self._session = Opened(lambda: _open(directory / FILE))
+
+    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
+        """Return all outputs for inputs ``[batch, length]``."""
+        return [np.asarray(each, dtype=np.float32) for each in self._session.get().run(None, dict(inputs))]
+
+
+def _open(file: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = physical_cores()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise AccelerationError(
+            f"{file}: ONNX Runtime cannot load it ({first_line(error)}); export it again"
+        ) from error

@@ -1,0 +1,58 @@
+"""Models that cannot be exported or served, by their class: known before a weight is read."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from prensa.checkpoint.inputs import check_reads_texts
+from prensa.checkpoint.roles import model_class
+from prensa.checkpoint.task import unserved
+from prensa.errors import AccelerationError
+
+_NOT_TRACED = {
+    "big_bird": "its attention chooses blocks at random, by the length of each text",
+    "canine": "it reads characters in windows whose number depends on the length of each text",
+    "funnel": "it shortens each text by its length",
+    "led": "its attention works in windows whose number depends on the length of each text",
+    "longformer": "its attention works in windows whose number depends on the length of each text",
+    "reformer": "its attention sorts tokens into buckets at random",
+}
+"""Model types that PyTorch cannot export with a free length, and why."""
+
+
+def check_served(path: Path, config: Any) -> None:
+    """Raise :class:`AccelerationError` for a model that does not answer a text alone, in any runtime.
+
+    Raises :class:`~prensa.errors.ModelError` for one that reads no texts.
+    """
+    check_reads_texts(path, config)
+    if reason := unserved(config):
+        name = model_class(config).__name__
+        raise AccelerationError(f"{path}: cannot be exported or served: {name} {reason}")
+
+
+def check_exported(path: Path, config: Any) -> None:
+    """Raise :class:`AccelerationError` for a model that cannot be exported."""
+    check_served(path, config)
+    kind = model_class(config)
+    if _has_decoder(kind):
+        pools = ", which reads the position of its last </s>," if _pools_eos(kind) else ""
+        raise AccelerationError(
+            f"{path}: {kind.__name__}, an encoder and a decoder{pools} cannot be exported; "
+            "use prensa.load(path, runtime='torch')"
+        )
+    if config.model_type in _NOT_TRACED:
+        raise AccelerationError(
+            f"{path}: {kind.__name__} cannot be exported: {_NOT_TRACED[config.model_type]}; "
+            "use prensa.load(path, runtime='torch')"
+        )
+
+
+def _has_decoder(kind: Any) -> bool:
+    return "decoder_input_ids" in inspect.signature(kind.forward).parameters
+
+
+def _pools_eos(kind: Any) -> bool:
+    return bool(kind.__name__.endswith("ForSequenceClassification"))
