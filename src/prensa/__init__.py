@@ -9,52 +9,82 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prensa.errors import (
-    AccelerationError,
-    CalibrationError,
     DataError,
-    EvaluationError,
+    DeviceError,
+    DifferentAnswersError,
     FormatError,
     MissingPackageError,
     ModelError,
+    OnlyAnswersError,
     OutputError,
     PrensaError,
     RecipeError,
-    VocabularyError,
+    SettingError,
+    TokenizerError,
 )
 from prensa.integrations import register
 
 if TYPE_CHECKING:
-    from prensa.api import compress, compress_within, evaluate, export, inspect
+    from prensa.api import compress, evaluate, export, frontier, inspect
     from prensa.checkpoint.manifest import Manifest
+    from prensa.evaluation.budget import Budget
     from prensa.evaluation.results import Evaluation, load_results
+    from prensa.jobs.comparison import Comparison
+    from prensa.jobs.compression import Compression, Result
+    from prensa.jobs.conversion import Conversion
+    from prensa.jobs.exploration import Exploration
+    from prensa.jobs.permissions import Permissions
+    from prensa.jobs.runtimes import Exported
     from prensa.pressing.recipe import Recipe, load_preset, load_recipe
     from prensa.report.card import write_cards
     from prensa.report.html import write_report
     from prensa.runtime.accelerate import accelerate
+    from prensa.search.frontier import Frontier, Point
+    from prensa.search.outcome import Outcome
+    from prensa.search.trial import Trial
+    from prensa.serving.exported import Record
     from prensa.serving.load import load
+    from prensa.serving.served import Served
+    from prensa.texts.source import Source
     from prensa.vocabulary.settings import TrimVocabulary
 
 __all__ = [
-    "AccelerationError",
-    "CalibrationError",
+    "Budget",
+    "Comparison",
+    "Compression",
+    "Conversion",
     "DataError",
+    "DeviceError",
+    "DifferentAnswersError",
     "Evaluation",
-    "EvaluationError",
+    "Exploration",
+    "Exported",
     "FormatError",
+    "Frontier",
     "Manifest",
     "MissingPackageError",
     "ModelError",
+    "OnlyAnswersError",
+    "Outcome",
     "OutputError",
+    "Permissions",
+    "Point",
     "PrensaError",
     "Recipe",
     "RecipeError",
+    "Record",
+    "Result",
+    "Served",
+    "SettingError",
+    "Source",
+    "TokenizerError",
+    "Trial",
     "TrimVocabulary",
-    "VocabularyError",
     "accelerate",
     "compress",
-    "compress_within",
     "evaluate",
     "export",
+    "frontier",
     "inspect",
     "load",
     "load_preset",
@@ -65,15 +95,30 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Budget": "prensa.evaluation.budget",
+    "Comparison": "prensa.jobs.comparison",
+    "Compression": "prensa.jobs.compression",
+    "Conversion": "prensa.jobs.conversion",
     "Evaluation": "prensa.evaluation.results",
+    "Exploration": "prensa.jobs.exploration",
+    "Exported": "prensa.jobs.runtimes",
+    "Frontier": "prensa.search.frontier",
     "Manifest": "prensa.checkpoint.manifest",
+    "Outcome": "prensa.search.outcome",
+    "Permissions": "prensa.jobs.permissions",
+    "Point": "prensa.search.frontier",
     "Recipe": "prensa.pressing.recipe",
+    "Record": "prensa.serving.exported",
+    "Result": "prensa.jobs.compression",
+    "Served": "prensa.serving.served",
+    "Source": "prensa.texts.source",
+    "Trial": "prensa.search.trial",
     "TrimVocabulary": "prensa.vocabulary.settings",
     "accelerate": "prensa.runtime.accelerate",
     "compress": "prensa.api",
-    "compress_within": "prensa.api",
     "evaluate": "prensa.api",
     "export": "prensa.api",
+    "frontier": "prensa.api",
     "inspect": "prensa.api",
     "load": "prensa.serving.load",
     "load_preset": "prensa.pressing.recipe",

@@ -58,7 +58,7 @@ class CalibrationPlan:
     account: str = ""
 
 
-def plan_calibration(  # noqa: PLR0913  the settings of the command line
+def plan_calibration(
     path: Path,
     source: str | None = None,
     *,

@@ -38,9 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
 
     def compare() -> None:
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
         evaluation = compare_models(**vars(options))
         sys.stdout.write("\n".join(lines(evaluation)) + "\n")
         if evaluation.missing:

@@ -11,17 +11,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prensa.classic.arguments import Parser
 from prensa.cli.guard import guarded
 from prensa.errors import OutputError
 from prensa.extras import require
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from prensa.pressing.recipe import Recipe
+
 _SCRIPT = "quantization_code.py"
 
 
-def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
+def apply_quantization(
     model_path: str | Path,
     output_path: str | Path | None = None,
     pruning: bool = True,  # noqa: FBT001, FBT002
@@ -30,7 +35,7 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     compress: bool = True,  # noqa: FBT001, FBT002
     threshold: float = 1e-3,
     texts: str | Path | None = None,
-) -> Any:  # noqa: ANN401  transformers is not typed here
+) -> PreTrainedModel:
     """Optimize a model and return it, loaded.
 
     ``output_path`` defaults to ``model_path``: the model is then replaced, in one step. ``pruning`` zeroes
@@ -43,37 +48,52 @@ def apply_quantization(  # noqa: PLR0913, PLR0917  the classic signature
     """
     if use_bnb:
         require("bitsandbytes", "use_bnb (--use_bnb False gives a float16 model)")
-    from prensa.calibrate import TextChoice, calibrate
-    from prensa.checkpoint.locate import locate
-    from prensa.cli.progress import progress_bar, stages
+    from prensa.cli.progress import stages
     from prensa.isolation import as_usual
-    from prensa.passes import Gptq, Half, Pass, Prune, Quantize, Sparsegpt, Threshold
-    from prensa.passes.gptq import LEAST_NOISE
-    from prensa.pressing import pipeline
-    from prensa.pressing.recipe import Recipe
+    from prensa.jobs.compression import Compression
     from prensa.runtime.torch import load
 
-    passes: list[Pass] = [Half()]
-    if pruning:
-        passes.append(Prune(amount=pruning_amount) if texts is None else Sparsegpt(amount=pruning_amount))
-    if compress:
-        passes.append(Threshold(threshold=threshold))
-    if use_bnb:
-        fine = Gptq(noise=LEAST_NOISE, targets=Quantize().targets)
-        passes.append(Quantize() if texts is None else fine)
-    recipe = Recipe(tuple(passes), format="bitsandbytes" if use_bnb else "plain", state_dict=True)
     if output_path is None and not Path(model_path).expanduser().exists():
         raise OutputError(f"{model_path}: no such directory to replace; give an output path")
-    model = locate(model_path)
-    output = Path(model_path if output_path is None else output_path).expanduser()
+    job = Compression(
+        model_path,
+        model_path if output_path is None else output_path,
+        recipe=_recipe(
+            pruning_amount if pruning else None,
+            threshold if compress else None,
+            use_bnb=use_bnb,
+            is_calibrated=texts is not None,
+        ),
+        texts=texts,
+        force=True,
+    )
+    with stages() as progress:
+        plan = job.plan(progress)
+        plan.run(progress)
     with as_usual():
-        plan = pipeline.plan(model, recipe, output, force=True)
-        with stages() as progress:
-            choice = TextChoice(None if texts is None else str(texts))
-            statistics = calibrate(plan, choice, progress=progress)
-        with progress_bar("optimizing") as progress:
-            pipeline.run(plan, progress, statistics)
         return load(plan.output)
+
+
+def _recipe(
+    pruning_amount: float | None, threshold: float | None, *, use_bnb: bool, is_calibrated: bool
+) -> Recipe:
+    """Return the classic steps; with texts, what is pruned and rounded is chosen by what they need."""
+    from prensa.passes import Gptq, Half, Pass, Prune, Quantize, Sparsegpt, Threshold
+    from prensa.passes.gptq import LEAST_NOISE
+    from prensa.pressing.recipe import Recipe
+
+    passes: list[Pass] = [Half()]
+    if pruning_amount is not None:
+        pruning = Sparsegpt if is_calibrated else Prune
+        passes.append(pruning(amount=pruning_amount))
+    if threshold is not None:
+        passes.append(Threshold(threshold=threshold))
+    if use_bnb and is_calibrated:
+        passes.append(Gptq(noise=LEAST_NOISE, targets=Quantize().targets))
+    elif use_bnb:
+        passes.append(Quantize())
+    name = "bitsandbytes" if use_bnb else "plain"
+    return Recipe(tuple(passes), format=name, state_dict=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

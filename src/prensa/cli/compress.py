@@ -10,22 +10,35 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prensa.cli.notes import print_notes
-from prensa.cli.options import Encoding, Labels, share, size_in_bytes
-from prensa.cli.permissions import NewHead, RemoteCode, allow
-from prensa.errors import RecipeError
-from prensa.texts.names import as_mapping
+from prensa.cli.options import (
+    NOT_HELD,
+    AsJson,
+    Data,
+    DataColumn,
+    DataSplit,
+    Device,
+    Encoding,
+    Force,
+    LabelColumn,
+    Labels,
+    MaxDrop,
+    Model,
+    NewHead,
+    Output,
+    RemoteCode,
+    Split,
+    TextColumn,
+    Texts,
+)
+from prensa.errors import SettingError
 
 if TYPE_CHECKING:
-    from prensa.pressing.pipeline import Plan
-    from prensa.search.budget import Budget
+    from prensa.jobs.compression import Compression, CompressionPlan, Result
 
 
-def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
-    context: typer.Context,
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Model directory, or a name on the Hugging Face hub.")
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")],
+def compress(  # noqa: PLR0913  one parameter for each option
+    model: Model,
+    output: Output,
     *,
     preset: Annotated[
         str | None,
@@ -38,55 +51,51 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
     prune: Annotated[
         float | None, typer.Option(help="Share of each linear layer to set to zero, 0 to 0.9.")
     ] = None,
-    prune_by: Annotated[
-        str | None, typer.Option(help="magnitude, sparsegpt or wanda. [default: magnitude]")
-    ] = None,
+    prune_by: Annotated[str | None, typer.Option(help="magnitude or sparsegpt. [default: magnitude]")] = None,
     threshold: Annotated[float | None, typer.Option(help="Set weights of smaller magnitude to zero.")] = None,
     bits: Annotated[int | None, typer.Option(help="8: quantize to 8 bits; 16: do not.")] = None,
-    texts: Annotated[
-        str | None,
-        typer.Option(help="Texts to calibrate on: a file or a data set. [default: built-in texts]"),
-    ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
-    split: Annotated[str | None, typer.Option(help="Part of a data set.")] = None,
+    texts: Texts = None,
+    text_column: TextColumn = None,
+    split: Split = None,
     calibration_texts: Annotated[
         int | None, typer.Option(help="How many of the texts go through the model. [default: 256]")
     ] = None,
     trim_vocabulary: Annotated[
         str | None,
         typer.Option(
-            help="Drop pieces that the texts do not use. N: keep so many; 99.9%: of the texts. [usual: texts]"
+            help="Remove tokens the texts never use. Give a count (32000), a coverage (99.9%) or nothing for "
+            "all used tokens."
         ),
     ] = None,
-    keep: Annotated[Path | None, typer.Option(help="File of pieces that stay, one on each line.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="File of tokens to keep, one on each line.")] = None,
     languages: Annotated[
-        str | None, typer.Option(help="Keep all pieces in the scripts of these, as en,ru.")
+        str | None, typer.Option(help="Keep all tokens in the scripts of these languages, such as en,ru.")
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Texts to keep a budget by, with labels if there are any. [default: --texts]"),
-    ] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
+    data: Data = None,
+    data_column: DataColumn = None,
+    label_column: LabelColumn = None,
+    data_split: DataSplit = None,
     labels: Labels = None,
     encoding: Encoding = None,
-    max_drop: Annotated[
-        float | None, typer.Option(parser=share, help="Budget: largest drop, 0.01 or 1% is one point.")
-    ] = None,
+    max_drop: MaxDrop = None,
     min_agreement: Annotated[
-        float | None, typer.Option(parser=share, help="Budget: least share of answers that stay, as 99%.")
+        str | None, typer.Option(help="Budget: smallest share of answers that stay the same, such as 99%.")
     ] = None,
     max_size: Annotated[
         str | None, typer.Option(help="Budget: 12% of the original's weight files, or 20MB.")
     ] = None,
     noise: Annotated[
         float | None,
-        typer.Option(help="Change of the outputs that calibration aims at, as a share of their variance."),
+        typer.Option(
+            help="Allowed output change as a share of output variance; larger means smaller files. "
+            "[default: 0.002]"
+        ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Where to calibrate: cpu, cuda, …")] = None,
+    device: Device = None,
     runtime: Annotated[
         str | None,
         typer.Option(
-            help="openvino, onnx or auto (all that are installed): export to OUT-openvino, and compare."
+            help="openvino, onnx or auto (all that are installed): also export to OUT-openvino, and compare."
         ),
     ] = None,
     drop_unused: Annotated[
@@ -99,114 +108,132 @@ def compress(  # noqa: PLR0913, PLR0915  one parameter for each option
         typer.Option("--unchecked", help="Take a model of an unknown class: no texts, no comparison."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Press a model: choose new values, store them small, keep it loadable.
+    """Compress a model: choose new values, store them small, keep it loadable.
 
-    With a budget (--max-drop, --min-agreement, --max-size) it presses as small as the budget allows, by real
-    evaluations, and exits with 1 where no result keeps it or too few texts decide.
+    With a budget (--max-drop, --min-agreement, --max-size) the result is as small as the budget allows,
+    found by real evaluations. The exit code is 1 if no result keeps it or too few texts decide.
     """
-    from transformers.utils import logging
-
-    from prensa.calibrate import TextChoice, plan_for, vocabulary_for
-    from prensa.calibration.collect import collect
-    from prensa.checkpoint.locate import locate
-    from prensa.cli import tables
-    from prensa.cli.progress import progress_bar, stages
-    from prensa.cli.serving import Serving
-    from prensa.pressing import pipeline
-    from prensa.pressing.recipe import adjusted, chosen_recipe
+    from prensa.cli.sources import judged_source, texts_source
+    from prensa.evaluation.budget import Budget
+    from prensa.jobs.compression import Compression
+    from prensa.jobs.permissions import Permissions
+    from prensa.jobs.recipes import choose_recipe
     from prensa.vocabulary.settings import trim_from
 
-    logging.disable_progress_bar()
-    is_searched = any(each is not None for each in (max_drop, min_agreement, max_size))
-    if is_searched and noise is not None:
-        raise RecipeError("--noise is what a budget is searched for; give one or the other")
-    calibrated_on = texts if texts is not None else data
-    wants_small = calibrated_on is not None or is_searched or noise is not None
-    resolved = adjusted(
-        chosen_recipe(preset, recipe, default="small" if wants_small else "int8"),
-        format=format,
-        prune=prune,
-        prune_by=prune_by,
-        threshold=threshold,
-        bits=bits,
-        noise=noise,
-        trim_vocabulary=trim_from(trim_vocabulary, keep, languages),
+    if runtime is not None and as_json:
+        raise SettingError("`runtime` prints three results; for `json` run compress, export and evaluate")
+    budget = Budget(
+        max_drop,
+        min_agreement,
+        max_size,
+        on=judged_source(data, data_column, label_column, data_split, labels, encoding, texts=texts),
     )
-    if unchecked and (is_searched or runtime is not None or calibrated_on is not None):
-        raise RecipeError("--unchecked compares nothing: leave texts, data, budgets and --runtime out")
-    allow(context, remote_code=trust_remote_code, new_head=allow_new_head, unchecked=unchecked)
-    source = locate(model)
-    choice = TextChoice(calibrated_on, text_column, split, calibration_texts, encoding)
-    with stages() as progress:
-        vocabulary = vocabulary_for(source, resolved, output, choice, force=force, progress=progress)
-    plan = pipeline.plan(
-        source, resolved, output, force=force, vocabulary=vocabulary, drop_unused=drop_unused
+    job = Compression(
+        model,
+        output,
+        recipe=choose_recipe(
+            preset,
+            recipe,
+            is_calibrated=texts is not None or data is not None or budget.is_given,
+            searches=budget.is_given,
+            format=format,
+            prune=prune,
+            prune_by=prune_by,
+            threshold=threshold,
+            bits=bits,
+            noise=noise,
+            trim_vocabulary=trim_from(trim_vocabulary, keep, languages),
+        ),
+        texts=texts_source(texts, text_column, split, encoding, calibration_texts, data=data),
+        budget=budget,
+        device=device,
+        runtime=runtime,
+        drop_unused=drop_unused,
+        force=force,
+        permissions=Permissions(allow_new_head, trust_remote_code, unchecked),
     )
-    print_notes(*plan.checkpoint.notes)
-    serving = Serving(
-        runtime,
-        calibrated_on,
-        data,
-        text_column,
-        label_column,
-        split,
-        force,
-        as_json,
-        encoding,
-        as_mapping(labels),
-    )
-    serving.check(plan.checkpoint.path, plan.output)
-    budget = None
-    if is_searched:
-        budget = _budget(plan, max_drop, min_agreement, max_size)
-    elif runtime is None and (label_column is not None or labels or (data is not None and texts is not None)):
-        raise RecipeError("--data, --label-column and --labels need a budget (--max-drop …) or --runtime")
-    with stages() as progress:
-        calibration = plan_for(plan, choice, device=device, progress=progress)
-        print_notes(*(each.account for each in (vocabulary, calibration) if each is not None))
-        run_now = not (dry_run or is_searched or calibration is None)
-        statistics = collect(calibration, progress) if run_now and calibration is not None else None
+    plan = _plan(job)
     if dry_run:
-        summary = tables.plan_summary(plan, calibration)
-        typer.echo(json.dumps(summary, indent=1)) if as_json else tables.print_plan(plan, calibration)
+        _print_plan(plan, as_json=as_json)
         return
-    if budget is not None:
-        from prensa.cli.search import keep_budget
-        from prensa.search.referee import Judging
+    result = _run(plan)
+    _print_result(result, as_json=as_json)
+    if not result.held:
+        raise typer.Exit(NOT_HELD)
 
-        judged_by = Judging(
-            data if data is not None else texts,
-            text_column,
-            label_column,
-            split,
-            device,
-            encoding,
-            as_mapping(labels),
-        )
-        keep_budget(plan, calibration, budget, judged_by, as_json=as_json)
-        serving.run(plan.checkpoint.path, plan.output)
-        return
-    with progress_bar("pressing") as progress:
-        manifest = pipeline.run(plan, progress, statistics)
+
+def _plan(job: Compression) -> CompressionPlan:
+    from prensa.cli.progress import stages
+
+    with stages() as progress:
+        plan = job.plan(progress)
+    print_notes(*plan.notes)
+    return plan
+
+
+def _print_plan(plan: CompressionPlan, *, as_json: bool) -> None:
+    from prensa.cli import plans
+
     if as_json:
-        typer.echo(json.dumps({"output": str(plan.output), **dataclasses.asdict(manifest)}, indent=1))
-    else:
-        tables.print_result(manifest, plan.output)
-    serving.run(plan.checkpoint.path, plan.output)
+        summary = plans.plan_summary(plan.pressing, plan.calibration)
+        typer.echo(json.dumps(summary, indent=1))
+        return
+    plans.print_plan(plan.pressing, plan.calibration)
 
 
-def _budget(plan: Plan, max_drop: float | None, min_agreement: float | None, max_size: str | None) -> Budget:
-    """Return the budget, once it is known that it can be searched for."""
-    from prensa.extras import require
+def _run(plan: CompressionPlan) -> Result:
+    """Compress with a bar on stderr, and a line there for each trial of a search."""
+    from rich.console import Console
 
-    require("evaluate", "a budget")
-    from prensa.search.budget import Budget
-    from prensa.search.search import check_recipe
+    from prensa.cli.outcome import trial_printer
+    from prensa.cli.progress import progress_bar, stages
 
-    check_recipe(plan.recipe)
-    return Budget(
-        max_drop, min_agreement, None if max_size is None else size_in_bytes(max_size, plan.checkpoint.nbytes)
-    )
+    if plan.job.budget.is_given or plan.calibration is not None or plan.runtimes is not None:
+        console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+        with stages(console) as progress:
+            return plan.run(progress, trial_printer(console, plan.pressing.checkpoint.nbytes))
+    with progress_bar("compressing") as progress:
+        return plan.run(progress)
+
+
+def _print_result(result: Result, *, as_json: bool) -> None:
+    from prensa.cli.outcome import describe
+    from prensa.cli.tables import print_result
+
+    if as_json:
+        typer.echo(json.dumps(_content(result), indent=1))
+        return
+    if result.manifest is not None:
+        print_result(result.manifest, result.output)
+    if result.outcome is not None:
+        typer.echo(describe(result.outcome, result.output))
+    _print_exports(result)
+
+
+def _content(result: Result) -> dict[str, object]:
+    """Return a result as plain data: how the search ended, or without one what was written."""
+    content: dict[str, object] = {"output": str(result.output)}
+    if result.outcome is not None:
+        content.update(json.loads(result.outcome.to_json()))
+    elif result.manifest is not None:
+        content.update(dataclasses.asdict(result.manifest))
+    return content
+
+
+def _print_exports(result: Result) -> None:
+    from prensa.cli.comparison import print_evaluation
+    from prensa.cli.export import print_record
+    from prensa.jobs.runtimes import fastest
+
+    print_notes(*result.problems)
+    for export in result.exports:
+        typer.echo(f"Written to {export.path}")
+        print_record(export.record, export.path, as_json=False)
+    if result.evaluation is None:
+        return
+    print_evaluation(result.evaluation)
+    if len(result.evaluation.results) > 1:
+        typer.echo(f"\nThe fastest here: prensa.load('{fastest(result.evaluation)}')")

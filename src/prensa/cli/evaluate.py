@@ -3,89 +3,114 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prensa.cli.options import NOT_HELD, Encoding, Labels, share
-from prensa.cli.permissions import NewHead, RemoteCode, allow
+from prensa.cli.notes import print_notes
+from prensa.cli.options import (
+    NOT_HELD,
+    AsJson,
+    Device,
+    Encoding,
+    LabelColumn,
+    Labels,
+    Limit,
+    MaxDrop,
+    NewHead,
+    RemoteCode,
+    TextColumn,
+)
 from prensa.errors import PrensaError
+
+if TYPE_CHECKING:
+    from prensa.evaluation.results import Evaluation
 
 
 def evaluate(  # noqa: PLR0913  one parameter for each option
-    context: typer.Context,
     original: Annotated[str, typer.Argument(metavar="ORIGINAL", help="The model to compare with.")],
-    results: Annotated[list[str], typer.Argument(metavar="RESULT...", help="One pressed model or more.")],
+    results: Annotated[list[str], typer.Argument(metavar="RESULT...", help="One compressed model or more.")],
     *,
     data: Annotated[
         str | None,
         typer.Option(help="CSV, TSV, JSON, Parquet or text file, or a data set. [default: built-in texts]"),
     ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of the texts; A,B for pairs.")] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the right answers; A,B,… for one for each label; '' takes none."),
-    ] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     labels: Labels = None,
     encoding: Encoding = None,
     split: Annotated[
         str | None, typer.Option(help="Part of a data set. [default: test or validation]")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Take this many texts, at random.")] = None,
+    limit: Limit = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Texts at a time. [default: 32; language models 8]")
     ] = None,
-    max_length: Annotated[int | None, typer.Option(help="Cut texts to this many tokens.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if there is one]")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Truncate texts to this many tokens.")] = None,
+    device: Device = None,
     dtype: Annotated[
         str | None,
         typer.Option(help="auto, float32, float16 or bfloat16. [default: float32 on a processor, else auto]"),
     ] = None,
-    max_drop: Annotated[
-        float | None, typer.Option(parser=share, help="Largest drop allowed: 0.01 or 1% is one point.")
-    ] = None,
+    max_drop: MaxDrop = None,
     allow_new_head: NewHead = False,
     trust_remote_code: RemoteCode = False,
     report: Annotated[Path | None, typer.Option(help="Write this page, and results.json beside it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare pressed models with their original: size, speed, memory, quality.
+    """Compare results with their original: size, speed, memory, quality.
 
-    Exits with 1 where a result is worse than --max-drop allows, or where too few texts decide.
+    The exit code is 1 if a result is worse than --max-drop allows, or if too few texts decide.
     """
+    from prensa.cli.progress import stages
     from prensa.extras import require
+    from prensa.jobs.comparison import Comparison
+    from prensa.jobs.permissions import Permissions
+    from prensa.texts.names import as_mapping
+    from prensa.texts.source import Source
 
     require("evaluate", "evaluating")
-    from transformers.utils import logging
+    from prensa.report.html import check_place
 
-    from prensa.cli.comparison import print_evaluation
-    from prensa.cli.notes import print_notes
-    from prensa.cli.progress import stages
-    from prensa.evaluation.evaluate import plan, run
-    from prensa.evaluation.results import Settings
-    from prensa.report.card import write_cards
-    from prensa.report.html import check_place, write_report
-    from prensa.texts.names import as_mapping
-
-    logging.disable_progress_bar()
     if report is not None:
         check_place(report)
-    asked = (data, text_column, label_column, split, limit, batch_size, max_length, device, dtype, max_drop)
-    settings = Settings(original, tuple(results), *asked, encoding=encoding, labels=as_mapping(labels))
-    allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
+    job = Comparison(
+        original,
+        tuple(results),
+        data=Source(data, text_column, label_column, split, limit, encoding, as_mapping(labels)),
+        batch_size=batch_size,
+        max_length=max_length,
+        device=device,
+        dtype=dtype,
+        max_drop=max_drop,
+        permissions=Permissions(allow_new_head, trust_remote_code),
+    )
     with stages() as progress:
-        planned = plan(settings, progress)
-        print_notes(planned.texts.account)
-        evaluation = run(planned, progress)
+        plan = job.plan(progress)
+        print_notes(*plan.notes)
+        evaluation = plan.run(progress)
+    _print(evaluation, report, as_json=as_json)
+    if evaluation.missing:
+        raise PrensaError(f"interrupted; {', '.join(evaluation.missing)} missing, the rest was kept")
+    if not evaluation.within_budget:
+        raise typer.Exit(NOT_HELD)
+
+
+def _print(evaluation: Evaluation, report: Path | None, *, as_json: bool) -> None:
+    """Write the page and the model cards, and print the numbers whatever becomes of those."""
+    from prensa.cli.comparison import print_evaluation
+    from prensa.report.card import write_cards
+    from prensa.report.html import write_report
+
     try:
         if report is not None:
             write_report(evaluation, report)
             typer.echo(f"Report: {report}", err=True)
         for problem in write_cards(evaluation):
             typer.echo(f"prensa: the model card was left as it is: {problem}", err=True)
-    finally:  # a full disk does not cost the numbers
-        typer.echo(evaluation.to_json(), nl=False) if as_json else print_evaluation(evaluation)
-    if evaluation.missing:
-        raise PrensaError(f"interrupted; {', '.join(evaluation.missing)} missing, the rest was kept")
-    if not evaluation.within_budget:
-        raise typer.Exit(NOT_HELD)
+    finally:
+        # A full disk does not cost the numbers.
+        if as_json:
+            typer.echo(evaluation.to_json(), nl=False)
+        else:
+            print_evaluation(evaluation)

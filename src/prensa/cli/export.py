@@ -9,17 +9,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prensa.cli.options import RUNTIME_NAMES, Encoding, Labels, share
-from prensa.cli.permissions import NewHead, RemoteCode, allow
+from prensa.cli.notes import print_notes
+from prensa.cli.options import (
+    AsJson,
+    Data,
+    DataColumn,
+    DataSplit,
+    Encoding,
+    Force,
+    LabelColumn,
+    Labels,
+    MaxDrop,
+    Model,
+    NewHead,
+    Output,
+    RemoteCode,
+    Split,
+    TextColumn,
+)
 
 if TYPE_CHECKING:
     from prensa.serving.exported import Record
 
 
 def export(  # noqa: PLR0913  one parameter for each option
-    context: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="An original or pressed model.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")],
+    model: Model,
+    output: Output,
     *,
     to: Annotated[str, typer.Option(help="openvino or onnx.")],
     precision: Annotated[str, typer.Option(help="int8, bf16 (openvino) or fp32.")] = "int8",
@@ -27,80 +42,77 @@ def export(  # noqa: PLR0913  one parameter for each option
         str | None,
         typer.Option(help="Texts to measure ranges and compare answers on. [default: built-in texts]"),
     ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
-    split: Annotated[str | None, typer.Option(help="Part of a data set.")] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(parser=share, help="Budget of a classifier: right answers it may lose, as 0.5%."),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Texts to keep the budget by, with labels if there are any. [default: --texts]"),
-    ] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the right answers in --data.")] = None,
+    text_column: TextColumn = None,
+    split: Split = None,
+    data: Data = None,
+    data_column: DataColumn = None,
+    label_column: LabelColumn = None,
+    data_split: DataSplit = None,
     labels: Labels = None,
     encoding: Encoding = None,
+    max_drop: MaxDrop = None,
     allow_new_head: NewHead = False,
     trust_remote_code: RemoteCode = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the model in the output.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a sentence.")] = False,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a model for another runtime, and compare its answers with PyTorch's.
 
-    DeBERTa is folded before. Where the answers differ too much nothing is written. With a budget, layers that
+    DeBERTa is folded first. Nothing is written if the answers differ too much. With a budget, layers that
     cost more than it allows stay out of 8 bits (OpenVINO).
     """
-    from transformers.utils import logging
-
-    from prensa.checkpoint.locate import locate
-    from prensa.cli.notes import print_notes
     from prensa.cli.progress import stages
-    from prensa.serving.export import plan_export, run_export
-    from prensa.texts.names import as_mapping
+    from prensa.cli.sources import judged_source, texts_source
+    from prensa.evaluation.budget import Budget
+    from prensa.jobs.conversion import Conversion
+    from prensa.jobs.permissions import Permissions
 
-    logging.disable_progress_bar()
-    allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
-    plan = plan_export(
-        locate(model),
+    # An encoding alone says nothing about texts that were not given.
+    texts_encoding = encoding
+    if texts is None and data is not None:
+        texts_encoding = None
+    job = Conversion(
+        model,
         output,
-        runtime=RUNTIME_NAMES.get(to, to),
+        to,
         precision=precision,
-        texts=texts,
-        text_column=text_column,
-        split=split,
-        data=data,
-        label_column=label_column,
-        max_drop=max_drop,
+        texts=texts_source(texts, text_column, split, texts_encoding),
+        budget=Budget(
+            max_drop,
+            on=judged_source(data, data_column, label_column, data_split, labels, encoding, texts=texts),
+        ),
         force=force,
-        encoding=encoding,
-        labels=as_mapping(labels),
+        permissions=Permissions(allow_new_head, trust_remote_code),
     )
-    print_notes(*plan.notes)
-    print_notes(*plan.accounts)
     with stages() as progress:
-        record = run_export(plan, progress)
+        plan = job.plan(progress)
+        print_notes(*plan.notes)
+        record = plan.run(progress)
     if not as_json:
         typer.echo(f"Written to {plan.output}")
     print_record(record, plan.output, as_json=as_json)
 
 
 def print_record(record: Record, output: Path, *, as_json: bool) -> None:
-    """Say what an export is, and how near its answers are."""
+    """Print what an export is, and how near its answers are."""
     from prensa.wording import megabytes, number
 
-    nbytes = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    nbytes = 0
+    for path in output.rglob("*"):
+        if path.is_file():
+            nbytes += path.stat().st_size
     if as_json:
-        content = {"output": str(output), "nbytes": nbytes, **dataclasses.asdict(record)}
-        typer.echo(json.dumps({k: v for k, v in content.items() if k not in {"rows", "answers"}}, indent=1))
+        content: dict[str, object] = {"output": str(output), "nbytes": nbytes, **dataclasses.asdict(record)}
+        # The answers on record are for loading to check: rows of numbers that nobody reads.
+        del content["rows"]
+        del content["answers"]
+        typer.echo(json.dumps(content, indent=1))
         return
+    lost = ""
+    if record.drop is not None:
+        lost = f" It loses {number(100 * record.drop)} points."
     typer.echo(
-        f"{record.precision} for {record.runtime}, {megabytes(nbytes)}. On {record.texts} its answers are "
-        f"{number(100 * record.difference)} % of their spread away from PyTorch's.{_lost(record)}\n"
+        f"{record.precision} for {record.runtime}, {megabytes(nbytes)}. Output error on {record.texts}: "
+        f"{number(100 * record.difference)} % of the spread between texts, compared with PyTorch.{lost}\n"
         f"To load it: prensa.load('{output}', runtime='{record.runtime}')."
     )
-
-
-def _lost(record: Record) -> str:
-    from prensa.wording import number
-
-    return "" if record.drop is None else f" It loses {number(100 * record.drop)} points of right answers."

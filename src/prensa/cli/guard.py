@@ -11,6 +11,7 @@ from typing import NoReturn, TypeVar
 
 import typer
 
+from prensa.cli.options import with_options
 from prensa.errors import OUT_OF_MEMORY, PrensaError
 from prensa.wording import printable
 
@@ -23,13 +24,16 @@ T = TypeVar("T")
 def guarded(program: str, work: Callable[[], T]) -> T:
     """Do the work of a command; what is not a defect becomes its one line."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no × or – must not fail at the end
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # whoever imports it, it remarks on its kernels
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
+        # A terminal that has no × or – must not fail at the end.
+        sys.stdout.reconfigure(errors="replace")
+    # Whoever imports it, bitsandbytes remarks on its kernels.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    # Clean up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return work()
     except PrensaError as error:
-        fail(program, str(error))
+        fail(program, with_options(str(error)))
     except typer.TyperException as error:
         fail(program, error.format_message())
     except OSError as error:

@@ -1,8 +1,10 @@
-"""Values that several commands read alike."""
+"""Options that several commands share, and how their words are read."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,47 +14,80 @@ from prensa.vocabulary.settings import TEXTS
 NOT_HELD = 1
 """The exit code that says that all was done and the budget not held."""
 
-RUNTIME_NAMES = {"onnx": "onnxruntime"}
-"""What runtimes are called beside their own names."""
-
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Model directory, or a name on the Hugging Face hub.")
+]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")]
+Texts = Annotated[
+    str | None,
+    typer.Option(help="Texts to calibrate on: a file or a data set. [default: --data, or built-in texts]"),
+]
+TextColumn = Annotated[str | None, typer.Option(help="Column of the texts; A,B for pairs.")]
+Split = Annotated[str | None, typer.Option(help="Part of the data set in --texts. [default: train]")]
+Data = Annotated[
+    str | None,
+    typer.Option(help="Texts to judge by, with labels if there are any. [default: --texts]"),
+]
+DataColumn = Annotated[
+    str | None, typer.Option(help="Column of the texts in --data. [default: --text-column]")
+]
+DataSplit = Annotated[
+    str | None, typer.Option(help="Part of the data set in --data. [default: test or validation]")
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(help="Column of the right answers in --data; A,B,… for one for each label; '' takes none."),
+]
 Labels = Annotated[
     str | None,
     typer.Option(help="The model's names for the labels in the data: NAME=LABEL,… An empty LABEL skips."),
 ]
 Encoding = Annotated[
-    str | None, typer.Option(help="Encoding of the files of texts, as cp1252. [default: UTF-8]")
+    str | None, typer.Option(help="Encoding of the files of texts, such as cp1252. [default: UTF-8]")
+]
+Limit = Annotated[int | None, typer.Option(help="Judge by this many texts, at random.")]
+MaxDrop = Annotated[
+    str | None, typer.Option(help="Budget: largest drop in accuracy; 0.01 or 1% is one point.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if available]")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the model in the output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+NewHead = Annotated[
+    bool, typer.Option("--allow-new-head", help="Take a model whose head has no weights yet.")
+]
+RemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the model's own Python code. Only if you trust it.")
 ]
 
-_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}
-
-
+# Messages of the library name parameters in backquotes, some with a value: `max_drop`, `preset=int8`.
+_PARAMETER = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
+_WITHOUT_OPTION = {"results": "RESULT", "original": "ORIGINAL", "model": "MODEL"}
 TRIM = "--trim-vocabulary"
 
 
+def with_options(message: str) -> str:
+    """Name options in a message where it names parameters: `` `max_drop` `` becomes ``--max-drop``."""
+    return _PARAMETER.sub(_option, message)
+
+
+def _option(match: re.Match[str]) -> str:
+    name, value = match.groups()
+    if name in _WITHOUT_OPTION:
+        return _WITHOUT_OPTION[name]
+    option = "--" + name.replace("_", "-")
+    if value is None:
+        return option
+    return f"{option} {value}"
+
+
 def with_usual_values(arguments: Sequence[str]) -> list[str]:
-    """Give ``--trim-vocabulary`` its usual value where none follows: an option of typer always takes one."""
-    found: list[str] = []
-    for at, word in enumerate(arguments):
-        found.append(word)
-        if word == TRIM and (at + 1 == len(arguments) or arguments[at + 1].startswith("-")):
-            found.append(TEXTS)
-    return found
-
-
-def share(word: str) -> float:
-    """``"0.01"`` and ``"1%"`` are the same."""
-    try:
-        return float(word.removesuffix("%")) / (100 if word.endswith("%") else 1)
-    except ValueError:
-        raise typer.BadParameter(f"expected a share such as 0.01 or 1%, found {word!r}") from None
-
-
-def size_in_bytes(word: str, of: int) -> int:
-    """``"12%"`` of ``of`` bytes, ``"20MB"``, or a number of bytes."""
-    unit = next((unit for unit in _UNITS if word.upper().endswith(unit)), "")
-    try:
-        if word.endswith("%"):
-            return int(share(word) * of)
-        return int(float(word[: len(word) - len(unit)]) * _UNITS.get(unit, 1.0))
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"--max-size: expected 12%, 20MB or bytes, found {word!r}") from None
+    """Give ``--trim-vocabulary`` its usual value if none follows: an option of typer always takes one."""
+    completed: list[str] = []
+    for position, word in enumerate(arguments):
+        completed.append(word)
+        if word != TRIM:
+            continue
+        is_last = position + 1 == len(arguments)
+        if is_last or arguments[position + 1].startswith("-"):
+            completed.append(TEXTS)
+    return completed

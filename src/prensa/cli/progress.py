@@ -52,13 +52,21 @@ def stages(console: Console | None = None) -> Iterator[progress.Progress]:
 
 
 def _bar(amount: ProgressColumn, *, detail: bool = False, console: Console | None = None) -> Progress:
-    console = console or Console(stderr=True)
+    from transformers.utils import logging
+
+    # One bar at a time: the bars of transformers would be torn by ours.
+    logging.disable_progress_bar()
+    if console is None:
+        console = Console(stderr=True)
+    details = []
+    if detail:
+        details.append(TextColumn("{task.fields[detail]}", style="dim"))
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         amount,
         TimeRemainingColumn(),
-        *([TextColumn("{task.fields[detail]}", style="dim")] if detail else []),
+        *details,
         console=console,
         transient=True,
         disable=not console.is_terminal,

@@ -1,49 +1,36 @@
-"""What the commands print: tables made from plans and manifests, and nothing else."""
+"""What the commands print of results: tables made from manifests, and nothing else."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
-from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.card import library_class
 from prensa.checkpoint.manifest import Calibration, Manifest, TensorReport, VocabularyReport
-from prensa.example.demo import DemoResult
-from prensa.pressing.pipeline import Plan
 from prensa.spec import ROLES
 from prensa.texts.columns import BUILT_IN
 from prensa.wording import megabytes, percent
 
-_PIPED_WIDTH = 160  # columns where stdout is not a terminal
+# Columns where stdout is not a terminal.
+_PIPED_WIDTH = 160
 _LEFT = {"kind", "shape", "codec", "passes", "label"}
 _WRAPPED = {"passes", "comment"}
+# A model was not in float32 to begin with if its bytes differ by more than this share.
+_OTHER_DTYPE = 0.05
+_NONE = "–"
 
 
 def print_result(manifest: Manifest, output: Path) -> None:
     """Print before and after by kind of tensor, remarks, and how to load the result."""
     out = console()
-    table = new_table("kind", "tensors", "before", "after", "share", "bits/weight", "zeros", "error")
-    for role, reports in _by_role(manifest.tensors):
-        table.add_row(role, *_row(reports))
-    stored = sum(report.nbytes for report in manifest.tensors)
-    original = sum(report.nbytes_before for report in manifest.tensors)
-    table.add_row(
-        "headers",
-        "",
-        megabytes(manifest.nbytes_before - original),
-        megabytes(manifest.nbytes - stored),
-    )
-    table.add_section()
-    before, after = manifest.nbytes_before, manifest.nbytes
-    table.add_row("weight files", "", megabytes(before), megabytes(after), percent(after, before))
-    out.print(table)
-    if abs(manifest.nbytes_float32 / before - 1) > 0.05:  # noqa: PLR2004  not float32 to begin with
+    out.print(_sizes(manifest))
+    before = manifest.nbytes_before
+    after = manifest.nbytes
+    if abs(manifest.nbytes_float32 / before - 1) > _OTHER_DTYPE:
         out.print(f"Against float32: {percent(after, manifest.nbytes_float32)}.")
     if manifest.vocabulary is not None:
         out.print(vocabulary_in_words(manifest.vocabulary), soft_wrap=True)
@@ -52,12 +39,38 @@ def print_result(manifest: Manifest, output: Path) -> None:
     for report in manifest.tensors:
         if any(step.note for step in report.passes):
             out.print(f"{report.name}: {report.note}")
-    out.print(f"Written to {output}", soft_wrap=True)  # nothing behind it: a path is there to be copied
+    # Nothing stands behind the path: it is there to be copied.
+    out.print(f"Written to {output}", soft_wrap=True)
     out.print(_how_to_load(manifest, output), soft_wrap=True)
 
 
+def _sizes(manifest: Manifest) -> Table:
+    table = new_table("kind", "tensors", "before", "after", "share", "bits/weight", "zeros", "error")
+    stored = 0
+    original = 0
+    for role in ROLES:
+        reports = [report for report in manifest.tensors if report.role == role]
+        if reports:
+            table.add_row(role, *_row(reports))
+        for report in reports:
+            stored += report.nbytes
+            original += report.nbytes_before
+    headers_before = megabytes(manifest.nbytes_before - original)
+    headers_after = megabytes(manifest.nbytes - stored)
+    table.add_row("headers", "", headers_before, headers_after)
+    table.add_section()
+    table.add_row(
+        "weight files",
+        "",
+        megabytes(manifest.nbytes_before),
+        megabytes(manifest.nbytes),
+        percent(manifest.nbytes, manifest.nbytes_before),
+    )
+    return table
+
+
 def _calibrated_on(calibration: Calibration) -> str:
-    text = f"Calibrated on {calibration.count:,} texts of {calibration.texts} ({calibration.tokens:,} pieces)"
+    text = f"Calibrated on {calibration.count:,} texts of {calibration.texts} ({calibration.tokens:,} tokens)"
     if calibration.texts == BUILT_IN:
         text += ", which are general: give --texts with some of your own for a better result"
     if calibration.unreached:
@@ -66,94 +79,25 @@ def _calibrated_on(calibration: Calibration) -> str:
 
 
 def vocabulary_in_words(report: VocabularyReport) -> str:
-    """Say how many pieces stay, and what that means for the texts they were chosen by."""
-    text = f"Vocabulary: {len(report.kept):,} of {report.before:,} pieces stay"
+    """Say how many tokens stay, and what that means for the texts they were chosen by."""
+    text = f"Vocabulary: {len(report.kept):,} of {report.before:,} tokens stay"
     if report.covered is None or report.unchanged is None:
         return f"{text}."
     return (
         f"{text}, {100 * report.covered:.2f} % of those in {report.counted:,} texts of {report.texts}; "
-        f"{100 * report.unchanged:.2f} % of the texts are cut as before."
+        f"{100 * report.unchanged:.2f} % of the texts are tokenized as before."
     )
-
-
-def print_plan(plan: Plan, calibration: CalibrationPlan | None) -> None:
-    """Print what a run would do, with upper bounds in place of results."""
-    out = console()
-    table = new_table("kind", "tensors", "before", "after, at most", "passes")
-    for row in plan_summary(plan, calibration)["kinds"]:
-        table.add_row(
-            row["kind"],
-            str(row["tensors"]),
-            megabytes(row["nbytes_before"]),
-            megabytes(row["nbytes_at_most"]),
-            ", ".join(row["passes"]) or "–",
-        )
-    out.print(table)
-    for tensor in plan.tensors:
-        if tensor.note and tensor.spec.is_float:
-            out.print(f"{tensor.spec.name}: {tensor.note}")
-    if plan.vocabulary is not None:
-        out.print(vocabulary_in_words(plan.vocabulary.report), soft_wrap=True)
-    if calibration is not None:
-        where = f"{calibration.device}, block by block" if calibration.by_blocks else calibration.device
-        out.print(
-            f"Calibration: {len(calibration.encoded.rows):,} texts of {calibration.source} on "
-            f"{where}, with pieces counted in {calibration.counted:,}; "
-            f"{megabytes(calibration.memory)} of memory and what one batch takes.",
-            soft_wrap=True,
-        )
-    out.print(
-        f"Format {plan.recipe.format}; at most {megabytes(plan.nbytes)} of weights, and "
-        f"{megabytes(plan.memory)} of memory for tensors. Nothing was written to {plan.output}.",
-        soft_wrap=True,
-    )
-
-
-def plan_summary(plan: Plan, calibration: CalibrationPlan | None) -> dict[str, Any]:
-    """Return the plan as plain data, for JSON."""
-    kinds = []
-    for role in ROLES:
-        tensors = [tensor for tensor in plan.tensors if tensor.spec.role == role]
-        if tensors:
-            kinds.append(
-                {
-                    "kind": role,
-                    "tensors": len(tensors),
-                    "nbytes_before": sum(tensor.spec.nbytes_before for tensor in tensors),
-                    "nbytes_at_most": sum(tensor.extent.nbytes for tensor in tensors),
-                    "passes": list(dict.fromkeys(step.name for t in tensors for step in t.passes)),
-                }
-            )
-    return {
-        "output": str(plan.output),
-        "format": plan.recipe.format,
-        "nbytes_at_most": plan.nbytes,
-        "memory_at_most": plan.memory,
-        "calibration": None if calibration is None else _calibration(calibration),
-        "vocabulary": None if plan.vocabulary is None else _vocabulary(plan.vocabulary.report),
-        "kinds": kinds,
-    }
-
-
-def _vocabulary(report: VocabularyReport) -> dict[str, Any]:
-    content = dataclasses.asdict(report)
-    return {**content, "kept": len(report.kept)}
-
-
-def _calibration(plan: CalibrationPlan) -> dict[str, Any]:
-    return {
-        "texts": plan.source,
-        "count": len(plan.encoded.rows),
-        "counted": plan.counted,
-        "device": plan.device,
-        "memory": plan.memory,
-    }
 
 
 def print_tensors(manifest: Manifest) -> None:
     """Print every tensor, and the total."""
     table = new_table("tensor", "kind", "shape", "codec", "bits/weight", "bytes", "zeros", "error")
+    nbytes = 0
     for report in manifest.tensors:
+        nbytes += report.nbytes
+        zeros = _NONE
+        if report.zeros is not None:
+            zeros = percent(report.zeros, report.numel)
         table.add_row(
             report.name,
             report.role,
@@ -161,13 +105,12 @@ def print_tensors(manifest: Manifest) -> None:
             report.codec,
             f"{report.bits_per_weight:.2f}",
             f"{report.nbytes:,}",
-            "–" if report.zeros is None else percent(report.zeros, report.numel),
+            zeros,
             _error(report.relative_squared_error),
         )
-    reports = manifest.tensors
-    bits, zeros, error = _row(reports)[-3:]
+    bits, zeros, error = _row(manifest.tensors)[-3:]
     table.add_section()
-    table.add_row("all tensors", "", "", "", bits, f"{sum(r.nbytes for r in reports):,}", zeros, error)
+    table.add_row("all tensors", "", "", "", bits, f"{nbytes:,}", zeros, error)
     out = console()
     out.print(table)
     out.print(
@@ -179,30 +122,46 @@ def print_tensors(manifest: Manifest) -> None:
 
 
 def _row(reports: Sequence[TensorReport]) -> list[str]:
-    before, after = sum(r.nbytes_before for r in reports), sum(r.nbytes for r in reports)
-    weights = sum(r.numel for r in reports if r.codec != "tied")
-    known = [r for r in reports if r.zeros is not None]
-    errors = [r.relative_squared_error for r in reports if r.relative_squared_error is not None]
+    """Add up some tensors: how many, bytes before and after, bits a weight, zeros, and the largest error."""
+    before = 0
+    after = 0
+    weights = 0
+    zeros: int | None = None
+    largest_error: float | None = None
+    for report in reports:
+        before += report.nbytes_before
+        after += report.nbytes
+        # The values of a tied tensor are another tensor's, and are counted there.
+        if report.codec != "tied":
+            weights += report.numel
+        if report.zeros is not None:
+            zeros = (zeros or 0) + report.zeros
+        error = report.relative_squared_error
+        if error is not None and (largest_error is None or error > largest_error):
+            largest_error = error
+    bits = _NONE
+    if weights:
+        bits = f"{8 * after / weights:.2f}"
+    share_of_zeros = _NONE
+    if zeros is not None:
+        share_of_zeros = percent(zeros, weights)
     return [
         str(len(reports)),
         megabytes(before),
         megabytes(after),
         percent(after, before),
-        f"{8 * after / weights:.2f}" if weights else "–",
-        percent(sum(r.zeros or 0 for r in known), weights) if known else "–",
-        _error(max(errors) if errors else None),
+        bits,
+        share_of_zeros,
+        _error(largest_error),
     ]
 
 
-def _by_role(reports: Iterable[TensorReport]) -> list[tuple[str, list[TensorReport]]]:
-    groups: dict[str, list[TensorReport]] = defaultdict(list)
-    for report in reports:
-        groups[report.role].append(report)
-    return [(role, groups[role]) for role in ROLES if role in groups]
-
-
 def _error(error: float | None) -> str:
-    return "–" if error is None else "0" if error == 0 else f"{error:.1e}"
+    if error is None:
+        return _NONE
+    if error == 0:
+        return "0"
+    return f"{error:.1e}"
 
 
 def _how_to_load(manifest: Manifest, output: Path) -> str:
@@ -218,49 +177,16 @@ def new_table(*columns: str, left: Collection[str] = _LEFT, wrapped: bool = Fals
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
-        justify: Literal["left", "right"] = "left" if index == 0 or column in left else "right"
+        justify: Literal["left", "right"] = "right"
+        if index == 0 or column in left:
+            justify = "left"
         table.add_column(column, justify=justify, no_wrap=not wrapped and column not in _WRAPPED)
     return table
 
 
 def console() -> Console:
     """Return where results go: as wide as the terminal, and names are data, not markup."""
-    width = None if Console().is_terminal else _PIPED_WIDTH
+    width = _PIPED_WIDTH
+    if Console().is_terminal:
+        return Console(markup=False, highlight=False, emoji=False)
     return Console(width=width, markup=False, highlight=False, emoji=False)
-
-
-def print_demo(result: DemoResult, output: Path) -> None:
-    """Print the sizes of each preset, then every comment's probability of its second label."""
-    out = console()
-    out.print("A DeBERTa that flags toxic comments, kept in float16 and restored to float32 first.\n")
-    sizes = new_table("preset", "weights", "share", "right answers", "same answer", "largest shift")
-    first = next(iter(result.manifests.values()))
-    count = len(result.comments)
-    accuracy = f"{result.accuracy(result.original):.1%}"
-    sizes.add_row("(original)", megabytes(first.nbytes_before), "100.0 %", accuracy, "", "")
-    for preset, manifest in result.manifests.items():
-        pressed = result.pressed[preset]
-        same = int((pressed.argmax(dim=1) == result.original.argmax(dim=1)).sum())
-        sizes.add_row(
-            preset,
-            megabytes(manifest.nbytes),
-            percent(manifest.nbytes, manifest.nbytes_before),
-            f"{result.accuracy(pressed):.1%}",
-            f"{same} of {count}",
-            f"{float((pressed - result.original).abs().max()):.4f}",
-        )
-    out.print(sizes)
-    out.print(f"\nProbability of “{result.labels[1]}”:")
-    predictions = new_table("comment", "label", "original", *result.pressed)
-    for index, comment in enumerate(result.comments):
-        columns = [result.original, *result.pressed.values()]
-        predictions.add_row(
-            comment.text, comment.label, *(f"{float(column[index, 1]):.4f}" for column in columns)
-        )
-    out.print(predictions)
-    out.print(
-        f"\n{count} comments show that the results work; they are too few to measure accuracy with.\n"
-        f"Everything is in {output}. Look closer: prensa inspect {output / 'classic'}\n"
-        f"Compare on your own texts: prensa evaluate {output / 'original'} {output / 'int8'} --data FILE",
-        soft_wrap=True,
-    )

@@ -10,11 +10,20 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-Decision = Literal["held", "doubtful", "undecided", "exceeded"]
-"""From best to worst, see :data:`prensa.evaluation.results.Budget`."""
+Decision = Literal["none", "held", "doubtful", "undecided", "unknown", "exceeded"]
+"""What became of a budget, from best to worst.
 
-DECISIONS: tuple[Decision, ...] = ("held", "doubtful", "undecided", "exceeded")
-KEPT: frozenset[Decision] = frozenset({"held", "doubtful"})
+``none``       none was given
+``held``       the drop is within it, and so is its interval
+``doubtful``   the drop is within it, but its interval reaches beyond, or there is none, or fewer than
+               ``FEW_SAME`` of the answers are the original's
+``undecided``  the interval reaches beyond it and is wider than twice the budget: too few texts
+``unknown``    the drop was not measured, or the original answers every text alike, so that it proves nothing
+``exceeded``   the drop is beyond it, or the result gives no numbers
+"""
+
+DECISIONS: tuple[Decision, ...] = ("none", "held", "doubtful", "undecided", "unknown", "exceeded")
+KEPT: frozenset[Decision] = frozenset({"none", "held", "doubtful"})
 """What counts as keeping a budget."""
 
 WIDEST = 2  # times the budget: the width of an interval that still decides

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,148 +12,229 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import LANGUAGE, Kind
-from prensa.evaluation.reading import CommonPieces, Reading, common_pieces
+from prensa.evaluation.reading import CommonTokens, Reading, common_tokens
 from prensa.isolation import building
+from prensa.progress import Progress
 from prensa.runtime.text_vector import TextVector
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.ids import IGNORED
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from prensa.serving.served import Served
+
 Output = NDArray[np.float32] | NDArray[np.float64]
 """What is kept of one text: logits ``[labels]``, logits of its words ``[words, labels]``, a vector
-``[size]``, or, for a language model, sums over the predicted pieces in the order of ``SUMS``."""
+``[size]``, or, for a language model, sums over the predicted tokens in the order of ``SUMS``."""
 
 SUMS = ("nats", "pieces", "bytes", "divergence", "largest divergence", "same", "largest shift")
-"""Of a language model on one text: negative log likelihood, how many pieces were predicted and the bytes of
+"""Of a language model on one text: negative log likelihood, how many tokens were predicted and the bytes of
 text they stand for, Kullback–Leibler divergence from the original, summed and largest, how often the
-likeliest piece is the original's, and the largest change of the probability of the piece that came."""
+likeliest token is the original's, and the largest change of the probability of the token that came."""
 
-_MASKED_SHARE = 0.15  # of the pieces, as in BERT's training (Devlin et al., arXiv 1810.04805, section 3.1)
+# Of the tokens, as in BERT's training (Devlin et al., arXiv 1810.04805, section 3.1).
+_MASKED_SHARE = 0.15
+
+Batch = dict[str, Tensor]
+
+
+def answer_texts(
+    models: Sequence[PreTrainedModel | Served],
+    vectors: Sequence[TextVector],
+    readings: Sequence[Reading],
+    batch_size: int,
+    answers: Sequence[dict[int, Output]],
+    progress: Progress,
+) -> None:
+    """Let models answer all texts, and put what they answer into ``answers``, by the number of the text.
+
+    ``readings`` say how each model reads the texts. After an interruption ``answers`` holds what there is.
+    """
+    lengths = readings[0].encoded.lengths
+    done = 0
+    total = sum(lengths)
+    for indices, outputs in predict(models, vectors, readings, batch_size):
+        for own_answers, own_outputs in zip(answers, outputs, strict=True):
+            own_answers.update(zip(indices, own_outputs, strict=True))
+        for index in indices:
+            done += lengths[index]
+        progress(f"answering {len(lengths):,} texts", done, total)
 
 
 def predict(
-    models: Sequence[Any], pools: Sequence[TextVector], readings: Sequence[Reading], batch_size: int
+    models: Sequence[PreTrainedModel | Served],
+    vectors: Sequence[TextVector],
+    readings: Sequence[Reading],
+    batch_size: int,
 ) -> Iterator[tuple[list[int], list[list[Output]]]]:
     """Yield, batch by batch, the indices of its texts and for each model what it makes of them.
 
-    ``readings`` say how each model reads the texts. The first model is the original, which language models
-    are compared with on the spot: their outputs are too large to keep.
+    The first model is the original, which language models are compared with on the spot: their outputs are
+    too large to keep.
     """
     kind = readings[0].encoded.kind
-    common = common_pieces(readings) if kind in LANGUAGE else None
+    common = None
+    if kind in LANGUAGE:
+        common = common_tokens(readings)
     for indices in batches(readings[0].encoded.lengths, batch_size):
-        inputs = [
-            pad([each.encoded.rows[i] for i in indices], each.encoded, models[0].device) for each in readings
-        ]
+        inputs: list[Batch] = []
+        for reading in readings:
+            rows = [reading.encoded.rows[index] for index in indices]
+            inputs.append(pad(rows, reading.encoded, models[0].device))
         if kind in LANGUAGE:
             yield indices, _language(models, inputs, readings, common, indices)
-        else:
-            yield (
-                indices,
-                [
-                    _split(forward(model, batch, kind, pool), reading.encoded, indices)
-                    for model, batch, pool, reading in zip(models, inputs, pools, readings, strict=True)
-                ],
-            )
+            continue
+        outputs: list[list[Output]] = []
+        for model, batch, vector, reading in zip(models, inputs, vectors, readings, strict=True):
+            output = forward(model, batch, kind, vector)
+            outputs.append(_split(output, reading.encoded, indices))
+        yield indices, outputs
 
 
 @torch.inference_mode()
-def forward(model: Any, batch: dict[str, Tensor], kind: Kind, pool: TextVector) -> Tensor:
+def forward(
+    model: PreTrainedModel | Served, batch: Mapping[str, Tensor], kind: Kind, vector: TextVector
+) -> Tensor:
     """Return a model's logits, or the vectors of texts, in float32."""
-    with building():  # some models compute with the default dtype, which loading changes
+    # Some models compute with the default dtype, which loading another model changes meanwhile.
+    with building():
         output = model(**batch)
     if kind == "embedding":
-        return pool(output.last_hidden_state.float(), batch.get("attention_mask"))
+        return vector(output.last_hidden_state.float(), batch.get("attention_mask"))
     logits: Tensor = output.logits
     return logits.float()
 
 
 def _split(output: Tensor, encoded: Encoded, indices: Sequence[int]) -> list[Output]:
-    rows = output.cpu().numpy()
+    """Return one output for each text; of models of words those at the first token of each word."""
+    rows: NDArray[np.float32] = output.cpu().numpy()
     if encoded.kind != "tokens":
         return list(rows)
-    places = [np.array([at for at in encoded.places[i] if at != IGNORED], dtype=int) for i in indices]
-    return [row[at] for row, at in zip(rows, places, strict=True)]
+    outputs: list[Output] = []
+    for row, index in zip(rows, indices, strict=True):
+        places = [place for place in encoded.places[index] if place != IGNORED]
+        outputs.append(row[np.array(places, dtype=int)])
+    return outputs
 
 
 def _language(
-    models: Sequence[Any],
-    inputs: Sequence[dict[str, Tensor]],
+    models: Sequence[PreTrainedModel | Served],
+    inputs: Sequence[Batch],
     readings: Sequence[Reading],
-    common: CommonPieces | None,
+    common: CommonTokens | None,
     indices: Sequence[int],
 ) -> list[list[Output]]:
+    """Return the sums of each model over each text of a batch, as ``SUMS`` names them."""
     encoded = readings[0].encoded
-    is_masked = encoded.kind == "masked"
+    # The right tokens are read before any of them is masked.
     ids = inputs[0]["input_ids"].clone()
-    chosen = [_masked(encoded, i) if is_masked else _continued(encoded, i) for i in indices]
-    if is_masked:
-        for batch, reading in zip(inputs, readings, strict=True):
-            for row, at in enumerate(chosen):
-                batch["input_ids"][row, at] = torch.tensor(reading.encoded.mask_id, device=ids.device)
-    logits = [
-        forward(model, batch, encoded.kind, TextVector()) for model, batch in zip(models, inputs, strict=True)
-    ]
+    predicted: list[list[int]] = []
+    for index in indices:
+        predicted.append(_masked(encoded, index) if encoded.kind == "masked" else _continued(encoded, index))
+    if encoded.kind == "masked":
+        _mask(inputs, readings, predicted)
+    logits: list[Tensor] = []
+    for model, batch in zip(models, inputs, strict=True):
+        logits.append(forward(model, batch, encoded.kind, TextVector()))
     sums: list[list[Output]] = [[] for _ in models]
-    for row, (index, at) in enumerate(zip(indices, chosen, strict=True)):
-        before = at if is_masked else [position - 1 for position in at]
-        chosen_logits = [each[row, before].to(_exact(each)) for each in logits]
-        truth = ids[row, at]
+    for row, (index, places) in enumerate(zip(indices, predicted, strict=True)):
+        read_at = places
+        if encoded.kind == "causal":
+            # A causal model predicts a token at the place of the token before.
+            read_at = [place - 1 for place in places]
+        scores = _scores([of_model[row, read_at] for of_model in logits], common)
+        truth = ids[row, places]
         if common is not None:
-            chosen_logits = [each[:, own] for each, own in zip(chosen_logits, common.columns, strict=True)]
-            truth = torch.searchsorted(common.numbers, truth.cpu()).to(truth.device)
-        scores = [log_softmax(each, dim=-1) for each in chosen_logits]
-        nbytes = sum(encoded.nbytes[index][position] for position in at)
-        for kept, score in zip(sums, scores, strict=True):
-            kept.append(_sums(scores[0], score, truth, nbytes))
+            truth = torch.searchsorted(common.ids, truth.cpu()).to(truth.device)
+        nbytes = 0
+        for place in places:
+            nbytes += encoded.nbytes[index][place]
+        for own_sums, own_scores in zip(sums, scores, strict=True):
+            own_sums.append(_sums(scores[0], own_scores, truth, nbytes))
     return sums
 
 
+def _mask(inputs: Sequence[Batch], readings: Sequence[Reading], places: Sequence[Sequence[int]]) -> None:
+    """Put each model's mask token at the places of each row, in place."""
+    for batch, reading in zip(inputs, readings, strict=True):
+        ids = batch["input_ids"]
+        mask = torch.tensor(reading.encoded.mask_id, device=ids.device)
+        for row, of_row in enumerate(places):
+            ids[row, of_row] = mask
+
+
+def _scores(logits: Sequence[Tensor], common: CommonTokens | None) -> list[Tensor]:
+    """Return log probabilities ``[tokens, vocabulary]`` for each model, over the tokens that all have."""
+    scores: list[Tensor] = []
+    for model, of_model in enumerate(logits):
+        exact = of_model.to(_exact(of_model))
+        if common is not None:
+            exact = exact[:, common.columns[model]]
+        scores.append(log_softmax(exact, dim=-1))
+    return scores
+
+
 def _sums(original: Tensor, scores: Tensor, truth: Tensor, nbytes: int) -> Output:
-    """Sum up log probabilities ``[pieces, vocabulary]`` beside the original's, in the order of ``SUMS``."""
+    """Sum up log probabilities ``[tokens, vocabulary]`` beside the original's, in the order of ``SUMS``."""
     if not len(truth):
         return np.zeros(len(SUMS))
-    at = torch.arange(len(truth), device=truth.device)
+    rows = torch.arange(len(truth), device=truth.device)
+    # A probability of 0 times an infinite difference of logarithms counts as nothing.
     divergence = (original.exp() * (original - scores)).nan_to_num(posinf=0.0).sum(dim=-1)
-    came, came_before = scores[at, truth], original[at, truth]
+    came = scores[rows, truth]
+    came_before = original[rows, truth]
+    same = scores.argmax(dim=-1) == original.argmax(dim=-1)
+    shift = (came.exp() - came_before.exp()).abs()
     sums = [
         -came.sum(),
         torch.tensor(len(truth)),
         torch.tensor(nbytes),
         divergence.sum(),
         divergence.max(),
-        (scores.argmax(dim=-1) == original.argmax(dim=-1)).sum(),
-        (came.exp() - came_before.exp()).abs().max(),
+        same.sum(),
+        shift.max(),
     ]
-    return np.array([float(each) for each in sums])
+    return np.array([float(value) for value in sums])
 
 
 def _exact(logits: Tensor) -> torch.dtype:
     """Return float64 where the device has it: divergences are small differences."""
-    return torch.float32 if logits.device.type == "mps" else torch.float64
+    if logits.device.type == "mps":
+        return torch.float32
+    return torch.float64
 
 
 def _characters(encoded: Encoded, index: int) -> list[list[int]]:
-    """List the positions of each piece of text, with those that finish its last character."""
+    """List the places of each token of a text, with those that finish its last character."""
     groups: list[list[int]] = []
-    for position, count in enumerate(encoded.nbytes[index]):
+    for place, count in enumerate(encoded.nbytes[index]):
         if count == 0 and groups:
-            groups[-1].append(position)
+            # The second token of one character: it stands for no bytes of the text that the first did not.
+            groups[-1].append(place)
         elif count != IGNORED:
-            groups.append([position])
+            groups.append([place])
     return groups
 
 
 def _continued(encoded: Encoded, index: int) -> list[int]:
-    """Return the positions of the pieces that a causal model predicts: those that follow another."""
-    return [position for group in _characters(encoded, index) if group[0] for position in group]
+    """Return the places of the tokens that a causal model predicts: those that follow another."""
+    places: list[int] = []
+    for group in _characters(encoded, index):
+        if group[0] > 0:
+            places += group
+    return places
 
 
 def _masked(encoded: Encoded, index: int) -> list[int]:
-    """Choose the pieces of a text to mask, the same ones every time; at least one where there is one.
+    """Choose the tokens of a text to mask, the same ones every time; at least one if there is one.
 
-    The pieces of one character are masked together: each would tell the others.
+    The tokens of one character are masked together: each would give the others away.
     """
     groups = _characters(encoded, index)
     count = min(len(groups), max(1, round(_MASKED_SHARE * len(groups))))
     chosen = np.random.default_rng(index).permutation(len(groups))[:count]
-    return sorted(position for group in chosen for position in groups[group])
+    places: list[int] = []
+    for group in chosen:
+        places += groups[group]
+    return sorted(places)

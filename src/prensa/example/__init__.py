@@ -10,6 +10,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -32,6 +34,13 @@ def example_comments() -> list[Comment]:
     """Read the comments that come with the package."""
     text = resources.files(__name__).joinpath("comments.csv").read_text(encoding="utf-8")
     return [Comment(**row) for row in csv.DictReader(text.splitlines())]
+
+
+@contextmanager
+def comments_file() -> Iterator[Path]:
+    """Yield the path of the comments as a CSV file with the columns ``text`` and ``label``."""
+    with resources.as_file(resources.files(__name__).joinpath("comments.csv")) as path:
+        yield path
 
 
 def restore_example(directory: Path) -> None:

@@ -1,67 +1,135 @@
-"""The main job on the built-in example: press it with every preset and compare predictions."""
+"""The main job on the built-in example: compress it with every preset, and compare the results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
-from transformers import AutoTokenizer
 
 from prensa.api import compress
-from prensa.checkpoint.manifest import Manifest
 from prensa.errors import OutputError
-from prensa.example import Comment, example_comments, restore_example
+from prensa.evaluation.results import ACCURACY, Evaluation, Model, Quality
+from prensa.evaluation.speed import ratio, typical
+from prensa.example import comments_file, example_comments, restore_example
+from prensa.extras import require
+from prensa.jobs.comparison import Comparison
 from prensa.pressing.recipe import preset_names
-from prensa.runtime.torch import load
+from prensa.progress import Progress, silent
+from prensa.report.html import REPORT_FILE, write_report
+from prensa.serving.load import load
+from prensa.texts.source import Source
+from prensa.wording import megabytes, number, percent
 
-_BATCH = 32
-_MARK = ".prensa-demo"  # says that everything in the directory is ours to replace
+# Says that everything in the directory is ours to replace.
+_MARK = ".prensa-demo"
+# Comments whose answers are printed.
+_SHOWN = 6
 
 
 @dataclass(frozen=True)
-class DemoResult:
-    """Sizes and predictions of the original and of each preset.
+class Shown:
+    """A comment and what two models answer, as ``toxic 93.1 %``."""
 
-    ``original`` and the values of ``pressed`` are probabilities ``[comments, labels]``.
+    text: str
+    original: str
+    compressed: str
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """The comparison of every preset with the original, and a few answers of the ``smallest``."""
+
+    evaluation: Evaluation
+    smallest: str
+    comments: tuple[Shown, ...]
+    report: Path
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """List for each model: name, bytes, share of the bytes, right answers, same answers, speed."""
+        original = self.evaluation.original
+        before = original.weight_bytes
+        rows: list[tuple[str, ...]] = []
+        first = self.evaluation.results[0].quality
+        rows.append(("(original)", megabytes(before), percent(before, before), _right(first, of=0), "", ""))
+        for result in self.evaluation.results:
+            after = result.weight_bytes
+            size = (megabytes(after), percent(after, before))
+            rows.append(
+                (result.name, *size, _right(result.quality, of=1), _same(result), self._speed(result))
+            )
+        return rows
+
+    def _speed(self, result: Model) -> str:
+        """Return how many times as fast a result answers one text of the middle length."""
+        middle = self.evaluation.data.quartiles[2]
+        before = typical(self.evaluation.original.timings, middle)
+        after = typical(result.timings, middle)
+        if before is None or after is None:
+            return ""
+        return f"{ratio(before, after).median:.2f}×"
+
+
+def run_demo(directory: Path, progress: Progress = silent) -> Demonstration:
+    """Restore the example under ``directory``, compress it with each preset beside it, and compare.
+
+    Raises :class:`~prensa.errors.OutputError` where ``directory`` holds anything that an earlier
+    demonstration did not leave.
     """
-
-    comments: list[Comment]
-    labels: list[str]
-    original: Tensor
-    manifests: dict[str, Manifest]
-    pressed: dict[str, Tensor]
-
-    def accuracy(self, probabilities: Tensor) -> float:
-        """Share of comments whose likeliest label is the right one."""
-        truth = torch.tensor([self.labels.index(comment.label) for comment in self.comments])
-        return float((probabilities.argmax(dim=1) == truth).float().mean())
-
-
-def run_demo(directory: Path, step: Callable[[str], None] = lambda title: None) -> DemoResult:
-    """Restore the example under ``directory``, press it with each preset beside it, and predict.
-
-    ``step`` is told what is being done. Raises :class:`~prensa.errors.OutputError` where ``directory`` holds
-    anything that an earlier demonstration did not leave.
-    """
+    require("evaluate", "the demonstration")
     original = directory / "original"
     _take(directory)
-    step("restoring the example to float32")
     restore_example(original)
-    comments = example_comments()
-    texts = [comment.text for comment in comments]
-    step("predicting with the original")
-    labels, before = predict(original, texts)
-    manifests, pressed = {}, {}
-    for preset in preset_names():
-        step(f"pressing with preset {preset}")
-        manifests[preset] = compress(original, directory / preset, recipe=preset, force=True)
-        step(f"predicting with preset {preset}")
-        _, pressed[preset] = predict(directory / preset, texts)
-    return DemoResult(comments, labels, before, manifests, pressed)
+    presets = preset_names()
+    nbytes: dict[str, int] = {}
+    for number_of_preset, preset in enumerate(presets):
+        progress("compressing", number_of_preset, len(presets))
+        result = compress(original, directory / preset, preset=preset, force=True)
+        if result.manifest is not None:
+            nbytes[preset] = result.manifest.nbytes
+    progress("compressing", len(presets), len(presets))
+    evaluation = _compare(original, [directory / preset for preset in presets], progress)
+    report = directory / REPORT_FILE
+    write_report(evaluation, report)
+    smallest = min(nbytes, key=nbytes.__getitem__)
+    return Demonstration(evaluation, smallest, _answers(original, directory / smallest), report)
+
+
+def _compare(original: Path, results: list[Path], progress: Progress) -> Evaluation:
+    with comments_file() as comments:
+        job = Comparison(original, tuple(results), data=Source(comments), device="cpu")
+        return job.plan(progress).run(progress)
+
+
+def _answers(original: Path, compressed: Path) -> tuple[Shown, ...]:
+    """Let the original and a result answer a few comments."""
+    texts = [comment.text for comment in example_comments()[:_SHOWN]]
+    answers: list[list[str]] = []
+    for path in (original, compressed):
+        model = load(path, runtime="torch")
+        answers.append(
+            [f"{answer['label']} {100 * answer['score']:.1f} %" for answer in model.predict(texts)]
+        )
+    shown: list[Shown] = []
+    for text, before, after in zip(texts, *answers, strict=True):
+        shown.append(Shown(text, before, after))
+    return tuple(shown)
+
+
+def _right(quality: Quality | None, *, of: int) -> str:
+    """Return the share of right answers of the original (0) or of the result (1)."""
+    if quality is None:
+        return ""
+    for metric in quality.metrics:
+        if metric.name == ACCURACY:
+            values = (metric.original, metric.result)
+            value = values[of]
+            return "" if value is None else percent(value)
+    return ""
+
+
+def _same(result: Model) -> str:
+    if result.quality is None or result.quality.agreement is None:
+        return ""
+    return f"{number(100 * result.quality.agreement.value, 1)} %"
 
 
 def _take(directory: Path) -> None:
@@ -75,17 +143,3 @@ def _take(directory: Path) -> None:
         (directory / _MARK).touch()
     except OSError as error:
         raise OutputError(f"{directory}: cannot be written ({error.strerror})") from error
-
-
-def predict(path: Path, texts: Sequence[str]) -> tuple[list[str], Tensor]:
-    """Return the labels of a classifier and its probabilities ``[texts, labels]``, computed in float32."""
-    model: Any = load(path, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    rows = []
-    for start in range(0, len(texts), _BATCH):
-        batch = tokenizer(
-            list(texts[start : start + _BATCH]), padding=True, truncation=True, return_tensors="pt"
-        )
-        with torch.inference_mode():
-            rows.append(model(**batch).logits.softmax(dim=-1))
-    return [model.config.id2label[index] for index in range(model.config.num_labels)], torch.cat(rows)

@@ -85,7 +85,7 @@ def row_steps(importance: Tensor, noise: float) -> Tensor:
     return (12 * noise / (believed * (importance / believed).mean())).sqrt()
 
 
-def quantize_rows(  # noqa: PLR0913  what a matrix is quantized with
+def quantize_rows(
     rows: Tensor, spec: TensorSpec, at: slice, *, spread: Feedback, step: Tensor, offset: Tensor | None
 ) -> Quantized:
     """Quantize the rows that are at ``at`` of the matrix.

@@ -112,7 +112,7 @@ class Plan:
         return 3 * largest + min(_AHEAD, sum(tensor.spec.nbytes for tensor in self.tensors))
 
 
-def plan(  # noqa: PLR0913
+def plan(
     model: Path,
     recipe: Recipe,
     output: Path,

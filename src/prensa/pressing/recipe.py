@@ -119,7 +119,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
         raise RecipeError(f"{source}: {error}") from error
 
 
-def adjusted(  # noqa: PLR0913  one for each option
+def adjusted(
     recipe: Recipe,
     *,
     format: str | None = None,  # noqa: A002  the recipe's own word

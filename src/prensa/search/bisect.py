@@ -1,6 +1,6 @@
 """The noise nearest to what a budget forbids: bracket it, then halve, in logarithms.
 
-Size falls with noise and so, but for chance, does quality; every trial is pressed and judged for real.
+Size falls with noise and so, except for chance, does quality; every trial is compressed and judged for real.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import math
 from collections.abc import Callable
 
 from prensa.passes.gptq import LEAST_NOISE, MOST_NOISE
-from prensa.search.budget import Trial
+from prensa.search.trial import Trial
 
 Try = Callable[[float], Trial]
 
-_STRIDE = 4.0  # of a bracket
-NEAR = 1.1  # noises this near give files that differ by less than 3 %
+# From one end of a bracket to the other.
+_STRIDE = 4.0
+NEAR = 1.1
+"""Noises within this factor give files that differ by less than 3 %."""
 
 
 def last_allowed(
@@ -37,11 +39,18 @@ def last_allowed(
         if kept is not None and refused is not None:
             if max(kept.noise / refused, refused / kept.noise) <= NEAR:
                 break
+            # Size and quality follow the logarithm of the noise, so that is what is halved.
             noise = math.sqrt(kept.noise * refused)
             continue
-        goes_up = upwards == (kept is not None)
-        following = min(max(noise * (_STRIDE if goes_up else 1 / _STRIDE), LEAST_NOISE), MOST_NOISE)
-        if following == noise:  # at the end of what there is
+        following = _next(noise, goes_up=upwards == (kept is not None))
+        if following == noise:
+            # At the end of what a pass takes: there is nothing left to try.
             break
         noise = following
     return kept
+
+
+def _next(noise: float, *, goes_up: bool) -> float:
+    """Go on by one stride, within the noises that a pass takes."""
+    stride = _STRIDE if goes_up else 1 / _STRIDE
+    return min(max(noise * stride, LEAST_NOISE), MOST_NOISE)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,7 +11,7 @@ from prensa.checkpoint.companions import copy_companions
 from prensa.checkpoint.roles import model_shape
 from prensa.runtime.torch import load
 
-BITSANDBYTES: Mapping[str, Mapping[str, Any]] = {
+BITSANDBYTES: Mapping[str, Mapping[str, object]] = {
     "bitsandbytes int8": {"load_in_8bit": True},
     "bitsandbytes nf4": {
         "load_in_4bit": True,
@@ -24,19 +22,16 @@ BITSANDBYTES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class WithBitsandbytes:
-    """Linear layers quantized but for the last, which kernels may not take; the rest in float16; saved."""
+def write_with_bitsandbytes(model: Path, settings: Mapping[str, object], output: Path) -> None:
+    """Write ``model`` to ``output``, linear layers quantized by bitsandbytes and the rest in float16."""
+    from transformers import BitsAndBytesConfig
 
-    model: Path
-    settings: Mapping[str, Any]
-
-    def __call__(self, output: Path) -> None:
-        """Write the result to ``output``."""
-        from transformers import BitsAndBytesConfig
-
-        parameters = model_shape(self.model).parameters
-        heads = [name.removesuffix(".weight") for name, each in parameters.items() if each.role == "head"]
-        config = BitsAndBytesConfig(**self.settings, llm_int8_skip_modules=heads or None)
-        load(self.model, quantization_config=config, dtype=torch.float16).save_pretrained(output)
-        copy_companions(self.model, output)
+    # The head stays as it is: bitsandbytes' kernels do not take the head of every class.
+    heads: list[str] = []
+    for name, parameter in model_shape(model).parameters.items():
+        if parameter.role == "head":
+            heads.append(name.removesuffix(".weight"))
+    config = BitsAndBytesConfig(**settings, llm_int8_skip_modules=heads or None)
+    quantized = load(model, quantization_config=config, dtype=torch.float16)
+    quantized.save_pretrained(output)
+    copy_companions(model, output)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
 from prensa.errors import first_line
-from prensa.evaluation.results import Quality
+from prensa.evaluation.judge import Judge
 from prensa.evaluation.size import list_files
 from prensa.extras import is_installed
+from prensa.ops.statistics import Statistics
 from prensa.pressing import pipeline
 from prensa.pressing.pipeline import Plan
-from prensa.pressing.recipe import adjusted, load_preset
+from prensa.pressing.recipe import Recipe, adjusted, load_preset
 from prensa.progress import Progress, silent
-from prensa.search.bitsandbytes import BITSANDBYTES, WithBitsandbytes
-from prensa.search.referee import Referee
+from prensa.search.bitsandbytes import BITSANDBYTES, write_with_bitsandbytes
 from prensa.temporary import temporary_directory
 from prensa.version import VERSION
 
@@ -60,53 +60,64 @@ class Frontier:
     prensa_version: str = VERSION
 
 
-def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
+OnPoint = Callable[[Point], None]
+"""Called with each point as it is measured."""
+
+
+def ignore_point(point: Point) -> None:
+    """Do nothing with a point."""
+
+
+@dataclass(frozen=True)
+class _Contender:
+    """A point that is not measured yet: ``write`` makes the result in a directory."""
+
+    name: str
+    kind: Kind
+    noise: float | None
+    write: Callable[[Path], object]
+
+
+def measure_frontier(
     plan: Plan,
     calibration: CalibrationPlan,
-    referee: Referee,
+    judge: Judge,
     *,
-    noises: Sequence[float] | None = None,
-    tell: Callable[[Point], None] = lambda point: None,
+    noises: Sequence[float] = NOISES,
+    on_point: OnPoint = ignore_point,
     progress: Progress = silent,
 ) -> Frontier:
-    """Press and judge every point. ``plan`` is that of calibrated pressing; its output is not written.
+    """Compress and judge every point. ``plan`` is that of calibrated compression; its output is not written.
 
     An interruption (``KeyboardInterrupt``) ends it with the points there are. A point that cannot be made is
     left out, with its reason in ``missing``.
     """
-    referee.judge_itself(progress)  # an original that is no measure is refused before anything is pressed
+    # An original that is no measure is refused before anything is compressed.
+    judge.own_quality(range(len(judge.plan.texts)), progress)
     statistics = collect(calibration, progress)
-    makers: dict[str, tuple[Kind, float | None, Callable[[Path], object]]] = {}
-    for noise in NOISES if noises is None else noises:
-        recipe = adjusted(plan.recipe, noise=noise)
-        makers[f"noise {noise:g}"] = ("calibrated", noise, _Pressed(plan, recipe, statistics))
-    for preset in _PRESETS:
-        recipe = adjusted(load_preset(preset), format="packed")
-        makers[preset] = ("preset", None, _Pressed(plan, recipe, None))
-    if is_installed("bitsandbytes"):
-        for name, settings in BITSANDBYTES.items():
-            makers[name] = ("bitsandbytes", None, WithBitsandbytes(plan.checkpoint.path, settings))
+    contenders = _contenders(plan, statistics, noises)
     points: list[Point] = []
+    missing: list[str] = []
     interrupted = False
-    missing: list[str] = [] if is_installed("bitsandbytes") else ["bitsandbytes is not installed"]
-    for name, (kind, known_noise, make) in makers.items():
+    if not is_installed("bitsandbytes"):
+        missing.append("bitsandbytes is not installed")
+    for number, contender in enumerate(contenders):
         try:
-            point = _point(name, kind, make, referee, progress)
+            point = _measure(contender, judge, progress)
         except KeyboardInterrupt:
-            missing += list(makers)[list(makers).index(name) :]
+            missing += [left.name for left in contenders[number:]]
             interrupted = True
             break
         except Exception as error:  # noqa: BLE001  whatever a library says: the other points stand
-            reason = first_line(error)
-            missing.append(f"{name} ({reason})")
+            missing.append(f"{contender.name} ({first_line(error)})")
             continue
-        points.append(dataclasses.replace(point, noise=known_noise))
-        tell(points[-1])
+        points.append(point)
+        on_point(point)
     return Frontier(
         model=str(plan.checkpoint.path),
         nbytes=plan.checkpoint.nbytes,
-        data=referee.plan.texts.name,
-        texts=len(referee.parts["check"]),
+        data=judge.plan.texts.name,
+        texts=len(judge.plan.texts),
         calibrated_on=calibration.source,
         points=tuple(points),
         missing=tuple(missing),
@@ -115,34 +126,44 @@ def measure_frontier(  # noqa: PLR0913  what it is made of, and whom it tells
     )
 
 
-def _point(
-    name: str, kind: Kind, make: Callable[[Path], object], referee: Referee, progress: Progress
-) -> Point:
+def _contenders(plan: Plan, statistics: Statistics, noises: Sequence[float]) -> list[_Contender]:
+    contenders: list[_Contender] = []
+    for noise in noises:
+        recipe = plan.recipe.with_noise(noise)
+        write = partial(_press, plan, recipe, statistics)
+        contenders.append(_Contender(f"noise {noise:g}", "calibrated", noise, write))
+    for preset in _PRESETS:
+        recipe = adjusted(load_preset(preset), format="packed")
+        write = partial(_press, plan, recipe, None)
+        contenders.append(_Contender(preset, "preset", None, write))
+    if is_installed("bitsandbytes"):
+        for name, settings in BITSANDBYTES.items():
+            quantize = partial(write_with_bitsandbytes, plan.checkpoint.path, settings)
+            contenders.append(_Contender(name, "bitsandbytes", None, quantize))
+    return contenders
+
+
+def _press(plan: Plan, recipe: Recipe, statistics: Statistics | None, output: Path) -> None:
+    pipeline.run(plan.with_recipe(recipe, output), statistics=statistics)
+
+
+def _measure(contender: _Contender, judge: Judge, progress: Progress) -> Point:
     with temporary_directory() as place:
         output = place / "result"
-        make(output)
-        nbytes = sum(file.nbytes for file in list_files(output) if file.kind == "weights")
-        quality: Quality = referee.judge(output, "check", progress)
-    drop = quality.drop
-    return Point(
-        name,
-        kind,
-        nbytes,
-        drop=drop.value if drop else None,
-        drop_of=drop.of if drop else "",
-        interval=drop.interval if drop else None,
-        agreement=quality.agreement.value if quality.agreement else None,
-    )
-
-
-@dataclass(frozen=True)
-class _Pressed:
-    plan: Plan
-    recipe: Any
-    statistics: Any
-
-    def __call__(self, output: Path) -> object:
-        planned = pipeline.plan(
-            self.plan.checkpoint.path, self.recipe, output, vocabulary=self.plan.vocabulary
-        )
-        return pipeline.run(planned, statistics=self.statistics)
+        contender.write(output)
+        nbytes = 0
+        for file in list_files(output):
+            if file.kind == "weights":
+                nbytes += file.nbytes
+        quality = judge.quality(output, progress=progress)
+    drop = None
+    drop_of = ""
+    interval = None
+    if quality.drop is not None:
+        drop = quality.drop.value
+        drop_of = quality.drop.of
+        interval = quality.drop.interval
+    agreement = None
+    if quality.agreement is not None:
+        agreement = quality.agreement.value
+    return Point(contender.name, contender.kind, nbytes, contender.noise, drop, drop_of, interval, agreement)

@@ -7,14 +7,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from prensa.atomic import write_text
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.checksum import sha256
 from prensa.errors import FormatError
 from prensa.pressing.pipeline import Plan
-from prensa.search.budget import Trial
+from prensa.search.trial import Trial
 from prensa.version import VERSION
 
 _VERSION = 1
@@ -29,9 +28,11 @@ def fingerprint(plan: Plan, calibration: CalibrationPlan, texts: Sequence[object
     """Return what a search depends on as one digest: weights, recipe, calibration, ``texts`` to judge by."""
     digest = hashlib.sha256(f"{VERSION} {dict(plan.checkpoint.config)}".encode())
     for file in plan.checkpoint.files:
-        digest.update(sha256(plan.checkpoint.path / file).encode())
+        checksum = sha256(plan.checkpoint.path / file)
+        digest.update(checksum.encode())
     digest.update(plan.recipe.to_toml().encode())
-    digest.update(json.dumps([calibration.encoded.rows, calibration.counts.tolist()]).encode())
+    calibrated_on = json.dumps([calibration.encoded.rows, calibration.counts.tolist()])
+    digest.update(calibrated_on.encode())
     digest.update(repr(texts).encode())
     return digest.hexdigest()
 
@@ -41,31 +42,18 @@ class Journal:
 
     def __init__(self, path: Path, of: str) -> None:
         """Read what is there. Raises :class:`FormatError` where it is damaged or of another search."""
-        self.path, self.of = path, of
+        self.path = path
+        self.of = of
         self.trials: dict[float, Trial] = {}
-        if not path.exists():
-            return
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            found = content["version"], content["fingerprint"]
-            trials = [_trial(each) for each in content["trials"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FormatError(f"{path}: a damaged journal ({error!r}); remove it to search anew") from error
-        if found != (_VERSION, of):
-            raise FormatError(
-                f"{path}: the journal of a search with another model, recipe or other texts; "
-                "remove it to search anew, or choose another output"
-            )
-        self.trials = {trial.noise: trial for trial in trials}
+        if path.exists():
+            for trial in _read(path, of):
+                self.trials[trial.noise] = trial
 
     def add(self, trial: Trial) -> None:
         """Remember a trial, on disk too."""
         self.trials[trial.noise] = trial
-        content = {
-            "version": _VERSION,
-            "fingerprint": self.of,
-            "trials": [dataclasses.asdict(each) for each in self.trials.values()],
-        }
+        trials = [dataclasses.asdict(kept) for kept in self.trials.values()]
+        content = {"version": _VERSION, "fingerprint": self.of, "trials": trials}
         write_text(self.path, json.dumps(content, indent=1) + "\n")
 
     def remove(self) -> None:
@@ -73,6 +61,25 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def _trial(content: Mapping[str, Any]) -> Trial:
-    interval = content.get("agreement_interval")
-    return Trial(**{**content, "agreement_interval": interval and tuple(interval)})
+def _read(path: Path, of: str) -> list[Trial]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version, fingerprint_found = content["version"], content["fingerprint"]
+        trials = [_trial(fields) for fields in content["trials"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path}: a damaged journal ({error!r}); remove it to search anew") from error
+    if (version, fingerprint_found) != (_VERSION, of):
+        raise FormatError(
+            f"{path}: the journal of a search with another model, recipe or other texts; "
+            "remove it to search anew, or choose another output"
+        )
+    return trials
+
+
+def _trial(fields: Mapping[str, object]) -> Trial:
+    settings = dict(fields)
+    interval = settings.get("agreement_interval")
+    if interval is not None:
+        # JSON has no tuples.
+        settings["agreement_interval"] = tuple(interval)  # type: ignore[arg-type]
+    return Trial(**settings)  # type: ignore[arg-type]

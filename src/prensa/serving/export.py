@@ -181,7 +181,7 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
     )
 
 
-def _to_judge_by(  # noqa: PLR0913, PLR0917  where the texts are
+def _to_judge_by(
     model: Path,
     config: Any,
     source: str | None,

@@ -67,7 +67,7 @@ _log = logging.getLogger(__name__)
 
 
 @as_usual()
-def load(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+def load(
     path: str | Path,
     *,
     runtime: str | None = None,

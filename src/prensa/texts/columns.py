@@ -67,7 +67,7 @@ def built_in_texts() -> Texts:
     return Texts(BUILT_IN, tuple(texts), is_smoke_test=True)
 
 
-def read_texts(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+def read_texts(
     source: str,
     task: Task,
     *,
@@ -146,7 +146,7 @@ def _kept(
     return kept, left_out
 
 
-def _account(  # noqa: PLR0913, PLR0917
+def _account(
     table: DataTable,
     columns: tuple[str, ...],
     label_columns: tuple[str, ...],

@@ -176,7 +176,7 @@ _RELATIVE_POSITIONS = {"t5", "mt5", "umt5", "longt5"}
 _PADDED_LIKE_THEIR_TOKENIZER = {"classes", "multi-label", "regression"}
 
 
-def encode(  # noqa: PLR0913  what is read, by what, and who is told
+def encode(
     tokenizer: Any,
     texts: Texts,
     kind: Kind,

@@ -55,7 +55,7 @@ class _Texts:
     counts: NDArray[np.int64]
 
 
-def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
+def plan_vocabulary(
     path: Path,
     settings: TrimVocabulary,
     source: str | None = None,

@@ -1,0 +1,113 @@
+"""How a search is told: a line for each trial, and a few sentences at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from prensa.cli.options import with_options
+from prensa.evaluation.verdict import drop_in_words
+from prensa.search.halves import MOST_TEXTS
+from prensa.search.outcome import Outcome
+from prensa.search.trial import Trial
+from prensa.wording import megabytes, number, percent
+
+
+def trial_printer(console: Console, original: int) -> Callable[[Trial, bool], None]:
+    """Return a function that prints a trial of a model that had ``original`` bytes."""
+
+    def show(trial: Trial, held: bool) -> None:  # noqa: FBT001
+        end = "not kept"
+        if held:
+            end = "kept"
+        console.print(f"{_described(trial, original)}: {end}", soft_wrap=True)
+
+    return show
+
+
+def describe(outcome: Outcome, output: Path) -> str:
+    """Say how a search ended, in a few sentences."""
+    return with_options(_describe(outcome, output))
+
+
+def _describe(outcome: Outcome, output: Path) -> str:
+    original = outcome.nbytes_before
+    wanted = outcome.budget.describe(original)
+    if outcome.winner is None:
+        return f"{_not_kept(outcome)} Nothing was written."
+    nbytes = outcome.winner.nbytes
+    text = f"{output} takes {megabytes(nbytes)}, {percent(nbytes, original)} of the original"
+    if outcome.interrupted:
+        return (
+            f"Interrupted: {text}, the best so far for {wanted}, NOT checked on other texts. "
+            "Run the same command with `force` to go on."
+        )
+    if outcome.drop is not None:
+        text += f"; {drop_in_words(outcome.drop)} on texts that the search had not seen"
+    if outcome.check is not None and outcome.check.agreement is not None:
+        text += f"; the same answer on {_agreement(outcome.check)} of them"
+    doubt = ""
+    if outcome.decision == "doubtful":
+        doubt = " (as measured: the interval goes beyond it)"
+    return f"{text}. Kept: {wanted}{doubt}.{_warnings(outcome)}"
+
+
+def _not_kept(outcome: Outcome) -> str:
+    wanted = outcome.budget.describe(outcome.nbytes_before)
+    best = f"The best was {_described(outcome.best, outcome.nbytes_before)}"
+    if outcome.check is not None:
+        best += f"; on texts that the search had not seen: {_quality(outcome.check)}"
+        if outcome.drop is not None:
+            best += f" ({drop_in_words(outcome.drop)})"
+    if outcome.texts_needed is None:
+        return f"Not reached: {wanted}. {best}.{_warnings(outcome)}"
+    even = ""
+    if outcome.check is None:
+        even = ", even if no answer changes"
+    return (
+        f"Not decided: {wanted}. On the texts that the search had not seen the 95 % interval is wider than "
+        f"twice the budget{even}; about {outcome.texts_needed:,} texts in `data` would decide it"
+        f"{_beyond(outcome.texts_needed)}. {best}.{_warnings(outcome)}"
+    )
+
+
+def _beyond(needed: int) -> str:
+    """Say that a search does not read so many."""
+    if needed <= 2 * MOST_TEXTS:
+        return ""
+    return f", and a search reads {2 * MOST_TEXTS:,} at most: allow a larger drop, or use prensa evaluate"
+
+
+def _warnings(outcome: Outcome) -> str:
+    text = ""
+    for warning in outcome.warnings:
+        text += f" But {warning}."
+    return text
+
+
+def _described(trial: Trial, original: int) -> str:
+    text = f"noise {trial.noise:.2g}, {megabytes(trial.nbytes)} ({percent(trial.nbytes, original)})"
+    quality = _quality(trial)
+    if not quality:
+        return text
+    return f"{text}, {quality}"
+
+
+def _quality(trial: Trial) -> str:
+    parts = []
+    if trial.drop is not None:
+        parts.append(f"{trial.drop_of} drops by {number(100 * trial.drop)} points")
+    if trial.agreement is not None:
+        parts.append(f"same answer on {_agreement(trial)}")
+    return ", ".join(parts)
+
+
+def _agreement(trial: Trial) -> str:
+    """``98.00 % (95 % interval 94.10 to 99.50)``."""
+    text = f"{number(100 * (trial.agreement or 0.0))} %"
+    if trial.agreement_interval is None:
+        return text
+    low, high = trial.agreement_interval
+    return f"{text} (95 % interval {number(100 * low)} to {number(100 * high)})"

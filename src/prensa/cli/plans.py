@@ -1,0 +1,117 @@
+"""What ``prensa compress --dry-run`` prints: the plan, with upper bounds in place of results."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from prensa.calibration.plan import CalibrationPlan
+from prensa.checkpoint.manifest import VocabularyReport
+from prensa.cli.tables import console, new_table, vocabulary_in_words
+from prensa.pressing.pipeline import Plan
+from prensa.spec import ROLES
+from prensa.wording import megabytes
+
+
+@dataclass(frozen=True)
+class KindPlan:
+    """What is planned for all tensors of one kind."""
+
+    kind: str
+    tensors: int
+    nbytes_before: int
+    nbytes_at_most: int
+    passes: tuple[str, ...]
+
+
+def by_kind(plan: Plan) -> list[KindPlan]:
+    """Add up what is planned, kind by kind, without those that a model has none of."""
+    kinds: list[KindPlan] = []
+    for role in ROLES:
+        tensors = [tensor for tensor in plan.tensors if tensor.spec.role == role]
+        if not tensors:
+            continue
+        before = 0
+        at_most = 0
+        # A dict keeps the order of the passes, and each of them once.
+        passes: dict[str, None] = {}
+        for tensor in tensors:
+            before += tensor.spec.nbytes_before
+            at_most += tensor.extent.nbytes
+            for step in tensor.passes:
+                passes[step.name] = None
+        kinds.append(KindPlan(role, len(tensors), before, at_most, tuple(passes)))
+    return kinds
+
+
+def print_plan(plan: Plan, calibration: CalibrationPlan | None) -> None:
+    """Print what a run would do."""
+    out = console()
+    table = new_table("kind", "tensors", "before", "after, at most", "passes")
+    for kind in by_kind(plan):
+        table.add_row(
+            kind.kind,
+            str(kind.tensors),
+            megabytes(kind.nbytes_before),
+            megabytes(kind.nbytes_at_most),
+            ", ".join(kind.passes) or "–",
+        )
+    out.print(table)
+    for tensor in plan.tensors:
+        if tensor.note and tensor.spec.is_float:
+            out.print(f"{tensor.spec.name}: {tensor.note}")
+    if plan.vocabulary is not None:
+        out.print(vocabulary_in_words(plan.vocabulary.report), soft_wrap=True)
+    if calibration is not None:
+        out.print(_calibration_in_words(calibration), soft_wrap=True)
+    out.print(
+        f"Format {plan.recipe.format}; at most {megabytes(plan.nbytes)} of weights, and "
+        f"{megabytes(plan.memory)} of memory for tensors. Nothing was written to {plan.output}.",
+        soft_wrap=True,
+    )
+
+
+def _calibration_in_words(plan: CalibrationPlan) -> str:
+    where = plan.device
+    if plan.by_blocks:
+        where = f"{plan.device}, block by block"
+    return (
+        f"Calibration: {len(plan.encoded.rows):,} texts of {plan.source} on {where}, with tokens counted in "
+        f"{plan.counted:,}; {megabytes(plan.memory)} of memory and what one batch takes."
+    )
+
+
+def plan_summary(plan: Plan, calibration: CalibrationPlan | None) -> dict[str, object]:
+    """Return the plan as plain data, for JSON."""
+    calibrated: dict[str, object] | None = None
+    if calibration is not None:
+        calibrated = _calibration(calibration)
+    vocabulary: dict[str, object] | None = None
+    if plan.vocabulary is not None:
+        vocabulary = _vocabulary(plan.vocabulary.report)
+    return {
+        "output": str(plan.output),
+        "format": plan.recipe.format,
+        "nbytes_at_most": plan.nbytes,
+        "memory_at_most": plan.memory,
+        "calibration": calibrated,
+        "vocabulary": vocabulary,
+        "kinds": [dataclasses.asdict(kind) for kind in by_kind(plan)],
+    }
+
+
+def _vocabulary(report: VocabularyReport) -> dict[str, object]:
+    """Return the report with the number of tokens that stay in place of their ids: there are thousands."""
+    content: dict[str, object] = dataclasses.asdict(report)
+    content["kept"] = len(report.kept)
+    return content
+
+
+def _calibration(plan: CalibrationPlan) -> dict[str, object]:
+    return {
+        "texts": plan.source,
+        "count": len(plan.encoded.rows),
+        "counted": plan.counted,
+        "device": plan.device,
+        "memory": plan.memory,
+    }

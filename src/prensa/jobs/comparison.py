@@ -1,0 +1,103 @@
+"""A comparison of results with their original: size, speed, memory and quality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prensa.checkpoint.locate import locate
+from prensa.errors import SettingError
+from prensa.evaluation import evaluate
+from prensa.evaluation.budget import Budget
+from prensa.evaluation.judge import Judge, plan_judge
+from prensa.evaluation.results import Evaluation, Settings
+from prensa.extras import require
+from prensa.jobs.permissions import Permissions
+from prensa.progress import Progress, silent
+from prensa.texts.library import Library
+from prensa.texts.names import as_mapping, join_names
+from prensa.texts.source import Source, as_source
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What to compare, on which texts, and how models run: the parameters of :func:`prensa.evaluate`."""
+
+    original: str | Path
+    results: tuple[str | Path, ...]
+    data: Source | str | Path | None = None
+    batch_size: int | None = None
+    max_length: int | None = None
+    device: str | None = None
+    dtype: str | None = None
+    max_drop: float | str | None = None
+    permissions: Permissions = Permissions()
+
+    def plan(self, progress: Progress = silent) -> ComparisonPlan:
+        """Find out whether it can be done, and read the texts. Reads no weights.
+
+        Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
+        """
+        require("evaluate", "evaluating")
+        if not self.results:
+            raise SettingError("`results`: expected at least one result to compare with the original")
+        with self.permissions.granted():
+            judge = plan_judge(
+                locate(self.original),
+                as_source(self.data),
+                library=Library(),
+                batch_size=self.batch_size,
+                max_length=self.max_length,
+                device=self.device,
+                dtype=self.dtype,
+                progress=progress,
+            )
+            return self.plan_with(Judge(judge))
+
+    def plan_with(self, judge: Judge) -> ComparisonPlan:
+        """Do so with a judge that has read the texts already."""
+        with self.permissions.granted():
+            results = [locate(result) for result in self.results]
+            return ComparisonPlan(self, evaluate.plan(self.settings(), judge, results))
+
+    def settings(self) -> Settings:
+        """Return what ``results.json`` keeps of the job."""
+        source = as_source(self.data)
+        budget = Budget(max_drop=self.max_drop)
+        data = None
+        if source.name is not None:
+            data = str(source.name)
+        return Settings(
+            str(self.original),
+            tuple(str(result) for result in self.results),
+            data=data,
+            text_column=join_names(source.text_column),
+            label_column=join_names(source.label_column),
+            split=source.split,
+            limit=source.limit,
+            batch_size=self.batch_size,
+            max_length=self.max_length,
+            device=self.device,
+            dtype=self.dtype,
+            max_drop=budget.drop_allowed,
+            encoding=source.encoding,
+            labels=as_mapping(source.labels),
+        )
+
+
+@dataclass(frozen=True)
+class ComparisonPlan:
+    """A comparison that can be done. ``notes`` say what was read."""
+
+    job: Comparison
+    evaluation: evaluate.Plan
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before it runs."""
+        return (self.evaluation.judge.plan.texts.account,)
+
+    def run(self, progress: Progress = silent) -> Evaluation:
+        """Measure. After an interruption this is what there is, with the rest in ``missing``."""
+        with self.job.permissions.granted():
+            return evaluate.run(self.evaluation, progress)

@@ -1,0 +1,228 @@
+"""A compression: the job that Prensa exists for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prensa.atomic import at_home
+from prensa.calibration.collect import collect
+from prensa.calibration.plan import CalibrationPlan, plan_calibration
+from prensa.checkpoint.destination import check_destination
+from prensa.checkpoint.locate import locate
+from prensa.checkpoint.manifest import Manifest
+from prensa.errors import SettingError
+from prensa.evaluation.budget import Budget
+from prensa.evaluation.judge import Judge, plan_judge
+from prensa.evaluation.results import Evaluation
+from prensa.extras import require
+from prensa.jobs.permissions import Permissions
+from prensa.jobs.recipes import choose_recipe
+from prensa.jobs.runtimes import Exported, Runtimes, runtimes_for
+from prensa.jobs.sources import Where, both
+from prensa.pressing import pipeline
+from prensa.pressing.recipe import Recipe
+from prensa.progress import Progress, silent
+from prensa.search.halves import halve
+from prensa.search.outcome import Outcome
+from prensa.search.search import OnTrial, check_recipe, ignore_trial, search
+from prensa.texts.library import Library
+from prensa.texts.source import Source, as_source
+from prensa.vocabulary.plan import Vocabulary, plan_vocabulary
+
+
+@dataclass(frozen=True)
+class Compression:
+    """What to compress, how, and within which budget: the parameters of :func:`prensa.compress`.
+
+    Without a ``recipe`` it is the preset ``small`` if there are texts or a budget, else ``int8``. ``texts``
+    are calibrated on, ``budget.on`` are judged by; each is the other's default. ``runtime`` exports the
+    result, too, and compares everything with the original.
+    """
+
+    model: str | Path
+    output: str | Path
+    recipe: Recipe | None = None
+    texts: Where | None = None
+    budget: Budget = Budget()
+    device: str | None = None
+    runtime: str | None = None
+    drop_unused: bool = False
+    force: bool = False
+    permissions: Permissions = Permissions()
+
+    def plan(self, progress: Progress = silent) -> CompressionPlan:
+        """Find out whether it can be done, read the texts, and decide what happens to each tensor.
+
+        Reads no weights. Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
+        """
+        self._check()
+        with self.permissions.granted():
+            return self._plan(progress)
+
+    def _check(self) -> None:
+        """Raise :class:`SettingError` for parameters that do not go together."""
+        if self.budget.on is not None and not self.budget.is_given and self.runtime is None:
+            judged = as_source(self.budget.on)
+            has_labels = judged.label_column is not None or judged.labels is not None
+            # Alone, without labels, it may still be what is calibrated on.
+            if self.texts is not None or has_labels:
+                raise SettingError(
+                    "`data`, `label_column` and `labels` need a budget (`max_drop` …) or `runtime`"
+                )
+        has_texts = self.texts is not None or self.budget.on is not None
+        if self.permissions.unchecked and (has_texts or self.budget.is_given or self.runtime is not None):
+            raise SettingError(
+                "`unchecked` compares nothing: leave `texts`, `data`, budgets and `runtime` out"
+            )
+        if self.budget.is_given:
+            require("evaluate", "a budget")
+
+    def _plan(self, progress: Progress) -> CompressionPlan:
+        model = locate(self.model)
+        output = at_home(self.output)
+        library = Library()
+        texts, data = both(self.texts, self.budget.on)
+        recipe = self._recipe()
+        vocabulary = None
+        if recipe.trim_vocabulary is not None:
+            # Counting tokens takes its time: an output that cannot be written is found out before.
+            check_destination(model.resolve(), output.resolve(), force=self.force)
+            vocabulary = plan_vocabulary(
+                model.resolve(), recipe.trim_vocabulary, texts, library=library, progress=progress
+            )
+        pressing = pipeline.plan(
+            model, recipe, output, force=self.force, vocabulary=vocabulary, drop_unused=self.drop_unused
+        )
+        if self.budget.is_given:
+            check_recipe(pressing.recipe)
+        calibration = self._calibration(pressing, texts, library, progress)
+        judge = self._judge(pressing.checkpoint.path, data, library, progress)
+        runtimes = None
+        if self.runtime is not None:
+            runtimes = runtimes_for(
+                self.runtime, pressing, judge, texts=texts, data=data, library=library, force=self.force
+            )
+        return CompressionPlan(self, pressing, vocabulary, calibration, judge, runtimes)
+
+    def _recipe(self) -> Recipe:
+        if self.recipe is not None:
+            return self.recipe
+        has_texts = self.texts is not None or self.budget.on is not None
+        return choose_recipe(None, None, is_calibrated=has_texts or self.budget.is_given)
+
+    def _calibration(
+        self, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress
+    ) -> CalibrationPlan | None:
+        if plan.needs_statistics:
+            return plan_calibration(
+                plan.checkpoint.path,
+                texts or Source(),
+                library=library,
+                device=self.device,
+                progress=progress,
+            )
+        # Texts have another use: to count tokens in, or to measure ranges on.
+        is_used = plan.vocabulary is not None or self.runtime is not None
+        if self.texts is not None and (not is_used or (texts is not None and texts.limit is not None)):
+            raise SettingError(
+                "`texts` were given, but no pass of the recipe needs them; use `preset=small`, or leave "
+                "them out"
+            )
+        return None
+
+    def _judge(self, model: Path, data: Source | None, library: Library, progress: Progress) -> Judge | None:
+        """Return who judges; None where nothing is judged. Raises :class:`SettingError` without texts."""
+        if not self.budget.is_of_quality and self.runtime is None:
+            return None
+        if self.budget.is_of_quality and data is None:
+            raise SettingError(
+                "`max_drop` and `min_agreement` need texts to judge by: give `data` or `texts`"
+            )
+        require("evaluate", "comparing results")
+        device = self.device
+        if self.runtime is not None:
+            # Exports run on the processor, and everything is compared where they run.
+            device = "cpu"
+        plan = plan_judge(model, data or Source(), library=library, device=device, progress=progress)
+        if self.budget.is_of_quality:
+            halve(plan)
+        return Judge(plan)
+
+
+@dataclass(frozen=True)
+class CompressionPlan:
+    """A compression that can be done: everything that is decided before a weight is read."""
+
+    job: Compression
+    pressing: pipeline.Plan
+    vocabulary: Vocabulary | None
+    calibration: CalibrationPlan | None
+    judge: Judge | None
+    runtimes: Runtimes | None
+
+    @property
+    def output(self) -> Path:
+        """Where the result is written."""
+        return self.pressing.output
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before it runs: names in the checkpoint, and what was read."""
+        notes = list(self.pressing.checkpoint.notes)
+        if self.vocabulary is not None:
+            notes.append(self.vocabulary.account)
+        if self.calibration is not None:
+            notes.append(self.calibration.account)
+        if self.judge is not None:
+            notes.append(self.judge.plan.texts.account)
+        return tuple(notes)
+
+    def run(self, progress: Progress = silent, on_trial: OnTrial = ignore_trial) -> Result:
+        """Compress, and with a budget search; then export and compare if that was asked for.
+
+        At every moment the output is as it was before, or whole and new. ``on_trial`` is called with each
+        trial of a search and whether it keeps the budget.
+        """
+        with self.job.permissions.granted():
+            outcome, manifest = self._compress(progress, on_trial)
+            is_done = manifest is not None and (outcome is None or outcome.held)
+            if self.runtimes is None or not is_done:
+                return Result(self.output, manifest, outcome)
+            exports, problems = self.runtimes.export(self.output, progress)
+            evaluation = self.runtimes.compare(self.output, exports, progress)
+            return Result(self.output, manifest, outcome, exports, evaluation, problems)
+
+    def _compress(self, progress: Progress, on_trial: OnTrial) -> tuple[Outcome | None, Manifest | None]:
+        if self.job.budget.is_given:
+            assert self.calibration is not None  # noqa: S101  the recipe was checked
+            judge = self.judge if self.job.budget.is_of_quality else None
+            return search(
+                self.pressing, self.calibration, self.job.budget, judge, on_trial=on_trial, progress=progress
+            )
+        statistics = None
+        if self.calibration is not None:
+            statistics = collect(self.calibration, progress)
+        return None, pipeline.run(self.pressing, progress, statistics)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a compression.
+
+    ``manifest`` says what is in ``output``, tensor by tensor; None where nothing was written. ``outcome`` is
+    how a search ended, None without a budget. With a ``runtime`` there are ``exports``, in the order they
+    were made, and the ``evaluation`` of everything; ``problems`` say which exports were not possible.
+    """
+
+    output: Path
+    manifest: Manifest | None
+    outcome: Outcome | None = None
+    exports: tuple[Exported, ...] = ()
+    evaluation: Evaluation | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        """Whether the budget holds; true where none was given."""
+        return self.outcome is None or self.outcome.held

@@ -1,0 +1,152 @@
+"""A conversion of a model for another runtime, with a budget if there is one."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from prensa.checkpoint.locate import locate
+from prensa.errors import DataError, DifferentAnswersError, SettingError
+from prensa.evaluation.budget import Budget
+from prensa.evaluation.decision import KEPT
+from prensa.evaluation.judge import Judge, plan_judge
+from prensa.evaluation.verdict import drop_in_words
+from prensa.extras import require
+from prensa.jobs.permissions import Permissions
+from prensa.jobs.sources import Where, both
+from prensa.progress import Progress, silent
+from prensa.serving.export import ExportPlan, Judged, plan_export, run_export
+from prensa.serving.exported import Record
+from prensa.texts.library import Library
+from prensa.texts.source import Source
+
+# Texts that a budget is kept by: OpenVINO's accuracy control answers them once for each layer it tries.
+_JUDGED = 1000
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What to export, where to, and what it may cost: the parameters of :func:`prensa.export`."""
+
+    model: str | Path
+    output: str | Path
+    to: str
+    precision: str = "int8"
+    texts: Where | None = None
+    budget: Budget = Budget()
+    force: bool = False
+    permissions: Permissions = Permissions()
+
+    def plan(self, progress: Progress = silent) -> ConversionPlan:
+        """Find out whether it can be done, and read the texts. Reads no weights.
+
+        Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
+        """
+        with self.permissions.granted():
+            return self._plan(progress)
+
+    def _plan(self, progress: Progress) -> ConversionPlan:
+        budget = self.budget
+        if budget.on is not None and not budget.is_of_quality:
+            raise SettingError("`data`, `label_column` and `labels` need a budget: give `max_drop`")
+        model = locate(self.model)
+        library = Library()
+        texts, data = both(self.texts, budget.on)
+        if self.texts is None:
+            # Ranges are measured on built-in texts unless texts are given: texts to judge by stay unseen.
+            texts = None
+        export = plan_export(
+            model,
+            Path(self.output),
+            to=self.to,
+            precision=self.precision,
+            texts=texts or Source(),
+            library=library,
+            force=self.force,
+        )
+        judge = None
+        if budget.is_of_quality:
+            judge = self._judge(model, data, library, progress)
+        return ConversionPlan(self, export, judge)
+
+    def _judge(self, model: Path, data: Source | None, library: Library, progress: Progress) -> Judge:
+        require("evaluate", "a budget")
+        if data is None:
+            raise SettingError("`max_drop` needs texts to judge by: give `data` or `texts`")
+        few = dataclasses.replace(data, limit=data.limit or _JUDGED)
+        plan = plan_judge(model, few, library=library, device="cpu", dtype="float32", progress=progress)
+        return Judge(plan)
+
+
+@dataclass(frozen=True)
+class ConversionPlan:
+    """A conversion that can be done."""
+
+    job: Conversion
+    export: ExportPlan
+    judge: Judge | None
+
+    @property
+    def output(self) -> Path:
+        """Where it is written."""
+        return self.export.output
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before it runs: names in the checkpoint, and what was read."""
+        notes = [*self.export.notes, *self.export.accounts]
+        if self.judge is not None:
+            notes.append(self.judge.plan.texts.account)
+        return tuple(notes)
+
+    def run(self, progress: Progress = silent) -> Record:
+        """Export, compare with PyTorch, and keep the budget.
+
+        Raises :class:`~prensa.errors.DifferentAnswersError` where the answers differ by more than the
+        precision or the budget allows; then nothing was written.
+        """
+        with self.job.permissions.granted():
+            if self.judge is None:
+                return run_export(self.export, progress)
+            export = dataclasses.replace(self.export, judged=self._judged(self.judge, progress))
+            return run_export(export, progress, self._approve)
+
+    def _judged(self, judge: Judge, progress: Progress) -> Judged | None:
+        """Return the answers that a runtime's own accuracy control keeps: right ones, or the original's."""
+        allowed = self.job.budget.drop_allowed
+        plan = judge.plan
+        if allowed is None or plan.task.kind != "classes":
+            return None
+        if plan.texts.labels is not None:
+            right = [int(label) for label in plan.texts.labels]
+        else:
+            answers = judge.answers(range(len(plan.texts)), progress)
+            right = [int(logits.argmax()) for logits in answers]
+        return Judged(plan.encoded, right, allowed)
+
+    def _approve(self, directory: Path) -> float | None:
+        """Return what an export loses. Raises where that is more than the budget, or not known."""
+        assert self.judge is not None  # noqa: S101  this is only asked with a budget
+        quality = self.judge.quality(directory)
+        budget = self.job.budget
+        decision = budget.decide(quality)
+        texts = len(self.judge.plan.texts)
+        if decision == "undecided":
+            needed = budget.texts_needed(quality, texts)
+            raise DataError(
+                f"{self.export.model}: {texts:,} texts are too few to decide the budget; about {needed:,} "
+                "texts would"
+            )
+        if decision not in KEPT:
+            lost = "its answers give no number"
+            if quality.drop is not None:
+                lost = drop_in_words(quality.drop)
+            raise DifferentAnswersError(
+                f"{self.export.model}: exported in {self.job.precision} {lost} on {texts:,} texts, which the "
+                "budget does not allow; take another `precision`, or `to=openvino`, which leaves layers "
+                "that cost most as they are"
+            )
+        if quality.drop is None:
+            return None
+        return quality.drop.value

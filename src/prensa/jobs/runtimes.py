@@ -1,0 +1,140 @@
+"""What ``runtime`` of a compression does: export the result to other runtimes, and compare everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from prensa.errors import DifferentAnswersError, MissingPackageError, PrensaError
+from prensa.evaluation.judge import Judge
+from prensa.evaluation.results import Evaluation
+from prensa.extras import require
+from prensa.jobs.comparison import Comparison
+from prensa.pressing import pipeline
+from prensa.progress import Progress, silent
+from prensa.serving.export import RUNTIMES, ExportPlan, plan_export, run_export, runtime_named
+from prensa.serving.exported import Record
+from prensa.texts.library import Library
+from prensa.texts.source import Source
+
+AUTO = "auto"
+# What `auto` tries, by the names that directories get.
+_ALL = ("openvino", "onnx")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export: where it lies, and its record."""
+
+    path: Path
+    record: Record
+
+
+@dataclass(frozen=True)
+class Runtimes:
+    """Where a result is exported to, and what everything is compared with."""
+
+    names: tuple[str, ...]
+    original: Path
+    judge: Judge
+    texts: Source
+    data: Source
+    library: Library
+    force: bool
+
+    def plan(self, model: Path, output: Path, name: str, precision: str = "int8") -> ExportPlan:
+        """Plan one export, beside the output."""
+        return plan_export(
+            model,
+            output.parent / f"{output.name}-{name}",
+            to=name,
+            precision=precision,
+            texts=self.texts,
+            library=self.library,
+            force=self.force,
+        )
+
+    def export(
+        self, output: Path, progress: Progress = silent
+    ) -> tuple[tuple[Exported, ...], tuple[str, ...]]:
+        """Export what was compressed to each runtime. Return what was made, and why something was not.
+
+        Raises the :class:`~prensa.errors.PrensaError` of the last one where it works in none.
+        """
+        exports: list[Exported] = []
+        problems: list[str] = []
+        for name in self.names:
+            try:
+                exports.append(self._export(output, name, problems, progress))
+            except PrensaError as error:
+                if not exports and name == self.names[-1]:
+                    raise
+                problems.append(str(error))
+        return tuple(exports), tuple(problems)
+
+    def _export(self, output: Path, name: str, problems: list[str], progress: Progress) -> Exported:
+        """Export in 8 bits or, where answers differ too much in that, in the next precision."""
+        precisions = RUNTIMES[runtime_named(name)].PRECISIONS[::-1]
+        for precision in precisions[:-1]:
+            plan = self.plan(output, output, name, precision)
+            try:
+                return Exported(plan.output, run_export(plan, progress))
+            except DifferentAnswersError as error:
+                problems.append(f"{error}; the next one was taken")
+        plan = self.plan(output, output, name, precisions[-1])
+        return Exported(plan.output, run_export(plan, progress))
+
+    def compare(self, output: Path, exports: tuple[Exported, ...], progress: Progress = silent) -> Evaluation:
+        """Compare the result and its exports with the original."""
+        paths = [export.path for export in exports]
+        job = Comparison(self.original, (output, *paths), data=self.data, device="cpu")
+        return job.plan_with(self.judge).run(progress)
+
+
+def runtimes_for(
+    runtime: str,
+    plan: pipeline.Plan,
+    judge: Judge | None,
+    *,
+    texts: Source | None,
+    data: Source | None,
+    library: Library,
+    force: bool,
+) -> Runtimes:
+    """Find out before anything is compressed what can be found out. Raises a :class:`PrensaError`."""
+    assert judge is not None  # noqa: S101  there is one wherever something is exported
+    runtimes = Runtimes(
+        _names(runtime), plan.checkpoint.path, judge, texts or Source(), data or Source(), library, force
+    )
+    for name in runtimes.names:
+        runtimes.plan(plan.checkpoint.path, plan.output, name)
+    return runtimes
+
+
+def _names(runtime: str) -> tuple[str, ...]:
+    """List the runtimes that are meant: one, or all that are installed."""
+    if runtime != AUTO:
+        return (runtime,)
+    names: list[str] = []
+    for name in _ALL:
+        try:
+            require(runtime_named(name), "`runtime=auto`")
+        except MissingPackageError:
+            continue
+        names.append(name)
+    if not names:
+        require(_ALL[0], "`runtime=auto`")
+    return tuple(names)
+
+
+def fastest(evaluation: Evaluation) -> str:
+    """Return the path of the result that answers one text soonest, over the lengths that were timed."""
+    seconds: dict[str, float] = {}
+    for result in evaluation.results:
+        total = 0.0
+        for timing in result.timings:
+            if timing.batch_size == 1:
+                total += median(timing.seconds)
+        seconds[result.path] = total
+    return min(seconds, key=seconds.__getitem__)
