@@ -3,15 +3,18 @@ import shutil
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
-from tests.conftest import build_model, change_config, change_weights, directory_bytes, leftovers
+from tests.conftest import SIZES, build_model, change_config, change_weights, directory_bytes, leftovers
 
 import prensa
+from prensa.checkpoint.directory import hidden_beside
 from prensa.errors import ModelError, OutputError, RecipeError
 from prensa.ops.sparsity import count_zeros
 from prensa.passes import Half, Prune, Quantize, Threshold
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import Recipe, adjusted, load_preset, load_recipe
+from prensa.vocabulary.settings import TrimVocabulary
 
 WEIGHT = "deberta.encoder.layer.0.intermediate.dense.weight"
 
@@ -254,3 +257,86 @@ def test_a_config_of_another_model(model, tmp_path):
     change_config(model, vocab_size=100)
     with pytest.raises(RecipeError, match="do not belong together"):
         prensa.compress(model, tmp_path / "out")
+
+
+def decided(plan):
+    return plan.recipe, plan.output, plan.tensors, plan.files, plan.checkpoint.notes, plan.force
+
+
+@pytest.mark.parametrize("form", ["packed", "bitsandbytes", "plain"])
+def test_a_plan_with_another_recipe_is_the_plan_of_that_recipe(any_model, tmp_path, form):
+    recipe = adjusted(load_preset("half" if form == "plain" else "int8"), format=form)
+    first = pipeline.plan(any_model, load_preset("classic"), tmp_path / "first")
+    other = first.with_recipe(recipe, tmp_path / "out")
+    assert decided(other) == decided(pipeline.plan(any_model, recipe, tmp_path / "out"))
+
+
+def test_a_plan_with_another_recipe_reads_nothing_again(model, tmp_path, monkeypatch):
+    first = pipeline.plan(model, load_preset("small"), tmp_path / "first", force=True)
+    opened = []
+    monkeypatch.setattr(pipeline, "open_checkpoint", opened.append)
+    monkeypatch.setattr(pipeline, "model_shape", opened.append)
+    other = first.with_recipe(adjusted(first.recipe, noise=0.1), tmp_path / "out")
+    assert not opened
+    assert (other.force, other.output) == (False, tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="holds files that are not a model"):
+        first.with_recipe(first.recipe, tmp_path / "out")
+
+
+def test_what_a_class_keeps_in_float32_is_known_to_every_plan_of_the_format(tmp_path):
+    config = transformers.DebertaConfig(vocab_size=160, relative_attention=True, **SIZES)
+    model = tmp_path / "model"
+    transformers.DebertaForSequenceClassification(config).save_pretrained(model)
+    packed = load_preset("int8")
+    eight_bit = adjusted(packed, format="bitsandbytes")
+    first = pipeline.plan(model, eight_bit, tmp_path / "first")
+    assert [step.name for step in first.recipe.passes] == ["quantize"]
+    assert "in float32 always" in first.checkpoint.notes[-1]
+    other = first.with_recipe(packed, tmp_path / "out")
+    assert decided(other) == decided(pipeline.plan(model, packed, tmp_path / "out"))
+    assert decided(other.with_recipe(eight_bit, tmp_path / "first")) == decided(first)
+
+
+def test_a_plan_with_another_recipe_trims_as_before(model, tmp_path):
+    plan = pipeline.plan(model, load_preset("int8"), tmp_path / "out")
+    with pytest.raises(RecipeError, match="trim_vocabulary"):
+        plan.with_recipe(adjusted(plan.recipe, trim_vocabulary=TrimVocabulary()), tmp_path / "other")
+
+
+def test_what_is_published_is_what_would_have_been_written(tmp_path):
+    model = build_model("bert", tmp_path / "model", max_shard_size="60KB")
+    (model / "additional_chat_templates").mkdir()
+    (model / "additional_chat_templates" / "short.jinja").write_text("{{ messages }}")
+    (model / "README.md").write_text("---\nlicense: mit\n---\nA model.\n")
+    places = [tmp_path / "run", tmp_path / "published"]
+    for place in places:
+        prensa.compress(model, place, recipe="half")
+        (place / "notes.txt").write_text("mine")
+        (place / "model-00099-of-00099.safetensors").write_text("old weights")
+        (place / "recipe.toml").chmod(0o600)
+    plans = [pipeline.plan(model, load_preset("half"), place, force=True) for place in places]
+    recipe = load_preset("int8")
+    extra = {"search.json": "{}\n"}
+    ran = pipeline.run(pipeline.plan(model, recipe, places[0], force=True), extra=extra)
+    with hidden_beside(places[1]) as beside:
+        pipeline.run(plans[1].with_recipe(recipe, beside / "trial"))
+        published = pipeline.publish(beside / "trial", plans[1], extra)
+    assert published == ran
+    assert directory_bytes(places[0]) == directory_bytes(places[1])
+    modes = [{path.name: path.stat().st_mode for path in place.iterdir()} for place in places]
+    assert modes[0] == modes[1]
+    assert (places[1] / "notes.txt").read_text() == "mine"
+    assert not leftovers(tmp_path)
+
+
+def test_what_cannot_be_published_leaves_the_output_as_it_was(model, tmp_path):
+    plan = pipeline.plan(model, load_preset("half"), tmp_path / "out")
+    pipeline.run(plan.with_recipe(load_preset("int8"), tmp_path / "trial"))
+    prensa.compress(model, tmp_path / "out", recipe="half")
+    before = directory_bytes(tmp_path / "out")
+    with pytest.raises(OutputError, match="another run has written it meanwhile"):
+        pipeline.publish(tmp_path / "trial", plan)
+    assert directory_bytes(tmp_path / "out") == before
+    assert not leftovers(tmp_path)

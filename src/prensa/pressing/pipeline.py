@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -26,7 +27,7 @@ from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.directory import clean_up, replacing
 from prensa.checkpoint.guess import UNCHECKED, guessed_shape
-from prensa.checkpoint.manifest import Calibration, FileReport, Manifest, TensorReport
+from prensa.checkpoint.manifest import Calibration, FileReport, Manifest, TensorReport, load_manifest
 from prensa.checkpoint.names import fitted
 from prensa.checkpoint.reader import Checkpoint, open_checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
@@ -83,7 +84,8 @@ class Plan:
 
     ``nbytes`` bounds the weight files that will be written, ``memory`` the tensors held at a time.
     ``vocabulary`` is the smaller one, where the recipe trims it. With ``force`` a model that another run
-    writes to ``output`` meanwhile is replaced, too.
+    writes to ``output`` meanwhile is replaced, too. ``format_note`` is that one of the checkpoint's notes which
+    the recipe's format added.
     """
 
     checkpoint: Checkpoint
@@ -94,6 +96,21 @@ class Plan:
     files: Mapping[str, str]
     vocabulary: Vocabulary | None = None
     force: bool = False
+    format_note: str = ""
+
+    def with_recipe(self, recipe: Recipe, output: Path) -> Plan:
+        """Plan the same model with another recipe and another output, which must be free.
+
+        No header, config or class is read again. The recipe must trim the vocabulary as this plan's does.
+        Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
+        """
+        _check_class_is_known(recipe)
+        if recipe.trim_vocabulary != self.recipe.trim_vocabulary:
+            raise RecipeError(
+                "trim_vocabulary: another recipe for a plan must trim the vocabulary as its own"
+            )
+        output = _free_place(self.checkpoint.path, output, force=False)
+        return _planned(replace(self, recipe=recipe, output=output, force=False))
 
     @property
     def nbytes(self) -> int:
@@ -127,20 +144,43 @@ def plan(
     ``drop_unused`` leaves out tensors that the model class does not use. Raises the
     :class:`~prensa.errors.PrensaError` that says what does not fit.
     """
-    model, output = model.resolve(), at_home(output).resolve()
-    clean_up(output)
-    check_destination(model, output, force=force)
+    model = model.resolve()
+    output = _free_place(model, output, force=force)
     checkpoint, shape = _opened(model, recipe, drop_unused=drop_unused)
-    if recipe.format == "bitsandbytes" and (pinned := pinned_to_float32(model)):
-        recipe = replace(recipe, passes=tuple(step for step in recipe.passes if not isinstance(step, Half)))
-        note = f"{shape.class_name} has {pinned} in float32 always: what is not in 8 bits stays in float32"
-        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))
     if (vocabulary is None) != (recipe.trim_vocabulary is None):
         raise RecipeError(
             "trim_vocabulary: give the recipe and the vocabulary that was planned for it, or neither"
         )
     if vocabulary is not None:
         checkpoint, shape = trimmed(checkpoint, shape, vocabulary)
+    return _planned(Plan(checkpoint, shape, recipe, output, (), {}, vocabulary, force))
+
+
+def _free_place(model: Path, output: Path, *, force: bool) -> Path:
+    """Return the full path of an output. Raises :class:`OutputError` where nothing may be written there."""
+    output = at_home(output).resolve()
+    clean_up(output)
+    check_destination(model, output, force=force)
+    return output
+
+
+def _planned(draft: Plan) -> Plan:
+    """Fill in what follows from the checkpoint, the recipe and the output: what happens to each tensor.
+
+    Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
+    """
+    checkpoint, shape, recipe = draft.checkpoint, draft.model, draft.recipe
+    model = checkpoint.path
+    # The note is of the format: a plan with another one must not inherit it.
+    notes = tuple(note for note in checkpoint.notes if note != draft.format_note)
+    format_note = ""
+    if recipe.format == "bitsandbytes" and (pinned := pinned_to_float32(model)):
+        recipe = replace(recipe, passes=tuple(step for step in recipe.passes if not isinstance(step, Half)))
+        format_note = (
+            f"{shape.class_name} has {pinned} in float32 always: what is not in 8 bits stays in float32"
+        )
+        notes = (*notes, format_note)
+    checkpoint = replace(checkpoint, notes=notes)
     specs = [shape.describe(spec) for spec in checkpoint.specs]
     check_recipe_fits(recipe, specs)
     tensors = _plan_tensors(specs, recipe, checkpoint, shape)
@@ -152,10 +192,16 @@ def plan(
     if recipe.format == "bitsandbytes" and not any(tensor.is_quantized for tensor in tensors):
         raise RecipeError("format bitsandbytes: the recipe quantizes no linear layer; use the format plain")
     files = tuple(file for file in checkpoint.files if any(spec.file == file for spec in specs))
-    named = _output_files(files)
-    result = Plan(checkpoint, shape, recipe, output, tensors, named, vocabulary, force)
+    result = replace(
+        draft,
+        checkpoint=checkpoint,
+        recipe=recipe,
+        tensors=tensors,
+        files=_output_files(files),
+        format_note=format_note,
+    )
     copies = 2 if recipe.state_dict else 1
-    check_space(output, copies * result.nbytes + companions.companion_bytes(model))
+    check_space(result.output, copies * result.nbytes + companions.companion_bytes(model))
     return result
 
 
@@ -208,6 +254,24 @@ def run(
     return manifest
 
 
+def publish(pressed: Path, plan: Plan, extra: Mapping[str, str] | None = None) -> Manifest:
+    """Make what :func:`run` wrote for ``plan.with_recipe(…)`` the plan's output, without pressing it again.
+
+    ``pressed`` is that directory, beside the output; its files are moved, so it is used up, whatever happens.
+    ``extra`` are as for :func:`run`. ``plan.output`` then holds what :func:`run` would have written there, and
+    at every moment it is as it was before, or whole and new.
+    """
+    manifest = load_manifest(pressed)
+    with replacing(plan.output, force=plan.force) as directory:
+        for path in sorted(pressed.iterdir()):
+            shutil.move(path, directory / path.name)
+        for name, text in (extra or {}).items():
+            (directory / name).write_text(text, encoding="utf-8")
+        if plan.output.is_dir():
+            companions.keep_others(plan.output, directory)
+    return manifest
+
+
 def _write_weights(
     plan: Plan, directory: Path, progress: Progress, statistics: Statistics | None
 ) -> tuple[tuple[TensorReport, ...], tuple[FileReport, ...]]:
@@ -243,13 +307,20 @@ def _opened(model: Path, recipe: Recipe, *, drop_unused: bool) -> tuple[Checkpoi
     if not allowed().unchecked:
         shape = model_shape(model)
         return fitted(checkpoint, shape, drop_unused=drop_unused), shape
+    _check_class_is_known(recipe)
+    return replace(checkpoint, notes=(*checkpoint.notes, UNCHECKED)), guessed_shape(checkpoint)
+
+
+def _check_class_is_known(recipe: Recipe) -> None:
+    """Raise :class:`RecipeError` where a recipe needs the model's class and it is not to be looked at."""
+    if not allowed().unchecked:
+        return
     wants_texts = recipe.trim_vocabulary is not None or any(step.needs_statistics for step in recipe.passes)
     if wants_texts or recipe.format == "bitsandbytes":
         raise RecipeError(
             "--unchecked: takes passes without texts and the formats packed and plain alone, since the "
             "model's class is not known; use --preset int8 or half"
         )
-    return replace(checkpoint, notes=(*checkpoint.notes, UNCHECKED)), guessed_shape(checkpoint)
 
 
 def _plan_tensors(
