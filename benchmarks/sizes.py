@@ -80,7 +80,7 @@ def _techniques(model: Path, form: str, before: int) -> dict[str, Any]:
 
 def _is_bit_exact(model: Path) -> bool:
     with tempfile.TemporaryDirectory() as directory:
-        prensa.compress(model, Path(directory) / "out", recipe="half")
+        prensa.compress(model, Path(directory) / "out", preset="half")
         state = prensa.load(Path(directory) / "out").state_dict()
     original = load_file(model / "model.safetensors")
     return all(

@@ -58,7 +58,7 @@ def _against_transformers(base: Path, place: Path) -> dict[str, Any]:
         shutil.rmtree(place / "theirs", ignore_errors=True)
         os.sync()
         times = [time.perf_counter()]
-        prensa.compress(base, place / "ours", recipe="classic")
+        prensa.compress(base, place / "ours", preset="classic")
         times.append(time.perf_counter())
         kind = transformers.AutoModelForSequenceClassification
         kind.from_pretrained(base).save_pretrained(place / "theirs")
@@ -141,7 +141,7 @@ def _peak(model: Path) -> dict[str, Any]:
 def _child(model: str, output: str) -> None:
     manifest = None
     start = time.perf_counter()
-    manifest = prensa.compress(model, output, recipe="classic")
+    manifest = prensa.compress(model, output, preset="classic").manifest
     seconds = time.perf_counter() - start
     peak = high_water_mark()
     largest = max(tensor.nbytes_before for tensor in manifest.tensors)

@@ -186,7 +186,7 @@ def tiny(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_pressed(tiny) -> Path:
     """What ``pressed`` is a copy of."""
-    prensa.compress(tiny, tiny.parent / "pressed", recipe="classic")
+    prensa.compress(tiny, tiny.parent / "pressed", preset="classic")
     return tiny.parent / "pressed"
 
 

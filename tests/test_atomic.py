@@ -66,7 +66,7 @@ def test_the_sign_of_the_home_directory(tmp_path, monkeypatch, original):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(elsewhere)
     original.rename(home / "model")
-    prensa.compress("~/model", "~/small", recipe="half")
+    prensa.compress("~/model", "~/small", preset="half")
     assert load_recipe("~/small/recipe.toml") == prensa.load_preset("half")
     assert prensa.inspect("~/small").format == "packed"
     check_place(Path("~/report.html"))

@@ -37,14 +37,14 @@ def probabilities(path):
 )
 def test_sizes(toxic, tmp_path, preset, form, share):
     recipe = adjusted(load_preset(preset), format=form)
-    manifest = prensa.compress(toxic, tmp_path / "out", recipe=recipe)
+    manifest = prensa.compress(toxic, tmp_path / "out", recipe=recipe).manifest
     before, after = ((path / "model.safetensors").stat().st_size for path in (toxic, tmp_path / "out"))
     assert after <= share * before
     assert (manifest.nbytes, manifest.nbytes_before) == (after, before)
 
 
 def test_half_is_the_nearest_float16_bit_for_bit(toxic, tmp_path):
-    prensa.compress(toxic, tmp_path / "out", recipe="half")
+    prensa.compress(toxic, tmp_path / "out", preset="half")
     original = load_file(toxic / "model.safetensors")
     state = prensa.load(tmp_path / "out").state_dict()
     for name, weight in original.items():
@@ -53,7 +53,7 @@ def test_half_is_the_nearest_float16_bit_for_bit(toxic, tmp_path):
 
 @pytest.mark.parametrize(("preset", "shift"), [("half", 0.001), ("int8", 0.02), ("classic", 0.2)])
 def test_predictions(toxic, tmp_path, preset, shift):
-    prensa.compress(toxic, tmp_path / "out", recipe=preset)
+    prensa.compress(toxic, tmp_path / "out", preset=preset)
     before, after = probabilities(toxic), probabilities(tmp_path / "out")
     assert (before > 0.5).tolist() == (after > 0.5).tolist() == [False, True, False, True]
     assert (before - after).abs().max() < shift
@@ -61,7 +61,7 @@ def test_predictions(toxic, tmp_path, preset, shift):
 
 def test_a_real_causal_model(shared, tmp_path):
     stories = shared / "models" / "stories260k"
-    prensa.compress(stories, tmp_path / "out", recipe="int8")
+    prensa.compress(stories, tmp_path / "out", preset="int8")
     ids = torch.arange(1, 65).reshape(1, 64)
     with torch.inference_mode():
         before = prensa.load(stories)(ids, labels=ids).loss
@@ -101,7 +101,7 @@ def test_accuracy_is_that_of_a_loop_written_by_hand(toxic, comments, tmp_path, q
 
 def test_a_pressed_story_teller_foresees_stories_as_well(shared, tmp_path, quick):
     stories = shared / "models" / "stories260k"
-    prensa.compress(stories, tmp_path / "out", recipe="int8")
+    prensa.compress(stories, tmp_path / "out", preset="int8")
     story = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."
     (tmp_path / "stories.txt").write_text(f"{story}\n{story[:40]}\n")
     found = prensa.evaluate(stories, tmp_path / "out", data=tmp_path / "stories.txt")
@@ -115,7 +115,7 @@ def test_calibrated_on_the_tasks_texts(toxic, shared, comments, tmp_path, quick)
     """A fourteenth of the bytes; on so few comments accuracy is known to a few points only."""
     manifest = prensa.compress(
         toxic, tmp_path / "out", texts=shared / "data" / "toxic-comments" / "train.csv"
-    )
+    ).manifest
     assert manifest.nbytes <= 0.075 * manifest.nbytes_before
     assert manifest.calibration.unreached == ()
     found = prensa.evaluate(toxic, tmp_path / "out", data=comments, limit=150, max_length=64)

@@ -139,7 +139,7 @@ def calibrated(source, texts, place):
 
 
 def classic(source, texts, place):
-    prensa.compress(source, place / "out", recipe="classic")
+    prensa.compress(source, place / "out", preset="classic")
     return digest(place / "out"), len(prensa.inspect(place / "out").tensors)
 
 

@@ -92,10 +92,10 @@ def test_what_is_compressed_over_an_adapter_has_none(trained, adapter):
     for file in (trained[0] / "base").iterdir():
         shutil.copy(file, adapter)
     change(adapter, base_model_name_or_path=str(adapter))
-    prensa.compress(adapter, adapter.parent / "out", recipe="half")
+    prensa.compress(adapter, adapter.parent / "out", preset="half")
     other = adapter.parent / "other"
     shutil.copytree(adapter, other)
-    prensa.compress(adapter, other, recipe="half", force=True)
+    prensa.compress(adapter, other, preset="half", force=True)
     for output in (adapter.parent / "out", other):
         assert not [path.name for path in output.iterdir() if "adapter" in path.name]
         torch.testing.assert_close(answers(output), trained[1], atol=0.01, rtol=0.01)

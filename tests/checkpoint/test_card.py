@@ -29,7 +29,7 @@ def card(path):
 
 
 def test_metadata_and_how_to_load_it(model, tmp_path):
-    manifest = prensa.compress(model, tmp_path / "out")
+    manifest = prensa.compress(model, tmp_path / "out").manifest
     found = card(tmp_path / "out")
     assert found.data.to_dict() == {
         "base_model": "model",
@@ -149,9 +149,9 @@ SENTENCES = "---\nlibrary_name: sentence-transformers\npipeline_tag: feature-ext
 
 def test_a_model_of_sentence_transformers_stays_one(tmp_path):
     path = around(bert(tmp_path / "model"), pooling())
-    prensa.compress(path, tmp_path / "new", recipe="int8")
+    prensa.compress(path, tmp_path / "new", preset="int8")
     (path / "README.md").write_text(SENTENCES)
-    prensa.compress(path, tmp_path / "out", recipe="int8")
+    prensa.compress(path, tmp_path / "out", preset="int8")
     for name, tag in (("new", "sentence-similarity"), ("out", "feature-extraction")):
         found = card(tmp_path / name)
         assert found.data.library_name == "sentence-transformers"
@@ -162,10 +162,10 @@ def test_a_model_of_sentence_transformers_stays_one(tmp_path):
 
 def test_a_cross_encoder_stays_one(tmp_path):
     path = bert(tmp_path / "model", "BertForSequenceClassification", num_labels=1)
-    prensa.compress(path, tmp_path / "plain", recipe="int8")
+    prensa.compress(path, tmp_path / "plain", preset="int8")
     assert card(tmp_path / "plain").data.library_name == "transformers"
     (path / "README.md").write_text(SENTENCES.replace("feature-extraction", "text-ranking"))
-    prensa.compress(path, tmp_path / "out", recipe="int8")
+    prensa.compress(path, tmp_path / "out", preset="int8")
     found = card(tmp_path / "out")
     assert found.data.library_name == "sentence-transformers"
     assert found.data.pipeline_tag == "text-ranking"

@@ -9,12 +9,12 @@ from prensa.errors import FormatError, ModelError
 
 @pytest.fixture
 def result(model, tmp_path):
-    prensa.compress(model, tmp_path / "out", recipe="classic")
+    prensa.compress(model, tmp_path / "out", preset="classic")
     return tmp_path / "out"
 
 
 def test_it_comes_back_as_it_was(model, tmp_path):
-    manifest = prensa.compress(model, tmp_path / "out", recipe="classic")
+    manifest = prensa.compress(model, tmp_path / "out", preset="classic").manifest
     assert load_manifest(tmp_path / "out") == manifest
     assert prensa.inspect(tmp_path / "out") == manifest
 

@@ -70,7 +70,7 @@ def test_a_wrapped_model_loads_compresses_and_answers_as_itself(model, tmp_path)
     right = transformers.AutoModelForSequenceClassification.from_pretrained(model).eval()
     prensa.compress(model, tmp_path / "before")
     rename(model, lambda name: f"model.{name}")
-    manifest = prensa.compress(model, tmp_path / "after")
+    manifest = prensa.compress(model, tmp_path / "after").manifest
     assert manifest.notes == ("'model.' was taken off 42 tensor names",)
     files = [tmp_path / name / "model.safetensors" for name in ("before", "after")]
     assert same(load_file(files[1]), load_file(files[0]))
@@ -239,7 +239,7 @@ def test_a_head_that_does_not_fit_the_labels(original, tmp_path, use):
 
 def test_a_new_head_is_taken_where_it_is_allowed(model, tmp_path):
     remove("classifier")(model)
-    manifest = prensa.compress(model, tmp_path / "out", allow_new_head=True)
+    manifest = prensa.compress(model, tmp_path / "out", allow_new_head=True).manifest
     assert "the head is new: 2 tensors (classifier.weight, classifier.bias)" in manifest.notes[0]
     with pytest.raises(ModelError, match="transformers found no values for 2 tensors"):
         prensa.load(tmp_path / "out")
@@ -258,7 +258,7 @@ def test_what_the_model_does_not_use_decides_nothing(model, tmp_path):
         "deberta.step": torch.ones(1),
     }
     change_weights(model, lambda t: t.update(extra))
-    manifest = prensa.compress(model, tmp_path / "out")
+    manifest = prensa.compress(model, tmp_path / "out").manifest
     assert (
         "does not use 3 tensors of the checkpoint (deberta.mask, deberta.step, old.bias)" in manifest.notes[0]
     )
@@ -267,7 +267,7 @@ def test_what_the_model_does_not_use_decides_nothing(model, tmp_path):
     assert all(torch.equal(stored[name], value) for name, value in extra.items() if name != "old.bias")
     assert not extra.keys() & {report.name for report in manifest.tensors}
     assert prensa.load(tmp_path / "out").dtype == torch.float16
-    less = prensa.compress(model, tmp_path / "less", drop_unused=True)
+    less = prensa.compress(model, tmp_path / "less", drop_unused=True).manifest
     assert less.notes[0].endswith(": left out")
     assert not extra.keys() & load_file(tmp_path / "less" / "model.safetensors").keys()
 
@@ -287,7 +287,7 @@ def test_old_names_of_norms(tmp_path):
         ),
     )
     assert check_names(model) == ()
-    prensa.compress(model, tmp_path / "out", recipe="half")
+    prensa.compress(model, tmp_path / "out", preset="half")
     loaded = prensa.load(tmp_path / "out").bert.embeddings.LayerNorm.weight
     assert torch.equal(loaded, before["bert.embeddings.LayerNorm.weight"].half())
 

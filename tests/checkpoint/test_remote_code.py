@@ -105,9 +105,9 @@ def test_trust_ends_with_the_call(own_code, tmp_path):
 def test_unchecked(own_code, tmp_path, recipe):
     if recipe == "classic":
         with pytest.raises(RecipeError, match="--unchecked: takes passes without texts"):
-            prensa.compress(own_code, tmp_path / "out", recipe="small", unchecked=True)
+            prensa.compress(own_code, tmp_path / "out", preset="small", unchecked=True)
         return
-    manifest = prensa.compress(own_code, tmp_path / "out", recipe=recipe, unchecked=True)
+    manifest = prensa.compress(own_code, tmp_path / "out", recipe=recipe, unchecked=True).manifest
     assert "compressed unchecked" in manifest.notes[-1]
     assert "compressed unchecked" in (tmp_path / "out" / "README.md").read_text()
     with pytest.raises(RecipeError, match="own code"):

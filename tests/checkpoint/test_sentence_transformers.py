@@ -47,7 +47,7 @@ def test_the_old_layout_is_found_from_both_sides(old):
 def test_the_old_layout_is_pressed_into_todays(old, tmp_path):
     library = pytest.importorskip("sentence_transformers", reason="compares with sentence-transformers")
     out = tmp_path / "out"
-    prensa.compress(old, out, recipe="int8")
+    prensa.compress(old, out, preset="int8")
     assert json.loads((out / "modules.json").read_text())[0]["path"] == ""
     assert "# An old one" in (out / "README.md").read_text()
     right = library.SentenceTransformer(str(old), device="cpu").encode(TEXTS)
@@ -63,12 +63,12 @@ def test_the_old_layout_is_pressed_into_todays(old, tmp_path):
 
 def test_the_old_layout_is_not_replaced_by_its_result(old):
     with pytest.raises(OutputError, match="holds the model directory"):
-        prensa.compress(old, old, recipe="int8", force=True)
+        prensa.compress(old, old, preset="int8", force=True)
 
 
 def test_results_keep_the_modules_of_the_original(tmp_path):
     path = around(bert(tmp_path / "model"), pooling(), dense(32, 8), inputs={"max_seq_length": 7})
-    prensa.compress(path, tmp_path / "out", recipe="int8")
+    prensa.compress(path, tmp_path / "out", preset="int8")
     for name in (
         "modules.json",
         "sentence_bert_config.json",

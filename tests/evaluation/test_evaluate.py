@@ -48,7 +48,7 @@ def make(kind, path):
             weight.data *= 3 if weight.dim() == 2 else 1
         model.save_pretrained(path / "original")
         add_tokenizer(path / "original")
-    prensa.compress(path / "original", path / "pressed", recipe="classic")
+    prensa.compress(path / "original", path / "pressed", preset="classic")
     return path / "original", path / "pressed"
 
 
@@ -291,7 +291,7 @@ def test_bad_data_is_said_before_weights_are_read(original, pressed, tmp_path, m
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_family_loads_and_compares(family, tmp_path, evaluated):
     original = add_tokenizer(build_model(family, tmp_path / "original"), marks=family in {"bert", "deberta"})
-    prensa.compress(original, tmp_path / "pressed", recipe="half")
+    prensa.compress(original, tmp_path / "pressed", preset="half")
     found = evaluated(original, tmp_path / "pressed", limit=12)
     assert abs(found.results[0].quality.drop.value) < 0.1
 

@@ -62,7 +62,7 @@ def test_load_save_load_save_is_exact(model, tmp_path):
 
 def test_predictions_are_those_of_the_packed_model(model, tmp_path):
     prensa.compress(model, tmp_path / "bnb", recipe=INT8)
-    prensa.compress(model, tmp_path / "packed", recipe="int8")
+    prensa.compress(model, tmp_path / "packed", preset="int8")
     ids = torch.arange(2, 18).reshape(2, 8)
     with torch.inference_mode():
         ours = prensa.load(tmp_path / "packed")(ids).logits

@@ -28,7 +28,7 @@ def same_state(left, right):
 
 @pytest.mark.parametrize("recipe", ["classic", "half", "int8"])
 def test_weights_are_exactly_what_was_stored_and_saving_is_exact(any_model, tmp_path, recipe):
-    manifest = prensa.compress(any_model, tmp_path / "out", recipe=recipe)
+    manifest = prensa.compress(any_model, tmp_path / "out", recipe=recipe).manifest
     kind = model_kind(any_model)
     loaded, info = kind.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
@@ -48,7 +48,7 @@ def test_weights_are_exactly_what_was_stored_and_saving_is_exact(any_model, tmp_
 
 
 def test_quantized_weights_are_step_times_integer(model, tmp_path):
-    prensa.compress(model, tmp_path / "out", recipe="int8")
+    prensa.compress(model, tmp_path / "out", preset="int8")
     name = "deberta.encoder.layer.1.output.dense.weight"
     half = load_file(model / "model.safetensors")[name].to(torch.float16)
     loaded = prensa.load(tmp_path / "out", dtype=torch.float32)
@@ -84,16 +84,16 @@ def test_a_base_model_from_a_checkpoint_with_a_head_and_the_reverse(model, tmp_p
     base = transformers.AutoModel.from_pretrained(tmp_path / "out")
     assert same_state(base, whole.deberta)
     base.save_pretrained(tmp_path / "base")
-    prensa.compress(tmp_path / "base", tmp_path / "packed base", recipe="half")
+    prensa.compress(tmp_path / "base", tmp_path / "packed base", preset="half")
     headed = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "packed base")
     assert same_state(headed.deberta, whole.deberta)
 
 
 def test_shards(tmp_path):
     model = build_model("llama", tmp_path / "model", max_shard_size="60KB")
-    prensa.compress(model, tmp_path / "out", recipe="int8")
+    prensa.compress(model, tmp_path / "out", preset="int8")
     one = build_model("llama", tmp_path / "one")
-    prensa.compress(one, tmp_path / "out one", recipe="int8")
+    prensa.compress(one, tmp_path / "out one", preset="int8")
     assert same_state(prensa.load(tmp_path / "out"), prensa.load(tmp_path / "out one"))
 
 
@@ -135,7 +135,7 @@ def test_importing_prensa_imports_nothing_heavy():
 
 
 def test_every_byte_of_a_packed_file_is_covered(model, tmp_path):
-    prensa.compress(model, tmp_path / "out", recipe="classic")
+    prensa.compress(model, tmp_path / "out", preset="classic")
     file = tmp_path / "out" / "model.safetensors"
     content = file.read_bytes()
     positions = [0, 7, 8, 50, *range(100, len(content), len(content) // 40), len(content) - 1]
@@ -151,7 +151,7 @@ def test_every_byte_of_a_packed_file_is_covered(model, tmp_path):
 
 
 def test_a_forged_checksum_does_not_help_a_damaged_tensor(model, tmp_path):
-    prensa.compress(model, tmp_path / "out", recipe="int8")
+    prensa.compress(model, tmp_path / "out", preset="int8")
     file = tmp_path / "out" / "model.safetensors"
     tensors = load_file(file)
     name = next(name for name in tensors if name.endswith("_packed"))
@@ -191,7 +191,7 @@ def test_modules_kept_in_float32_stay_in_it(tmp_path):
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_outputs_are_close_to_the_originals(family, tmp_path):
     model = build_model(family, tmp_path / "model")
-    prensa.compress(model, tmp_path / "out", recipe="int8")
+    prensa.compress(model, tmp_path / "out", preset="int8")
     with torch.inference_mode():
         before = prensa.load(model)(IDS).logits
         after = prensa.load(tmp_path / "out", dtype=torch.float32)(IDS).logits
@@ -222,12 +222,12 @@ def test_names_that_transformers_changes_on_loading(tmp_path):
         "mixtral": transformers.MixtralForCausalLM(mixtral),
     }.items():
         model.save_pretrained(tmp_path / name)
-        manifest = prensa.compress(tmp_path / name, tmp_path / f"{name} half", recipe="half")
+        manifest = prensa.compress(tmp_path / name, tmp_path / f"{name} half", preset="half").manifest
         assert any(report.codec == "planes" for report in manifest.tensors)
         loaded = prensa.load(tmp_path / f"{name} half")
         reference = prensa.load(tmp_path / name, dtype=torch.float16)
         assert same_state(loaded, reference)
-        prensa.compress(tmp_path / name, tmp_path / f"{name} int8", recipe="int8")
+        prensa.compress(tmp_path / name, tmp_path / f"{name} int8", preset="int8")
         assert prensa.load(tmp_path / f"{name} int8").dtype == torch.float16
     linear = [report for report in prensa.inspect(tmp_path / "vit int8").tensors if report.role == "linear"]
     assert len(linear) == 12
@@ -248,6 +248,6 @@ def test_weights_that_the_model_computes_from_others(tmp_path):
         num_conv_pos_embedding_groups=2,
     )
     transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "model")
-    prensa.compress(tmp_path / "model", tmp_path / "out", recipe="half")
+    prensa.compress(tmp_path / "model", tmp_path / "out", preset="half")
     loaded, reference = prensa.load(tmp_path / "out"), prensa.load(tmp_path / "model", dtype=torch.float16)
     assert same_state(loaded, reference)

@@ -20,7 +20,7 @@ WEIGHT = "deberta.encoder.layer.0.intermediate.dense.weight"
 
 
 def test_plain_half_precision_is_the_nearest_float16(model, tmp_path):
-    manifest = prensa.compress(model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain"))
+    manifest = prensa.compress(model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain")).manifest
     before, after = (load_file(path / "model.safetensors") for path in (model, tmp_path / "out"))
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], before[name].to(torch.float16)) for name in before)
@@ -30,7 +30,7 @@ def test_plain_half_precision_is_the_nearest_float16(model, tmp_path):
 
 def test_pruning_is_exact_per_tensor_and_only_of_linear_layers(model, tmp_path):
     recipe = Recipe((Prune(amount=0.37),), format="plain")
-    manifest = prensa.compress(model, tmp_path / "out", recipe=recipe)
+    manifest = prensa.compress(model, tmp_path / "out", recipe=recipe).manifest
     after = load_file(tmp_path / "out" / "model.safetensors")
     for report in manifest.tensors:
         expected = round(0.37 * report.numel) if report.role == "linear" else 0
@@ -39,7 +39,7 @@ def test_pruning_is_exact_per_tensor_and_only_of_linear_layers(model, tmp_path):
 
 
 def test_norms_biases_and_head_stay_in_half_precision(model, tmp_path):
-    manifest = prensa.compress(model, tmp_path / "out", recipe="classic")
+    manifest = prensa.compress(model, tmp_path / "out", preset="classic").manifest
     for report in manifest.tensors:
         if report.role in {"norm", "bias", "head"}:
             assert (report.codec, report.stored_dtype) == ("dense", "float16")
@@ -49,7 +49,7 @@ def test_norms_biases_and_head_stay_in_half_precision(model, tmp_path):
 def test_the_head_is_quantized_when_asked(tmp_path):
     model = build_model("llama", tmp_path / "model")
     recipe = Recipe((Half(), Quantize(targets=("linear", "head", "*.norm.weight"))))
-    manifest = prensa.compress(model, tmp_path / "out", recipe=recipe)
+    manifest = prensa.compress(model, tmp_path / "out", recipe=recipe).manifest
     reports = {report.name: report for report in manifest.tensors}
     assert reports["lm_head.weight"].bits_per_weight < 10
     assert reports["model.norm.weight"].note == "quantize: not a matrix"
@@ -65,8 +65,8 @@ def test_the_same_input_and_the_stored_recipe_give_the_same_bytes(any_model, tmp
 def test_shards_stay_shards_and_hold_the_same(tmp_path):
     whole = build_model("bert", tmp_path / "whole")
     shards = build_model("bert", tmp_path / "shards", max_shard_size="60KB")
-    one = prensa.compress(whole, tmp_path / "one", recipe="int8")
-    many = prensa.compress(shards, tmp_path / "many", recipe="int8")
+    one = prensa.compress(whole, tmp_path / "one", preset="int8").manifest
+    many = prensa.compress(shards, tmp_path / "many", preset="int8").manifest
     assert len(many.files) == len(list(shards.glob("*.safetensors")))
     index = json.loads((tmp_path / "many" / "model.safetensors.index.json").read_text())
     stored = {file.name: load_file(tmp_path / "many" / file.name) for file in many.files}
@@ -80,10 +80,10 @@ def test_shards_stay_shards_and_hold_the_same(tmp_path):
 
 
 def test_pickled_weights_give_the_same_tensors(model, tmp_path):
-    prensa.compress(model, tmp_path / "one", recipe="classic")
+    prensa.compress(model, tmp_path / "one", preset="classic")
     torch.save(load_file(model / "model.safetensors"), model / "pytorch_model.bin")
     (model / "model.safetensors").unlink()
-    prensa.compress(model, tmp_path / "two", recipe="classic")
+    prensa.compress(model, tmp_path / "two", preset="classic")
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -95,7 +95,7 @@ def test_tied_weights_are_stored_once(tmp_path):
     head = "cls.predictions.decoder.weight"
     assert head not in tensors
     save_file({**tensors, head: tensors[embedding].clone()}, model / "model.safetensors", {"format": "pt"})
-    manifest = prensa.compress(model, tmp_path / "out", recipe="int8")
+    manifest = prensa.compress(model, tmp_path / "out", preset="int8").manifest
     report = next(report for report in manifest.tensors if report.name == head)
     assert (report.codec, report.nbytes, report.note) == ("tied", 0, f"tied to {embedding}")
     loaded = prensa.load(tmp_path / "out")
@@ -106,7 +106,7 @@ def test_tied_by_config_but_different_weights_are_both_stored(tmp_path):
     model = build_model("bert", tmp_path / "model")
     head = "cls.predictions.decoder.weight"
     change_weights(model, lambda tensors: tensors.update({head: torch.randn(160, 48)}))
-    prensa.compress(model, tmp_path / "out", recipe="int8")
+    prensa.compress(model, tmp_path / "out", preset="int8")
     loaded = prensa.load(tmp_path / "out", dtype=torch.float32)
     original = load_file(model / "model.safetensors")
     assert torch.allclose(loaded.cls.predictions.decoder.weight, original[head], atol=0.05)
@@ -116,7 +116,7 @@ def test_tied_by_config_but_different_weights_are_both_stored(tmp_path):
 
 def test_buffers_and_integers_pass_through(model, tmp_path):
     change_weights(model, lambda tensors: tensors.update(steps=torch.arange(5000), flag=torch.tensor(True)))
-    prensa.compress(model, tmp_path / "out", recipe="classic")
+    prensa.compress(model, tmp_path / "out", preset="classic")
     after = load_file(tmp_path / "out" / "model.safetensors")
     assert torch.equal(after["steps"], torch.arange(5000))
     assert bool(after["flag"])
@@ -124,7 +124,7 @@ def test_buffers_and_integers_pass_through(model, tmp_path):
 
 def test_what_overflows_float16_is_named_and_survives_loading(model, tmp_path):
     change_weights(model, lambda tensors: tensors[WEIGHT].__setitem__((0, 0), 1e6))
-    manifest = prensa.compress(model, tmp_path / "out", recipe="half")
+    manifest = prensa.compress(model, tmp_path / "out", preset="half").manifest
     report = next(report for report in manifest.tensors if report.name == WEIGHT)
     assert report.stored_dtype == "float32"
     assert report.note == "half: overflows float16, kept in float32"
@@ -137,7 +137,7 @@ def test_what_overflows_float16_is_named_and_survives_loading(model, tmp_path):
 def test_half_precision_input_is_measured_against_itself_and_float32(tmp_path, dtype):
     model = build_model("deberta", tmp_path / "model", dtype)
     recipe = Recipe((Half(dtype=str(dtype).removeprefix("torch.")),), format="plain")
-    manifest = prensa.compress(model, tmp_path / "out", recipe=recipe)
+    manifest = prensa.compress(model, tmp_path / "out", recipe=recipe).manifest
     assert manifest.nbytes == pytest.approx(manifest.nbytes_before, rel=0.1)
     assert manifest.nbytes == pytest.approx(manifest.nbytes_float32 / 2, rel=0.1)
     assert all(report.relative_squared_error == 0 for report in manifest.tensors)
@@ -148,7 +148,7 @@ def test_replacing_the_model_itself_keeps_everything_but_the_old_weights(model):
     (model / "runs").mkdir()
     (model / "runs" / "log").write_text("mine too")
     torch.save({}, model / "pytorch_model.bin")
-    prensa.compress(model, model, recipe="int8", force=True)
+    prensa.compress(model, model, preset="int8", force=True)
     names = {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()}
     assert names == {
         *("README.md", "config.json", "manifest.json", "model.safetensors", "recipe.toml"),
@@ -161,7 +161,7 @@ def test_replacing_the_model_itself_keeps_everything_but_the_old_weights(model):
 def test_a_linked_output_is_replaced_behind_its_link(model, tmp_path):
     shutil.copytree(model, tmp_path / "real")
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    prensa.compress(model, tmp_path / "link", recipe="int8", force=True)
+    prensa.compress(model, tmp_path / "link", preset="int8", force=True)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real" / "manifest.json").is_file()
 
@@ -232,7 +232,7 @@ def test_a_name_that_the_format_needs_is_taken(model, tmp_path):
     change_weights(model, lambda tensors: tensors.update({f"{WEIGHT}_packed": torch.ones(3)}))
     with pytest.raises(RecipeError, match=f"tensor {WEIGHT}_packed: the format needs this name"):
         prensa.compress(model, tmp_path / "out")
-    manifest = prensa.compress(model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain"))
+    manifest = prensa.compress(model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain")).manifest
     assert f"{WEIGHT}_packed" in load_file(tmp_path / "out" / "model.safetensors")
     assert "does not use 1 tensor of the checkpoint" in manifest.notes[0]
 
@@ -312,7 +312,7 @@ def test_what_is_published_is_what_would_have_been_written(tmp_path):
     (model / "README.md").write_text("---\nlicense: mit\n---\nA model.\n")
     places = [tmp_path / "run", tmp_path / "published"]
     for place in places:
-        prensa.compress(model, place, recipe="half")
+        prensa.compress(model, place, preset="half")
         (place / "notes.txt").write_text("mine")
         (place / "model-00099-of-00099.safetensors").write_text("old weights")
         (place / "recipe.toml").chmod(0o600)
@@ -334,7 +334,7 @@ def test_what_is_published_is_what_would_have_been_written(tmp_path):
 def test_what_cannot_be_published_leaves_the_output_as_it_was(model, tmp_path):
     plan = pipeline.plan(model, load_preset("half"), tmp_path / "out")
     pipeline.run(plan.with_recipe(load_preset("int8"), tmp_path / "trial"))
-    prensa.compress(model, tmp_path / "out", recipe="half")
+    prensa.compress(model, tmp_path / "out", preset="half")
     before = directory_bytes(tmp_path / "out")
     with pytest.raises(OutputError, match="another run has written it meanwhile"):
         pipeline.publish(tmp_path / "trial", plan)

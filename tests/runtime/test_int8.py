@@ -94,7 +94,7 @@ def test_rows_of_zeros_and_other_shapes():
 
 
 def test_what_a_pressed_file_holds_is_what_is_multiplied(original, tmp_path):
-    prensa.compress(original, tmp_path / "pressed", recipe="small")
+    prensa.compress(original, tmp_path / "pressed", preset="small")
     model = prensa.load(tmp_path / "pressed", dtype=torch.float32)
     integers = stored_integers(tmp_path / "pressed", model)
     linear = {f"{name}.weight" for name, each in model.named_modules() if type(each) is nn.Linear}

@@ -27,7 +27,7 @@ def trim(original, output, texts=TEXTS, **chosen):
     file = output.parent / "texts.jsonl"
     file.write_text("\n".join(json.dumps({"text": text}) for text in texts))
     recipe = Recipe((), format="plain", trim_vocabulary=TrimVocabulary(**chosen))
-    return prensa.compress(original, output, recipe=recipe, texts=file)
+    return prensa.compress(original, output, recipe=recipe, texts=file).manifest
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +137,10 @@ def test_it_goes_with_every_preset(family, trimmed, tmp_path, preset):
     found = prensa.compress(
         place / "original",
         tmp_path / "out",
-        recipe=preset,
+        preset=preset,
         trim_vocabulary=TrimVocabulary(),
         texts=place / "texts.jsonl",
-    )
+    ).manifest
     assert found.vocabulary.kept == load_manifest(place / "out").vocabulary.kept
     assert found.nbytes_before == (place / "original" / "model.safetensors").stat().st_size
     after = prensa.load(tmp_path / "out", dtype=torch.float32).eval()
