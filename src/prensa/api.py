@@ -20,6 +20,7 @@ from prensa.pressing.recipe import Recipe, adjusted, load_preset
 from prensa.progress import Progress, silent
 from prensa.search.budget import NO_NOISE, Budget, Trial
 from prensa.texts.names import as_mapping, join_names
+from prensa.texts.source import Source
 from prensa.vocabulary.settings import TrimVocabulary
 
 if TYPE_CHECKING:
@@ -199,17 +200,10 @@ def export(  # noqa: PLR0913  every setting is a parameter, so that each has its
         plan = plan_export(
             locate(model),
             Path(output),
-            runtime=to,
+            to=to,
             precision=precision,
-            texts=None if texts is None else str(texts),
-            text_column=join_names(text_column),
-            split=split,
-            data=None if data is None else str(data),
-            label_column=join_names(label_column),
-            max_drop=max_drop,
+            texts=Source(texts, text_column=join_names(text_column), split=split, encoding=encoding),
             force=force,
-            encoding=encoding,
-            labels=as_mapping(labels),
         )
         return run_export(plan, progress or silent)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prensa.cli.options import RUNTIME_NAMES, Encoding, Labels, share
+from prensa.cli.options import Encoding, Labels, share
 from prensa.cli.permissions import NewHead, RemoteCode, allow
 
 if TYPE_CHECKING:
@@ -56,24 +56,17 @@ def export(  # noqa: PLR0913  one parameter for each option
     from prensa.cli.notes import print_notes
     from prensa.cli.progress import stages
     from prensa.serving.export import plan_export, run_export
-    from prensa.texts.names import as_mapping
+    from prensa.texts.source import Source
 
     logging.disable_progress_bar()
     allow(context, remote_code=trust_remote_code, new_head=allow_new_head)
     plan = plan_export(
         locate(model),
         output,
-        runtime=RUNTIME_NAMES.get(to, to),
+        to=to,
         precision=precision,
-        texts=texts,
-        text_column=text_column,
-        split=split,
-        data=data,
-        label_column=label_column,
-        max_drop=max_drop,
+        texts=Source(texts, text_column=text_column, split=split, encoding=encoding),
         force=force,
-        encoding=encoding,
-        labels=as_mapping(labels),
     )
     print_notes(*plan.notes)
     print_notes(*plan.accounts)

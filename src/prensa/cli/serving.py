@@ -10,12 +10,13 @@ import typer
 
 from prensa.cli.export import print_record
 from prensa.cli.notes import print_notes
-from prensa.cli.options import RUNTIME_NAMES
 from prensa.cli.progress import stages
-from prensa.errors import AccelerationError, DifferentAnswersError, MissingPackageError, RecipeError
+from prensa.errors import DifferentAnswersError, MissingPackageError, ModelError, RecipeError
 from prensa.evaluation.results import Evaluation, Settings
 from prensa.extras import require
-from prensa.serving.export import RUNTIMES, ExportPlan, plan_export, run_export
+from prensa.serving.export import ExportPlan, plan_export, run_export
+from prensa.serving.runtimes import runtime_named
+from prensa.texts.source import Source
 
 _AUTO = "auto"
 _INSTALLABLE = ("openvino", "onnx")
@@ -74,7 +75,7 @@ class Serving:
         found = []
         for runtime in _INSTALLABLE:
             try:
-                require(RUNTIME_NAMES.get(runtime, runtime), f"--runtime {_AUTO}")
+                require(runtime_named(runtime).NAME, f"--runtime {_AUTO}")
             except MissingPackageError:
                 continue
             found.append(runtime)
@@ -83,12 +84,12 @@ class Serving:
         return found
 
     def _exports(self, output: Path) -> list[Path]:
-        """Export to each runtime. Raises :class:`AccelerationError` where it works in none."""
+        """Export to each runtime. Raises :class:`ModelError` where it works in none."""
         exports = []
         for runtime in self._runtimes():
             try:
                 exports.append(self._export(output, runtime))
-            except AccelerationError as error:
+            except (ModelError, DifferentAnswersError) as error:
                 if not exports and runtime == self._runtimes()[-1]:
                     raise
                 typer.echo(str(error), err=True)
@@ -96,7 +97,7 @@ class Serving:
 
     def _export(self, output: Path, runtime: str) -> Path:
         """Export in 8 bits or, where answers differ too much in that, in the next precision."""
-        precisions = RUNTIMES[RUNTIME_NAMES.get(runtime, runtime)].PRECISIONS[::-1]
+        precisions = runtime_named(runtime).PRECISIONS[::-1]
         for precision in precisions:
             plan = self._plan(output, output, runtime, precision)
             try:
@@ -115,13 +116,10 @@ class Serving:
         return plan_export(
             model,
             output.parent / f"{output.name}-{runtime}",
-            runtime=RUNTIME_NAMES.get(runtime, runtime),
+            to=runtime,
             precision=precision,
-            texts=self.texts,
-            text_column=self.text_column,
-            split=self.split,
+            texts=Source(self.texts, self.text_column, split=self.split, encoding=self.encoding),
             force=self.force,
-            encoding=self.encoding,
         )
 
     def _settings(self, original: Path, *results: Path) -> Settings:
