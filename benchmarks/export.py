@@ -28,6 +28,7 @@ from prensa.serving.program import input_names
 from prensa.serving.pytorch import Engine
 from prensa.texts.columns import built_in_texts, sample
 from prensa.texts.encoding import Encoded, encode, load_tokenizer
+from prensa.texts.source import Source
 
 MODEL = SHARED / "models" / "toxic-deberta"
 TEXTS = SHARED / "data" / "toxic-comments" / "train.csv"
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def _plan(output: Path, to: str) -> ExportPlan:
-    return plan_export(MODEL, output, runtime=to, precision="int8", texts=str(TEXTS), force=True)
+    return plan_export(MODEL, output, to=to, precision="int8", texts=Source(TEXTS), force=True)
 
 
 def _answers(plan: ExportPlan) -> dict[str, Any]:

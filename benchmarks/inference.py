@@ -28,9 +28,9 @@ from benchmarks.speed import make_base
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.devices import load_on
 from prensa.runtime.int8 import multiply_in_int8
-from prensa.serving.export import RUNTIMES
 from prensa.serving.exported import arrays
 from prensa.serving.program import trace
+from prensa.serving.runtimes import RUNTIMES
 
 SIZES = ((1, 16), (1, 64), (8, 128), (1, 384))
 GRID = tuple((batch, length) for batch in (1, 8, 32) for length in (1, 16, 64, 128, 256, 512))

@@ -24,6 +24,7 @@ from prensa.runtime import processor
 from prensa.serving import export as exporter
 from prensa.serving.exported import SUFFIXES, TOLERANCES, read_record
 from prensa.serving.program import Program
+from prensa.serving.runtimes import RUNTIMES
 
 # Where tests run in the background Ctrl-C is ignored, and it would be by the processes that tests stop.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -231,7 +232,7 @@ def converted(exports, monkeypatch):
                     shutil.copy(path, directory / path.relative_to(place))
 
         monkeypatch.setattr(exporter, "trace", lambda *_, **__: program)
-        monkeypatch.setattr(exporter.RUNTIMES[to], "write", write)
+        monkeypatch.setattr(RUNTIMES[to], "write", write)
 
     return converted
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import SIZES
 
 import prensa
-from prensa.errors import AccelerationError
+from prensa.errors import ModelError
 
 TERMS = ([], ["c2p"], ["p2c"], ["c2p", "p2c"], ["p2c", "c2p"])
 
@@ -150,11 +150,11 @@ def test_other_masks(model):
 
 def test_a_model_in_training_is_refused_and_a_folded_one_refuses_to_train(model):
     model.train()
-    with pytest.raises(AccelerationError, match="call model.eval"):
+    with pytest.raises(ModelError, match="call model.eval"):
         prensa.accelerate(model)
     model.eval()
     prensa.accelerate(model)
-    with pytest.raises(AccelerationError, match="before you train"):
+    with pytest.raises(ModelError, match="before you train"):
         model.train()
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from prensa.errors import EvaluationError
+from prensa.errors import DeviceError, SettingError
 from prensa.runtime.devices import choose_device, choose_dtype, load_on
 
 
@@ -10,7 +10,7 @@ def test_the_processor_computes_in_float32_and_accelerators_as_they_are_told():
     assert choose_dtype(None, "cuda") == "auto"
     assert choose_dtype("auto", "cpu") == "auto"
     assert choose_dtype("bfloat16", "cpu") == torch.bfloat16
-    with pytest.raises(EvaluationError, match="--dtype int8: expected auto, float32, float16, bfloat16"):
+    with pytest.raises(SettingError, match="`dtype=int8`: expected auto, float32, float16, bfloat16"):
         choose_dtype("int8", "cpu")
 
 
@@ -18,7 +18,7 @@ def test_a_cuda_device_is_taken_where_there_is_one(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert choose_device(None) == "cuda"
     monkeypatch.setattr("torch.cuda._is_in_bad_fork", lambda: True)
-    with pytest.raises(EvaluationError, match="multiprocessing's spawn method"):
+    with pytest.raises(DeviceError, match="multiprocessing's spawn method"):
         choose_device(None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert choose_device(None) == choose_device("cpu:0") == "cpu"
@@ -26,7 +26,7 @@ def test_a_cuda_device_is_taken_where_there_is_one(monkeypatch):
 
 @pytest.mark.parametrize("device", ["xpu", "nonsense", "cuda:77", "meta"])
 def test_devices_that_are_not_there(device):
-    with pytest.raises(EvaluationError, match=f"--device {device}: not to be had here"):
+    with pytest.raises(DeviceError, match=f"`device={device}`: not available on this machine"):
         choose_device(device)
 
 

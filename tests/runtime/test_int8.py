@@ -13,7 +13,7 @@ from tests.conftest import add_tokenizer, build_model
 from torch import nn
 
 import prensa
-from prensa.errors import AccelerationError
+from prensa.errors import DifferentAnswersError, SettingError
 from prensa.ops.affine import dequantize, quantize
 from prensa.runtime import int8, processor
 from prensa.runtime.int8 import Int8Linear, multiply_in_int8, stored_integers
@@ -122,7 +122,7 @@ def test_layers_that_are_no_faster_stay(original):
     model = prensa.load(original, dtype=torch.float32).eval()
     wide = lambda layer, _: layer.out_features == 96  # noqa: E731
     assert multiply_in_int8(model, {}, torch.float32, wide) == 2
-    with pytest.raises(AccelerationError, match="no linear layer of this model is faster"):
+    with pytest.raises(SettingError, match="no linear layer of this model is faster"):
         multiply_in_int8(model, {}, torch.float32, lambda *_: False)
 
 
@@ -152,7 +152,7 @@ def test_a_kernel_whose_sums_are_wrong_is_not_used(monkeypatch):
 
 def test_a_processor_whose_products_overflow(original, monkeypatch):
     monkeypatch.setattr(processor, "cpu_flags", lambda: ["avx2"])
-    with pytest.raises(AccelerationError, match="overflow on this processor"):
+    with pytest.raises(SettingError, match="overflow on this processor"):
         prensa.load(original, runtime="torch", dtype="int8")
 
 
@@ -172,11 +172,11 @@ def test_served_in_int8(original, tmp_path, monkeypatch, pressed):
 def test_answers_too_far_away(original, monkeypatch):
     monkeypatch.setattr(int8, "_is_quicker", always)
     monkeypatch.setitem(serve.TOLERANCES, "int8", 1e-9)
-    with pytest.raises(AccelerationError, match="gives different answers from float32"):
+    with pytest.raises(DifferentAnswersError, match="gives different answers from float32"):
         prensa.load(original, runtime="torch", dtype="int8")
 
 
 def test_an_unknown_dtype(tmp_path):
     model = add_tokenizer(build_model("bert", tmp_path / "model"))
-    with pytest.raises(AccelerationError, match="dtype int3: expected float32"):
+    with pytest.raises(SettingError, match="`dtype=int3`: expected float32"):
         prensa.load(model, runtime="torch", dtype="int3")

@@ -93,11 +93,3 @@ def test_texts_to_try_are_of_different_and_of_equal_lengths(lengths):
     assert len(set(chosen)) == len(chosen) <= 6
     if len(set(lengths)) > 1:
         assert len({lengths[i] for i in chosen}) > 1
-
-
-def test_labels():
-    def engine(inputs):
-        return [np.float32([[0, 1] if ids.sum() > 20 else [1, 0] for ids in inputs["input_ids"]])]
-
-    texts = encoded([3, 9, 1])
-    assert Answering(engine, NAMES, "one by one").labels(texts) == [0, 1, 0]

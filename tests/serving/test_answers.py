@@ -8,7 +8,7 @@ import transformers
 from tests.bert import around, bert
 
 import prensa
-from prensa.errors import AccelerationError, DataError
+from prensa.errors import DataError, ModelError
 
 NLI = ("contradiction", "neutral", "entailment")
 GIVEN = [
@@ -123,7 +123,7 @@ def test_what_cannot_be_served_says_what_it_is(tmp_path, head, message, runtime)
         transformers.T5ForConditionalGeneration(config).save_pretrained(tmp_path)
     else:
         bert(tmp_path, head)
-    with pytest.raises(AccelerationError, match=message):
+    with pytest.raises(ModelError, match=message):
         prensa.load(tmp_path, runtime=runtime)
 
 
@@ -131,5 +131,5 @@ def test_what_does_not_run_on_texts_alone_says_so(tmp_path):
     bert(tmp_path)
     config = transformers.T5Config(vocab_size=1000, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
     transformers.T5Model(config).save_pretrained(tmp_path)
-    with pytest.raises(AccelerationError, match="T5Model does not answer texts alone"):
+    with pytest.raises(ModelError, match="T5Model does not answer texts alone"):
         prensa.load(tmp_path, runtime="torch", dtype="float32")

@@ -1,6 +1,7 @@
 """Tiny models in every runtime give PyTorch's answers, or are refused with a reason."""
 
 import copy
+import dataclasses
 import json
 import shutil
 
@@ -9,11 +10,11 @@ import pytest
 import torch
 import transformers
 from tests.calibration.test_collect import ARCHITECTURES
-from tests.conftest import SIZES, add_tokenizer, build_model, change_weights, directory_bytes, leftovers
+from tests.conftest import SIZES, add_tokenizer, change_weights, directory_bytes, leftovers
 
 import prensa
+from prensa.checkpoint.task import Task
 from prensa.errors import (
-    AccelerationError,
     DataError,
     DifferentAnswersError,
     EvaluationError,
@@ -21,13 +22,19 @@ from prensa.errors import (
     MissingPackageError,
     ModelError,
     OutputError,
+    SettingError,
+    TokenizerError,
 )
 from prensa.runtime import processor
+from prensa.serving import exact, exported, onnxruntime, openvino, plan, verify
 from prensa.serving import export as exporter
-from prensa.serving import exported, onnxruntime, openvino
-from prensa.serving.export import RUNTIMES
+from prensa.serving.export import Judged, plan_export, run_export
 from prensa.serving.exported import read_record
 from prensa.serving.program import Program
+from prensa.serving.runtimes import RUNTIMES
+from prensa.texts.columns import read_texts
+from prensa.texts.encoding import encode, load_tokenizer
+from prensa.texts.source import Source
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
@@ -89,13 +96,13 @@ def test_what_cannot_be_exported_is_named(tmp_path, name, words):
     torch.manual_seed(0)
     ARCHITECTURES[name]().eval().save_pretrained(tmp_path / "model")
     model = add_tokenizer(tmp_path / "model")
-    with pytest.raises(AccelerationError, match=words):
+    with pytest.raises(ModelError, match=words):
         prensa.export(model, tmp_path / "out", to="openvino", precision="fp32")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_pressed_model(pressed, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporter, "_SAMPLES", 8)
+    monkeypatch.setattr(plan, "_SAMPLES", 8)
     record = prensa.export(pressed, tmp_path / "out", to="openvino", precision="bf16")
     assert record.texts == "built-in texts"
     config = json.loads((tmp_path / "out" / "config.json").read_text())
@@ -116,9 +123,9 @@ def test_files_lie_where_others_look(exports):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"to": "tensorrt"}, AccelerationError, "expected onnx or openvino"),
-        ({"to": "onnxruntime", "precision": "bf16"}, AccelerationError, "onnxruntime has fp32, int8"),
-        ({"to": "openvino", "precision": "int3"}, AccelerationError, "openvino has fp32, bf16, int8"),
+        ({"to": "tensorrt"}, SettingError, "expected one of openvino, onnxruntime, onnx"),
+        ({"to": "onnxruntime", "precision": "bf16"}, SettingError, "onnxruntime has fp32, int8"),
+        ({"to": "openvino", "precision": "int3"}, SettingError, "openvino has fp32, bf16, int8"),
     ],
 )
 def test_settings(original, tmp_path, settings, error, words):
@@ -165,8 +172,9 @@ def test_answers_that_differ_name_the_first_layer(original, few_texts, tmp_path,
                 parameter.data += 1
         return trace(other, *arguments, **settings)
 
-    monkeypatch.setattr(exporter, "trace", trace_another)
-    with pytest.raises(AccelerationError, match=where):
+    for module in (exporter, verify):
+        monkeypatch.setattr(module, "trace", trace_another)
+    with pytest.raises(DifferentAnswersError, match=where):
         prensa.export(original, tmp_path / "out", to="openvino", precision="fp32", texts=few_texts)
     assert not (tmp_path / "out").exists()
 
@@ -202,7 +210,9 @@ class TestLoading:
         content = json.loads((out / exported.FILE).read_text())
         content["answers"] = [[number + 1 for number in answer[::-1]] for answer in content["answers"]]
         (out / exported.FILE).write_text(json.dumps(content))
-        with pytest.raises(AccelerationError, match="gives different answers from PyTorch on this machine"):
+        with pytest.raises(
+            DifferentAnswersError, match="gives different answers from PyTorch on this machine"
+        ):
             prensa.load(out, runtime="openvino")
 
     @pytest.mark.parametrize(
@@ -216,13 +226,13 @@ class TestLoading:
     def test_a_truncated_graph(self, out):
         weights = (out / "openvino_model.bin").read_bytes()
         (out / "openvino_model.bin").write_bytes(weights[: len(weights) // 2])
-        with pytest.raises(AccelerationError, match="OpenVINO cannot load it"):
+        with pytest.raises(FormatError, match="OpenVINO cannot load it"):
             prensa.load(out, runtime="openvino")
 
     def test_another_runtime_than_it_was_made_for(self, out):
-        with pytest.raises(AccelerationError, match="exported for openvino, not for onnxruntime"):
+        with pytest.raises(SettingError, match="exported for openvino, not for onnxruntime"):
             prensa.load(out, runtime="onnxruntime")
-        with pytest.raises(AccelerationError, match="for PyTorch load the model it came from"):
+        with pytest.raises(SettingError, match="for PyTorch load the model it came from"):
             prensa.load(out, runtime="torch")
 
     def test_auto_takes_what_it_was_made_for(self, out):
@@ -230,25 +240,14 @@ class TestLoading:
         assert prensa.load(out).record == read_record(out)
 
 
-@pytest.mark.parametrize("labels", [True, False])
-def test_a_budget_is_judged_by_labels_or_by_the_answers_of_the_original(
-    original, converted, tmp_path, labels
-):
-    converted("openvino", "fp32")
-    rows = [
-        "text,label" if labels else "text",
-        *(f"{'a b c'[: i % 5 + 1]}{',LABEL_1' * labels}" for i in range(20)),
-    ]
-    (tmp_path / "judge.csv").write_text("\n".join(rows))
-    judge = tmp_path / "judge.csv"
-    record = prensa.export(
-        original, tmp_path / "out", to="openvino", max_drop=0.5, texts=judge, data=judge, precision="fp32"
-    )
-    assert record.drop == 0
-    assert read_record(tmp_path / "out").drop == 0
+def judged(model, texts, max_drop):
+    """Whatever the texts are, the first label is the right one."""
+    read = read_texts(str(texts), Task("embedding"), label_column="")
+    encoded = encode(load_tokenizer(model), read, "classes", None)
+    return Judged(encoded, [0] * len(encoded.rows), max_drop)
 
 
-def test_layers_that_cost_more_than_the_budget_stay_out_of_8_bits(
+def test_layers_that_cost_more_than_is_allowed_stay_out_of_8_bits(
     original, exports, few_texts, tmp_path, monkeypatch
 ):
     """NNCF is told that the model with all layers in 8 bits answers nothing right, and all others everything."""
@@ -260,7 +259,14 @@ def test_layers_that_cost_more_than_the_budget_stay_out_of_8_bits(
         return share, [share for _ in items]
 
     monkeypatch.setattr(openvino, "_validation", validation)
-    prensa.export(original, tmp_path / "some", to="openvino", max_drop=0.5, texts=few_texts)
+    planned = plan_export(
+        original,
+        tmp_path / "some",
+        to="openvino",
+        texts=Source(few_texts),
+        judged=judged(original, few_texts, 0.5),
+    )
+    run_export(planned)
     in_8_bits = [
         (place / "openvino_model.xml").read_text().count('element_type="i8"')
         for place in (exports("openvino", "int8"), tmp_path / "some")
@@ -268,30 +274,46 @@ def test_layers_that_cost_more_than_the_budget_stay_out_of_8_bits(
     assert in_8_bits[1] < in_8_bits[0]
 
 
-def test_a_budget_that_is_not_kept(original, converted, few_texts, tmp_path, monkeypatch):
-    converted("openvino", "fp32")
-    shares = iter([0.9, 0.8])
-    monkeypatch.setattr(exported.Gate, "share", lambda gate, chosen: next(shares))
-    with pytest.raises(AccelerationError, match=r"loses 10\.00 points on .* allowed are 1"):
-        prensa.export(
-            original, tmp_path / "out", to="openvino", precision="fp32", max_drop=0.01, texts=few_texts
-        )
-    assert not (tmp_path / "out").exists()
+@pytest.fixture
+def planned(original, converted, few_texts, tmp_path):
+    """An export that is quickly made."""
+    converted("onnxruntime", "fp32")
+    return plan_export(original, tmp_path / "out", to="onnx", precision="fp32", texts=Source(few_texts))
 
 
-def test_budgets_that_cannot_be_judged(original, texts, tmp_path):
-    for wrong, words in (
-        ({"max_drop": 0.1}, "needs texts to judge by"),
-        ({"data": "x.csv"}, "give --max-drop"),
-        ({"max_drop": 5, "texts": str(texts)}, "must be a share from 0 to 1"),
-        ({"max_drop": float("nan"), "texts": str(texts)}, "must be a share from 0 to 1"),
-        ({"label_column": "x"}, "give --max-drop"),
-    ):
-        with pytest.raises(AccelerationError, match=words):
-            prensa.export(original, tmp_path / "out", to="openvino", **wrong)
-    model = add_tokenizer(build_model("bert", tmp_path / "bert"))
-    with pytest.raises(AccelerationError, match="right answers of a classifier"):
-        prensa.export(model, tmp_path / "out", to="openvino", max_drop=0.1, texts=texts)
+def test_whoever_approves_sees_the_finished_export_before_it_is_in_its_place(planned, tmp_path):
+    def approve(directory):
+        assert directory != planned.output
+        assert not planned.output.exists()
+        answers = prensa.load(directory).predict(["a b", "c"])
+        assert len(list(answers)) == 2
+        return 0.25
+
+    record = run_export(planned, approve=approve)
+    assert record.drop == 0.25
+    assert read_record(tmp_path / "out") == record
+    assert not leftovers(tmp_path)
+
+
+def test_an_export_that_is_not_approved_leaves_the_old_one(planned, tmp_path, few_texts):
+    run_export(planned)
+    before = directory_bytes(tmp_path / "out")
+
+    def approve(directory):
+        raise DifferentAnswersError("loses too much")
+
+    with pytest.raises(DifferentAnswersError, match="loses too much"):
+        run_export(dataclasses.replace(planned, force=True), approve=approve)
+    assert directory_bytes(tmp_path / "out") == before
+    assert not leftovers(tmp_path)
+
+
+def test_an_export_is_made_anew_and_what_else_lies_there_stays(planned, tmp_path):
+    run_export(planned)
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    run_export(dataclasses.replace(planned, force=True), approve=lambda directory: 0.5)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert read_record(tmp_path / "out").drop == 0.5
 
 
 @pytest.fixture
@@ -339,13 +361,13 @@ def test_the_record_keeps_ids_of_the_users_texts(original, texts, tmp_path):
 
 def test_an_original_without_numbers_is_named(original, texts, tmp_path):
     change_weights(original, lambda tensors: tensors["classifier.bias"].fill_(float("nan")))
-    with pytest.raises(AccelerationError, match=r"gives no number \(NaN or infinity\)"):
+    with pytest.raises(ModelError, match=r"gives no number \(NaN or infinity\)"):
         prensa.export(original, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)
 
 
 def test_an_original_that_answers_all_texts_alike_is_named(original, texts, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(exporter._log, "warning", lambda line, *values: said.append(line % values))
+    monkeypatch.setattr(exact._log, "warning", lambda line, *values: said.append(line % values))
     change_weights(original, lambda tensors: tensors["classifier.weight"].zero_())
     change_weights(original, lambda tensors: tensors["classifier.bias"].fill_(0.5))
     record = prensa.export(original, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)
@@ -364,7 +386,7 @@ def test_a_runtime_that_fails_on_padded_texts_is_refused(original, texts, tmp_pa
             return super().__call__(inputs)
 
     monkeypatch.setattr(onnxruntime, "Engine", Engine)
-    with pytest.raises(AccelerationError, match=r"fails on 3 × \d+ tokens \(expected a batch of 1\)"):
+    with pytest.raises(ModelError, match=r"fails on 3 × \d+ tokens \(expected a batch of 1\)"):
         prensa.export(original, tmp_path / "out", to="onnxruntime", precision="fp32", texts=texts)
 
 
@@ -373,7 +395,7 @@ def test_a_tokenizer_with_more_ids_than_rows(original, texts, tmp_path):
     tokenizer.add_tokens([f"token{number}" for number in range(300)] + ["aaa"])
     tokenizer.save_pretrained(original)
     words = r"the tokenizer gives the id \d+, but the model's embedding has 200 rows"
-    with pytest.raises(AccelerationError, match=words):
+    with pytest.raises(TokenizerError, match=words):
         prensa.export(original, tmp_path / "out", to="onnxruntime", texts=texts)
     with pytest.raises(EvaluationError, match=words):
         prensa.evaluate(original, original, data=texts)

@@ -10,7 +10,7 @@ import transformers
 from tests.conftest import add_tokenizer, build_model
 
 import prensa
-from prensa.errors import AccelerationError, DataError, ModelError, OutputError
+from prensa.errors import DataError, ModelError, OutputError, SettingError
 from prensa.runtime import processor
 from prensa.serving import load as serve
 
@@ -239,14 +239,14 @@ def test_a_decoder_that_classifies_answers_padded_batches(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"runtime": "auto", "dtype": "int3"}, "dtype int3: expected float32"),
+        ({"runtime": "auto", "dtype": "int3"}, "`dtype=int3`: expected float32"),
         ({"runtime": "tpu"}, "expected auto, torch, onnxruntime, openvino"),
         ({"runtime": "openvino", "device": "cuda"}, "runs on the processor"),
         ({"runtime": "torch", "low_cpu_mem_usage": True}, "low_cpu_mem_usage: only for a model without"),
     ],
 )
 def test_settings(original, settings, words):
-    with pytest.raises(AccelerationError, match=words):
+    with pytest.raises(SettingError, match=words):
         prensa.load(original, **settings)
 
 

@@ -8,7 +8,7 @@ import torch
 import transformers
 from tests.conftest import SIZES
 
-from prensa.errors import AccelerationError
+from prensa.errors import ModelError
 from prensa.serving.program import input_names, quiet, trace
 
 ROW = {"input_ids": [2, 7, 8, 3], "token_type_ids": [0, 0, 1, 1], "attention_mask": [1, 1, 1, 1]}
@@ -59,7 +59,7 @@ def test_what_pytorch_dumps_is_one_line(capfd):
                 return super().forward(input_ids)
             return super().forward(input_ids, attention_mask)
 
-    with pytest.raises(AccelerationError, match="Data cannot be exported") as raised:
+    with pytest.raises(ModelError, match="Data cannot be exported") as raised:
         trace(Data(transformers.BertConfig(**SMALL)).eval(), ROW, 16)
     assert len(str(raised.value).splitlines()) == 1
     assert capfd.readouterr() == ("", "")

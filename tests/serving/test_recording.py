@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.runtime.test_answering import NAMES, encoded
 
-from prensa.errors import AccelerationError
+from prensa.errors import DifferentAnswersError
 from prensa.serving.answering import Answering
 from prensa.serving.exported import FILE, TOLERANCES, Record, apart_on_record, check, read_record
 from prensa.serving.recording import compare
@@ -69,7 +69,9 @@ def test_another_machine_is_held_to_the_tolerance_of_the_export():
         if fine:
             check(record, engine, "here")
         else:
-            with pytest.raises(AccelerationError, match="here: onnxruntime in int8 gives different answers"):
+            with pytest.raises(
+                DifferentAnswersError, match="here: onnxruntime in int8 gives different answers"
+            ):
                 check(record, engine, "here")
 
 
@@ -87,5 +89,5 @@ def test_a_record_of_version_1_is_still_read_and_checked(tmp_path):
     (tmp_path / FILE).write_text(json.dumps(content))
     record = read_record(tmp_path)
     check(record, exact, tmp_path)
-    with pytest.raises(AccelerationError, match="gives different answers"):
+    with pytest.raises(DifferentAnswersError, match="gives different answers"):
         check(record, nearly, tmp_path)

@@ -37,7 +37,7 @@ def accelerate(model: Any) -> Acceleration:
     """Fold the attention of DeBERTa (versions 1 to 3) in place; other models are left as they are.
 
     Answers stay the same up to rounding (1e-5 in float32), and so do the names of all weights. Load weights
-    before, not after. Raises :class:`~prensa.errors.AccelerationError` for a model in training mode.
+    before, not after. Raises :class:`~prensa.errors.ModelError` for a model in training mode.
     """
     return Acceleration(model, fold(model))
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers.models.deberta import modeling_deberta as v1
 from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 
-from prensa.errors import AccelerationError
+from prensa.errors import ModelError
 from prensa.isolation import building
 
 _ENCODERS = (v1.DebertaEncoder, v2.DebertaV2Encoder)
@@ -159,7 +159,7 @@ class FoldedAttention(nn.Module):
 def fold(model: nn.Module) -> int:
     """Fold the attention of every DeBERTa encoder in a model, in place. Return how many layers that were.
 
-    Raises :class:`AccelerationError` for a model in training mode.
+    Raises :class:`ModelError` for a model in training mode.
     """
     encoders = [
         module
@@ -203,7 +203,7 @@ def _is_folded(encoder: Any) -> bool:
 
 
 def _refuse_training() -> NoReturn:
-    raise AccelerationError(
+    raise ModelError(
         "the model is in training mode, and what is folded would not follow its weights; "
         "call model.eval() first, or Acceleration.undo() before you train"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from prensa.checkpoint.roles import load_config
-from prensa.errors import EvaluationError, first_line
+from prensa.errors import DeviceError, SettingError, first_line
 from prensa.runtime.torch import is_eight_bit, load
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -22,13 +22,13 @@ _WARM = 1.0  # seconds of work until an accelerator runs at its full clock
 def choose_device(wanted: str | None) -> str:
     """Return the device asked for, or a CUDA device where there is one, or the processor.
 
-    Raises :class:`EvaluationError` where PyTorch does not have it here, or not in a forked process.
+    Raises :class:`DeviceError` where PyTorch does not have it here, or not in a forked process.
     """
     if wanted is None and torch.cuda.is_available():
         if torch.cuda._is_in_bad_fork():  # noqa: SLF001  as PyTorch's own loaders ask
-            raise EvaluationError(
+            raise DeviceError(
                 "this process was forked from one that had used CUDA, which does not work here; start it "
-                "with multiprocessing's spawn method, or use --device cpu (device='cpu')"
+                "with multiprocessing's spawn method, or use `device=cpu`"
             )
         return "cuda"
     if wanted is None:
@@ -38,22 +38,22 @@ def choose_device(wanted: str | None) -> str:
         torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = first_line(error)
-        raise EvaluationError(f"--device {wanted}: not to be had here ({reason})") from error
+        raise DeviceError(f"`device={wanted}`: not available on this machine ({reason})") from error
     return "cpu" if device.type == "cpu" else str(device)
 
 
 def choose_dtype(wanted: str | None, device: str) -> torch.dtype | str:
     """Return the dtype that weights are computed in.
 
-    The default is float32 on a processor, where half precision is several times slower or not to be had, and
-    elsewhere ``"auto"``: what each model's ``config.json`` asks for. Raises :class:`EvaluationError`.
+    The default is float32 on a processor, where half precision is several times slower or not available, and
+    elsewhere ``"auto"``: what each model's ``config.json`` names. Raises :class:`SettingError`.
     """
     if wanted is None:
         return torch.float32 if device == "cpu" else "auto"
     if wanted == "auto":
         return wanted
     if wanted not in DTYPES:
-        raise EvaluationError(f"--dtype {wanted}: expected auto, {', '.join(DTYPES)}")
+        raise SettingError(f"`dtype={wanted}`: expected auto, {', '.join(DTYPES)}")
     return DTYPES[wanted]
 
 

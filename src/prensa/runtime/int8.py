@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from prensa.checkpoint.reader import weight_files
 from prensa.checkpoint.roles import own_names
 from prensa.codecs.container import unpack
-from prensa.errors import AccelerationError
+from prensa.errors import SettingError
 from prensa.formats.packed import SUFFIX
 from prensa.ops.affine import INT8_LEVELS, Quantized, quantize
 from prensa.runtime.processor import saturates
@@ -76,12 +76,12 @@ def multiply_in_int8(
     """Replace the linear layers of a model for which that pays, in place. Return how many that were.
 
     ``integers`` are those of pressed weights, by name. Everything else becomes ``dtype``, also what a layer
-    is timed against. The output layer keeps its precision. Raises :class:`AccelerationError` where none of
+    is timed against. The output layer keeps its precision. Raises :class:`SettingError` where none of
     them is faster, or where this processor's 8-bit products overflow.
     """
     if next(model.parameters()).device.type == "cpu" and saturates():
-        raise AccelerationError(
-            "dtype int8: sums of 8-bit products overflow on this processor (x86 without VNNI); "
+        raise SettingError(
+            "`dtype=int8`: sums of 8-bit products overflow on this processor (x86 without VNNI); "
             "take bfloat16 or float32"
         )
     quicker = pays or _is_faster()
@@ -94,8 +94,8 @@ def multiply_in_int8(
     model.to(dtype)
     chosen = [name for name, layer in replaced.items() if quicker(layers[name], layer)]
     if not chosen:
-        raise AccelerationError(
-            "dtype int8: no linear layer of this model is faster in 8 bits here; take bfloat16 or float32"
+        raise SettingError(
+            "`dtype=int8`: no linear layer of this model is faster in 8 bits here; take bfloat16 or float32"
         )
     for name in chosen:
         path, _, attribute = name.rpartition(".")

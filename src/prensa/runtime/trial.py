@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from prensa.errors import EvaluationError, RecipeError, first_line
+from prensa.errors import EvaluationError, RecipeError, TokenizerError, first_line
 from prensa.extras import EXTRAS, is_installed
 from prensa.runtime.torch import load
 from prensa.texts.encoding import load_tokenizer
@@ -21,8 +21,8 @@ def check_answers(directory: Path) -> None:
     """Load a model in bitsandbytes' format and let it answer one text.
 
     Where bitsandbytes is not installed, or the model reads no texts, it is not tried, and the log says so.
-    Raises :class:`ModelError` where it does not answer: a layer is then stored in a form that its module does
-    not take.
+    Raises :class:`RecipeError` where it does not answer: a layer is then stored in a form that its
+    module does not take.
     """
     missing = [package for module, package in EXTRAS["bitsandbytes"].items() if not is_installed(module)]
     if missing:
@@ -40,7 +40,7 @@ def check_answers(directory: Path) -> None:
             model(**{name: value.to(model.device) for name, value in inputs.items()})
     except Exception as error:
         raise RecipeError(
-            f"format bitsandbytes: the result does not answer ({first_line(error)}); use the format packed"
+            f"`format=bitsandbytes`: the result does not answer ({first_line(error)}); use `format=packed`"
         ) from error
 
 
@@ -51,7 +51,7 @@ def _inputs(directory: Path, model: Any) -> dict[str, torch.Tensor] | None:
     try:
         row = load_tokenizer(directory)(_TEXT, return_tensors="pt")
         inputs = dict(row)
-    except EvaluationError:
+    except (EvaluationError, TokenizerError):
         inputs = {"input_ids": torch.arange(8)[None] % model.config.get_text_config().vocab_size}
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = inputs["input_ids"]

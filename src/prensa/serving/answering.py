@@ -57,11 +57,6 @@ class Answering:
             for number, index in enumerate(indices):
                 yield index, own_rows(output[number], len(rows[number]["input_ids"]), encoded.side)
 
-    def labels(self, encoded: Encoded) -> list[int]:
-        """Return the likeliest label of each text."""
-        found = {index: int(rows[0].argmax()) for index, rows in self.answers(encoded)}
-        return [found[index] for index in range(len(found))]
-
 
 def one_by_one(engine: Engine, encoded: Encoded, names: tuple[str, ...]) -> list[Rows]:
     """Answer each text by itself, in order."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.errors import AccelerationError, FormatError
+from prensa.errors import DifferentAnswersError, FormatError
 from prensa.serving.distance import Comparison, as_rows, distance, thinned
 from prensa.texts.encoding import Row
 from prensa.version import VERSION
@@ -35,18 +35,14 @@ Engine = Callable[[Inputs], list[NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class Gate:
-    """What an export may lose: the share of right answers among ``inputs``, one text each, by ``max_drop``.
+    """What an export may lose: of the right answers to ``inputs``, one text each, a share of ``max_drop``.
 
-    ``right`` are the numbers of the right labels, or PyTorch's answers where labels are not known.
+    ``right`` are the numbers of the right labels.
     """
 
     inputs: Sequence[Inputs]
     right: Sequence[int]
     max_drop: float
-
-    def share(self, chosen: Sequence[int]) -> float:
-        """Return the share of labels that are right, where one was chosen for each text."""
-        return sum(a == b for a, b in zip(chosen, self.right, strict=True)) / len(self.right)
 
 
 @dataclass(frozen=True)
@@ -116,15 +112,15 @@ def check(record: Record, engine: Engine, where: Path) -> None:
     """Have a runtime answer the record's texts on this machine and compare.
 
     Integers may saturate and kernels differ from one processor to the next. Raises
-    :class:`AccelerationError`.
+    :class:`DifferentAnswersError`.
     """
     apart = apart_on_record(record, engine)
     allowed = TOLERANCES[record.precision]
     if apart > allowed:
-        raise AccelerationError(
+        raise DifferentAnswersError(
             f"{where}: {record.runtime} in {record.precision} gives different answers from PyTorch on this "
             f"machine (distance {apart:.3g}, allowed {allowed:g}); export it here, or with another "
-            "--precision"
+            "`precision`"
         )
 
 

@@ -21,7 +21,17 @@ from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import MANIFEST_FILE
 from prensa.checkpoint.reader import weight_files
 from prensa.checkpoint.roles import load_config
-from prensa.errors import AccelerationError, FormatError, MissingPackageError, OutputError, first_line
+from prensa.errors import (
+    DifferentAnswersError,
+    FormatError,
+    MissingPackageError,
+    ModelError,
+    OutputError,
+    PrensaError,
+    SettingError,
+    TokenizerError,
+    first_line,
+)
 from prensa.extras import require
 from prensa.isolation import as_usual, building
 from prensa.runtime.accelerate import accelerate_answers
@@ -32,11 +42,12 @@ from prensa.runtime.torch import load as load_torch
 from prensa.serving.answering import one_by_one
 from prensa.serving.cache import exports_directory
 from prensa.serving.distance import distance
-from prensa.serving.export import RUNTIMES, plan_export, run_export
+from prensa.serving.export import plan_export, run_export
 from prensa.serving.exported import TOLERANCES, Record, check, is_export, read_record
 from prensa.serving.program import input_names, output_names
 from prensa.serving.pytorch import Engine
 from prensa.serving.refusals import check_exported, check_served
+from prensa.serving.runtimes import RUNTIMES
 from prensa.serving.served import Served
 from prensa.texts.columns import built_in_texts, sample
 from prensa.texts.encoding import (
@@ -106,11 +117,9 @@ def _load(directory: Path, runtime: str | None, device: str, dtype: Any, setting
         where = {} if device == "cpu" else {"device_map": {"": device}}
         return load_torch(directory, **({} if dtype is None else {"dtype": dtype}), **where, **settings)
     if settings:
-        raise AccelerationError(f"{', '.join(settings)}: only for a model without a runtime")
+        raise SettingError(f"{', '.join(settings)}: only for a model without a runtime")
     if runtime not in {AUTO, TORCH, *RUNTIMES}:
-        raise AccelerationError(
-            f"runtime {runtime!r}: expected {', '.join([AUTO, TORCH, *sorted(RUNTIMES)])}"
-        )
+        raise SettingError(f"`runtime={runtime}`: expected {', '.join([AUTO, TORCH, *sorted(RUNTIMES)])}")
     check_served(directory, load_config(directory))
     if runtime == AUTO:
         return _fastest(directory, device, dtype)
@@ -123,12 +132,12 @@ def _load(directory: Path, runtime: str | None, device: str, dtype: Any, setting
 def load_to_compare(path: Path, dtype: torch.dtype | str, device: str, pad_id: int) -> Any:
     """Load what is evaluated: an export in its runtime, anything else in PyTorch as it is.
 
-    Raises :class:`AccelerationError` for an export that is wanted on another device than a processor.
+    Raises :class:`SettingError` for an export that is wanted on another device than a processor.
     """
     if not is_export(path):
         return load_on(path, dtype, device, pad_id)
     if device != "cpu":
-        raise AccelerationError(f"{path}: an export runs on the processor; give --device cpu")
+        raise SettingError(f"{path}: an export runs on the processor; give `device=cpu`")
     return _open(path, read_record(path), partial(load, path.absolute()))
 
 
@@ -170,18 +179,18 @@ def _torch(directory: Path, device: str, dtype: Any) -> Served:
 
 def _check_dtype(dtype: Any) -> None:
     if isinstance(dtype, str) and dtype not in {INT8, *DTYPES}:
-        raise AccelerationError(f"dtype {dtype}: expected {', '.join([*DTYPES, INT8])}")
+        raise SettingError(f"`dtype={dtype}`: expected {', '.join([*DTYPES, INT8])}")
 
 
 def _named_output(directory: Path, model: Any, encoded: Encoded) -> str:
-    """Name what counts of a model's output. Raises :class:`AccelerationError` if a text is not enough."""
+    """Name what counts of a model's output. Raises :class:`ModelError` if a text is not enough."""
     row = encoded.rows[0]
     given = {name: torch.tensor([row[name]], device=model.device) for name in input_names(model, row)}
     try:
         with torch.inference_mode():
             output = model(**given)
     except Exception as error:
-        raise AccelerationError(
+        raise ModelError(
             f"{directory}: {type(model).__name__} does not answer texts alone ({first_line(error)}); "
             "it cannot be served, load it without a runtime"
         ) from error
@@ -197,9 +206,9 @@ def _put_in_int8(directory: Path, model: Any, device: str, encoded: Encoded) -> 
     multiply_in_int8(model, integers, DTYPES[_fast_dtype(device)])
     apart = distance(one_by_one(Engine(model), encoded, names), truth)
     if apart > TOLERANCES[INT8]:
-        raise AccelerationError(
+        raise DifferentAnswersError(
             f"{directory}: PyTorch in int8 gives different answers from float32 (distance {apart:.3g}, "
-            f"allowed {TOLERANCES[INT8]:g}); take bfloat16 or float32, or prensa export with --texts like "
+            f"allowed {TOLERANCES[INT8]:g}); take bfloat16 or float32, or prensa export with `texts` like "
             "yours"
         )
     return apart
@@ -210,12 +219,12 @@ def _fast_dtype(device: str) -> str:
 
 
 def _some_texts(directory: Path) -> tuple[Encoded, int | None]:
-    """Encode a few built-in texts. Raises :class:`AccelerationError` for ids that have no embedding."""
+    """Encode a few built-in texts. Raises :class:`TokenizerError` for ids that have no embedding."""
     config = load_config(directory)
     tokenizer = load_tokenizer(directory)
     limit = longest(tokenizer, config, None)
     encoded = encode(tokenizer, sample(built_in_texts(), _TEXTS), "embedding", limit)
-    check_ids(directory, largest_id(encoded), embedding_rows(config), AccelerationError)
+    check_ids(directory, largest_id(encoded), embedding_rows(config), TokenizerError)
     return encoded, limit
 
 
@@ -223,7 +232,7 @@ def _exported(directory: Path, runtime: str | None, device: str, dtype: Any) -> 
     """Open an export, which has one runtime and one precision."""
     record = read_record(directory)
     if runtime not in {None, AUTO, record.runtime}:
-        raise AccelerationError(
+        raise SettingError(
             f"{directory}: exported for {record.runtime}, not for {runtime}; export it again, or for PyTorch "
             "load the model it came from"
         )
@@ -233,7 +242,7 @@ def _exported(directory: Path, runtime: str | None, device: str, dtype: Any) -> 
 
 def _check_place(runtime: str, device: str, dtype: Any) -> None:
     if device != "cpu" or dtype is not None:
-        raise AccelerationError(f"{runtime}: runs on the processor, in the precision of its export")
+        raise SettingError(f"`runtime={runtime}`: runs on the processor, in the precision of its export")
 
 
 def _open(directory: Path, record: Record, again: Callable[[], Served]) -> Served:
@@ -253,11 +262,11 @@ def _from_cache(directory: Path, runtime: str, precision: str | None = None) -> 
         if place.exists():
             try:
                 return _open(place, read_record(place), again)
-            except (FormatError, AccelerationError) as error:
+            except (FormatError, DifferentAnswersError) as error:
                 _log.warning("%s: damaged or of another machine, made again (%s)", place, error)
                 shutil.rmtree(place, ignore_errors=True)
         try:
-            run_export(plan_export(directory, place, runtime=runtime, precision=precision))
+            run_export(plan_export(directory, place, to=runtime, precision=precision))
         except OutputError as error:
             if not is_export(place):  # else another process made it meanwhile
                 raise OutputError(f"{error}; PRENSA_CACHE names another place for it") from error
@@ -303,7 +312,7 @@ def _fastest(directory: Path, device: str, dtype: Any) -> Served:
     for way in _ways(directory, exact, device, dtype):
         try:
             served = way()
-        except (AccelerationError, OutputError) as error:
+        except PrensaError as error:
             _log.warning("%s", error)
             continue
         apart = distance(one_by_one(served.engine, encoded, served.record.inputs), truth)
@@ -355,7 +364,7 @@ def _exportable(directory: Path) -> list[str]:
     """List the runtimes that a model may be exported to; none, and a line that names why, if it cannot be."""
     try:
         check_exported(directory, load_config(directory))
-    except AccelerationError as error:
+    except ModelError as error:
         _log.warning("%s", error)
         return []
     return sorted(RUNTIMES)

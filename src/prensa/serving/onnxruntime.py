@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.errors import AccelerationError, first_line
+from prensa.errors import FormatError, ModelError, first_line
 from prensa.runtime.processor import physical_cores, saturates
 from prensa.serving.exported import Gate, Inputs
 from prensa.serving.opened import Opened
@@ -20,8 +20,8 @@ NAME = "onnxruntime"
 FILE = "onnx/model.onnx"
 """Where transformers.js looks, and optimum-onnx, too."""
 
-PRECISIONS = ("fp32", "int8")
-ATTENTION = "eager"  # PyTorch's exporter fails on the layout of the fused one in T5
+PRECISIONS: tuple[str, ...] = ("fp32", "int8")
+ATTENTION: str | None = "eager"  # PyTorch's exporter fails on the layout of the fused one in T5
 
 
 def write(
@@ -50,8 +50,8 @@ def write(
                 verbose=False,
             )
         except Exception as error:
-            raise AccelerationError(
-                f"ONNX cannot express this model ({first_line(error)}); try --to openvino, or serve it in "
+            raise ModelError(
+                f"ONNX cannot express this model ({first_line(error)}); try `to=openvino`, or serve it in "
                 "PyTorch"
             ) from error
         if precision == "fp32":
@@ -90,6 +90,6 @@ def _open(file: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise AccelerationError(
+        raise FormatError(
             f"{file}: ONNX Runtime cannot load it ({first_line(error)}); export it again"
         ) from error

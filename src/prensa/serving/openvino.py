@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.errors import AccelerationError, OutputError, first_line
+from prensa.errors import FormatError, ModelError, OutputError, first_line
 from prensa.runtime.processor import MULTIPLIES_BF16, has, physical_cores, saturates
 from prensa.serving.cache import cache_directory
 from prensa.serving.exported import Gate, Inputs
@@ -21,9 +21,9 @@ from prensa.serving.telemetry import without_telemetry
 
 NAME = "openvino"
 FILE = "openvino_model.xml"
-PRECISIONS = ("fp32", "bf16", "int8")
+PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 _RANKED = 100  # texts that layers are ranked on, where some must go back
-ATTENTION = None  # as it is: OpenVINO has a kernel for it
+ATTENTION: str | None = None  # as it is: OpenVINO has a kernel for it
 
 
 def write(
@@ -41,8 +41,8 @@ def write(
         try:
             model = ov.convert_model(program.graph)
         except Exception as error:
-            raise AccelerationError(
-                f"OpenVINO cannot convert this model ({first_line(error)}); try --to onnx, or serve it in "
+            raise ModelError(
+                f"OpenVINO cannot convert this model ({first_line(error)}); try `to=onnx`, or serve it in "
                 "PyTorch"
             ) from error
         for port, name in zip(model.inputs, program.inputs, strict=True):
@@ -167,6 +167,6 @@ def _compile(file: Path, precision: str) -> Any:
                 return core.compile_model(model, "CPU", {**settings, "CACHE_DIR": str(cache / NAME)})
         return core.compile_model(model, "CPU", settings)
     except RuntimeError as error:
-        raise AccelerationError(
+        raise FormatError(
             f"{file}: OpenVINO cannot load it ({first_line(error)}); export it again"
         ) from error

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from prensa.errors import AccelerationError, first_line
+from prensa.errors import ModelError, PrensaError, first_line
 from prensa.texts.encoding import Row
 
 LOGITS, VECTORS = "logits", "last_hidden_state"
@@ -66,11 +66,11 @@ def input_names(model: Any, row: Row) -> tuple[str, ...]:
 
 
 def output_names(model: Any, output: Any) -> tuple[str, ...]:
-    """Name what counts of a model's output. Raises :class:`AccelerationError` for a model with none of it."""
+    """Name what counts of a model's output. Raises :class:`ModelError` for a model with none of it."""
     for names in _GIVEN:
         if all(name in output for name in names):
             return names
-    raise AccelerationError(
+    raise ModelError(
         f"{type(model).__name__} gives {', '.join(output)}; only models that give logits, start and end of "
         "an answer, or vectors of pieces can be served, use it in PyTorch"
     )
@@ -79,7 +79,7 @@ def output_names(model: Any, output: Any) -> tuple[str, ...]:
 def trace(model: Any, row: Row, longest: int | None, *, layers: bool = False) -> Program:
     """Export a model. ``row`` is any text as its tokenizer gives it, ``longest`` the most pieces it reads.
 
-    With ``layers`` the graph gives the hidden states of all layers, too. Raises :class:`AccelerationError`
+    With ``layers`` the graph gives the hidden states of all layers, too. Raises :class:`ModelError`
     where PyTorch cannot export the model.
     """
     names = input_names(model, row)
@@ -97,10 +97,10 @@ def trace(model: Any, row: Row, longest: int | None, *, layers: bool = False) ->
             if unused:  # a runtime would drop them, and then not know their names
                 names = tuple(name for name in names if name not in unused)
                 graph = _export(model, _example(names, row, longest), outputs, longest, layers=layers)
-    except AccelerationError:
+    except PrensaError:
         raise
     except Exception as error:
-        raise AccelerationError(
+        raise ModelError(
             f"{type(model).__name__} cannot be exported: PyTorch cannot trace it ({first_line(error)}); "
             "use prensa.load(path, runtime='torch')"
         ) from error

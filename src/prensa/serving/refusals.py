@@ -9,7 +9,7 @@ from typing import Any
 from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.roles import model_class
 from prensa.checkpoint.task import unserved
-from prensa.errors import AccelerationError
+from prensa.errors import ModelError
 
 _NOT_TRACED = {
     "big_bird": "its attention chooses blocks at random, by the length of each text",
@@ -23,28 +23,25 @@ _NOT_TRACED = {
 
 
 def check_served(path: Path, config: Any) -> None:
-    """Raise :class:`AccelerationError` for a model that does not answer a text alone, in any runtime.
-
-    Raises :class:`~prensa.errors.ModelError` for one that reads no texts.
-    """
+    """Raise :class:`ModelError` for a model that reads no texts, or does not answer one alone."""
     check_reads_texts(path, config)
     if reason := unserved(config):
         name = model_class(config).__name__
-        raise AccelerationError(f"{path}: cannot be exported or served: {name} {reason}")
+        raise ModelError(f"{path}: cannot be exported or served: {name} {reason}")
 
 
 def check_exported(path: Path, config: Any) -> None:
-    """Raise :class:`AccelerationError` for a model that cannot be exported."""
+    """Raise :class:`ModelError` for a model that cannot be exported."""
     check_served(path, config)
     kind = model_class(config)
     if _has_decoder(kind):
         pools = ", which reads the position of its last </s>," if _pools_eos(kind) else ""
-        raise AccelerationError(
+        raise ModelError(
             f"{path}: {kind.__name__}, an encoder and a decoder{pools} cannot be exported; "
             "use prensa.load(path, runtime='torch')"
         )
     if config.model_type in _NOT_TRACED:
-        raise AccelerationError(
+        raise ModelError(
             f"{path}: {kind.__name__} cannot be exported: {_NOT_TRACED[config.model_type]}; "
             "use prensa.load(path, runtime='torch')"
         )

@@ -1,0 +1,140 @@
+"""What is decided about an export before a weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prensa.atomic import at_home
+from prensa.calibration.plan import texts_to_calibrate_on
+from prensa.checkpoint.destination import check_destination, check_space
+from prensa.checkpoint.names import check_names
+from prensa.checkpoint.roles import load_config
+from prensa.checkpoint.task import Kind, task_of
+from prensa.errors import SettingError, TokenizerError
+from prensa.extras import require
+from prensa.serving.refusals import check_exported
+from prensa.serving.runtimes import Runtime, runtime_named
+from prensa.texts.columns import sample
+from prensa.texts.encoding import (
+    Encoded,
+    check_ids,
+    embedding_rows,
+    encode,
+    largest_id,
+    load_tokenizer,
+    longest,
+)
+from prensa.texts.source import Source
+
+_SAMPLES = 128  # texts that ranges are measured and answers compared on
+_LONGEST = 256  # tokens of each
+_SIDED: tuple[Kind, ...] = ("classes", "multi-label", "regression")  # padded as their tokenizer says
+
+_TIMES_THE_MODEL = 3
+"""Disk space that an export takes at most, as a multiple of the model: its files, and what is in between."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the runtime's accuracy control keeps while it puts layers in 8 bits.
+
+    ``encoded`` are texts as token ids of the model, and ``right`` the number of the right label of each, or
+    of the label that the original gives. No larger share of them than ``max_drop`` may become wrong.
+    """
+
+    encoded: Encoded
+    right: Sequence[int]
+    max_drop: float
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """How a model is exported.
+
+    ``samples`` are the texts, as token ids, that ranges are measured and answers compared on, and ``texts``
+    is their name. ``notes`` say what of the model's files is left out, ``accounts`` what texts were read.
+    """
+
+    model: Path
+    output: Path
+    runtime: Runtime
+    precision: str
+    texts: str
+    samples: Encoded
+    longest: int | None
+    judged: Judged | None = None
+    notes: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    force: bool = False
+
+
+def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+    model: Path,
+    output: Path,
+    *,
+    to: str,
+    precision: str = "int8",
+    texts: Source = Source(),  # noqa: B008  a frozen value
+    library: object | None = None,  # noqa: ARG001
+    judged: Judged | None = None,
+    force: bool = False,
+) -> ExportPlan:
+    """Decide how a model is exported ``to`` openvino or onnxruntime (``onnx`` is the same).
+
+    Raises :class:`SettingError` for a runtime or a precision that does not exist, and whatever checking the
+    model, the output and the texts raises.
+    """
+    runtime = runtime_named(to)
+    require(runtime.NAME, f"exporting to {runtime.NAME}")
+    if precision not in runtime.PRECISIONS:
+        expected = ", ".join(runtime.PRECISIONS)
+        raise SettingError(f"`precision={precision}`: {runtime.NAME} has {expected} on processors")
+
+    model = model.resolve()
+    output = at_home(output).resolve()
+    config = load_config(model)
+    check_exported(model, config)
+    notes = check_names(model)
+    check_destination(model, output, force=force)
+    check_space(output, _TIMES_THE_MODEL * _bytes_of_files(model))
+
+    tokenizer = load_tokenizer(model)
+    limit = longest(tokenizer, config, None)
+    sample_limit = min(limit or _LONGEST, _LONGEST)
+    name = None if texts.name is None else str(texts.name)
+    column = texts.text_column
+    all_texts = texts_to_calibrate_on(name, column, texts.split, texts.encoding)  # type: ignore[arg-type]
+    chosen_texts = sample(all_texts, _SAMPLES)
+    samples = encode(tokenizer, chosen_texts, _kind(model), sample_limit)
+    check_ids(model, largest_id(samples), embedding_rows(config), TokenizerError)
+    return ExportPlan(
+        model=model,
+        output=output,
+        runtime=runtime,
+        precision=precision,
+        texts=all_texts.name,
+        samples=samples,
+        longest=limit,
+        judged=judged,
+        notes=notes,
+        accounts=(all_texts.account,),
+        force=force,
+    )
+
+
+def _bytes_of_files(directory: Path) -> int:
+    nbytes = 0
+    for path in directory.iterdir():
+        if path.is_file():
+            nbytes += path.stat().st_size
+    return nbytes
+
+
+def _kind(model: Path) -> Kind:
+    """Return the kind of task that texts are tokenized for: it decides on which side they are padded."""
+    task = task_of(load_config(model))
+    if task is not None and task.kind in _SIDED:
+        return task.kind
+    return "embedding"
