@@ -12,18 +12,20 @@ from typing import Any
 
 from transformers.utils import logging
 
-from benchmarks.calibrated import TOKENS, TRAIN
-from benchmarks.evaluation import COMMENTS, MODEL
+from benchmarks.calibrated import TRAIN, comments_judge
+from benchmarks.evaluation import MODEL
 from benchmarks.record import save
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
-from prensa.evaluation.evaluate import plan as plan_evaluation
-from prensa.evaluation.results import Settings
+from prensa.evaluation.bootstrap import Draws
+from prensa.evaluation.budget import Budget
 from prensa.pressing import pipeline
-from prensa.pressing.recipe import adjusted, load_preset
-from prensa.search.budget import Budget, Trial
-from prensa.search.referee import referee
+from prensa.pressing.recipe import load_preset
+from prensa.search.halves import halve
 from prensa.search.search import search
+from prensa.search.trial import Trial
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 
 MAX_DROP = 0.01
 STEP = 1.12  # between noises of the grid: files differ by 3 %
@@ -33,14 +35,14 @@ ABOVE = 3  # points of the grid above the winner; below it files are larger
 def main() -> None:
     """Search, then walk the grid above what was found."""
     logging.disable_progress_bar()
-    settings = Settings(str(MODEL), (), data=str(COMMENTS), device="cpu", max_length=TOKENS)
-    judge = referee(plan_evaluation(settings))
-    calibration = plan_calibration(MODEL, str(TRAIN))
+    judge = comments_judge()
+    half = halve(judge.plan).search
+    calibration = plan_calibration(MODEL, Source(TRAIN), library=Library())
     budget = Budget(max_drop=MAX_DROP)
     trials: list[Trial] = []
     with tempfile.TemporaryDirectory() as place:
         plan = pipeline.plan(MODEL, load_preset("small"), Path(place) / "out")
-        found = search(plan, calibration, budget, judge, tell=lambda trial, held: trials.append(trial))
+        found, _ = search(plan, calibration, budget, judge, on_trial=lambda trial, held: trials.append(trial))
         assert found.winner is not None
         print(found.to_json(), flush=True)
         statistics = collect(calibration)
@@ -48,17 +50,17 @@ def main() -> None:
         for exponent in range(1, ABOVE + 1):
             noise = found.winner.noise * STEP**exponent
             output = Path(place) / f"grid{exponent}"
-            recipe = adjusted(load_preset("small"), noise=noise)
-            nbytes = pipeline.run(pipeline.plan(MODEL, recipe, output), statistics=statistics).nbytes
-            quality = judge.judge(output, "search")
+            point = plan.with_recipe(plan.recipe.with_noise(noise), output)
+            nbytes = pipeline.run(point, statistics=statistics).nbytes
+            quality = judge.quality(output, half, draws=Draws(0))
             assert quality.drop is not None
             grid.append(Trial(noise, nbytes, quality.drop.value))
             print(grid[-1], flush=True)
-    kept = [trial.nbytes for trial in (*grid, *trials) if budget.allows(trial)]
+    kept = [trial.nbytes for trial in (*grid, *trials) if budget.allows(trial.drop, trial.agreement)]
     result: dict[str, Any] = {
         "model": "toxic-deberta",
         "max_drop": MAX_DROP,
-        "texts_of_each_half": len(judge.parts["search"]),
+        "texts_of_each_half": len(half),
         "evaluations": len(trials) + 1,
         "winner": vars(found.winner),
         "check": None if found.check is None else vars(found.check),

@@ -24,16 +24,16 @@ from benchmarks.evaluation import COMMENTS, MODEL
 from benchmarks.record import RESULTS, SHARED, save
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
-from prensa.evaluation.evaluate import plan as plan_evaluation
-from prensa.evaluation.results import Settings
+from prensa.evaluation.judge import Judge, plan_judge
 from prensa.ops.gptq import feedback
 from prensa.ops.statistics import Statistics
 from prensa.passes import Bound, Gptq, Pass
 from prensa.passes.gptq import quantize_rows
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import Recipe, adjusted, load_preset
-from prensa.search.bitsandbytes import BITSANDBYTES, WithBitsandbytes
-from prensa.search.referee import Referee
+from prensa.search.bitsandbytes import BITSANDBYTES, write_with_bitsandbytes
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 
 TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
 TOKENS = 128  # of a comment, as in the model's own figures
@@ -48,9 +48,7 @@ def main(noises: Sequence[float], built_in_noises: Sequence[float]) -> None:
     """Press in every way, or with some noises only, and judge each result on all comments."""
     is_addition = bool(noises or built_in_noises)
     logging.disable_progress_bar()
-    settings = Settings(str(MODEL), (), data=str(COMMENTS), device="cpu", max_length=TOKENS)
-    evaluation = plan_evaluation(settings)
-    referee = Referee(evaluation, {"check": list(range(len(evaluation.texts)))})
+    judge = comments_judge()
     before = (MODEL / "model.safetensors").stat().st_size
     earlier = json.loads((RESULTS / "calibrated.json").read_text()) if is_addition else {"results": {}}
     results: dict[str, Any] = earlier["results"]
@@ -59,13 +57,13 @@ def main(noises: Sequence[float], built_in_noises: Sequence[float]) -> None:
         with tempfile.TemporaryDirectory() as place:
             output = Path(place) / "out"
             press(output)
-            results[name] = judged(output, before, referee)
+            results[name] = judged(output, before, judge)
         print(name, results[name], flush=True)
     save(
         "calibrated",
         {
             "model": "toxic-deberta",
-            "texts": len(evaluation.texts),
+            "texts": len(judge.plan.texts),
             "tokens": TOKENS,
             "nbytes_before": before,
             "results": results,
@@ -73,28 +71,33 @@ def main(noises: Sequence[float], built_in_noises: Sequence[float]) -> None:
     )
 
 
+def comments_judge() -> Judge:
+    """Return who judges by the test comments."""
+    return Judge(plan_judge(MODEL, Source(COMMENTS), library=Library(), device="cpu", max_length=TOKENS))
+
+
 def _contenders() -> Iterator[tuple[str, Press]]:
     for name, settings in BITSANDBYTES.items():
-        yield name, WithBitsandbytes(MODEL, settings)
+        yield name, partial(write_with_bitsandbytes, MODEL, settings)
     for preset, form in (("classic", "bitsandbytes"), ("classic", "packed"), ("int8", "packed")):
         recipe = adjusted(load_preset(preset), format=form)
         yield f"{preset} {form}", partial(_preset, recipe)
     yield from _calibrated(NOISES)
-    task = collect(plan_calibration(MODEL, str(TRAIN)))
+    task = collect(plan_calibration(MODEL, Source(TRAIN), library=Library()))
     for step in RELATIVE_STEPS:
         yield f"one relative step {step}", partial(_relative, task, step)
     yield from _general(BUILT_IN_NOISES)
 
 
 def _calibrated(noises: Sequence[float]) -> Iterator[tuple[str, Press]]:
-    task = collect(plan_calibration(MODEL, str(TRAIN))) if noises else None
+    task = collect(plan_calibration(MODEL, Source(TRAIN), library=Library())) if noises else None
     for noise in noises:
         assert task is not None
         yield f"small, noise {noise}", partial(_small, task, noise)
 
 
 def _general(noises: Sequence[float]) -> Iterator[tuple[str, Press]]:
-    general = collect(plan_calibration(MODEL)) if noises else None
+    general = collect(plan_calibration(MODEL, Source(), library=Library())) if noises else None
     for noise in noises:
         assert general is not None
         yield f"small on built-in texts, noise {noise}", partial(_small, general, noise)
@@ -134,10 +137,10 @@ def _one_relative_step(step: float) -> Iterator[None]:
         yield
 
 
-def judged(output: Path, before: int, referee: Referee) -> dict[str, Any]:
+def judged(output: Path, before: int, judge: Judge) -> dict[str, Any]:
     """Return a result's bytes, as a share of ``before``, and how well it does on all texts."""
     nbytes = sum(file.stat().st_size for file in output.glob("*.safetensors"))
-    quality = referee.judge(output, "check")
+    quality = judge.quality(output)
     metrics = {metric.name: metric for metric in quality.metrics}
     accuracy, f1 = metrics["accuracy"], metrics["macro F1"]
     figures = {figure.name: figure.value for figure in quality.figures}

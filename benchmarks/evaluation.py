@@ -21,8 +21,8 @@ from transformers.utils import logging
 
 import prensa
 from benchmarks.record import SHARED, save, spread
-from prensa.evaluation import evaluate
-from prensa.evaluation.results import Evaluation, Settings
+from prensa.evaluation.results import Evaluation
+from prensa.texts.source import Source
 
 REPEATS = 3
 BATCH = 32
@@ -72,8 +72,8 @@ def _evaluated(pressed: Path, limit: int | None = None) -> Evaluation:
         if stage == "timing":
             raise KeyboardInterrupt
 
-    settings = Settings(str(MODEL), (str(pressed),), data=str(COMMENTS), limit=limit, device="cpu")
-    return evaluate.run(evaluate.plan(settings), stop)
+    job = prensa.Comparison(MODEL, (pressed,), data=Source(COMMENTS, limit=limit), device="cpu")
+    return job.plan().run(stop)
 
 
 @torch.inference_mode()

@@ -19,17 +19,16 @@ from typing import Any
 
 from transformers.utils import logging
 
-from benchmarks.calibrated import TOKENS, TRAIN, judged
-from benchmarks.evaluation import COMMENTS, MODEL
+from benchmarks.calibrated import TRAIN, comments_judge, judged
+from benchmarks.evaluation import MODEL
 from benchmarks.record import RESULTS, SHARED, save
 from benchmarks.speed import make_base
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
-from prensa.evaluation.evaluate import plan as plan_evaluation
-from prensa.evaluation.results import Settings
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import adjusted, load_preset
-from prensa.search.referee import Referee
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 from prensa.vocabulary.plan import plan_vocabulary
 from prensa.vocabulary.settings import TrimVocabulary
 
@@ -52,27 +51,26 @@ print(json.dumps({"seconds": seconds, "peak_mib": round(high_water_mark() / 2**2
 def main(noises: Sequence[float]) -> None:
     """Press and judge, then trim the large one."""
     logging.disable_progress_bar()
-    settings = Settings(str(MODEL), (), data=str(COMMENTS), device="cpu", max_length=TOKENS)
-    evaluation = plan_evaluation(settings)
-    referee = Referee(evaluation, {"check": list(range(len(evaluation.texts)))})
+    judge = comments_judge()
+    library = Library()
     before = (MODEL / "model.safetensors").stat().st_size
-    statistics = collect(plan_calibration(MODEL, str(TRAIN)))
+    statistics = collect(plan_calibration(MODEL, Source(TRAIN), library=library))
     earlier = json.loads((RESULTS / "vocabulary.json").read_text()) if noises else {"results": {}}
     results: dict[str, Any] = earlier["results"]
-    vocabulary = plan_vocabulary(MODEL, TrimVocabulary(), str(TRAIN))
+    vocabulary = plan_vocabulary(MODEL, TrimVocabulary(), Source(TRAIN), library=library)
     for noise in noises or NOISES:
         recipe = adjusted(load_preset("small"), noise=noise, trim_vocabulary=TrimVocabulary())
         with tempfile.TemporaryDirectory() as place:
             output = Path(place) / "out"
             plan = pipeline.plan(MODEL, recipe, output, vocabulary=vocabulary)
             pipeline.run(plan, statistics=statistics)
-            results[f"small, trimmed, noise {noise}"] = judged(output, before, referee)
+            results[f"small, trimmed, noise {noise}"] = judged(output, before, judge)
         print(noise, results[f"small, trimmed, noise {noise}"], flush=True)
     save(
         "vocabulary",
         {
             "model": "toxic-deberta",
-            "texts": len(evaluation.texts),
+            "texts": len(judge.plan.texts),
             "nbytes_before": before,
             "pieces": [vocabulary.report.before, len(vocabulary.report.kept)],
             "results": results,

@@ -213,7 +213,9 @@ def exports(tiny):
 def demonstration(tmp_path_factory):
     """Where the built-in example was pressed with every preset, and what came out. Not to be changed."""
     place = tmp_path_factory.mktemp("demonstration")
-    return place, run_demo(place)
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
+        return place, run_demo(place)
 
 
 @pytest.fixture
@@ -252,6 +254,10 @@ def pressed(original, tiny_pressed, tmp_path) -> Path:
 @pytest.fixture
 def quick(monkeypatch):
     """Let evaluations measure seldom, and memory not at all."""
+    hurry(monkeypatch)
+
+
+def hurry(monkeypatch):
     from prensa.evaluation import bootstrap, memory, speed
     from prensa.evaluation.results import Memory
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
-from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.results import Evaluation
 from prensa.jobs.comparison import Comparison
@@ -22,7 +21,7 @@ from prensa.jobs.permissions import Permissions
 from prensa.jobs.recipes import choose_recipe
 from prensa.pressing.recipe import Recipe
 from prensa.progress import Progress, silent
-from prensa.search.frontier import NOISES, Frontier, OnPoint, ignore_point
+from prensa.search.frontier import Frontier, OnPoint, ignore_point
 from prensa.search.search import OnTrial, ignore_trial
 from prensa.serving.exported import Record
 from prensa.texts.source import Source
@@ -171,8 +170,8 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
     """Write an original or compressed model for another runtime, ``to`` openvino or onnx.
 
     ``precision`` is int8, bf16 (openvino) or fp32. ``texts`` are what ranges are measured and
-    answers compared on, the built-in texts without them. ``max_drop`` is a share: no more may be lost on ``data`` (else
-    ``texts``); OpenVINO then leaves layers out of 8 bits that cost more.
+    answers compared on, the built-in texts without them. ``max_drop`` is a share: no more may be lost on
+    ``data`` (else ``texts``); OpenVINO then leaves layers out of 8 bits that cost more.
 
     Returns the export's record, with the measured difference. Raises a :class:`~prensa.errors.PrensaError`;
     then ``output`` is as it was.
@@ -196,7 +195,6 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
     *,
     data: Source | str | Path,
     texts: Source | str | Path | None = None,
-    noises: Sequence[float] = NOISES,
     device: str | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
@@ -205,20 +203,17 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
 ) -> Frontier:
     """Measure what each size costs in quality, and write ``frontier.json`` and a page to ``output``.
 
-    Compresses the model at several ``noises``, and with the presets and bitsandbytes beside them, and judges
+    Compresses the model at several noises, and with the presets and bitsandbytes beside them, and judges
     each on ``data`` (2,000 of its texts unless its ``limit`` says otherwise). ``texts`` are calibrated on,
     those of ``data`` without them. ``on_point`` is called with each point.
 
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
-    if not noises:
-        raise SettingError("`noises`: expected at least one")
     job = Exploration(
         model,
         output,
         data,
         texts=texts,
-        noises=noises,
         device=device,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )

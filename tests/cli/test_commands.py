@@ -80,16 +80,17 @@ def test_names_are_not_markup(run, model, tmp_path):
     assert "a[/b]" in (tmp_path / "run[v1]" / "manifest.json").read_text()
 
 
-def test_demo(run, tmp_path, demonstration, monkeypatch):
+def test_demo(run, tmp_path, demonstration, monkeypatch, quick):
     """Once more with one preset, over an earlier one."""
     place = shutil.copytree(demonstration[0], tmp_path / "demo")
     monkeypatch.setattr("prensa.example.demo.preset_names", lambda: ["half"])
     out = run("demo", "-o", place)
-    assert "restored to float32" in out
+    assert "compressed with every preset" in out
     for preset in ("classic", "half", "int8"):
         assert (place / preset / "manifest.json").is_file()
     assert "half" in out
-    assert "of 72" in out
+    assert "72 comments show that the results work" in out
+    assert f"Report: {place / 'report.html'}" in out
 
 
 def test_demo_touches_nothing_else(tmp_path):

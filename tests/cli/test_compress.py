@@ -7,6 +7,7 @@ from tests.conftest import change_weights, directory_bytes, leftovers
 
 import prensa
 from prensa.checkpoint.manifest import load_manifest
+from prensa.evaluation.judge import Judge
 from prensa.search.journal import journal_path
 
 
@@ -41,7 +42,7 @@ def test_the_plan_says_what_calibration_takes(command, original, texts, tmp_path
     arguments = ("compress", original, "-o", tmp_path / "out", "--texts", texts, "--dry-run")
     code, out, err = command(*arguments)
     assert code == 0
-    assert "Calibration: 90 texts of texts.csv on cpu, with pieces counted in 90" in out
+    assert "Calibration: 90 texts of texts.csv on cpu, with tokens counted in 90" in out
     code, out, err = command(*arguments, "--json")
     assert json.loads(out)["calibration"]["memory"] > 0
     assert not (tmp_path / "out").exists()
@@ -70,12 +71,25 @@ def test_a_budget_that_nothing_keeps_is_told_by_the_exit_code(command, original,
 
 def test_a_budget_from_python(original, texts, tmp_path, few_resamples):
     trials = []
-    found = prensa.compress_within(
-        original, tmp_path / "out", texts=texts, min_agreement=0.9, tell=lambda *each: trials.append(each)
+    result = prensa.compress(
+        original,
+        tmp_path / "out",
+        texts=texts,
+        min_agreement="90%",
+        on_trial=lambda *reported: trials.append(reported),
     )
-    assert found.held
+    assert result.held
     assert trials
-    assert load_manifest(tmp_path / "out").nbytes == found.winner.nbytes
+    assert result.manifest == load_manifest(tmp_path / "out")
+    assert result.manifest.nbytes == result.outcome.winner.nbytes
+
+
+def test_a_job_is_planned_and_then_run(original, texts, tmp_path, few_resamples):
+    job = prensa.Compression(original, tmp_path / "out", budget=prensa.Budget(min_agreement=0.9, on=texts))
+    plan = job.plan()
+    assert plan.notes
+    assert not (tmp_path / "out").exists()
+    assert plan.run().held
 
 
 def test_a_budget_as_json(command, original, texts, tmp_path):
@@ -92,17 +106,19 @@ def test_a_budget_as_json(command, original, texts, tmp_path):
     ("options", "message"),
     [
         (("--max-drop", "1%"), "need texts to judge by: give --data or --texts"),
-        (("--max-drop", "1%", "--noise", "0.1"), "--noise is what a budget is searched for"),
-        (("--max-drop", "x"), "expected a share such as 0.01 or 1%, found 'x'"),
+        (("--max-drop", "1%", "--noise", "0.1"), "--noise cannot be combined with a budget: the search chooses the noise"),
+        (("--max-drop", "x"), "--max-drop: expected a share such as 0.01 or 1%, found 'x'"),
         (("--max-drop", "200%", "--preset", "small"), "--max-drop must be a share from 0 to 1"),
         (("--max-size", "big", "--preset", "small"), "--max-size: expected 12%, 20MB or bytes, found 'big'"),
         (("--max-size", "0", "--preset", "small"), "--max-size must be above 0"),
-        (("--max-size", "10%", "--preset", "half"), "take the preset small, or a recipe with a pass gptq"),
+        (("--max-size", "10%", "--preset", "half"), "a budget needs a calibrated recipe: use --preset small or a recipe with a gptq pass"),
         (("--noise", "99", "--preset", "small"), "noise must be a number from 1e-07 to 10"),
-        (("--text-column", "text"), "no pass of the recipe asks for them"),
+        (("--text-column", "text"), "no pass of the recipe needs them"),
         (("--texts", "nowhere.csv"), "nowhere.csv: no such file"),
         (("--preset", "small", "--encoding", "cp1252"), "--encoding cp1252 needs --texts"),
-        (("--labels", "a=b"), "--data, --label-column and --labels need a budget"),
+        (("--labels", "a=b"), "--labels needs --data"),
+        (("--data-column", "text"), "--data-column needs --data"),
+        (("--texts", "a.csv", "--data", "b.csv"), "--data, --label-column and --labels need a budget"),
         (("--prune-by", "l1"), "unknown way of pruning 'l1'"),
     ],
 )
@@ -116,7 +132,7 @@ def test_bad_input(command, original, tmp_path, options, message):
 
 
 def test_a_frontier(command, original, texts, tmp_path, few_resamples, monkeypatch):
-    monkeypatch.setattr("prensa.search.frontier.NOISES", (0.001, 0.1))
+    monkeypatch.setattr("prensa.jobs.exploration.NOISES", (0.001, 0.1))
     monkeypatch.setattr("prensa.search.frontier.is_installed", lambda module: False)
     code, out, err = command("frontier", original, "-o", tmp_path / "curve", "--data", texts)
     assert code == 0
@@ -142,17 +158,16 @@ def test_a_frontier_has_no_place_in_a_file(command, original, texts, assert_refu
 def test_a_frontier_that_is_interrupted_keeps_what_there_is(
     command, original, texts, tmp_path, few_resamples, monkeypatch
 ):
-    from prensa.search.referee import Referee
+    quality = Judge.quality
+    judged = []
 
-    judge, judged = Referee.judge, []
-
-    def stopped(self, *arguments):
+    def stopped(self, *arguments, **settings):
         judged.append(arguments)
         if len(judged) == 3:
             raise KeyboardInterrupt
-        return judge(self, *arguments)
+        return quality(self, *arguments, **settings)
 
-    monkeypatch.setattr(Referee, "judge", stopped)
+    monkeypatch.setattr(Judge, "quality", stopped)
     code, out, err = command("frontier", original, "-o", tmp_path / "curve", "--data", texts)
     assert code == 2
     assert "interrupted" in err

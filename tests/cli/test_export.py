@@ -6,9 +6,9 @@ import json
 import pytest
 from tests.sample import EVALUATION
 
-from prensa.cli import serving
 from prensa.errors import DifferentAnswersError, MissingPackageError
 from prensa.evaluation.results import Timing
+from prensa.jobs import runtimes
 from prensa.serving import export as exporter
 from prensa.serving.exported import TOLERANCES
 
@@ -31,7 +31,7 @@ def test_the_command(command, original, texts, tmp_path, converted, monkeypatch)
     assert json.loads(out)["precision"] == "int8"
     code, out, err = command("export", original, "-o", tmp_path / "out", "--to", "coreml", "--force")
     assert (code, out) == (2, "")
-    assert "expected onnx or openvino" in err
+    assert "--to coreml: expected" in err
 
 
 def test_press_export_and_compare_in_one_go(
@@ -55,30 +55,29 @@ def test_a_precision_that_gives_other_answers_is_not_the_end(
     """As 8 bits may, on a processor without VNNI."""
     monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
 
-    def run_export(plan, progress):
+    def run_export(plan, progress, approve=None):
         if plan.precision == "int8":
             raise DifferentAnswersError("other answers in int8")
         return exporter.run_export(plan, progress)
 
-    monkeypatch.setattr(serving, "run_export", run_export)
+    monkeypatch.setattr(runtimes, "run_export", run_export)
     code, out, err = command(
         "compress", original, "-o", tmp_path / "out", "--texts", texts, "--runtime", "onnx"
     )
     assert code == 0, err
-    assert "other answers in int8; trying the next one" in err
+    assert "other answers in int8; the next one was taken" in err
     assert "fp32 for onnxruntime" in out
 
 
 def test_auto_is_every_runtime_that_is_installed(monkeypatch):
-    auto = serving.Serving("auto", None, None, None, None, None, force=False, as_json=False)
-    for missing, found in (({"nncf"}, ["onnx"]), (set(), ["openvino", "onnx"])):
+    for missing, found in (({"nncf"}, ("onnx",)), (set(), ("openvino", "onnx"))):
         monkeypatch.setattr(
             "prensa.extras.is_installed", lambda module, missing=missing: module not in missing
         )
-        assert auto._runtimes() == found
+        assert runtimes._names("auto") == found
     monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)
-    with pytest.raises(MissingPackageError, match=r"--runtime auto needs openvino"):
-        auto._runtimes()
+    with pytest.raises(MissingPackageError, match=r"`runtime=auto` needs openvino"):
+        runtimes._names("auto")
 
 
 def test_the_fastest_result_is_named():
@@ -87,14 +86,14 @@ def test_the_fastest_result_is_named():
         dataclasses.replace(EVALUATION.results[0], path=f"out-{number}", timings=tuple(own))
         for number, own in enumerate(timings)
     ]
-    assert serving._fastest(dataclasses.replace(EVALUATION, results=tuple(results))) == "out-1"
+    assert runtimes.fastest(dataclasses.replace(EVALUATION, results=tuple(results))) == "out-1"
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--runtime", "tpu"], "expected onnx or openvino"),
-        (["--runtime", "onnx", "--json"], "for JSON call compress"),
+        (["--runtime", "tpu"], "--to tpu: expected"),
+        (["--runtime", "onnx", "--json"], "--runtime prints three results; for --json run compress"),
     ],
 )
 def test_what_is_wrong_with_a_runtime_is_said_first(

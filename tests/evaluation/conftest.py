@@ -2,8 +2,10 @@
 
 import pytest
 
-from prensa.evaluation.evaluate import plan, run
-from prensa.evaluation.results import Settings
+from prensa.jobs.comparison import Comparison
+from prensa.texts.source import Source
+
+OF_DATA = ("text_column", "label_column", "split", "limit", "encoding", "labels")
 
 
 @pytest.fixture
@@ -15,8 +17,12 @@ def evaluated(quick):
             return self.run(original, *results, **settings)
 
         def run(self, original, *results, progress=lambda stage, done, total: None, **settings):
-            return run(
-                plan(Settings(str(original), tuple(map(str, results)), **settings), progress), progress
-            )
+            return comparison(original, *results, **settings).plan(progress).run(progress)
 
     return Evaluated()
+
+
+def comparison(original, *results, data=None, **settings):
+    """Return the job; columns, split and the like are those of ``data``."""
+    of_data = {name: settings.pop(name) for name in OF_DATA if name in settings}
+    return Comparison(original, results, data=Source(data, **of_data), **settings)

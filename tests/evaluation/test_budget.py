@@ -1,42 +1,72 @@
 import pytest
 
-from prensa.errors import RecipeError
+from prensa.errors import SettingError
+from prensa.evaluation.budget import Budget
 from prensa.evaluation.results import Drop, Figure, Quality
-from prensa.search.budget import Budget, Trial
+
+MEGABYTE = 10**6
 
 
 def test_a_drop_at_the_limit_is_kept():
     budget = Budget(max_drop=0.3 - 0.2)
-    assert budget.allows(Trial(0.1, 5, drop=0.1))
-    assert not budget.allows(Trial(0.1, 5, drop=0.1001))
-    assert not budget.allows(Trial(0.1, 5))  # what was not measured is not kept
+    assert budget.allows(0.1, None)
+    assert not budget.allows(0.1001, None)
+    assert not budget.allows(None, None)  # what was not measured is not kept
 
 
 def test_agreement():
-    assert Budget(min_agreement=0.99).allows(Trial(0.1, 5, agreement=0.99))
-    assert not Budget(min_agreement=0.99).allows(Trial(0.1, 5, agreement=0.98))
+    assert Budget(min_agreement=0.99).allows(None, 0.99)
+    assert not Budget(min_agreement=0.99).allows(None, 0.98)
+    assert not Budget(min_agreement=0.99).allows(None, None)
 
 
-def test_quality_and_bytes_are_asked_for_apart():
-    both = Budget(max_drop=0.01, max_bytes=100)
-    assert both.allows(Trial(0.1, 500, drop=0.0))
-    assert not both.allows_size(Trial(0.1, 500, drop=0.0))
-    assert Budget(max_bytes=100).allows(Trial(0.1, 100))
-    assert not Budget(max_bytes=100).allows(Trial(0.1, 101))
+def test_quality_and_bytes_are_decided_apart():
+    both = Budget(max_drop=0.01, max_size=100)
+    assert both.allows(0.0, None)
+    assert not both.allows_size(500, of=MEGABYTE)
+    assert Budget(max_size=100).allows_size(100, of=MEGABYTE)
+    assert not Budget(max_size=100).allows_size(101, of=MEGABYTE)
+    assert Budget(max_drop=0.01).allows_size(10**12, of=MEGABYTE)
 
 
-@pytest.mark.parametrize("settings", [{"max_drop": -0.1}, {"max_drop": 1.1}, {"min_agreement": 99.0}])
-def test_shares_out_of_range(settings):
-    with pytest.raises(RecipeError, match="must be a share from 0 to 1"):
+@pytest.mark.parametrize(
+    ("size", "nbytes"),
+    [(100, 100), ("100", 100), ("12%", 120_000), ("20MB", 20_000_000), ("1.5kb", 1500), ("7B", 7)],
+)
+def test_sizes_in_words(size, nbytes):
+    assert Budget(max_size=size).max_bytes(of=MEGABYTE) == nbytes
+
+
+def test_shares_in_words():
+    budget = Budget(max_drop="1%", min_agreement="0.99")
+    assert (budget.drop_allowed, budget.agreement_needed) == (0.01, 0.99)
+
+
+@pytest.mark.parametrize("name", ["max_drop", "min_agreement"])
+@pytest.mark.parametrize("share", [-0.1, 1.1, "120%", "-1%"])
+def test_shares_out_of_range(name, share):
+    with pytest.raises(SettingError, match=f"`{name}` must be a share from 0 to 1"):
+        Budget(**{name: share})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_drop": "little"}, "`max_drop`: expected a share such as 0.01 or 1%, found 'little'"),
+        ({"max_size": "small"}, "`max_size`: expected 12%, 20MB or bytes, found 'small'"),
+        ({"max_size": "infMB"}, "`max_size`: expected 12%, 20MB or bytes"),
+        ({"max_size": 0}, "`max_size` must be above 0"),
+        ({"max_size": "0%"}, "`max_size` must be above 0"),
+    ],
+)
+def test_words_that_are_no_numbers(settings, message):
+    with pytest.raises(SettingError) as raised:
         Budget(**settings)
-
-
-def test_no_bytes():
-    with pytest.raises(RecipeError, match="--max-size must be above 0"):
-        Budget(max_bytes=0)
+    assert message in str(raised.value)
 
 
 SAME = Figure("same answer", 0.99, is_share=True, interval=(0.985, 0.995))
+FEW_SAME = Figure("same answer", 0.5, is_share=True, interval=(0.4, 0.6))
 
 
 @pytest.mark.parametrize(
@@ -44,18 +74,27 @@ SAME = Figure("same answer", 0.99, is_share=True, interval=(0.985, 0.995))
     [
         (Budget(max_drop=0.01), Drop("accuracy", 0.0, (-0.001, 0.001)), None, "held"),
         (Budget(max_drop=0.01), Drop("accuracy", 0.0, (-0.03, 0.03)), None, "undecided"),
-        (Budget(max_drop=0.01), None, SAME, "exceeded"),  # what was not measured
+        (Budget(max_drop=0.01), Drop("accuracy", 0.0, (-0.001, 0.001)), FEW_SAME, "doubtful"),
+        (Budget(max_drop=0.01), None, SAME, "unknown"),
         (Budget(min_agreement=0.98), None, SAME, "held"),
         (Budget(min_agreement=0.99), None, SAME, "doubtful"),
         (Budget(min_agreement=0.999), None, SAME, "exceeded"),
-        (Budget(min_agreement=0.98), None, None, "exceeded"),
+        (Budget(min_agreement=0.98), None, None, "unknown"),
         (Budget(max_drop=0.01, min_agreement=0.98), Drop("accuracy", 0.0, (-0.03, 0.03)), SAME, "undecided"),
         (Budget(max_drop=0.01, min_agreement=0.999), Drop("accuracy", 0.0, (-0.03, 0.03)), SAME, "exceeded"),
-        (Budget(max_bytes=5), None, None, "held"),
+        (Budget(max_size=5), None, None, "none"),
     ],
 )
 def test_the_worse_half_decides(budget, drop, same, decision):
-    assert budget.decide(drop, same) == decision
+    figures = () if same is None else (same,)
+    assert budget.decide(Quality(drop=drop, figures=figures)) == decision
+
+
+def test_what_proves_nothing_keeps_no_budget():
+    held = Quality(drop=Drop("accuracy", 0.0, (0.0, 0.0)), alike="constant")
+    assert Budget(max_drop=0.01).decide(held) == "unknown"
+    assert Budget(max_drop=0.01).decide(Quality(broken=1)) == "exceeded"
+    assert Budget(max_drop=0.01).decide(None) == "unknown"
 
 
 def test_texts_that_would_decide():
@@ -66,5 +105,5 @@ def test_texts_that_would_decide():
 
 
 def test_words():
-    text = Budget(max_drop=0.01, min_agreement=0.99, max_bytes=20_000_000).describe()
+    text = Budget(max_drop=0.01, min_agreement=0.99, max_size="20MB").describe(of=MEGABYTE)
     assert text == "a drop of at most 1.00 points, the same answer on at least 99.00 %, 20.00 MB at most"

@@ -8,12 +8,11 @@ import pytest
 import torch
 import transformers
 from tests.conftest import FAMILIES, SIZES, add_tokenizer, build_model, change_config, change_weights
+from tests.evaluation.conftest import comparison
 
 import prensa
 from prensa.errors import DataError, EvaluationError, ModelError
 from prensa.evaluation import evaluate as module
-from prensa.evaluation.evaluate import plan
-from prensa.evaluation.results import Settings
 
 BERT = {"vocab_size": 160, "max_position_embeddings": 64, **SIZES}
 MODELS = {
@@ -121,9 +120,9 @@ def test_an_original_that_gives_no_numbers_is_refused(original, pressed, evaluat
 @pytest.mark.parametrize(
     ("stage", "missing"),
     [
-        ("_measure_quality", ("quality", "speed", "memory")),
-        ("_measure_speed", ("speed", "memory")),
-        ("_measure_memory", ("memory",)),
+        ("measure_quality", ("quality", "speed", "memory")),
+        ("measure_speed", ("speed", "memory")),
+        ("measure_memory", ("memory",)),
     ],
 )
 def test_what_was_measured_before_an_interruption_is_kept(
@@ -175,7 +174,7 @@ def test_a_regression_of_several_numbers_is_refused(tmp_path):
     config = transformers.BertConfig(**BERT, num_labels=3, problem_type="regression")
     transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
     with pytest.raises(EvaluationError, match="cannot compare BertForSequenceClassification"):
-        plan(Settings(str(tmp_path), (str(tmp_path),)))
+        comparison(tmp_path, tmp_path).plan()
 
 
 def test_progress_of_every_stage_comes_to_its_end(original, pressed, evaluated):
@@ -234,7 +233,7 @@ def lower_case(model):
 def test_results_that_do_not_belong_to_the_original(original, pressed, damage, error, message):
     damage(pressed)
     with pytest.raises(error, match=message) as refused:
-        plan(Settings(str(original), (str(pressed),)))
+        comparison(original, pressed).plan()
     assert str(pressed) in str(refused.value)
 
 
@@ -258,7 +257,7 @@ def test_results_that_do_not_belong_to_the_original(original, pressed, damage, e
 )
 def test_bad_settings(original, pressed, settings, message):
     with pytest.raises(EvaluationError, match=message):
-        plan(Settings(str(original), (str(pressed),), **settings))
+        comparison(original, pressed, **settings).plan()
 
 
 def test_something_to_compare_is_needed(original):
@@ -270,7 +269,7 @@ def test_models_that_cannot_be_compared(tmp_path):
     config = transformers.BertConfig(vocab_size=20, **SIZES)
     transformers.BertForMultipleChoice(config).save_pretrained(tmp_path)
     with pytest.raises(EvaluationError, match="cannot compare BertForMultipleChoice, which chooses one"):
-        plan(Settings(str(tmp_path), (str(tmp_path),)))
+        comparison(tmp_path, tmp_path).plan()
 
 
 def test_a_masked_model_needs_a_mask(tmp_path):
@@ -278,14 +277,14 @@ def test_a_masked_model_needs_a_mask(tmp_path):
     settings = json.loads((path / "tokenizer_config.json").read_text())
     (path / "tokenizer_config.json").write_text(json.dumps({**settings, "mask_token": None}))
     with pytest.raises(EvaluationError, match="has no mask token"):
-        plan(Settings(str(path), (str(path),)))
+        comparison(path, path).plan()
 
 
 def test_bad_data_is_said_before_weights_are_read(original, pressed, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "load_to_compare", lambda *_: pytest.fail("weights were read"))
     (tmp_path / "d.csv").write_text("text,label\na,rude\n")
     with pytest.raises(DataError, match="labels that the model does not know: 'rude'"):
-        plan(Settings(str(original), (str(pressed),), data=str(tmp_path / "d.csv")))
+        comparison(original, pressed, data=tmp_path / "d.csv").plan()
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))

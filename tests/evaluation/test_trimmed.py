@@ -56,7 +56,7 @@ def test_a_language_model_is_compared_where_all_pieces_stayed(family, tmp_path, 
     assert result.retokenized.texts == len(TEXTS) + len(OTHERS) - found.data.texts
     assert any("were left out" in line for line in remarks(found))
     none = write(tmp_path / "none.jsonl", ["Quixotic zephyrs vex jumpy wizards 9876"] * 3)
-    with pytest.raises(EvaluationError, match="none of the texts is made of pieces"):
+    with pytest.raises(TokenizerError, match="none of the texts is made of pieces"):
         evaluated(original, tmp_path / "out", data=none)
 
 
@@ -64,7 +64,7 @@ def test_another_tokenizer_that_was_not_trimmed(tmp_path, evaluated):
     original = build("deberta, unigram", tmp_path / "original")
     trim(original, tmp_path / "out")
     (tmp_path / "out" / "manifest.json").unlink()
-    with pytest.raises(EvaluationError, match="its tokenizer is not that of"):
+    with pytest.raises(TokenizerError, match="its tokenizer is not that of"):
         evaluated(original, tmp_path / "out", data=write(tmp_path / "data.jsonl", TEXTS))
 
 
@@ -74,7 +74,7 @@ def test_a_vocabulary_that_was_trimmed_twice(tmp_path, evaluated):
     trim(tmp_path / "once", tmp_path / "twice", pieces=250)
     data = write(tmp_path / "data.jsonl", TEXTS)
     assert evaluated(tmp_path / "once", tmp_path / "twice", data=data).results[0].quality.drop is not None
-    with pytest.raises(EvaluationError, match="was not trimmed from that of"):
+    with pytest.raises(TokenizerError, match="was not trimmed from that of"):
         evaluated(original, tmp_path / "twice", data=data)
 
 
@@ -94,12 +94,12 @@ def test_words(tmp_path, evaluated):
 def test_a_budget_with_a_trimmed_vocabulary(tmp_path):
     original = build("deberta, unigram", tmp_path / "original")
     data = write(tmp_path / "data.jsonl", [f"{text} {n}" for n, text in enumerate(CORPUS[:60])])
-    found = prensa.compress_within(
+    result = prensa.compress(
         original,
         tmp_path / "out",
         min_agreement=0.5,
         data=data,
         trim_vocabulary=TrimVocabulary(coverage=0.95),
     )
-    assert found.held
-    assert len(found.manifest.vocabulary.kept) == prensa.load(tmp_path / "out").config.vocab_size
+    assert result.held
+    assert len(result.manifest.vocabulary.kept) == prensa.load(tmp_path / "out").config.vocab_size

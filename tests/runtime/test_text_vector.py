@@ -168,14 +168,15 @@ def test_in_other_runtimes(library, copied, tmp_path, runtime):
 def test_what_is_evaluated_are_these_vectors(library, copied, tmp_path, quick):
     around(copied, pooling("max"), dense(32, 8), inputs={"max_seq_length": 6}, settings=PROMPTS)
     from prensa.evaluation import evaluate
-    from prensa.evaluation.results import Settings
+    from prensa.evaluation.predict import predict
+    from prensa.jobs.comparison import Comparison
 
     (tmp_path / "texts.txt").write_text("\n".join(text for text in TEXTS if text.strip()))
-    plan = evaluate.plan(Settings(str(copied), (str(copied),), data=str(tmp_path / "texts.txt")))
+    plan = Comparison(copied, (copied,), data=tmp_path / "texts.txt").plan().evaluation
     models = evaluate._load(plan, lambda *_: None)
-    ((order, (found,)),) = evaluate.predict(models[:1], plan.vectors[:1], plan.readings[:1], 8)
+    ((order, (found,)),) = predict(models[:1], plan.vectors[:1], plan.readings[:1], 8)
     right = library.SentenceTransformer(str(copied), device="cpu").encode(
-        [plan.texts.texts[i] for i in order]
+        [plan.judge.plan.texts.texts[i] for i in order]
     )
     np.testing.assert_allclose(np.stack(found), right, atol=1e-5)
 

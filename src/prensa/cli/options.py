@@ -60,20 +60,20 @@ RemoteCode = Annotated[
 ]
 
 # Messages of the library name parameters in backquotes, some with a value: `max_drop`, `preset=int8`.
-_PARAMETER = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
-_WITHOUT_OPTION = {"results": "RESULT", "original": "ORIGINAL", "model": "MODEL"}
+PARAMETER = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
+WITHOUT_OPTION = {"results": "RESULT", "original": "ORIGINAL", "model": "MODEL"}
 TRIM = "--trim-vocabulary"
 
 
 def with_options(message: str) -> str:
     """Name options in a message where it names parameters: `` `max_drop` `` becomes ``--max-drop``."""
-    return _PARAMETER.sub(_option, message)
+    return PARAMETER.sub(_option, message)
 
 
 def _option(match: re.Match[str]) -> str:
     name, value = match.groups()
-    if name in _WITHOUT_OPTION:
-        return _WITHOUT_OPTION[name]
+    if name in WITHOUT_OPTION:
+        return WITHOUT_OPTION[name]
     option = "--" + name.replace("_", "-")
     if value is None:
         return option

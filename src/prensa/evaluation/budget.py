@@ -129,7 +129,7 @@ class Budget:
         return halves
 
     def describe(self, of: int) -> str:
-        """Say it in words, for an original of ``of`` bytes: ``a drop of at most 1.00 points, 5 MB at most``."""
+        """Say it in words, for an original of ``of`` bytes: ``a drop of at most 1.00 points``."""
         parts = []
         if self.drop_allowed is not None:
             parts.append(f"a drop of at most {number(100 * self.drop_allowed)} points")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prensa.checkpoint.task import LANGUAGE, Kind
-from prensa.errors import EvaluationError
+from prensa.errors import ModelError
 from prensa.evaluation.classification import Answers
 from prensa.evaluation.predict import SUMS, Output
 from prensa.evaluation.results import Alike, Guessing, Quality
@@ -33,19 +33,19 @@ _SIGNIFICANT = 1.645  # standard deviations that chance exceeds once in twenty t
 
 
 def check_finite(path: Path, outputs: Sequence[Output]) -> None:
-    """Raise :class:`EvaluationError` where the original gives NaN or infinity on any text."""
+    """Raise :class:`ModelError` where the original gives NaN or infinity on any text."""
     broken = sum(not np.isfinite(output).all() for output in outputs)
     if broken:
-        raise EvaluationError(
+        raise ModelError(
             f"{path}: the original gives no number (NaN or infinity) on {broken:,} of "
             f"{len(outputs):,} texts; there is nothing to compare with"
         )
 
 
 def check_not_constant(path: Path, quality: Quality) -> None:
-    """Raise :class:`EvaluationError` where the original of a comparison answers every text alike."""
+    """Raise :class:`ModelError` where the original of a comparison answers every text alike."""
     if quality.alike == "constant":
-        raise EvaluationError(f"{path}: {SAME_TO_ALL}")
+        raise ModelError(f"{path}: {SAME_TO_ALL}")
 
 
 def likeness(kind: Kind, outputs: Sequence[Output]) -> Alike:

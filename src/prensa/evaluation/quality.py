@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +22,26 @@ from prensa.evaluation.results import ACCURACY, MACRO_F1, Disagreement, Quality
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
 
-Array = NDArray[Any]
+Floats: TypeAlias = "NDArray[np.floating]"
+Integers: TypeAlias = "NDArray[np.integer]"
 
-_Both = tuple[cls.Answers, cls.Answers]
-"""Answers of the original and of the result."""
+SHOWN = 20
+"""Texts on which the models disagree most that are listed."""
 
-SHOWN = 20  # texts on which the models disagree most
-_LONGEST = 2000  # characters of a text that is shown
-_NOISE = 1e-9  # a disagreement below this is rounding
+# Characters of a text that is shown.
+_LONGEST = 2000
+# A disagreement below this is rounding.
+_NOISE = 1e-9
+
+Described = tuple[str, str, str]
+"""Of one text: the right answer, the original's and the result's."""
 
 
 @dataclass(frozen=True)
 class Outputs:
     """What two models make of the same texts.
 
-    ``places`` are, for models of words, the positions of each word's first piece in its text.
+    ``places`` are, for models of words, the positions of each word's first token in its text.
     """
 
     task: Task
@@ -47,52 +52,72 @@ class Outputs:
 
 
 def compare(outputs: Outputs, draws: Draws) -> Quality:
-    """Compare a result's outputs with the original's, and with the right answers where they are known."""
+    """Compare a result's outputs with the original's, and with the right answers if they are known."""
     alike = likeness(outputs.task.kind, outputs.original)
-    broken = sum(not np.isfinite(output).all() for output in outputs.result)
+    broken = 0
+    for output in outputs.result:
+        if not np.isfinite(output).all():
+            broken += 1
     if broken:
         return Quality(broken=broken, alike=alike)
-    return dataclasses.replace(_COMPARISONS[outputs.task.kind](outputs, draws), alike=alike)
+    compare_kind = _COMPARISONS[outputs.task.kind]
+    return dataclasses.replace(compare_kind(outputs, draws), alike=alike)
 
 
 def _of_texts(outputs: Outputs, draws: Draws) -> Quality:
+    """Compare classes, one for each text or several."""
     many = outputs.task.kind == "multi-label"
-    before, after = (cls.answers(each, many=many) for each in (outputs.original, outputs.result))
-    labels = outputs.texts.labels
-    truth = None if labels is None else np.stack(labels)
-    known = None if truth is None else cls.Truth(truth, outputs.task.labels)
-    quality = _classification(known, None, (before, after), draws)
-    amounts = cls.divergences(before, after)
+    before = cls.answers(outputs.original, many=many)
+    after = cls.answers(outputs.result, many=many)
     names = outputs.task.labels
+    labels = outputs.texts.labels
+    truth = None
+    known = None
+    if labels is not None:
+        truth = np.stack(labels)
+        known = cls.Truth(truth, names)
+    quality = _classification(known, None, before, after, draws)
 
-    def describe(index: int) -> tuple[str, str, str]:
-        right = "" if truth is None else _named(truth[index], names)
+    def describe(index: int) -> Described:
+        right = ""
+        if truth is not None:
+            right = _named(truth[index], names)
         return right, _answer(before, index, names), _answer(after, index, names)
 
+    amounts = cls.divergences(before, after)
     listed = _most(outputs.texts, amounts, describe)
     return dataclasses.replace(quality, disagreement="divergence (KL, nats)", disagreements=listed)
 
 
 def _of_words(outputs: Outputs, draws: Draws) -> Quality:
-    before, after = (cls.answers(each, many=False) for each in (outputs.original, outputs.result))
-    if not len(before.probabilities):  # no text has a word
+    """Compare the class of each word."""
+    before = cls.answers(outputs.original, many=False)
+    after = cls.answers(outputs.result, many=False)
+    if not len(before.probabilities):
+        # No text has a word.
         return Quality()
-    ends = np.cumsum([0, *(len(output) for output in outputs.original)])
-    groups = [np.arange(start, stop) for start, stop in pairwise(ends)]
-    labels = outputs.texts.labels
-    truth = None if labels is None else np.concatenate(_labels_of_pieces(labels, outputs.places))
-    known = None if truth is None else cls.Truth(truth, outputs.task.labels, groups)
-    quality = _labelled_words(known, groups, (before, after), draws)
+    # All words stand in one array; those of a text are from its start to that of the next one.
+    lengths = [len(output) for output in outputs.original]
+    starts = np.cumsum([0, *lengths])
+    groups = [np.arange(start, end) for start, end in pairwise(starts)]
+    truth = None
+    known = None
+    if outputs.texts.labels is not None:
+        truth = np.concatenate(_labels_of_words(outputs.texts.labels, outputs.places))
+        known = cls.Truth(truth, outputs.task.labels, groups)
+    quality = _labelled_words(known, groups, before, after, draws)
     amounts = cls.divergences(before, after)
-    worst = np.array([group[amounts[group].argmax()] if len(group) else -1 for group in groups])
+    worst = np.array([_worst(group, amounts) for group in groups])
     names = outputs.task.labels
-    words = _words_of_pieces(outputs.texts, outputs.places)
+    words = _words(outputs.texts, outputs.places)
 
-    def describe(index: int) -> tuple[str, str, str]:
-        thing = worst[index]
-        word = words[index][thing - ends[index]]
-        right = "" if truth is None or truth[thing] == IGNORED else f"{word}: {names[truth[thing]]}"
-        return right, f"{word}: {_answer(before, thing, names)}", f"{word}: {_answer(after, thing, names)}"
+    def describe(index: int) -> Described:
+        place = worst[index]
+        word = words[index][place - starts[index]]
+        right = ""
+        if truth is not None and truth[place] != IGNORED:
+            right = f"{word}: {names[truth[place]]}"
+        return right, f"{word}: {_answer(before, place, names)}", f"{word}: {_answer(after, place, names)}"
 
     of_texts = np.where(worst < 0, 0.0, amounts[worst])
     listed = _most(outputs.texts, of_texts, describe)
@@ -101,28 +126,44 @@ def _of_words(outputs: Outputs, draws: Draws) -> Quality:
     )
 
 
-def _labelled_words(truth: cls.Truth | None, groups: list[Array], both: _Both, draws: Draws) -> Quality:
+def _worst(group: Integers, amounts: Floats) -> int:
+    """Return the word of a text with the largest amount, −1 for a text without words."""
+    if not len(group):
+        return -1
+    return int(group[amounts[group].argmax()])
+
+
+def _labelled_words(
+    truth: cls.Truth | None, groups: list[Integers], before: cls.Answers, after: cls.Answers, draws: Draws
+) -> Quality:
     """Leave out words without a label, then compare as texts are compared."""
     if truth is None or (truth.values == IGNORED).all():
-        return _classification(None, groups, both, draws)
+        return _classification(None, groups, before, after, draws)
     kept = truth.values != IGNORED
+    # The number that each kept word has among those that are kept.
     numbers = np.cumsum(kept) - 1
     of_texts = [numbers[group[kept[group]]] for group in groups]
     known = cls.Truth(truth.values[kept], truth.labels, of_texts)
-    return _classification(known, of_texts, (both[0].at(kept), both[1].at(kept)), draws)
+    return _classification(known, of_texts, before.at(kept), after.at(kept), draws)
 
 
 def _classification(
-    truth: cls.Truth | None, groups: list[Array] | None, both: _Both, draws: Draws
+    truth: cls.Truth | None,
+    groups: list[Integers] | None,
+    before: cls.Answers,
+    after: cls.Answers,
+    draws: Draws,
 ) -> Quality:
-    before, after = both
-    # The intervals of a score are what takes its time, and what is waited for.
+    # The intervals of a score are what takes its time, and what is waited for: these figures report nothing.
     figures = cls.compare_outputs(before, after, groups, Draws(draws.count))
     if truth is None:
-        drop = cls.share_changed(cls.same_answer(before, after), groups, draws)
+        same = cls.same_answer(before, after)
+        drop = cls.share_changed(same, groups, draws)
         return Quality(drop=drop, figures=figures)
     metrics, mcnemar = cls.compare_with_labels(truth, before, after, draws)
-    judged_by = MACRO_F1 if before.many or groups is not None else ACCURACY
+    judged_by = ACCURACY
+    if before.many or groups is not None:
+        judged_by = MACRO_F1
     return Quality(
         drop=cls.drop_of(metrics, judged_by),
         metrics=metrics,
@@ -135,12 +176,16 @@ def _classification(
 
 
 def _of_numbers(outputs: Outputs, draws: Draws) -> Quality:
-    before, after = (np.concatenate(each).astype(float) for each in (outputs.original, outputs.result))
-    labels = outputs.texts.labels
-    truth = None if labels is None else np.array(labels, dtype=float)
+    before = np.concatenate(outputs.original).astype(float)
+    after = np.concatenate(outputs.result).astype(float)
+    truth = None
+    if outputs.texts.labels is not None:
+        truth = np.array(outputs.texts.labels, dtype=float)
 
-    def describe(index: int) -> tuple[str, str, str]:
-        right = "" if truth is None else f"{truth[index]:.4g}"
+    def describe(index: int) -> Described:
+        right = ""
+        if truth is not None:
+            right = f"{truth[index]:.4g}"
         return right, f"{before[index]:.4g}", f"{after[index]:.4g}"
 
     quality = regression.compare(truth, before, after, draws)
@@ -149,9 +194,10 @@ def _of_numbers(outputs: Outputs, draws: Draws) -> Quality:
 
 
 def _of_language(outputs: Outputs, draws: Draws) -> Quality:
-    before, after = np.stack(outputs.original), np.stack(outputs.result)
+    before = np.stack(outputs.original)
+    after = np.stack(outputs.result)
 
-    def describe(index: int) -> tuple[str, str, str]:
+    def describe(index: int) -> Described:
         return "", language.describe(before[index]), language.describe(after[index])
 
     listed = _most(outputs.texts, language.mean_divergences(after), describe)
@@ -162,10 +208,11 @@ def _of_language(outputs: Outputs, draws: Draws) -> Quality:
 
 
 def _of_vectors(outputs: Outputs, draws: Draws) -> Quality:
-    before, after = np.stack(outputs.original), np.stack(outputs.result)
+    before = np.stack(outputs.original)
+    after = np.stack(outputs.result)
     distances = 1 - embeddings.cosines(before, after)
 
-    def describe(index: int) -> tuple[str, str, str]:
+    def describe(index: int) -> Described:
         return "", "", f"cosine {1 - distances[index]:.4f}"
 
     listed = _most(outputs.texts, distances, describe)
@@ -184,43 +231,58 @@ _COMPARISONS: dict[Kind, Callable[[Outputs, Draws], Quality]] = {
 }
 
 
-def _most(
-    texts: Texts, amounts: Array, describe: Callable[[int], tuple[str, str, str]]
-) -> tuple[Disagreement, ...]:
+def _most(texts: Texts, amounts: Floats, describe: Callable[[int], Described]) -> tuple[Disagreement, ...]:
     """List the texts with the largest amounts; texts without any disagreement are not listed."""
-    order = [int(index) for index in np.argsort(-amounts, kind="stable")[:SHOWN] if amounts[index] > _NOISE]
-    return tuple(
-        Disagreement(_shown(texts, index), *describe(index), float(amounts[index])) for index in order
-    )
+    largest_first = np.argsort(-amounts, kind="stable")
+    listed: list[Disagreement] = []
+    for index in largest_first[:SHOWN].tolist():
+        amount = float(amounts[index])
+        if amount > _NOISE:
+            right, before, after = describe(index)
+            listed.append(Disagreement(_shown(texts, index), right, before, after, amount))
+    return tuple(listed)
 
 
 def _shown(texts: Texts, index: int) -> str:
-    text = texts.texts[index] + (f"\n{texts.pairs[index]}" if texts.pairs else "")
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+    text = texts.texts[index]
+    if texts.pairs:
+        text += f"\n{texts.pairs[index]}"
+    if len(text) > _LONGEST:
+        return f"{text[:_LONGEST]} …"
+    return text
 
 
 def _answer(given: cls.Answers, index: int, names: Sequence[str]) -> str:
     """``toxic 93.1 %``: what is chosen, and how sure it is; of several labels, all that apply."""
-    p, chosen = given.probabilities[index], given.chosen[index]
-    ids = np.flatnonzero(chosen) if given.many else [chosen]
-    return ", ".join(f"{names[int(i)]} {100 * p[i]:.1f} %" for i in ids) or f"none, {100 * p.max():.1f} %"
+    probabilities = given.probabilities[index]
+    chosen = [int(given.chosen[index])] if not given.many else np.flatnonzero(given.chosen[index]).tolist()
+    if not chosen:
+        return f"none, {100 * probabilities.max():.1f} %"
+    return ", ".join(f"{names[label]} {100 * probabilities[label]:.1f} %" for label in chosen)
 
 
-def _named(truth: Array, names: Sequence[str]) -> str:
-    return names[int(truth)] if truth.ndim == 0 else ", ".join(names[int(i)] for i in np.flatnonzero(truth))
+def _named(truth: Integers, names: Sequence[str]) -> str:
+    """Name the right label of a text, or all that apply."""
+    if truth.ndim == 0:
+        return names[int(truth)]
+    return ", ".join(names[label] for label in np.flatnonzero(truth).tolist())
 
 
-def _labels_of_pieces(labels: Sequence[Array], places: Sequence[Sequence[int]]) -> list[Array]:
-    """Keep the labels of the words that the model was asked about: not cut off, and made of pieces."""
-    return [
-        np.array([label for label, at in zip(own, where, strict=False) if at != IGNORED], dtype=np.int64)
-        for own, where in zip(labels, places, strict=True)
-    ]
+def _labels_of_words(labels: Sequence[Integers], places: Sequence[Sequence[int]]) -> list[Integers]:
+    """Keep the labels of the words that the model was asked about: not truncated, and made of tokens."""
+    kept: list[Integers] = []
+    for of_text, own_places in zip(labels, places, strict=True):
+        asked = [label for label, place in zip(of_text, own_places, strict=False) if place != IGNORED]
+        kept.append(np.array(asked, dtype=np.int64))
+    return kept
 
 
-def _words_of_pieces(texts: Texts, places: Sequence[Sequence[int]]) -> list[list[str]]:
-    words = texts.words or tuple(tuple(text.split()) for text in texts.texts)
-    return [
-        [word for word, at in zip(own, where, strict=False) if at != IGNORED]
-        for own, where in zip(words, places, strict=True)
-    ]
+def _words(texts: Texts, places: Sequence[Sequence[int]]) -> list[list[str]]:
+    """Return the words that the model was asked about."""
+    words = texts.words
+    if words is None:
+        words = tuple(tuple(text.split()) for text in texts.texts)
+    kept: list[list[str]] = []
+    for of_text, own_places in zip(words, places, strict=True):
+        kept.append([word for word, place in zip(of_text, own_places, strict=False) if place != IGNORED])
+    return kept

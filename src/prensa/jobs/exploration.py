@@ -28,13 +28,16 @@ _JUDGED = 2000
 
 @dataclass(frozen=True)
 class Exploration:
-    """What to explore, and on which texts: the parameters of :func:`prensa.frontier`."""
+    """What to explore, and on which texts: the parameters of :func:`prensa.frontier`.
+
+    ``noises`` are the calibrated points; None takes the usual ones.
+    """
 
     model: str | Path
     output: str | Path
     data: Where
     texts: Where | None = None
-    noises: Sequence[float] = NOISES
+    noises: Sequence[float] | None = None
     device: str | None = None
     permissions: Permissions = Permissions()
 
@@ -86,7 +89,7 @@ class ExplorationPlan:
                 self.pressing,
                 self.calibration,
                 self.judge,
-                noises=self.job.noises,
+                noises=NOISES if self.job.noises is None else self.job.noises,
                 on_point=on_point,
                 progress=progress,
             )

@@ -13,8 +13,9 @@ from prensa.extras import require
 from prensa.jobs.comparison import Comparison
 from prensa.pressing import pipeline
 from prensa.progress import Progress, silent
-from prensa.serving.export import RUNTIMES, ExportPlan, plan_export, run_export, runtime_named
+from prensa.serving.export import ExportPlan, plan_export, run_export
 from prensa.serving.exported import Record
+from prensa.serving.runtimes import runtime_named
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
@@ -75,7 +76,7 @@ class Runtimes:
 
     def _export(self, output: Path, name: str, problems: list[str], progress: Progress) -> Exported:
         """Export in 8 bits or, where answers differ too much in that, in the next precision."""
-        precisions = RUNTIMES[runtime_named(name)].PRECISIONS[::-1]
+        precisions = runtime_named(name).PRECISIONS[::-1]
         for precision in precisions[:-1]:
             plan = self.plan(output, output, name, precision)
             try:
@@ -119,7 +120,7 @@ def _names(runtime: str) -> tuple[str, ...]:
     names: list[str] = []
     for name in _ALL:
         try:
-            require(runtime_named(name), "`runtime=auto`")
+            require(runtime_named(name).NAME, "`runtime=auto`")
         except MissingPackageError:
             continue
         names.append(name)

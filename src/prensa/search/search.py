@@ -282,8 +282,7 @@ def _finish(run: _Search, outcome: Outcome) -> tuple[Outcome, Manifest | None]:
         noise = outcome.winner.noise
         # A trial from the journal of an earlier run was compressed there, not here.
         _, output = run.compressed(noise)
-        final = dataclasses.replace(run.plan, recipe=run.plan.recipe.with_noise(noise))
-        manifest = pipeline.publish(output, final, {SEARCH_FILE: outcome.to_json()})
+        manifest = pipeline.publish(output, run.plan, {SEARCH_FILE: outcome.to_json()})
     if not outcome.interrupted:
         run.journal.remove()
     return outcome, manifest
