@@ -47,6 +47,8 @@ from prensa.texts.encoding import (
     load_tokenizer,
     longest,
 )
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 
 _SAMPLES = 128  # texts that ranges are measured and answers compared on
 _LONGEST = 256  # pieces of each
@@ -147,7 +149,8 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
     tokenizer = load_tokenizer(model)
     limit = longest(tokenizer, config, None)
     shorter = min(limit or _LONGEST, _LONGEST)
-    chosen_texts = texts_to_calibrate_on(texts, text_column, split, encoding)
+    where = Source(texts, text_column=text_column, split=split, encoding=encoding)
+    chosen_texts = texts_to_calibrate_on(where, Library())
     judged, right = None, None
     accounts = [chosen_texts.account]
     check_share("--max-drop", max_drop, AccelerationError)
@@ -156,14 +159,14 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
         found = _to_judge_by(model, config, source, text_column, label_column, split, encoding, labels)
         accounts.append(found.account)
         judged = encode(tokenizer, found, "classes", limit)
-        check_ids(model, largest_id(judged), embedding_rows(config), AccelerationError)
+        check_ids(model, largest_id(judged), embedding_rows(config))
         right = None if found.labels is None else [int(label) for label in found.labels]
     elif data is not None or label_column is not None or labels is not None:
         raise AccelerationError("--data, --label-column and --labels need a budget: give --max-drop")
     task = task_of(config)
     kind = task.kind if task is not None and task.kind in _SIDED else "embedding"
     samples = encode(tokenizer, sample(chosen_texts, _SAMPLES), kind, shorter)
-    check_ids(model, largest_id(samples), embedding_rows(config), AccelerationError)
+    check_ids(model, largest_id(samples), embedding_rows(config))
     return ExportPlan(
         model=model,
         output=output,
@@ -196,16 +199,16 @@ def _to_judge_by(  # noqa: PLR0913, PLR0917  where the texts are
         raise AccelerationError(f"{model}: --max-drop of an export counts right answers of a classifier")
     if source is None:
         raise AccelerationError("--max-drop needs texts to judge by: give --data or --texts")
-    texts = read_texts(
+    where = Source(
         source,
-        task,
         text_column=text_column,
         label_column=label_column,
         split=split,
+        limit=_JUDGED,
         encoding=encoding,
         labels=labels,
     )
-    return sample(texts, _JUDGED)
+    return read_texts(where, task)
 
 
 def run_export(plan: ExportPlan, progress: Progress = silent) -> Record:
