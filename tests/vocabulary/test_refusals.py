@@ -11,7 +11,7 @@ from tests.vocabulary.test_trimming import trim
 
 import prensa
 from prensa import TrimVocabulary
-from prensa.errors import RecipeError, VocabularyError
+from prensa.errors import RecipeError, TokenizerError, VocabularyError
 from prensa.pressing.recipe import Recipe, parse_recipe
 from prensa.vocabulary.settings import trim_from
 
@@ -62,7 +62,8 @@ def test_a_tokenizer_of_python_alone(tmp_path):
 
 
 def test_no_tokenizer(tmp_path):
-    refused(build_model("deberta", tmp_path / "original"), tmp_path / "out", "tokenizer")
+    with pytest.raises(TokenizerError, match="no tokenizer"):
+        trim(build_model("deberta", tmp_path / "original"), tmp_path / "out")
 
 
 def test_a_tokenizer_with_more_pieces_than_the_model_has_rows(deberta, tmp_path):
@@ -83,13 +84,9 @@ def test_a_tokenizer_that_cannot_be_numbered_anew(deberta, tmp_path, monkeypatch
 
 
 def _reversed(encode):
-    calls = []
-
     def other(*arguments):
         found = encode(*arguments)
-        calls.append(found)
-        if len(calls) > 1:
-            found.rows = [{"input_ids": row["input_ids"][::-1]} for row in found.rows]
+        found.rows = [{"input_ids": row["input_ids"][::-1]} for row in found.rows]
         return found
 
     return other

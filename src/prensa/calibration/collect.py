@@ -130,7 +130,7 @@ def _word_pieces(model: Any) -> nn.Parameter | None:
 def _check_pieces(plan: CalibrationPlan, rows: int) -> None:
     """Raise :class:`CalibrationError` where the tokenizer gives ids that the model has no row for."""
     largest = max(len(plan.counts) - 1, plan.encoded.fill["input_ids"])
-    check_ids(plan.path, largest, rows, CalibrationError)
+    check_ids(plan.path, largest, rows)
 
 
 def _run(model: Any, watch: _Watch, plan: CalibrationPlan, progress: Progress) -> tuple[int, float]:

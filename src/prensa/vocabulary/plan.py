@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from prensa.checkpoint.manifest import VocabularyReport
 from prensa.checkpoint.reader import read_config
 from prensa.checkpoint.roles import load_config
-from prensa.checkpoint.task import Task
-from prensa.errors import EvaluationError, VocabularyError
+from prensa.errors import VocabularyError
 from prensa.progress import Progress, silent
 from prensa.temporary import temporary_directory
-from prensa.texts.columns import Texts, read_texts, sample
+from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Row, encode, load_tokenizer, longest
+from prensa.texts.library import Library
+from prensa.texts.source import CALIBRATED, Source
 from prensa.vocabulary.files import named_pieces, new_config, rows_of, tokenizer_files
 from prensa.vocabulary.scripts import written_in
 from prensa.vocabulary.settings import TrimVocabulary
@@ -58,25 +59,23 @@ class _Texts:
 def plan_vocabulary(
     path: Path,
     settings: TrimVocabulary,
-    source: str | None = None,
-    text_column: str | None = None,
-    split: str | None = None,
+    source: Source | None,
+    *,
+    library: Library,
     progress: Progress = silent,
-    encoding: str | None = None,
 ) -> Vocabulary:
     """Choose the pieces that stay and rewrite the tokenizer. Writes nothing.
 
     Raises :class:`VocabularyError` for what cannot be trimmed or asked for, and whatever reading texts and
     tokenizers raises.
     """
+    if source is not None and source.name is None:
+        source = None
     if source is None and not settings.languages:
         raise VocabularyError(
             "--trim-vocabulary needs to know what will be read: give --texts, or --languages"
         )
-    try:
-        tokenizer = load_tokenizer(path)
-    except EvaluationError as error:
-        raise VocabularyError(str(error)) from error
+    tokenizer = load_tokenizer(path)
     config = load_config(path)
     content = read_content(path, tokenizer)
     pieces = pieces_of(content)
@@ -88,7 +87,7 @@ def plan_vocabulary(
         )
     texts = None
     if source is not None:
-        texts = _read(tokenizer, config, (source, text_column, split, encoding), rows, progress)
+        texts = _read(tokenizer, config, source, rows, library, progress)
         if not any(texts.counts[number] for number, piece in pieces.items() if piece.strip(_SPACES)):
             raise VocabularyError(
                 f"{path}: the texts of {texts.texts.name} have no piece of its vocabulary; give others"
@@ -113,18 +112,16 @@ def plan_vocabulary(
 def _read(
     tokenizer: Any,
     config: Any,
-    where: tuple[str, str | None, str | None, str | None],
+    source: Source,
     rows: int,
+    library: Library,
     progress: Progress,
 ) -> _Texts:
-    source, text_column, split, encoding = where
-    texts = read_texts(
-        source, Task("embedding"), text_column=text_column, label_column="", split=split, encoding=encoding
-    )
-    step = functools.partial(progress, "counting pieces")
+    texts = library.texts(replace(source, limit=None), None, CALIBRATED)
+    step = functools.partial(progress, "counting tokens")
     limit = longest(tokenizer, config, None)
     taken = sample(texts, _COUNTED)
-    found = encode(tokenizer, taken, "embedding", limit, step).rows
+    found = library.encode(tokenizer, taken, "embedding", limit, step).rows
     counts = np.zeros(rows, dtype=np.int64)
     for row in found:
         np.add.at(counts, row["input_ids"], 1)
