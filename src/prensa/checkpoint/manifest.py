@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prensa.errors import FormatError
+from prensa.records import from_plain, read_json, to_plain
 from prensa.spec import Role
 
 MANIFEST_FILE = "manifest.json"
@@ -131,43 +130,26 @@ class Manifest:
 
     def save(self, directory: Path) -> None:
         """Write ``manifest.json``."""
-        text = json.dumps(dataclasses.asdict(self), indent=1)
+        text = json.dumps(to_plain(self), indent=1)
         (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def load_manifest(directory: Path) -> Manifest:
-    """Read ``manifest.json``. Raises :class:`FormatError` where it is damaged or of another version."""
+    """Read ``manifest.json``. Raises :class:`FormatError` if it is damaged or of another version."""
     path = directory / MANIFEST_FILE
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if content["version"] != MANIFEST_VERSION:
+        content = read_json(path)
+    except ValueError as error:
+        raise FormatError(f"{path}: not a readable manifest ({error})") from error
+
+    # Before anything else: a newer version may have fields that would look like damage.
+    if isinstance(content, dict):
+        version = content.get("version", MANIFEST_VERSION)
+        if version != MANIFEST_VERSION:
             raise FormatError(
-                f"{path}: expected version {MANIFEST_VERSION}, found {content['version']}; "
-                "install a newer prensa"
+                f"{path}: expected version {MANIFEST_VERSION}, found {version}; install a newer prensa"
             )
-        files = tuple(FileReport(**file) for file in content.pop("files"))
-        tensors = tuple(_tensor(tensor) for tensor in content.pop("tensors"))
-        calibration = _calibration(content.pop("calibration", None))
-        vocabulary = content.pop("vocabulary", None)
-        notes = tuple(content.pop("notes", ()))
-        if vocabulary is not None:
-            vocabulary = VocabularyReport(kept=tuple(vocabulary.pop("kept")), **vocabulary)
-        return Manifest(
-            files=files,
-            tensors=tensors,
-            calibration=calibration,
-            vocabulary=vocabulary,
-            notes=notes,
-            **content,
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{path}: not a readable manifest ({error!r})") from error
-
-
-def _calibration(content: dict[str, Any] | None) -> Calibration | None:
-    return None if content is None else Calibration(unreached=tuple(content.pop("unreached")), **content)
-
-
-def _tensor(content: dict[str, Any]) -> TensorReport:
-    passes = tuple(PassReport(**report) for report in content.pop("passes"))
-    return TensorReport(shape=tuple(content.pop("shape")), passes=passes, **content)
+    try:
+        return from_plain(content, Manifest)
+    except ValueError as error:
+        raise FormatError(f"{path}: not a readable manifest ({error})") from error
