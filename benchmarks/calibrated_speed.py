@@ -52,6 +52,7 @@ def _write_texts(base: Path, path: Path) -> None:
 def _child(model: str, texts: str) -> None:
     start = time.perf_counter()
     manifest = prensa.compress(model, Path(model).parent / "out", texts=texts).manifest
+    assert manifest is not None
     seconds = time.perf_counter() - start
     peak, before = high_water_mark(), manifest.nbytes_float32
     assert manifest.calibration is not None

@@ -27,8 +27,9 @@ from prensa.serving.export import ExportPlan, plan_export, run_export
 from prensa.serving.program import input_names
 from prensa.serving.pytorch import Engine
 from prensa.texts.columns import built_in_texts, sample
-from prensa.texts.encoding import Encoded, encode, load_tokenizer
+from prensa.texts.encoding import Encoded, encode
 from prensa.texts.source import Source
+from prensa.texts.tokenizers import load_tokenizer
 
 MODEL = SHARED / "models" / "toxic-deberta"
 TEXTS = SHARED / "data" / "toxic-comments" / "train.csv"

@@ -41,7 +41,9 @@ def main() -> None:
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(MODEL / file, base / file)
         prensa.compress(base, folder / "int8")
-        found = prensa.evaluate(base, folder / "int8", data=prensa.Source(COMMENTS, limit=TEXTS), max_length=128)
+        found = prensa.evaluate(
+            base, folder / "int8", data=prensa.Source(COMMENTS, limit=TEXTS), max_length=128
+        )
         start = time.perf_counter()
         prensa.write_report(found, folder / "report.html")
         written = time.perf_counter() - start

@@ -43,7 +43,7 @@ def main() -> None:
         }
         try:
             models["torch int8"] = prensa.load(MODEL, runtime="torch", dtype="int8")
-        except prensa.AccelerationError as error:  # its layers are small
+        except prensa.PrensaError as error:  # its layers are small
             print(error, flush=True)
         sizes = {}
         for runtime, precision in EXPORTS:

@@ -142,6 +142,7 @@ def _child(model: str, output: str) -> None:
     manifest = None
     start = time.perf_counter()
     manifest = prensa.compress(model, output, preset="classic").manifest
+    assert manifest is not None
     seconds = time.perf_counter() - start
     peak = high_water_mark()
     largest = max(tensor.nbytes_before for tensor in manifest.tensors)

@@ -106,12 +106,18 @@ def test_a_budget_as_json(command, original, texts, tmp_path):
     ("options", "message"),
     [
         (("--max-drop", "1%"), "need texts to judge by: give --data or --texts"),
-        (("--max-drop", "1%", "--noise", "0.1"), "--noise cannot be combined with a budget: the search chooses the noise"),
+        (
+            ("--max-drop", "1%", "--noise", "0.1"),
+            "--noise cannot be combined with a budget: the search chooses the noise",
+        ),
         (("--max-drop", "x"), "--max-drop: expected a share such as 0.01 or 1%, found 'x'"),
         (("--max-drop", "200%", "--preset", "small"), "--max-drop must be a share from 0 to 1"),
         (("--max-size", "big", "--preset", "small"), "--max-size: expected 12%, 20MB or bytes, found 'big'"),
         (("--max-size", "0", "--preset", "small"), "--max-size must be above 0"),
-        (("--max-size", "10%", "--preset", "half"), "a budget needs a calibrated recipe: use --preset small or a recipe with a gptq pass"),
+        (
+            ("--max-size", "10%", "--preset", "half"),
+            "a budget needs a calibrated recipe: use --preset small or a recipe with a gptq pass",
+        ),
         (("--noise", "99", "--preset", "small"), "noise must be a number from 1e-07 to 10"),
         (("--text-column", "text"), "no pass of the recipe needs them"),
         (("--texts", "nowhere.csv"), "nowhere.csv: no such file"),

@@ -12,7 +12,8 @@ from prensa.evaluation.predict import SUMS, predict
 from prensa.evaluation.reading import Reading
 from prensa.runtime.text_vector import TextVector
 from prensa.texts.columns import Texts
-from prensa.texts.encoding import encode, load_tokenizer
+from prensa.texts.encoding import encode
+from prensa.texts.tokenizers import load_tokenizer
 
 TEXTS = Texts("t", ("one two", "a", "three four five", "", "six seven"))
 

@@ -10,7 +10,6 @@ from tests.vocabulary.test_trimming import TEXTS, trim
 
 import prensa
 from prensa import TrimVocabulary
-from prensa.errors import EvaluationError
 from prensa.report.tables import remarks
 
 OTHERS = [text for text in CORPUS[:40] if text not in TEXTS]
@@ -56,7 +55,7 @@ def test_a_language_model_is_compared_where_all_pieces_stayed(family, tmp_path, 
     assert result.retokenized.texts == len(TEXTS) + len(OTHERS) - found.data.texts
     assert any("were left out" in line for line in remarks(found))
     none = write(tmp_path / "none.jsonl", ["Quixotic zephyrs vex jumpy wizards 9876"] * 3)
-    with pytest.raises(TokenizerError, match="none of the texts is made of pieces"):
+    with pytest.raises(DataError, match="no text consists of tokens"):
         evaluated(original, tmp_path / "out", data=none)
 
 

@@ -20,7 +20,9 @@ WEIGHT = "deberta.encoder.layer.0.intermediate.dense.weight"
 
 
 def test_plain_half_precision_is_the_nearest_float16(model, tmp_path):
-    manifest = prensa.compress(model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain")).manifest
+    manifest = prensa.compress(
+        model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain")
+    ).manifest
     before, after = (load_file(path / "model.safetensors") for path in (model, tmp_path / "out"))
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], before[name].to(torch.float16)) for name in before)
@@ -232,7 +234,9 @@ def test_a_name_that_the_format_needs_is_taken(model, tmp_path):
     change_weights(model, lambda tensors: tensors.update({f"{WEIGHT}_packed": torch.ones(3)}))
     with pytest.raises(RecipeError, match=f"tensor {WEIGHT}_packed: the format needs this name"):
         prensa.compress(model, tmp_path / "out")
-    manifest = prensa.compress(model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain")).manifest
+    manifest = prensa.compress(
+        model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain")
+    ).manifest
     assert f"{WEIGHT}_packed" in load_file(tmp_path / "out" / "model.safetensors")
     assert "does not use 1 tensor of the checkpoint" in manifest.notes[0]
 

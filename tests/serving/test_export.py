@@ -33,8 +33,9 @@ from prensa.serving.exported import read_record
 from prensa.serving.program import Program
 from prensa.serving.runtimes import RUNTIMES
 from prensa.texts.columns import read_texts
-from prensa.texts.encoding import encode, load_tokenizer
+from prensa.texts.encoding import encode
 from prensa.texts.source import Source
+from prensa.texts.tokenizers import load_tokenizer
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")

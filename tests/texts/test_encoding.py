@@ -9,8 +9,9 @@ from tests.conftest import add_tokenizer, build_model
 
 from prensa.errors import DataError, SettingError, TokenizerError
 from prensa.texts.columns import Texts
-from prensa.texts.encoding import Encoded, batches, encode, load_tokenizer, longest, pad
+from prensa.texts.encoding import Encoded, batches, encode, pad
 from prensa.texts.labels import IGNORED
+from prensa.texts.tokenizers import load_tokenizer, longest
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from prensa.checkpoint.task import Task
 from prensa.errors import DataError, SettingError
 from prensa.texts import columns
 from prensa.texts.columns import Texts, read_texts
-from prensa.texts.encoding import encode, load_tokenizer
+from prensa.texts.encoding import encode
 from prensa.texts.library import Library
 from prensa.texts.source import CALIBRATED, Source
+from prensa.texts.tokenizers import load_tokenizer
 from prensa.vocabulary.plan import plan_vocabulary
 from prensa.vocabulary.settings import TrimVocabulary
 

@@ -16,9 +16,9 @@ from prensa.checkpoint.manifest import load_manifest
 from prensa.passes import Half
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import Recipe
-from prensa.texts.encoding import load_tokenizer
 from prensa.texts.library import Library
 from prensa.texts.source import Source
+from prensa.texts.tokenizers import load_tokenizer
 from prensa.vocabulary.plan import plan_vocabulary
 
 TEXTS = ["The cat sat on the mat.", "A naïve question: what is it?", "Numbers such as 12 and 345."] * 3

@@ -28,7 +28,8 @@ from prensa.ops.statistics import MatrixStatistics, Statistics
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import load_on
 from prensa.runtime.text_vector import read_text_vector
-from prensa.texts.encoding import check_ids, pad
+from prensa.texts.encoding import pad
+from prensa.texts.tokenizers import check_ids
 
 _MATRIX = 2  # dimensions
 

@@ -21,6 +21,7 @@ from prensa.errors import ModelError
 
 INDEX_FILE = "model.safetensors.index.json"
 STATE_DICT_FILE = "model_optimized.pt"
+RECIPE_FILE = "recipe.toml"
 SEARCH_FILE = "search.json"
 
 ADAPTER_CONFIG = "adapter_config.json"

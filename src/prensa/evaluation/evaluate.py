@@ -27,7 +27,8 @@ from prensa.runtime.text_vector import TextVector, read_text_vector
 from prensa.serving.exported import is_export, read_record
 from prensa.serving.served import Served
 from prensa.spec import dtype_name
-from prensa.texts.encoding import check_ids, embedding_rows, largest_id
+from prensa.texts.encoding import largest_id
+from prensa.texts.tokenizers import check_ids, embedding_rows
 from prensa.version import VERSION
 
 

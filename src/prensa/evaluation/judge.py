@@ -32,9 +32,10 @@ from prensa.runtime.text_vector import read_text_vector
 from prensa.serving.exported import is_export
 from prensa.serving.load import load_to_compare
 from prensa.texts.columns import Texts
-from prensa.texts.encoding import Encoded, check_ids, embedding_rows, largest_id, load_tokenizer, longest
+from prensa.texts.encoding import Encoded, largest_id
 from prensa.texts.library import Library
 from prensa.texts.source import Source
+from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, longest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -21,6 +21,7 @@ from prensa.evaluation.predict import Output
 from prensa.evaluation.results import ACCURACY, MACRO_F1, Disagreement, Quality
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
+from prensa.texts.labelled import Label
 
 Floats: TypeAlias = "NDArray[np.floating]"
 Integers: TypeAlias = "NDArray[np.integer]"
@@ -268,7 +269,7 @@ def _named(truth: Integers, names: Sequence[str]) -> str:
     return ", ".join(names[label] for label in np.flatnonzero(truth).tolist())
 
 
-def _labels_of_words(labels: Sequence[Integers], places: Sequence[Sequence[int]]) -> list[Integers]:
+def _labels_of_words(labels: Sequence[Label], places: Sequence[Sequence[int]]) -> list[Integers]:
     """Keep the labels of the words that the model was asked about: not truncated, and made of tokens."""
     kept: list[Integers] = []
     for of_text, own_places in zip(labels, places, strict=True):

@@ -15,9 +15,10 @@ from prensa.checkpoint.manifest import MANIFEST_FILE, load_manifest
 from prensa.checkpoint.task import LANGUAGE
 from prensa.errors import DataError, TokenizerError
 from prensa.texts.columns import Texts
-from prensa.texts.encoding import Encoded, Row, load_tokenizer
+from prensa.texts.encoding import Encoded, Row
 from prensa.texts.ids import IGNORED
 from prensa.texts.library import Library
+from prensa.texts.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -106,7 +107,14 @@ def runtimes_for(
     """Find out before anything is compressed what can be found out. Raises a :class:`PrensaError`."""
     assert judge is not None  # noqa: S101  there is one wherever something is exported
     runtimes = Runtimes(
-        _names(runtime), plan.checkpoint.path, judge, texts or Source(), data or Source(), library, force
+        names=_names(runtime),
+        original=plan.checkpoint.path,
+        judge=judge,
+        # The limit of the texts is how many of them calibrate.
+        texts=dataclasses.replace(texts or Source(), limit=None),
+        data=data or Source(),
+        library=library,
+        force=force,
     )
     for name in runtimes.names:
         runtimes.plan(plan.checkpoint.path, plan.output, name)

@@ -50,8 +50,6 @@ from prensa.version import VERSION
 from prensa.vocabulary.plan import Vocabulary
 from prensa.vocabulary.rows import trimmed
 
-RECIPE_FILE = "recipe.toml"
-
 _Done = tuple[Pressed | None, Stored]
 
 _AHEAD = 1 << 27  # bytes of tensors that are pressed while an earlier one is written
@@ -236,7 +234,7 @@ def run(
         )
         manifest.save(directory)
         recipe = plan.recipe.to_toml()
-        (directory / RECIPE_FILE).write_text(recipe, encoding="utf-8")
+        (directory / companions.RECIPE_FILE).write_text(recipe, encoding="utf-8")
         for name, text in (extra or {}).items():
             (directory / name).write_text(text, encoding="utf-8")
         for name, content in (plan.vocabulary.files if plan.vocabulary else {}).items():

@@ -65,6 +65,18 @@ class Recipe:
         if set(names[first + 1 :]) - {"half", *names[first : first + 1]}:
             raise RecipeError(f"passes {names}: {names[first]} leaves only integers, so it must come last")
 
+    @property
+    def noise(self) -> float | None:
+        """The noise of the last pass that has one, None if no pass has."""
+        for step in reversed(self.passes):
+            if isinstance(step, Gptq):
+                return step.noise
+        return None
+
+    def with_noise(self, noise: float) -> Recipe:
+        """Scale the noise of every pass that has one, so that the last has this one."""
+        return adjusted(self, noise=noise)
+
     def to_toml(self) -> str:
         """Write out every setting, defaults too."""
         content: dict[str, Any] = {

@@ -11,7 +11,7 @@ import torch
 from prensa.errors import RecipeError, TokenizerError, first_line
 from prensa.extras import EXTRAS, is_installed
 from prensa.runtime.torch import load
-from prensa.texts.encoding import load_tokenizer
+from prensa.texts.tokenizers import load_tokenizer
 
 _log = logging.getLogger(__name__)
 _TEXT = "A short text."

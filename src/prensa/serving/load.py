@@ -29,7 +29,6 @@ from prensa.errors import (
     OutputError,
     PrensaError,
     SettingError,
-    TokenizerError,
     first_line,
 )
 from prensa.extras import require
@@ -50,15 +49,8 @@ from prensa.serving.refusals import check_exported, check_served
 from prensa.serving.runtimes import RUNTIMES
 from prensa.serving.served import Served
 from prensa.texts.columns import built_in_texts, sample
-from prensa.texts.encoding import (
-    Encoded,
-    check_ids,
-    embedding_rows,
-    encode,
-    largest_id,
-    load_tokenizer,
-    longest,
-)
+from prensa.texts.encoding import Encoded, encode, largest_id
+from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, longest
 from prensa.version import VERSION
 
 TORCH, AUTO = "torch", "auto"
@@ -224,7 +216,7 @@ def _some_texts(directory: Path) -> tuple[Encoded, int | None]:
     tokenizer = load_tokenizer(directory)
     limit = longest(tokenizer, config, None)
     encoded = encode(tokenizer, sample(built_in_texts(), _TEXTS), "embedding", limit)
-    check_ids(directory, largest_id(encoded), embedding_rows(config), TokenizerError)
+    check_ids(directory, largest_id(encoded), embedding_rows(config))
     return encoded, limit
 
 

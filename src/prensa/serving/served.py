@@ -30,8 +30,9 @@ from prensa.serving.exported import Engine, Record, whole
 from prensa.serving.inputs import read_inputs
 from prensa.serving.program import LOGITS, STARTS
 from prensa.serving.spans import OfQuestions, OfWords
-from prensa.texts.encoding import Row, alone, load_tokenizer, pad, unread
+from prensa.texts.encoding import Row, pad, unread
 from prensa.texts.given import read_given
+from prensa.texts.tokenizers import alone, load_tokenizer
 
 _PIECES = 4096  # of a batch: what attention takes grows with the square, and runtimes never give it back
 _AHEAD = 16  # batches whose texts are sorted by length together

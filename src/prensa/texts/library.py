@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from prensa.checkpoint.task import LANGUAGE, Kind, Task
 from prensa.texts.columns import Texts, read_texts, sample, table_of, texts_in
-from prensa.texts.encoding import CHUNK, Encoded, Step, Tokenized, alone, prepared, tokenize, unread
+from prensa.texts.encoding import CHUNK, Encoded, Step, Tokenized, prepared, tokenize, unread
 from prensa.texts.names import split_names
 from prensa.texts.source import JUDGED, Source
 from prensa.texts.table import DataTable
+from prensa.texts.tokenizers import alone
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -19,9 +19,10 @@ from prensa.errors import VocabularyError
 from prensa.progress import Progress, silent
 from prensa.temporary import temporary_directory
 from prensa.texts.columns import Texts, sample
-from prensa.texts.encoding import Row, encode, load_tokenizer, longest
+from prensa.texts.encoding import Row, encode
 from prensa.texts.library import Library
 from prensa.texts.source import CALIBRATED, Source
+from prensa.texts.tokenizers import load_tokenizer, longest
 from prensa.vocabulary.files import named_pieces, new_config, rows_of, tokenizer_files
 from prensa.vocabulary.scripts import written_in
 from prensa.vocabulary.settings import TrimVocabulary
