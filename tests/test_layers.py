@@ -10,7 +10,7 @@ ORDER = [
     *("ops", "codecs", "formats", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
     *("runtime", "calibration", "pressing", "serving", "evaluation", "search", "report"),
-    *("calibrate", "api", "example", "cli", "classic"),
+    *("jobs", "api", "example", "cli", "classic"),
 ]
 
 

@@ -10,6 +10,7 @@ from tests.vocabulary.test_trimming import TEXTS, trim
 
 import prensa
 from prensa import TrimVocabulary
+from prensa.errors import DataError, TokenizerError
 from prensa.report.tables import remarks
 
 OTHERS = [text for text in CORPUS[:40] if text not in TEXTS]

@@ -1,10 +1,10 @@
 import math
 
 import pytest
-from prensa.search.budget import Trial
 
 from prensa.passes.gptq import LEAST_NOISE, MOST_NOISE
 from prensa.search.bisect import NEAR, last_allowed
+from prensa.search.trial import Trial
 
 
 def tries(limit, *, upwards):
