@@ -310,7 +310,7 @@ BLOCKS: dict[str, Callable[[Words], list[str]]] = {
 
 
 def _drop_of(judged: dict[str, Any]) -> str:
-    """Word a change of accuracy (result minus original) as a drop, with the sign and the interval reversed."""
+    """Word a change of accuracy (result minus original) as a drop, sign and interval reversed."""
     low, high = judged["accuracy_change_interval"]
     return _drop(-judged["accuracy_change"], (-high, -low))
 
