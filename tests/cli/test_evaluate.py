@@ -272,7 +272,7 @@ def test_a_real_process_that_is_stopped_while_it_times(original, pressed, tmp_pa
 
 def test_a_failure_that_only_costs_the_memory(command, quick, original, pressed, monkeypatch):
     def fail(job):
-        raise prensa.EvaluationError(f"{job.path}: killed")
+        raise prensa.ModelError(f"{job.path}: killed")
 
     monkeypatch.setattr("prensa.evaluation.memory.measure_memory", fail)
     code, out, _ = command("evaluate", original, pressed, "--limit", 5)

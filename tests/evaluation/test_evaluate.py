@@ -11,7 +11,7 @@ from tests.conftest import FAMILIES, SIZES, add_tokenizer, build_model, change_c
 from tests.evaluation.conftest import comparison
 
 import prensa
-from prensa.errors import DataError, EvaluationError, ModelError
+from prensa.errors import DataError, DeviceError, ModelError, SettingError, TokenizerError
 from prensa.evaluation import evaluate as module
 
 BERT = {"vocab_size": 160, "max_position_embeddings": 64, **SIZES}
@@ -113,7 +113,7 @@ def test_a_result_that_gives_no_numbers_is_not_within_any_budget(original, tmp_p
 
 def test_an_original_that_gives_no_numbers_is_refused(original, pressed, evaluated):
     change_weights(original, lambda tensors: tensors["classifier.bias"].fill_(float("nan")))
-    with pytest.raises(EvaluationError, match="gives no number .* on 20 of 20 texts"):
+    with pytest.raises(ModelError, match="gives no number .* on 20 of 20 texts"):
         evaluated(original, pressed, limit=20)
 
 
@@ -173,7 +173,7 @@ def test_answers_are_compared_without_intervals_where_those_are_interrupted(
 def test_a_regression_of_several_numbers_is_refused(tmp_path):
     config = transformers.BertConfig(**BERT, num_labels=3, problem_type="regression")
     transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
-    with pytest.raises(EvaluationError, match="cannot compare BertForSequenceClassification"):
+    with pytest.raises(ModelError, match="cannot compare BertForSequenceClassification"):
         comparison(tmp_path, tmp_path).plan()
 
 
@@ -182,7 +182,7 @@ def test_progress_of_every_stage_comes_to_its_end(original, pressed, evaluated):
     evaluated.run(original, pressed, progress=lambda stage, *amount: told.update({stage: amount}), limit=20)
     assert all(done == total for done, total in told.values())
     assert [stage.partition(" ")[0].strip(",") for stage in told] == [
-        *("reading", "loading", "answering", "timing", "memory")
+        *("tokenizing", "loading", "answering", "timing", "memory")
     ]
 
 
@@ -216,11 +216,11 @@ def lower_case(model):
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
-        (other_labels, EvaluationError, "has the labels x, y, the original LABEL_0, LABEL_1; compare"),
-        (other_task, EvaluationError, "is a model for multi-label, the original for classes"),
-        (other_tokenizer, EvaluationError, "its tokenizer is not that of"),
-        (lower_case, EvaluationError, "its tokenizer is not that of"),
-        (lambda model: (model / "tokenizer.json").unlink(), EvaluationError, "no usable tokenizer"),
+        (other_labels, ModelError, "has the labels x, y, the original LABEL_0, LABEL_1; compare"),
+        (other_task, ModelError, "is a model for multi-label, the original for classes"),
+        (other_tokenizer, TokenizerError, "its tokenizer is not that of"),
+        (lower_case, TokenizerError, "its tokenizer is not that of"),
+        (lambda model: (model / "tokenizer.json").unlink(), TokenizerError, "no usable tokenizer"),
         (lambda model: (model / "model.safetensors").unlink(), ModelError, "no weights found"),
         (lambda model: (model / "config.json").unlink(), ModelError, "cannot use it"),
         (
@@ -240,35 +240,35 @@ def test_results_that_do_not_belong_to_the_original(original, pressed, damage, e
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"limit": 0}, "--limit must be at least 1, found 0"),
-        ({"batch_size": -1}, "--batch-size must be at least 1"),
-        ({"max_length": 0}, "--max-length must be at least 1"),
+        ({"limit": 0}, "`limit` must be at least 1, found 0"),
+        ({"batch_size": -1}, "`batch_size` must be at least 1"),
+        ({"max_length": 0}, "`max_length` must be at least 1"),
         ({"max_length": 33}, "the model reads at most 32 tokens"),
-        ({"max_drop": 1.5}, "--max-drop must be a share from 0 to 1"),
-        ({"max_drop": float("nan")}, "--max-drop must be a share from 0 to 1"),
-        ({"device": "nowhere"}, "--device nowhere: not to be had here"),
-        ({"dtype": "int4"}, "--dtype int4: expected auto"),
-        ({"text_column": "x"}, "--text-column needs --data"),
-        ({"label_column": "x"}, "--label-column needs --data"),
-        ({"split": "x"}, "--split needs --data"),
-        ({"encoding": "x"}, "--encoding needs --data"),
-        ({"labels": {"a": "b"}}, "--labels needs --data"),
+        ({"max_drop": 1.5}, "`max_drop` must be a share from 0 to 1"),
+        ({"max_drop": float("nan")}, "`max_drop` must be a share from 0 to 1"),
+        ({"device": "nowhere"}, "`device=nowhere`: not available on this machine"),
+        ({"dtype": "int4"}, "`dtype=int4`: expected auto"),
+        ({"text_column": "x"}, "`text_column` needs `data`"),
+        ({"label_column": "x"}, "`label_column` needs `data`"),
+        ({"split": "x"}, "`split` needs `data`"),
+        ({"encoding": "x"}, "`encoding` needs `data`"),
+        ({"labels": {"a": "b"}}, "`labels` needs `data`"),
     ],
 )
 def test_bad_settings(original, pressed, settings, message):
-    with pytest.raises(EvaluationError, match=message):
+    with pytest.raises((SettingError, DeviceError), match=message):
         comparison(original, pressed, **settings).plan()
 
 
 def test_something_to_compare_is_needed(original):
-    with pytest.raises(EvaluationError, match="expected at least one result"):
+    with pytest.raises(SettingError, match="expected at least one result"):
         prensa.evaluate(original, [])
 
 
 def test_models_that_cannot_be_compared(tmp_path):
     config = transformers.BertConfig(vocab_size=20, **SIZES)
     transformers.BertForMultipleChoice(config).save_pretrained(tmp_path)
-    with pytest.raises(EvaluationError, match="cannot compare BertForMultipleChoice, which chooses one"):
+    with pytest.raises(ModelError, match="cannot compare BertForMultipleChoice, which chooses one"):
         comparison(tmp_path, tmp_path).plan()
 
 
@@ -276,12 +276,12 @@ def test_a_masked_model_needs_a_mask(tmp_path):
     path = add_tokenizer(build_model("bert", tmp_path / "model"))
     settings = json.loads((path / "tokenizer_config.json").read_text())
     (path / "tokenizer_config.json").write_text(json.dumps({**settings, "mask_token": None}))
-    with pytest.raises(EvaluationError, match="has no mask token"):
+    with pytest.raises(TokenizerError, match="has no mask token"):
         comparison(path, path).plan()
 
 
 def test_bad_data_is_said_before_weights_are_read(original, pressed, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "load_to_compare", lambda *_: pytest.fail("weights were read"))
+    monkeypatch.setattr("prensa.evaluation.judge.load_to_compare", lambda *_: pytest.fail("weights were read"))
     (tmp_path / "d.csv").write_text("text,label\na,rude\n")
     with pytest.raises(DataError, match="labels that the model does not know: 'rude'"):
         comparison(original, pressed, data=tmp_path / "d.csv").plan()
@@ -306,7 +306,7 @@ def test_an_export_is_evaluated_in_its_runtime(original, exports, texts, quick):
         "openvino_model.xml",
     }
     assert result.quality.drop.value == 0
-    with pytest.raises(EvaluationError, match="an export cannot be the original"):
+    with pytest.raises(ModelError, match="an export cannot be the original"):
         prensa.evaluate(fast, original, data=texts)
 
 
@@ -324,10 +324,12 @@ def test_columns_may_be_lists_and_labels_have_other_names(quick, tmp_path):
     found = prensa.evaluate(
         original,
         pressed,
-        data=tmp_path / "t.csv",
-        text_column=["comment"],
-        label_column=["c", "a", "b"],
-        labels={"a": "LABEL_0", "b": "LABEL_1", "c": "LABEL_2"},
+        data=prensa.Source(
+            tmp_path / "t.csv",
+            text_column=["comment"],
+            label_column=["c", "a", "b"],
+            labels={"a": "LABEL_0", "b": "LABEL_1", "c": "LABEL_2"},
+        ),
     )
     assert found.data.label_columns == ("a", "b", "c")
     assert "12 'a' as 'LABEL_0', 24 'b' as 'LABEL_1', 12 'c' as 'LABEL_2'" in found.data.account

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prensa.errors import EvaluationError
+from prensa.errors import ModelError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.classification import answers
 from prensa.evaluation.original import check_finite, check_not_constant, guessing, likeness
@@ -30,7 +30,7 @@ ROUNDING = 1 + 1e-6 * RNG.normal(size=(9, 1))
 )
 def test_the_same_answer_to_every_text(kind, outputs):
     assert likeness(kind, outputs) == "constant"
-    with pytest.raises(EvaluationError, match="m: the original gives the same answer to every text"):
+    with pytest.raises(ModelError, match="m: the original gives the same answer to every text"):
         check_not_constant(Path("m"), Quality(alike="constant"))
 
 
@@ -100,7 +100,7 @@ def test_several_labels():
 
 def test_no_numbers():
     check_finite(Path("m"), [np.ones(2)])
-    with pytest.raises(EvaluationError, match=r"m: the original gives no number .* on 1 of 2 texts"):
+    with pytest.raises(ModelError, match=r"m: the original gives no number .* on 1 of 2 texts"):
         check_finite(Path("m"), [np.ones(2), np.array([1.0, np.nan])])
 
 

@@ -91,6 +91,7 @@ def plan_judge(
     ``batch_size`` and ``max_length`` (in tokens) are None for the usual ones. Raises the
     :class:`~prensa.errors.PrensaError` that says what does not fit.
     """
+    _check_at_least_one("limit", data.limit)
     _check_at_least_one("batch_size", batch_size)
     _check_at_least_one("max_length", max_length)
     chosen_device = choose_device(device)

@@ -41,6 +41,8 @@ class Comparison:
         require("evaluate", "evaluating")
         if not self.results:
             raise SettingError("`results`: expected at least one result to compare with the original")
+        # What is wrong with the budget is reported before any text is read.
+        Budget(max_drop=self.max_drop)
         with self.permissions.granted():
             judge = plan_judge(
                 locate(self.original),

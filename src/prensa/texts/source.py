@@ -80,4 +80,4 @@ def check_built_in(source: Source) -> None:
     }
     for name, value in settings.items():
         if value is not None:
-            raise SettingError(f"`{name}` {value} needs texts of your own: the built-in texts have none")
+            raise SettingError(f"`{name}` needs `data` or `texts`: the built-in texts have none")
