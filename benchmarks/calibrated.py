@@ -31,6 +31,7 @@ from prensa.ops.statistics import Statistics
 from prensa.passes import Bound, Gptq, Pass
 from prensa.passes.gptq import quantize_rows
 from prensa.pressing import pipeline
+from prensa.pressing import run as running
 from prensa.pressing.recipe import Recipe, adjusted, load_preset
 from prensa.search.bitsandbytes import BITSANDBYTES, WithBitsandbytes
 from prensa.search.referee import Referee
@@ -130,7 +131,7 @@ def _one_relative_step(step: float) -> Iterator[None]:
             own, partial(quantize_rows, spread=spread, step=step * weight.std(1), offset=known.offset)
         )
 
-    with mock.patch.object(pipeline, "_bind", bind):
+    with mock.patch.object(running, "bind", bind):
         yield
 
 

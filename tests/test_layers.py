@@ -6,9 +6,9 @@ from pathlib import Path
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
     *("version", "errors", "extras", "atomic", "temporary", "isolation", "wording", "progress", "spec"),
-    *("ops", "codecs", "formats", "passes"),
+    *("ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
-    *("runtime", "calibration", "pressing", "serving", "evaluation", "search", "report"),
+    *("runtime", "formats", "calibration", "pressing", "serving", "evaluation", "search", "report"),
     *("calibrate", "api", "example", "cli", "classic"),
 ]
 
