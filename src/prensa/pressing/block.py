@@ -47,6 +47,7 @@ class Block:
     @classmethod
     def of(cls, rows: Tensor, at: slice) -> Block:
         """Measure the rows before the first pass."""
+        # NaN if there is one: the range also shows whether all weights are finite.
         low, high = rows.aminmax()
         dense = rows.float()
         return cls(
@@ -100,6 +101,7 @@ class Block:
 
     def _finish(self) -> None:
         """Measure the error of all passes together, and let go of what was needed for it."""
+        # Of a single pass the error is known already.
         if len(self.errors) == 1:
             self.error = self.errors[0]
         elif self.errors and self.original is not None and self.dense is not None:
@@ -152,6 +154,7 @@ def _dense(value: Tensor | Quantized) -> Tensor:
 
 def _squared_norm(tensor: Tensor) -> float:
     flat = tensor.reshape(-1)
+    # A dot product reads the block once, and makes no tensor of squares.
     norm = torch.dot(flat, flat).item()
     if math.isfinite(norm):
         return norm

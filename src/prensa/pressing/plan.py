@@ -59,6 +59,14 @@ class Plan:
         output = _free_place(self.checkpoint.path, output, force=False)
         return _decided(replace(self, recipe=recipe, output=output, force=False))
 
+    def tensors_of(self, file: str) -> list[TensorPlan]:
+        """Return the tensors that are in one of the original's files, in order."""
+        tensors = []
+        for tensor in self.tensors:
+            if tensor.spec.file == file:
+                tensors.append(tensor)
+        return tensors
+
     @property
     def nbytes(self) -> int:
         """Upper bound of the weight files."""
@@ -73,6 +81,7 @@ class Plan:
     def memory(self) -> int:
         """Upper bound of the tensors in memory: the largest before, after and packed, and those ahead."""
         sizes = [tensor.spec.nbytes for tensor in self.tensors]
+        # Of the largest there are the original, what its passes make of it, and its packed bytes.
         return 3 * max(sizes, default=0) + min(BYTES_AHEAD, sum(sizes))
 
 
@@ -98,6 +107,7 @@ def plan(  # noqa: PLR0913
         raise RecipeError(
             "trim_vocabulary: give the recipe and the vocabulary that was planned for it, or neither"
         )
+    # Rows that go are never read: everything below sees the smaller model.
     if vocabulary is not None:
         checkpoint, shape = trimmed(checkpoint, shape, vocabulary)
     return _decided(Plan(checkpoint, shape, recipe, output, (), {}, vocabulary, force))
@@ -123,6 +133,7 @@ def _opened(model: Path, recipe: Recipe, *, drop_unused: bool) -> tuple[Checkpoi
         return fitted(checkpoint, shape, drop_unused=drop_unused), shape
     _check_class_is_known(recipe)
     checkpoint = replace(checkpoint, notes=(*checkpoint.notes, UNCHECKED))
+    # All that is known of such a model is what the names of its tensors suggest.
     return checkpoint, guessed_shape(checkpoint)
 
 
@@ -152,6 +163,7 @@ def _decided(draft: Plan) -> Plan:
         raise RecipeError(reason)
 
     decided = replace(draft, tensors=tensors, files=_output_files(checkpoint.files, specs))
+    # A disk that fills up in the end would cost the whole run.
     copies = 2 if recipe.state_dict else 1
     companions_nbytes = companions.companion_bytes(checkpoint.path)
     check_space(decided.output, copies * decided.nbytes + companions_nbytes)
@@ -189,6 +201,7 @@ def _check_names(tensors: Iterable[TensorPlan]) -> None:
 def _output_files(files: Iterable[str], specs: Sequence[TensorSpec]) -> dict[str, str]:
     """Name one safetensors file for each file of the original that has a tensor left."""
     in_use = {spec.file for spec in specs}
+    # A file may have held nothing but tensors that are left out.
     kept = [file for file in files if file in in_use]
     if len(kept) == 1:
         return {kept[0]: "model.safetensors"}

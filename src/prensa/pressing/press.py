@@ -7,9 +7,8 @@ whole tensor is a point where the blocks wait for each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -23,7 +22,6 @@ from prensa.pressing.block import Block, Steps, dense_values, joined
 from prensa.spec import TensorSpec
 
 Read = Callable[[slice], Tensor]
-Number = TypeVar("Number", int, float)
 _ALL = slice(None)
 
 
@@ -47,8 +45,13 @@ def press(read: Read, spec: TensorSpec, steps: Steps) -> Pressed:
         return Pressed(value, count_zeros(value), 0.0, ())
     blocks = _begin(read, spec, steps)
     largest = _largest_magnitude(blocks, spec)
-    notes = [step.declines(largest, spec.dtype) for step in steps]
-    accepted = [step for step, note in zip(steps, notes, strict=True) if not note]
+    accepted = []
+    notes = []
+    for step in steps:
+        note = step.declines(largest, spec.dtype)
+        notes.append(note)
+        if not note:
+            accepted.append(step)
     if len(accepted) < len(steps):
         # The range is known only now that all has been read: begin again without the passes that decline.
         blocks = _begin(read, spec, accepted)
@@ -84,9 +87,11 @@ def _apply_to_whole(blocks: list[Block], steps: Steps, spec: TensorSpec) -> None
     whole = before[0] if len(before) == 1 else torch.cat(before)
     after = steps[at].apply(whole, spec)
 
+    # The result is split where it was joined. A scalar, or a tensor of integers, comes from a single block.
     parts: Sequence[Tensor | Quantized] = [after]
     if spec.shape and isinstance(after, Tensor):
-        parts = torch.split(after, [len(rows) for rows in before])
+        sizes = list(map(len, before))
+        parts = torch.split(after, sizes)
 
     def go_on(pair: tuple[Block, Tensor | Quantized]) -> None:
         block, part = pair
@@ -111,26 +116,45 @@ def _largest_magnitude(blocks: list[Block], spec: TensorSpec) -> float:
 
 def _result(blocks: list[Block], steps: Steps, notes: Sequence[str]) -> Pressed:
     """Put the blocks together and add up what was measured of each."""
+    energies = []
+    errors = []
+    for block in blocks:
+        energies.append(block.energy)
+        errors.append(block.error)
     # A tensor of zeros has no energy that an error could be a share of; its errors are zero.
-    energy = math.fsum(block.energy for block in blocks) or 1.0
-    zeros = _sums([block.zeros for block in blocks], sum)
-    errors = _sums([block.errors for block in blocks], math.fsum)
+    energy = math.fsum(energies) or 1.0
 
     reports = []
     applied = 0
     for step, note in zip(steps, notes, strict=True):
-        if note or applied == len(errors):
-            # A pass that declined, or that came after quantization, has changed nothing.
+        # A pass that declined, or that came after quantization, has changed nothing.
+        if note or applied == len(blocks[0].errors):
             reports.append(PassReport(step.name, 0, 0.0, note))
             continue
-        zeros_added = zeros[applied + 1] - zeros[applied]
-        reports.append(PassReport(step.name, zeros_added, errors[applied] / energy))
+        zeros_added = _zeros(blocks, applied + 1) - _zeros(blocks, applied)
+        error = _error(blocks, applied) / energy
+        reports.append(PassReport(step.name, zeros_added, error))
         applied += 1
+    return Pressed(
+        value=joined(blocks),
+        zeros=_zeros(blocks, applied),
+        relative_squared_error=math.fsum(errors) / energy,
+        reports=tuple(reports),
+    )
 
-    error = math.fsum(block.error for block in blocks) / energy
-    return Pressed(joined(blocks), zeros[-1], error, tuple(reports))
+
+def _zeros(blocks: list[Block], applied: int) -> int:
+    """Count the zeros of all blocks after so many passes."""
+    count = 0
+    for block in blocks:
+        count += block.zeros[applied]
+    return count
 
 
-def _sums(lists: Sequence[Sequence[Number]], add: Callable[[Iterable[Number]], Number]) -> list[Number]:
-    """Add up the first numbers of all lists, the second ones, and so on."""
-    return [add(numbers) for numbers in zip(*lists, strict=True)]
+def _error(blocks: list[Block], applied: int) -> float:
+    """Return the squared error that the pass after so many others added."""
+    errors = []
+    for block in blocks:
+        errors.append(block.errors[applied])
+    # Exact whatever the order, so that a report does not depend on how the tensor was split.
+    return math.fsum(errors)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -64,7 +64,7 @@ class Recipe:
         for step in self.passes:
             # The same quantizer again is for other tensors, with other settings.
             if quantizer and step.name != quantizer and not step.may_follow_integers:
-                names = [one.name for one in self.passes]
+                names = [other.name for other in self.passes]
                 raise RecipeError(f"passes {names}: {quantizer} leaves only integers, so it must come last")
             if step.makes_integers and not quantizer:
                 quantizer = step.name
@@ -87,7 +87,10 @@ class Recipe:
         """Whether a pass does better with calibration, or the vocabulary is trimmed."""
         if self.trim_vocabulary is not None:
             return True
-        return any(step.needs_statistics for step in self.passes)
+        for step in self.passes:
+            if step.needs_statistics:
+                return True
+        return False
 
     def with_noise(self, noise: float) -> Recipe:
         """Scale the noise of every pass that has one, so that the last has this one.
@@ -97,6 +100,7 @@ class Recipe:
         last = self.noise
         if last is None:
             return self.without_integers().with_settings(Gptq.name, noise=noise)
+        # All of them in proportion: what one pass may cost beside another is the recipe's choice.
         passes = [step.with_noise(noise, relative_to=last) for step in self.passes]
         return dataclasses.replace(self, passes=tuple(passes))
 
@@ -119,6 +123,7 @@ class Recipe:
         return dataclasses.replace(self, passes=tuple(passes))
 
     def _with_inserted(self, added: Pass) -> Recipe:
+        # The table of passes is in the order that recipes have by default.
         order = list(PASSES)
         place = 0
         for step in self.passes:
@@ -129,12 +134,18 @@ class Recipe:
 
     def without(self, name: str) -> Recipe:
         """Take every pass with this name out."""
-        passes = tuple(step for step in self.passes if step.name != name)
-        return dataclasses.replace(self, passes=passes)
+        return self._filtered(lambda step: step.name != name)
 
     def without_integers(self, *, but: str = "") -> Recipe:
         """Take every pass that makes integers out, except those with the name ``but``."""
-        passes = tuple(step for step in self.passes if step.name == but or not step.makes_integers)
+        return self._filtered(lambda step: step.name == but or not step.makes_integers)
+
+    def without_pruning(self, *, but: str = "") -> Recipe:
+        """Take every pass that prunes out, except those that prune by ``but``."""
+        return self._filtered(lambda step: step.prunes_by in {"", but})
+
+    def _filtered(self, is_kept: Callable[[Pass], bool]) -> Recipe:
+        passes = tuple(filter(is_kept, self.passes))
         return dataclasses.replace(self, passes=passes)
 
     def to_toml(self) -> str:
@@ -244,6 +255,7 @@ def _with_bits(recipe: Recipe, bits: int) -> Recipe:
 
 def _pruned(recipe: Recipe, amount: float | None, way: str | None) -> Recipe:
     """Put one way of pruning in place of any other; by default the one that is there, or by magnitude."""
+    # The words are those of the passes themselves, so that a new way of pruning is found here by being one.
     names: dict[str, str] = {}
     for kind in PASSES.values():
         if kind.prunes_by:
@@ -260,15 +272,14 @@ def _pruned(recipe: Recipe, amount: float | None, way: str | None) -> Recipe:
     if amount is None:
         amount = _USUAL_AMOUNT
 
-    kept = tuple(step for step in recipe.passes if step.prunes_by in {"", way})
-    recipe = dataclasses.replace(recipe, passes=kept)
+    recipe = recipe.without_pruning(but=way)
     if amount == 0:
         return recipe.without(names[way])
     return recipe.with_settings(names[way], amount=amount)
 
 
 def _recipe(content: Mapping[str, object]) -> Recipe:
-    keys = [field.name for field in dataclasses.fields(Recipe)]
+    keys = _fields(Recipe)
     settings: dict[str, object] = {}
     for key, value in content.items():
         _check_known("key", key, keys)
@@ -307,12 +318,16 @@ def _pass(table: Mapping[str, object]) -> Pass:
 def _trim(table: object) -> TrimVocabulary:
     if not isinstance(table, dict):
         raise RecipeError(f"{TRIM} must be a table ([{TRIM}])")
-    keys = [field.name for field in dataclasses.fields(TrimVocabulary)]
+    keys = _fields(TrimVocabulary)
     settings: dict[str, object] = {}
     for key, value in table.items():
         _check_known(f"key of {TRIM}", key, keys)
         settings[key] = _as_tuple(value)
     return TrimVocabulary(**settings)  # type: ignore[arg-type]
+
+
+def _fields(kind: type[Recipe | TrimVocabulary]) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
 
 
 def _settings(of: Pass | TrimVocabulary) -> dict[str, object]:

@@ -90,6 +90,7 @@ def file_report(path: Path) -> FileReport:
 
 def statistics_of(tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> MatrixStatistics | None:
     """Return what calibration knows of a tensor, None if no text reached it."""
+    # Statistics are named as in the model, tensors as in the checkpoint.
     name = plan.model.own_name(tensor.spec.name)
     if statistics is None or name is None:
         return None

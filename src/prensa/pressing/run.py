@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,7 @@ def run(
     ``statistics`` are those of the plan's model; without them passes that need them round to nearest.
     ``extra`` are texts of files that go into the output, too, by their names.
     """
+    # The texts went through the whole model; of a trimmed one only some rows are left.
     if statistics is not None:
         statistics = statistics.of_rows(_rows_left(plan))
     with replacing(plan.output, force=plan.force) as directory:
@@ -74,8 +75,10 @@ def publish(pressed: Path, plan: Plan, extra: Mapping[str, str] | None = None) -
     ``extra`` are as for :func:`run`. ``plan.output`` then holds what :func:`run` would have written there;
     at every moment it is as it was before, or whole and new.
     """
+    # Read before anything is moved: a directory that is no result is refused as it stands.
     manifest = load_manifest(pressed)
     with replacing(plan.output, force=plan.force) as directory:
+        # Moved within one disk, which costs no space and no time, however large they are.
         for path in sorted(pressed.iterdir()):
             shutil.move(path, directory / path.name)
         _write_texts(directory, extra or {})
@@ -95,7 +98,7 @@ def _write_weights(
     total = sum(tensor.spec.nbytes for tensor in plan.tensors)
     press_one = partial(_press, plan=plan, statistics=statistics)
     for file, target in plan.files.items():
-        tensors = [tensor for tensor in plan.tensors if tensor.spec.file == file]
+        tensors = plan.tensors_of(file)
         with ShardWriter(directory / target, _expected(tensors)) as writer:
             for tensor, (pressed, stored) in in_order(tensors, press_one):
                 for name, part in stored.tensors.items():
@@ -108,16 +111,17 @@ def _write_weights(
         # Beside the next file: reading one again takes as long as writing it.
         checksums.append(submit(partial(file_report, directory / target)))
 
-    files = tuple(checksum.result() for checksum in checksums)
+    files = [checksum.result() for checksum in checksums]
     if len(files) > 1:
         nbytes = sum(report.nbytes for report in reports)
         companions.write_index(directory, weight_map, nbytes)
     if plan.recipe.state_dict:
         _write_state_dict(directory, files)
-    return tuple(reports), files
+    return tuple(reports), tuple(files)
 
 
-def _write_state_dict(directory: Path, files: tuple[FileReport, ...]) -> None:
+def _write_state_dict(directory: Path, files: Sequence[FileReport]) -> None:
+    # Read back from the files, so that it holds what they hold, whatever was done to each tensor.
     state_dict: dict[str, Tensor] = {}
     for file in files:
         state_dict.update(load_file(directory / file.name))

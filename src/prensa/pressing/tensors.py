@@ -32,12 +32,20 @@ class TensorPlan:
     @property
     def is_quantized(self) -> bool:
         """Whether it ends as integers."""
-        return any(step.makes_integers for step in self.passes)
+        return makes_integers(self.passes)
 
     @property
     def needs_statistics(self) -> bool:
         """Whether a pass does better with calibration."""
         return any(step.needs_statistics for step in self.passes)
+
+
+def makes_integers(passes: Iterable[Pass]) -> bool:
+    """Whether a tensor ends as integers after these passes."""
+    for step in passes:
+        if step.makes_integers:
+            return True
+    return False
 
 
 def plan_tensors(
@@ -55,6 +63,7 @@ def plan_tensors(
 
 def dense_layers(tensors: Iterable[TensorPlan], model: ModelShape) -> set[str]:
     """Name the modules with a linear weight, tied ones included, that are not quantized."""
+    # By the model's own names: a checkpoint may name a tensor in another way.
     quantized = set()
     for tensor in tensors:
         if tensor.is_quantized:
@@ -90,12 +99,14 @@ def _plan_all(
 
 
 def _plan_tensor(spec: TensorSpec, recipe: Recipe, tied_to: str, *, must_be_plain: bool) -> TensorPlan:
+    # Positions, masks and the like: rounding them would break the model.
     if not spec.is_float:
         extent = recipe.stored_as.extent(spec, spec.dtype, quantized=False)
         note = f"{dtype_name(spec.dtype)}, stored as it is"
         return TensorPlan(spec, (), extent, tied_to, note)
     passes = []
     notes = []
+    # What the tensor will be when each pass has had its turn: a later one may depend on it.
     dtype = spec.dtype
     for step in recipe.passes:
         if not step.is_targeted(spec):
@@ -106,8 +117,7 @@ def _plan_tensor(spec: TensorSpec, recipe: Recipe, tied_to: str, *, must_be_plai
             continue
         passes.append(step)
         dtype = step.dtype_after(dtype)
-    quantized = any(step.makes_integers for step in passes)
-    extent = recipe.stored_as.extent(spec, dtype, quantized=quantized)
+    extent = recipe.stored_as.extent(spec, dtype, quantized=makes_integers(passes))
     return TensorPlan(spec, tuple(passes), extent, tied_to, "; ".join(notes))
 
 
@@ -124,7 +134,10 @@ def _refused(step: Pass, spec: TensorSpec, recipe: Recipe, *, must_be_plain: boo
 
 def _ties(checkpoint: Checkpoint, model: ModelShape) -> dict[str, str]:
     """Map each tensor that the model class ties to another one of the checkpoint, to that one."""
-    names = {model.own_name(spec.name): spec.name for spec in checkpoint.specs}
+    # The class names the tie by its own names, the plan by those in the checkpoint.
+    names = {}
+    for spec in checkpoint.specs:
+        names[model.own_name(spec.name)] = spec.name
     ties = {}
     for target, source in model.tied.items():
         if target in names and source in names:
