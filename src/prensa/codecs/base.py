@@ -33,7 +33,8 @@ class Codec(Protocol):
 
 def to_bytes(tensor: Tensor) -> Bytes:
     """View a tensor as its bytes, in memory order."""
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+    flat = tensor.contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy()
 
 
 def from_bytes(data: Bytes, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -58,7 +59,8 @@ def join_planes(streams: Sequence[Stream]) -> Bytes:
     if len(streams) == 1:
         # Elements of one byte are the plane itself: no copy.
         return entropy.decode(streams[0]).reshape(-1, 1)
-    elements = np.empty((streams[0].size, len(streams)), dtype=np.uint8)
+    shape = (streams[0].size, len(streams))
+    elements = np.empty(shape, dtype=np.uint8)
     for place, stream in enumerate(streams):
         elements[:, place] = entropy.decode(stream)
     return elements

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from prensa.codecs import CODECS
+from prensa.codecs.raw import Raw
 from prensa.errors import FormatError
 from prensa.ops.affine import Quantized
 from prensa.ops.entropy import Bytes, Stream
@@ -36,6 +37,9 @@ _ALIGNMENT = 8
 _MAX_LEVELS = 1 << 24
 
 _DTYPES = {dtype_name(dtype): dtype for dtype in (*FLOATS, torch.int8)}
+_GRID_DTYPES = ([torch.int8, torch.float32], [torch.int8, torch.float32, torch.float32])
+"""Of values and scale, and of an offset if there is one."""
+
 _MATRIX = 2
 """Dimensions of a matrix."""
 
@@ -122,16 +126,19 @@ def _parts(value: Tensor | Quantized) -> dict[str, Tensor]:
 
 def _smallest(tensor: Tensor, codecs: Sequence[str]) -> tuple[str, list[Stream]]:
     """Encode with each codec that may win; return the name of the smallest, and its streams."""
-    names = [name for name in codecs if CODECS[name].can_win(tensor)]
-    if not names:
-        names = ["raw"]
-    smallest = names[0]
-    smallest_streams = CODECS[smallest].encode(tensor)
-    for name in names[1:]:
-        streams = CODECS[name].encode(tensor)
+    smallest = ""
+    smallest_streams: list[Stream] = []
+    for name in codecs:
+        codec = CODECS[name]
+        if not codec.can_win(tensor):
+            continue
+        streams = codec.encode(tensor)
         # Strictly smaller: of equally small ones the first stays.
-        if _nbytes(streams) < _nbytes(smallest_streams):
-            smallest, smallest_streams = name, streams
+        if not smallest or _nbytes(streams) < _nbytes(smallest_streams):
+            smallest = name
+            smallest_streams = streams
+    if not smallest:
+        return Raw.name, Raw().encode(tensor)
     return smallest, smallest_streams
 
 
@@ -155,7 +162,8 @@ def _joined(chunks: Iterable[bytes | memoryview]) -> Bytes:
         array = np.frombuffer(chunk, dtype=np.uint8)
         arrays.append(array)
         total += len(array)
-    arrays.append(np.zeros(-total % _ALIGNMENT, dtype=np.uint8))
+    padding = -total % _ALIGNMENT
+    arrays.append(np.zeros(padding, dtype=np.uint8))
     return np.concatenate(arrays)
 
 
@@ -188,7 +196,9 @@ def _unpack(header: _Header, body: memoryview, shape: tuple[int, ...]) -> Tensor
     else:
         shapes = {"values": shape}
 
-    parts = {name: header["parts"][name] for name in shapes}
+    parts = {}
+    for name in shapes:
+        parts[name] = header["parts"][name]
     streams = _split_body(body, parts)
     tensors = {}
     for name, part in parts.items():
@@ -197,7 +207,8 @@ def _unpack(header: _Header, body: memoryview, shape: tuple[int, ...]) -> Tensor
         tensors[name] = codec.decode(streams[name], shapes[name], dtype)
     if not grid:
         return tensors["values"]
-    return _on_grid(grid, tensors["values"], tensors["scale"], tensors.get("offset"))
+    offset = tensors.get("offset")
+    return _on_grid(grid, tensors["values"], tensors["scale"], offset)
 
 
 def _read_header(data: memoryview) -> tuple[_Header, memoryview]:
@@ -248,10 +259,9 @@ def _on_grid(grid: _Grid, values: Tensor, scale: Tensor, offset: Tensor | None) 
     dtypes = [values.dtype, scale.dtype]
     if offset is not None:
         dtypes.append(offset.dtype)
-    if dtypes[0] != torch.int8 or set(dtypes[1:]) != {torch.float32}:
-        raise FormatError(
-            f"expected int8 values, float32 scale and offset, found {', '.join(map(str, dtypes))}"
-        )
+    if dtypes not in _GRID_DTYPES:
+        names = ", ".join(map(str, dtypes))
+        raise FormatError(f"expected int8 values, float32 scale and offset, found {names}")
     levels = grid["levels"]
     # JSON's true would pass for the integer 1.
     if type(levels) is not int or not 1 <= levels <= _MAX_LEVELS:

@@ -11,6 +11,7 @@ the last stream.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -45,6 +46,15 @@ _FEWEST_STREAMS = 4
 Integers = NDArray[np.int8]
 
 
+@dataclass(frozen=True)
+class _Group:
+    """The values of a group: its limit, the digits of the clamped values, and the excess."""
+
+    limit: int
+    digits: Bytes
+    excess: Bytes
+
+
 class Rows:
     """Each row's group, each group's limit L, the digits of each group, and the excess."""
 
@@ -64,18 +74,25 @@ class Rows:
         values: Integers = tensor.contiguous().numpy()
         groups = _group(values)
         members = []
-        for group in range(groups.max() + 1):
-            members.append(values[groups == group].reshape(-1))
+        for number in range(groups.max() + 1):
+            rows = values[groups == number]
+            members.append(rows.reshape(-1))
         packed = map_parallel(_pack_smallest, members)
 
-        limits = np.array([limit for limit, _, _ in packed], dtype=np.uint8)
-        digits = [group_digits for _, group_digits, _ in packed]
-        excess = np.concatenate([group_excess for _, _, group_excess in packed])
-        return map_parallel(_encode_thoroughly, [groups, limits, *digits, excess])
+        limits = []
+        digits = []
+        excess = []
+        for group in packed:
+            limits.append(group.limit)
+            digits.append(group.digits)
+            excess.append(group.excess)
+        contents = [groups, np.array(limits, dtype=np.uint8), *digits, np.concatenate(excess)]
+        return map_parallel(_encode_thoroughly, contents)
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Put the groups back into their rows."""
-        if dtype != torch.int8 or len(shape) != _MATRIX or len(streams) < _FEWEST_STREAMS:
+        is_matrix = len(shape) == _MATRIX and dtype == torch.int8
+        if not is_matrix or len(streams) < _FEWEST_STREAMS:
             raise FormatError(f"expected a matrix of int8 in four streams or more, found {len(streams)}")
         rows, columns = shape
         coded_digits = streams[2:-1]
@@ -108,7 +125,8 @@ class Rows:
 
 
 def _fits(tensor: Tensor) -> bool:
-    if tensor.dtype != torch.int8 or tensor.dim() != _MATRIX or not tensor.numel():
+    is_matrix = tensor.dim() == _MATRIX and tensor.numel() > 0
+    if not is_matrix or tensor.dtype != torch.int8:
         return False
     # −128 has no counterpart among the digits, and its magnitude overflows int8.
     return int(tensor.min()) >= -_MOST
@@ -117,7 +135,7 @@ def _fits(tensor: Tensor) -> bool:
 def _check_groups(groups: Bytes, limits: Bytes) -> None:
     """Raise :class:`FormatError` unless all limits are known and no row is in a group that is not there."""
     has_unknown_limit = not set(limits.tolist()) <= _DIGITS.keys()
-    has_unknown_group = len(groups) > 0 and groups.max() >= len(limits)
+    has_unknown_group = groups.max(initial=0) >= max(len(limits), 1)
     if has_unknown_limit or has_unknown_group:
         known = ", ".join(map(str, _DIGITS))
         raise FormatError(f"its groups are damaged: expected {len(limits)} with limits {known}")
@@ -148,7 +166,8 @@ def _row_magnitudes(values: Integers) -> NDArray[np.int64]:
 
 def _group(values: Integers) -> Bytes:
     """Give each row its group, ``[rows]``: equal shares of the rows in the order of their magnitudes."""
-    count = max(1, min(_GROUPS, values.size // _GROUP, len(values)))
+    large_enough = values.size // _GROUP
+    count = max(1, min(_GROUPS, large_enough, len(values)))
     # Stable: rows of equal magnitude stay in order, so that the same matrix gives the same bytes everywhere.
     order = np.argsort(_row_magnitudes(values), kind="stable")
     groups = np.empty(len(values), dtype=np.uint8)
@@ -157,22 +176,23 @@ def _group(values: Integers) -> Bytes:
     return groups
 
 
-def _pack_smallest(values: Integers) -> tuple[int, Bytes, Bytes]:
-    """Choose the limit that makes a group smallest. Return it, the digits, and the excess."""
+def _pack_smallest(values: Integers) -> _Group:
+    """Pack a group with the limit that makes it smallest."""
     # A limit twice the largest magnitude wastes digits; if all are zero, the smallest limit is the one to
     # try.
-    largest = max(1, int(np.abs(values).max(initial=0)))
+    largest = int(np.abs(values).max(initial=0))
+    too_large = 2 * max(largest, 1)
     best = None
     fewest_bytes = 0
     for limit in _DIGITS:
-        if limit >= 2 * largest:
+        if limit >= too_large:
             continue
-        digits = _pack(values, limit)
-        excess = _excess(values, limit)
+        group = _Group(limit, _pack(values, limit), _excess(values, limit))
         # Coded without the search for repetitions: it is slow, and the order of the limits hardly changes.
-        nbytes = entropy.encode(digits).nbytes + entropy.encode(excess).nbytes
+        nbytes = entropy.encode(group.digits).nbytes
+        nbytes += entropy.encode(group.excess).nbytes
         if best is None or nbytes < fewest_bytes:
-            best = limit, digits, excess
+            best = group
             fewest_bytes = nbytes
     assert best is not None  # noqa: S101  the smallest limit is below twice any magnitude
     return best
@@ -191,9 +211,10 @@ def _pack(values: Integers, limit: int) -> Bytes:
     padded = np.zeros(count * digits, dtype=np.uint8)
     clamped = np.clip(values, -limit, limit)
     # In 16 bits: −127 + 127 … 127 + 127 does not fit int8.
-    np.add(clamped, limit, out=padded[: len(values)], casting="unsafe", dtype=np.int16)
-    places = (base ** np.arange(digits)).astype(np.uint8)
-    packed: Bytes = padded.reshape(-1, digits) @ places
+    filled = padded[: len(values)]
+    np.add(clamped, limit, out=filled, casting="unsafe", dtype=np.int16)
+    places = base ** np.arange(digits)
+    packed: Bytes = padded.reshape(-1, digits) @ places.astype(np.uint8)
     return packed
 
 
@@ -206,9 +227,11 @@ def _unpack(data: Bytes, limit: int, size: int) -> Integers:
     # A table of all bytes: looking digits up is faster than dividing for each value.
     columns = []
     for place in range(digits):
-        digit = np.arange(numbers) // base**place % base
+        shifted = np.arange(numbers) // base**place
+        digit = shifted % base
         columns.append(digit - limit)
     table = np.stack(columns, axis=1).astype(np.int8)
+    # The last byte may hold more digits than there are values.
     return table[data].reshape(-1)[:size]
 
 
@@ -229,7 +252,10 @@ def _add_excess(values: Integers, limit: int, excess: Bytes) -> Bytes:
     at_limit = np.flatnonzero(np.abs(values) == limit)
     count = len(at_limit)
     own = excess[:count]
-    if len(own) < count or own.max(initial=0) > _MOST - limit:
+    # More than that would leave int8 and come back with the wrong sign.
+    is_too_large = own.max(initial=0) > _MOST - limit
+    if len(own) < count or is_too_large:
         raise FormatError(f"{count} values at a limit, but their excess is missing or too large")
-    values[at_limit] += np.sign(values[at_limit]) * own.astype(np.int8)
+    signs = np.sign(values[at_limit])
+    values[at_limit] += signs * own.astype(np.int8)
     return excess[count:]

@@ -49,9 +49,10 @@ class Sparse:
         elements = to_bytes(tensor).view(_UNSIGNED[itemsize])
         mask = elements != 0
         bits = np.packbits(mask, bitorder="little")
-        kept = elements[mask].view(np.uint8).reshape(-1, itemsize)
+        kept = elements[mask].view(np.uint8)
+        planes = split_planes(kept.reshape(-1, itemsize))
         streams = [entropy.encode(bits)]
-        for plane in split_planes(kept):
+        for plane in planes:
             streams.append(entropy.encode(plane))
         return streams
 
@@ -62,8 +63,8 @@ class Sparse:
         # How many elements are kept is known from the planes alone; more than all is a damaged file, and is
         # found here, before the planes are decoded.
         kept = streams[-1].size if len(streams) > 1 else 0
-        plane_bytes = min(kept, count)
-        expect_sizes(streams, [mask_bytes] + [plane_bytes] * dtype.itemsize)
+        plane_bytes = [min(kept, count)] * dtype.itemsize
+        expect_sizes(streams, [mask_bytes, *plane_bytes])
 
         bits = entropy.decode(streams[0])
         mask = np.unpackbits(bits, count=count, bitorder="little").view(bool)
@@ -71,6 +72,6 @@ class Sparse:
         if set_bits != kept:
             raise FormatError(f"the mask keeps {set_bits} elements, the planes hold {kept}")
         elements = np.zeros(count, dtype=_UNSIGNED[dtype.itemsize])
-        values = join_planes(streams[1:])
-        elements[mask] = values.reshape(-1).view(elements.dtype)
+        values = join_planes(streams[1:]).reshape(-1)
+        elements[mask] = values.view(elements.dtype)
         return from_bytes(elements.view(np.uint8), shape, dtype)

@@ -72,6 +72,7 @@ def dequantize(quantized: Quantized, dtype: torch.dtype | None = None) -> Tensor
     """Return the dense tensor in ``dtype`` (its own if not given), computed in float32 on all cores."""
     if dtype is None:
         dtype = quantized.dtype
+    # As a column, so that each row of integers is multiplied with its own step.
     step = (quantized.scale / quantized.levels)[:, None]
     dense = torch.empty(quantized.values.shape, dtype=dtype)
 

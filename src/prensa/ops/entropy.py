@@ -78,7 +78,8 @@ def decode(stream: Stream) -> Bytes:
 
     def fill(start: int) -> None:
         block = data[start : start + BLOCK]
-        block[:] = _decompress(stream.frames[start // BLOCK], len(block))
+        frame = stream.frames[start // BLOCK]
+        block[:] = _decompress(frame, len(block))
 
     map_parallel(fill, starts)
     return data
@@ -89,12 +90,14 @@ def _compress(block: Bytes) -> bytes:
         1, strategy=zstandard.STRATEGY_FAST, min_match=7, hash_log=6
     )
     # Compressors are not safe to share between threads; a new one costs little beside a block.
-    return zstandard.ZstdCompressor(compression_params=parameters).compress(block.data)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    return compressor.compress(block.data)
 
 
 def _compress_thoroughly(block: Bytes) -> bytes:
     fast = _compress(block)
-    thorough = zstandard.ZstdCompressor(level=_THOROUGH_LEVEL).compress(block.data)
+    compressor = zstandard.ZstdCompressor(level=_THOROUGH_LEVEL)
+    thorough = compressor.compress(block.data)
     if len(thorough) < len(fast):
         return thorough
     return fast
@@ -111,6 +114,7 @@ def _check_frame(frame: bytes | memoryview, size: int) -> None:
 
 def _decompress(frame: bytes | memoryview, size: int) -> Bytes:
     try:
+        # A frame that lies about its size must not take more memory than it may.
         block = zstandard.ZstdDecompressor().decompress(frame, max_output_size=size)
     except zstandard.ZstdError as error:
         raise FormatError(f"a frame is damaged: {error}") from error

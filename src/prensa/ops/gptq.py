@@ -52,11 +52,13 @@ def feedback(moment: Tensor, dampening: float) -> Feedback:
     """
     exact = moment.double()
     diagonal = exact.diagonal()
-    if not torch.isfinite(exact).all() or diagonal.mean() <= 0:
+    is_finite = torch.isfinite(exact).all()
+    if not is_finite or diagonal.mean() <= 0:
         raise ValueError("expected a finite second moment that is not zero")
     # Stable: columns with equal moments stay in order, on every machine.
     order = torch.argsort(diagonal, descending=True, stable=True)
-    added = (diagonal * dampening + diagonal.mean() * _FLOOR)[order]
+    floor = diagonal.mean() * _FLOOR
+    added = (diagonal * dampening + floor)[order]
 
     # These matrices are large, so each takes the place of the one before it.
     exact = exact[order[:, None], order]
@@ -98,13 +100,16 @@ def round_with_feedback(rows: Tensor, step: Tensor, spread: Feedback, kept: Tens
     for start in range(0, len(columns), _BLOCK):
         stop = min(start + _BLOCK, len(columns))
         for at in range(start, stop):
-            chosen = torch.div(columns[at], step).round_().clamp_(-_MOST, _MOST)
+            column = columns[at]
+            chosen = torch.div(column, step)
+            chosen.round_().clamp_(-_MOST, _MOST)
             if mask is not None:
                 chosen *= mask[at]
             values[at] = chosen
             # ``chosen`` is needed no more: it becomes the rounded column, without another tensor.
             rounded = chosen.mul_(step)
-            loss = torch.sub(columns[at], rounded, out=losses[at - start])
+            loss = losses[at - start]
+            torch.sub(column, rounded, out=loss)
             _spread_in_block(columns, loss, spread.factor, at, stop)
         _spread_behind(columns, losses, spread.factor, start, stop)
     return _in_original_order(values, spread).to(torch.int8)
@@ -121,14 +126,20 @@ def prune_with_feedback(rows: Tensor, amount: float, spread: Feedback) -> Tensor
     diagonal = spread.factor.diagonal()
     # How many go from each block is decided before any weight moves, so that the share is exact; which ones
     # go is decided when the block's turn comes, from the weights as they then are.
-    planned = _cheapest(columns / diagonal[:, None], round(amount * columns.numel()))
+    costs = columns / diagonal[:, None]
+    count = round(amount * columns.numel())
+    planned = _cheapest(costs, count)
     for start in range(0, len(columns), _BLOCK):
         stop = min(start + _BLOCK, len(columns))
-        costs = columns[start:stop] / diagonal[start:stop, None]
-        pruned = _cheapest(costs, int(planned[start:stop].sum()))
+        block = columns[start:stop]
+        costs = block / diagonal[start:stop, None]
+        count = int(planned[start:stop].sum())
+        pruned = _cheapest(costs, count)
         for at in range(start, stop):
-            loss = torch.mul(columns[at], pruned[at - start], out=losses[at - start])
-            columns[at] -= loss
+            column = columns[at]
+            loss = losses[at - start]
+            torch.mul(column, pruned[at - start], out=loss)
+            column -= loss
             _spread_in_block(columns, loss, spread.factor, at, stop)
         _spread_behind(columns, losses, spread.factor, start, stop)
     return _in_original_order(columns, spread).contiguous()
@@ -137,12 +148,17 @@ def prune_with_feedback(rows: Tensor, amount: float, spread: Feedback) -> Tensor
 def _spread_in_block(columns: Tensor, loss: Tensor, factor: Tensor, at: int, stop: int) -> None:
     """Let the columns behind ``at``, up to ``stop``, make good what it lost. Scales ``loss`` in place."""
     loss /= factor[at, at]
-    columns[at + 1 : stop].addr_(factor[at, at + 1 : stop], loss, alpha=-1)
+    later = columns[at + 1 : stop]
+    weights = factor[at, at + 1 : stop]
+    later.addr_(weights, loss, alpha=-1)
 
 
 def _spread_behind(columns: Tensor, losses: Tensor, factor: Tensor, start: int, stop: int) -> None:
     """Let all columns behind a block make good what its columns lost: ``losses``, scaled already."""
-    columns[stop:].addmm_(factor[start:stop, stop:].t(), losses[: stop - start], alpha=-1)
+    later = columns[stop:]
+    weights = factor[start:stop, stop:].t()
+    in_block = losses[: stop - start]
+    later.addmm_(weights, in_block, alpha=-1)
 
 
 def _in_original_order(columns: Tensor, spread: Feedback) -> Tensor:

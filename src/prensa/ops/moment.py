@@ -24,7 +24,8 @@ class Moment:
         """Return the moment of no vectors at all."""
         strips = []
         for start, stop in _strip_bounds(size):
-            strips.append(torch.zeros(stop - start, size - start, dtype=torch.float32, device=device))
+            shape = (stop - start, size - start)
+            strips.append(torch.zeros(shape, dtype=torch.float32, device=device))
         return cls(tuple(strips))
 
     @classmethod
@@ -88,7 +89,10 @@ class Moment:
 
     def to(self, device: str) -> Moment:
         """Return it on a device."""
-        return Moment(tuple(strip.to(device) for strip in self.strips))
+        strips = []
+        for strip in self.strips:
+            strips.append(strip.to(device))
+        return Moment(tuple(strips))
 
     def is_finite(self) -> bool:
         """Whether all of its elements are numbers."""
@@ -102,8 +106,10 @@ def nbytes(size: int) -> int:
     """Bytes of a moment."""
     total = 0
     for start, stop in _strip_bounds(size):
-        total += torch.float32.itemsize * (stop - start) * (size - start)
-    return total
+        rows = stop - start
+        columns = size - start
+        total += rows * columns
+    return total * torch.float32.itemsize
 
 
 def _strip_bounds(size: int) -> Iterator[tuple[int, int]]:

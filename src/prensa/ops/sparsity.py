@@ -49,9 +49,11 @@ def prune_smallest(weight: Tensor, amount: float) -> Tensor:
 
     # Magnitudes that equal the limit were all kept, which may be too many. The missing zeros are taken from
     # them one block after the other: which of them go must not depend on the threads.
-    missing = count - (len(bits) - kept_count)
+    zeros = len(bits) - kept_count
+    missing = count - zeros
     for block in blocks:
-        ties = np.flatnonzero(_magnitude(bits[block]) == limit)[:missing]
+        is_tie = _magnitude(bits[block]) == limit
+        ties = np.flatnonzero(is_tie)[:missing]
         kept[block][ties] = 0
         missing -= len(ties)
         if not missing:
@@ -89,14 +91,17 @@ def _from_bits(bits: Bits, like: Tensor) -> Tensor:
 def _bits(weight: Tensor) -> Bits:
     """Return a float tensor's bits as flat unsigned integers, in the same memory if it is contiguous."""
     # By way of bytes: NumPy has no bfloat16.
-    data = weight.contiguous().reshape(-1).view(torch.uint8).numpy()
-    bits: Bits = data.view(_UNSIGNED[weight.dtype.itemsize])
+    flat = weight.contiguous().reshape(-1)
+    data = flat.view(torch.uint8).numpy()
+    unsigned = _UNSIGNED[weight.dtype.itemsize]
+    bits: Bits = data.view(unsigned)
     return bits
 
 
 def _magnitude(bits: Bits) -> Bits:
     """Clear the sign, which is the highest bit."""
-    all_but_the_sign = bits.dtype.type(np.iinfo(bits.dtype).max >> 1)
+    all_bits = np.iinfo(bits.dtype).max
+    all_but_the_sign = bits.dtype.type(all_bits >> 1)
     magnitude: Bits = bits & all_but_the_sign
     return magnitude
 
@@ -122,16 +127,17 @@ def _kth_smallest(bits: Bits, k: int) -> np.unsignedinteger:
     # has eight of those to either side.
     expected = k / len(bits) * len(sample)
     margin = 4 * math.sqrt(len(sample))
-    first = max(0, math.floor(expected - margin))
-    last = min(len(sample) - 1, math.ceil(expected + margin))
-    low = sample[first]
-    high = sample[last]
+    first = math.floor(expected - margin)
+    last = math.ceil(expected + margin)
+    low = sample[max(first, 0)]
+    high = sample[min(last, len(sample) - 1)]
 
     def look(block: slice) -> tuple[int, Bits]:
         magnitude = _magnitude(bits[block])
         not_below = magnitude >= low
+        not_above = magnitude <= high
         below = len(magnitude) - int(np.count_nonzero(not_below))
-        return below, magnitude[not_below & (magnitude <= high)]
+        return below, magnitude[not_below & not_above]
 
     below = 0
     windows = []

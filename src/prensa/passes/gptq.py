@@ -85,7 +85,13 @@ class Gptq(Pass):
         # Feedback leaves of each unit error only its conditional variance, so steps may be larger by that.
         noise_per_weight = self.noise / (weights * spread.variance)
         step = row_steps(statistics.importance, noise_per_weight)
-        return Bound(self, partial(quantize_rows, spread=spread, step=step, offset=statistics.offset))
+        work = partial(
+            quantize_rows,
+            spread=spread,
+            step=step,
+            offset=statistics.offset,
+        )
+        return Bound(self, work)
 
 
 def row_steps(importance: Tensor, noise: float) -> Tensor:
@@ -93,11 +99,13 @@ def row_steps(importance: Tensor, noise: float) -> Tensor:
 
     A weight that is rounded to a step has the error variance step² ÷ 12, times its row's importance.
     """
-    importance = importance.clamp_min(_LEAST_IMPORTANCE * float(importance.mean()))
+    least = _LEAST_IMPORTANCE * float(importance.mean())
+    importance = importance.clamp_min(least)
     believed = importance**_TRUST
     # What is believed only shares the noise out; the true importances keep its average what it should be.
     correction = (importance / believed).mean()
-    return (12 * noise / (believed * correction)).sqrt()
+    squared_steps = 12 * noise / (believed * correction)
+    return squared_steps.sqrt()
 
 
 def quantize_rows(  # noqa: PLR0913  what a matrix is quantized with
@@ -133,7 +141,10 @@ def _coarse(step: Tensor, *, up: bool = False) -> Tensor:
     # them before the low bits are dropped rounds; a carry into the exponent is right, too.
     to_nearest = 1 << (_DROPPED_BITS - 1)
     upwards = (1 << _DROPPED_BITS) - 1
-    bits = step.view(torch.int32) + (upwards if up else to_nearest)
-    rounded = (bits >> _DROPPED_BITS << _DROPPED_BITS).view(torch.float32)
+    added = upwards if up else to_nearest
+    bits = step.view(torch.int32) + added
+    shortened = bits >> _DROPPED_BITS << _DROPPED_BITS
+    rounded = shortened.view(torch.float32)
     # A row of zeros needs a step that can be divided by.
-    return rounded.clamp_min(torch.finfo(torch.float32).tiny)
+    smallest = torch.finfo(torch.float32).tiny
+    return rounded.clamp_min(smallest)

@@ -42,7 +42,8 @@ class Half(Pass):
     def declines(self, largest: float, dtype: torch.dtype) -> str:
         """Leave alone what would overflow."""
         # Compared after rounding: a magnitude just above the largest float16 still rounds to it.
-        rounded = torch.tensor(largest, dtype=torch.float64).to(self.dtype_after(dtype))
+        exact = torch.tensor(largest, dtype=torch.float64)
+        rounded = exact.to(_DTYPES[self.dtype])
         if math.isfinite(rounded.item()):
             return ""
         return f"overflows {self.dtype}, kept in {dtype_name(dtype)}"

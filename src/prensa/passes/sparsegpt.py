@@ -55,7 +55,8 @@ class Sparsegpt(Pass):
         """Return the pass for one matrix. Raises :class:`ValueError` if its moment cannot be used."""
         moment = statistics.moment.whole(torch.float64)
         spread = feedback(moment, self.dampening)
-        return Bound(self, partial(_prune, spread=spread, amount=self.amount))
+        work = partial(_prune, spread=spread, amount=self.amount)
+        return Bound(self, work)
 
 
 def _prune(rows: Tensor, spec: TensorSpec, at: slice, *, spread: Feedback, amount: float) -> Tensor:  # noqa: ARG001

@@ -31,8 +31,10 @@ def in_order(
     waiting = 0
     try:
         for tensor in tensors:
-            is_small = tensor.spec.numel <= _SMALL
-            ahead.append((tensor, submit(partial(press, tensor)) if is_small else None))
+            future = None
+            if tensor.spec.numel <= _SMALL:
+                future = submit(partial(press, tensor))
+            ahead.append((tensor, future))
             waiting += tensor.spec.nbytes
             # The first in the queue is the one whose turn it is; those behind it count as ahead.
             while waiting - ahead[0][0].spec.nbytes > BYTES_AHEAD:

@@ -127,7 +127,11 @@ def joined(blocks: Sequence[Block]) -> Tensor | Quantized:
             values.append(block.value.values)
             scales.append(block.value.scale)
     # Levels, dtype and offset are the same in all of them.
-    return dataclasses.replace(first, values=torch.cat(values), scale=torch.cat(scales))
+    return dataclasses.replace(
+        first,
+        values=torch.cat(values),
+        scale=torch.cat(scales),
+    )
 
 
 def dense_values(blocks: Sequence[Block]) -> list[Tensor]:

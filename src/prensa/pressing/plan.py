@@ -82,7 +82,9 @@ class Plan:
         """Upper bound of the tensors in memory: the largest before, after and packed, and those ahead."""
         sizes = [tensor.spec.nbytes for tensor in self.tensors]
         # Of the largest there are the original, what its passes make of it, and its packed bytes.
-        return 3 * max(sizes, default=0) + min(BYTES_AHEAD, sum(sizes))
+        largest = max(sizes, default=0)
+        ahead = min(BYTES_AHEAD, sum(sizes))
+        return 3 * largest + ahead
 
 
 def plan(  # noqa: PLR0913
@@ -110,7 +112,17 @@ def plan(  # noqa: PLR0913
     # Rows that go are never read: everything below sees the smaller model.
     if vocabulary is not None:
         checkpoint, shape = trimmed(checkpoint, shape, vocabulary)
-    return _decided(Plan(checkpoint, shape, recipe, output, (), {}, vocabulary, force))
+    draft = Plan(
+        checkpoint=checkpoint,
+        model=shape,
+        recipe=recipe,
+        output=output,
+        tensors=(),
+        files={},
+        vocabulary=vocabulary,
+        force=force,
+    )
+    return _decided(draft)
 
 
 def _free_place(model: Path, output: Path, *, force: bool) -> Path:

@@ -76,7 +76,8 @@ def _blocks(spec: TensorSpec) -> list[slice]:
     # part of every output.
     if not spec.shape or spec.is_transposed:
         return [_ALL]
-    return row_blocks(spec.shape[0], math.prod(spec.shape[1:]))
+    rows, *rest = spec.shape
+    return row_blocks(rows, math.prod(rest))
 
 
 def _apply_to_whole(blocks: list[Block], steps: Steps, spec: TensorSpec) -> None:
@@ -84,6 +85,7 @@ def _apply_to_whole(blocks: list[Block], steps: Steps, spec: TensorSpec) -> None
     # Each pass that was applied has left an error.
     at = len(blocks[0].errors)
     before = dense_values(blocks)
+    # A single block is the whole tensor already, without a copy.
     whole = before[0] if len(before) == 1 else torch.cat(before)
     after = steps[at].apply(whole, spec)
 

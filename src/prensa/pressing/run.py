@@ -155,8 +155,10 @@ def _expected(tensors: list[TensorPlan]) -> list[tuple[str, int]]:
     """Return the names that may be written for tensors, each with the most dimensions it can have."""
     expected = []
     for tensor in tensors:
+        # No format adds more than one dimension.
+        dimensions = len(tensor.spec.shape) + 1
         for name in tensor.extent.names:
-            expected.append((name, len(tensor.spec.shape) + 1))
+            expected.append((name, dimensions))
     return expected
 
 
@@ -167,13 +169,16 @@ def _press(tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> Don
     """
     checkpoint, recipe = plan.checkpoint, plan.recipe
     if tensor.spec.is_unused:
-        return None, Stored({tensor.spec.name: checkpoint.read(tensor.spec)}, "dense")
+        copied = checkpoint.read(tensor.spec)
+        return None, Stored({tensor.spec.name: copied}, "dense")
     # The class ties them, but the file may hold different values all the same.
     if tensor.tied_to and checkpoint.holds_the_same(tensor.spec, tensor.tied_to):
         return None, Stored({}, "tied")
     steps = [bind(step, tensor, plan, statistics) for step in tensor.passes]
-    pressed = press(partial(checkpoint.read, tensor.spec), tensor.spec, steps)
-    return pressed, recipe.stored_as.store(tensor.spec, pressed.value, recipe.codecs)
+    read = partial(checkpoint.read, tensor.spec)
+    pressed = press(read, tensor.spec, steps)
+    stored = recipe.stored_as.store(tensor.spec, pressed.value, recipe.codecs)
+    return pressed, stored
 
 
 def bind(step: Pass, tensor: TensorPlan, plan: Plan, statistics: Statistics | None) -> Pass | Bound:

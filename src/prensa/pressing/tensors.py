@@ -90,11 +90,17 @@ def _plan_all(
     for spec in specs:
         if spec.is_unused:
             # Copied as it is: nothing is known of what it means.
-            tensors.append(TensorPlan(spec, (), dense_extent(spec, spec.dtype)))
+            extent = dense_extent(spec, spec.dtype)
+            tensors.append(TensorPlan(spec, (), extent))
             continue
         layer = (model.own_name(spec.name) or "").removesuffix(_WEIGHT)
-        tied_to = ties.get(spec.name, "")
-        tensors.append(_plan_tensor(spec, recipe, tied_to, must_be_plain=layer in plain))
+        tensor = _plan_tensor(
+            spec,
+            recipe,
+            tied_to=ties.get(spec.name, ""),
+            must_be_plain=layer in plain,
+        )
+        tensors.append(tensor)
     return tuple(tensors)
 
 
