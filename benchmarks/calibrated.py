@@ -30,6 +30,7 @@ from prensa.ops.statistics import Statistics
 from prensa.passes import Bound, Gptq, Pass
 from prensa.passes.gptq import quantize_rows
 from prensa.pressing import pipeline
+from prensa.pressing import run as running
 from prensa.pressing.recipe import Recipe, adjusted, load_preset
 from prensa.search.bitsandbytes import BITSANDBYTES, write_with_bitsandbytes
 from prensa.texts.library import Library
@@ -133,7 +134,7 @@ def _one_relative_step(step: float) -> Iterator[None]:
             own, partial(quantize_rows, spread=spread, step=step * weight.std(1), offset=known.offset)
         )
 
-    with mock.patch.object(pipeline, "_bind", bind):
+    with mock.patch.object(running, "bind", bind):
         yield
 
 

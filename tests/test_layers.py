@@ -7,9 +7,9 @@ SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
     *("version", "errors", "extras", "atomic", "records"),
     *("temporary", "isolation", "wording", "progress", "spec"),
-    *("ops", "codecs", "formats", "passes"),
+    *("ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
-    *("runtime", "calibration", "pressing", "serving", "evaluation", "search", "report"),
+    *("runtime", "formats", "calibration", "pressing", "serving", "evaluation", "search", "report"),
     *("jobs", "api", "example", "cli", "classic"),
 ]
 

@@ -8,6 +8,7 @@ import torch
 from prensa.codecs import CODECS
 from prensa.formats import FORMATS
 from prensa.ops.affine import quantize
+from prensa.passes import Gptq, Half, Quantize
 from prensa.spec import TensorSpec
 
 CASES = [
@@ -89,3 +90,19 @@ def test_packed_leaves_room_for_a_tensor_that_cannot_be_halved():
     spec = spec_of(tensor, "linear", "Linear")
     extent = FORMATS["packed"].extent(spec, torch.float16, quantized=False)
     assert set(packed(tensor).tensors) <= set(extent.names)
+
+
+def test_formats_say_which_recipes_they_refuse():
+    integers, noisy, dense = (Quantize(),), (Gptq(noise=0.1),), (Half(),)
+    assert "stores dense tensors" in FORMATS["plain"].refuses_recipe(integers, state_dict=False)
+    assert not FORMATS["plain"].refuses_recipe(dense, state_dict=True)
+    assert "noise would save nothing" in FORMATS["bitsandbytes"].refuses_recipe(noisy, state_dict=False)
+    assert not FORMATS["bitsandbytes"].refuses_recipe((Gptq(noise=1e-7),), state_dict=True)
+    assert "state dict" in FORMATS["packed"].refuses_recipe(dense, state_dict=True)
+    assert not FORMATS["packed"].refuses_recipe(noisy, state_dict=False)
+
+
+def test_only_packed_files_are_sized_by_noise_and_need_prensa():
+    assert [name for name, form in FORMATS.items() if form.is_sized_by_noise] == ["packed"]
+    assert [name for name, form in FORMATS.items() if form.needs_prensa] == ["packed"]
+    assert [name for name, form in FORMATS.items() if form.needs_class] == ["bitsandbytes"]

@@ -4,15 +4,15 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prensa.ops.parallel import map_parallel, pieces, submit
+from prensa.ops.parallel import map_parallel, row_blocks, submit
 
 
 @given(st.integers(0, 5000), st.integers(0, 100_000))
-def test_pieces_cover_all_rows_once(rows, columns):
-    cuts = pieces(rows, columns)
-    assert cuts[0].start == 0
-    assert cuts[-1].stop == rows
-    assert all(left.stop == right.start for left, right in zip(cuts, cuts[1:], strict=False))
+def test_blocks_cover_all_rows_once(rows, columns):
+    blocks = row_blocks(rows, columns)
+    assert blocks[0].start == 0
+    assert blocks[-1].stop == rows
+    assert all(left.stop == right.start for left, right in zip(blocks, blocks[1:], strict=False))
 
 
 def test_results_are_in_order():
@@ -39,7 +39,7 @@ assert torch.get_num_threads() == 2
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_a_forked_process_starts_threads_of_its_own():
+def test_a_forked_process_starts_its_own_threads():
     script = """
 import os
 from prensa.ops.parallel import map_parallel

@@ -8,7 +8,6 @@ import torch
 from prensa.errors import RecipeError
 from prensa.ops.affine import Quantized
 from prensa.passes import PASSES
-from prensa.passes.base import is_targeted
 from prensa.spec import TensorSpec
 
 SPEC = TensorSpec("layer.weight", (12, 20), torch.float32, "f", "linear", "Linear", in_model=True)
@@ -62,7 +61,42 @@ def test_settings_are_frozen_and_bad_targets_refused(kind):
 
 @each_pass
 def test_targets_are_roles_or_patterns_and_ignore_wins(kind):
-    assert is_targeted(kind(targets=("linear",)), SPEC)
-    assert is_targeted(kind(targets=("layer.*",)), SPEC)
-    assert not is_targeted(kind(targets=("other.*",)), SPEC)
-    assert not is_targeted(kind(targets=("linear",), ignore=("*.weight",)), SPEC)
+    assert kind(targets=("linear",)).is_targeted(SPEC)
+    assert kind(targets=("layer.*",)).is_targeted(SPEC)
+    assert not kind(targets=("other.*",)).is_targeted(SPEC)
+    assert not kind(targets=("linear",), ignore=("*.weight",)).is_targeted(SPEC)
+
+
+@each_pass
+def test_what_a_pass_says_of_itself_is_true(kind):
+    step = kind()
+    result = step.apply(torch.randn(12, 20), SPEC)
+    assert isinstance(result, Quantized) == kind.makes_integers
+    if not kind.makes_integers:
+        assert result.dtype == step.dtype_after(torch.float32)
+    assert bool(kind.prunes_by) == (step.amount is not None)
+
+
+@each_pass
+def test_noise_is_scaled_in_proportion(kind):
+    step = kind()
+    changed = step.with_noise(0.3, relative_to=0.1)
+    if step.noise is None:
+        assert changed is step
+    else:
+        assert changed == step.with_settings(noise=0.3 * (step.noise / 0.1))
+
+
+@each_pass
+def test_changed_settings_are_checked(kind):
+    assert kind().with_settings(ignore=("a.*",)) == kind(ignore=("a.*",))
+    with pytest.raises(RecipeError, match=f"pass {kind.name}"):
+        kind().with_settings(targets="linear")
+
+
+@each_pass
+def test_a_pass_that_needs_no_statistics_stays_as_it_is(kind):
+    if kind.needs_statistics:
+        pytest.skip("needs statistics")
+    step = kind()
+    assert step.bind(None, 1) is step

@@ -13,6 +13,7 @@ from prensa.errors import ModelError, OutputError, RecipeError
 from prensa.ops.sparsity import count_zeros
 from prensa.passes import Half, Prune, Quantize, Threshold
 from prensa.pressing import pipeline
+from prensa.pressing import plan as plan_module
 from prensa.pressing.recipe import Recipe, adjusted, load_preset, load_recipe
 from prensa.vocabulary.settings import TrimVocabulary
 
@@ -278,8 +279,8 @@ def test_a_plan_with_another_recipe_is_the_plan_of_that_recipe(any_model, tmp_pa
 def test_a_plan_with_another_recipe_reads_nothing_again(model, tmp_path, monkeypatch):
     first = pipeline.plan(model, load_preset("small"), tmp_path / "first", force=True)
     opened = []
-    monkeypatch.setattr(pipeline, "open_checkpoint", opened.append)
-    monkeypatch.setattr(pipeline, "model_shape", opened.append)
+    monkeypatch.setattr(plan_module, "open_checkpoint", opened.append)
+    monkeypatch.setattr(plan_module, "model_shape", opened.append)
     other = first.with_recipe(adjusted(first.recipe, noise=0.1), tmp_path / "out")
     assert not opened
     assert (other.force, other.output) == (False, tmp_path / "out")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prensa.errors import RecipeError
-from prensa.passes import Gptq, Half, Prune, Quantize, Sparsegpt, Threshold, Wanda
+from prensa.passes import Gptq, Half, Prune, Quantize, Sparsegpt, Threshold
 from prensa.pressing.recipe import (
     Recipe,
     adjusted,
@@ -13,6 +13,7 @@ from prensa.pressing.recipe import (
     parse_recipe,
     preset_names,
 )
+from prensa.vocabulary.settings import TrimVocabulary
 
 
 def test_presets():
@@ -59,8 +60,10 @@ def test_toml_round_trip(amount, threshold, form, state_dict, targets):
         ('[[passes]]\nname = "prune"\namount = 1' + "0" * 400, "amount must be a number"),
         ('[[passes]]\nname = "half"\ndtype = [[1]]', "dtype must be one of"),
         ("a = " + "[" * 100_000, "not valid TOML"),
-        ("[[passes]]", "unknown pass None; there are half, prune, sparsegpt, wanda"),
+        ("[[passes]]", "unknown pass None; there are half, prune, sparsegpt, threshold"),
         ('[[passes]]\nname = "distil"', "unknown pass 'distil'"),
+        ('[[passes]]\nname = "wanda"', "unknown pass 'wanda'; there are half, prune, sparsegpt"),
+        ('[[passes]]\nname = "sparsegpt"\npattern = "2:4"', "unknown key of pass sparsegpt 'pattern'"),
         ('[[passes]]\nname = "prune"\namuont = 0.3', "unknown key of pass prune 'amuont'; there are amount"),
         ('[[passes]]\nname = "prune"\namount = 2', "amount must be a number from 0 to 0.9, found 2"),
         ('[[passes]]\nname = "prune"\ntargets = "linear"', "targets must be a list of words"),
@@ -127,11 +130,11 @@ def test_ways_of_pruning_take_each_others_place():
     pruned = adjusted(small, prune=0.4, prune_by="sparsegpt")
     assert [step.name for step in pruned.passes] == ["half", "sparsegpt", "gptq"]
     assert pruned.passes[1].amount == 0.4
-    other = adjusted(pruned, prune_by="wanda")
-    assert [step.name for step in other.passes] == ["half", "wanda", "gptq"]
+    other = adjusted(pruned, prune_by="magnitude")
+    assert [step.name for step in other.passes] == ["half", "prune", "gptq"]
     assert other.passes[1].amount == 0.4
     assert [step.name for step in adjusted(other, prune=0).passes] == ["half", "gptq"]
-    assert adjusted(other, prune=0.2).passes[1] == Wanda(amount=0.2)
+    assert adjusted(other, prune=0.2).passes[1] == Prune(amount=0.2)
     assert adjusted(small, prune_by="magnitude").passes[1] == Prune(amount=0.5)
     with pytest.raises(RecipeError, match="unknown way of pruning 'l1'; there are magnitude"):
         adjusted(small, prune_by="l1")
@@ -152,5 +155,25 @@ def test_single_settings_leave_the_others_as_they_are():
     changed = adjusted(recipe, noise=0.4).passes
     assert [step.noise for step in changed] == [0.2, 0.4]  # all of them, in proportion
     assert changed[0].dampening == 0.05
-    pruned = adjusted(Recipe((Sparsegpt(amount=0.2, pattern="2:4", dampening=0.05),)), prune=0.5).passes
-    assert pruned == (Sparsegpt(amount=0.5, pattern="2:4", dampening=0.05),)
+    pruned = adjusted(Recipe((Sparsegpt(amount=0.2, dampening=0.05),)), prune=0.5).passes
+    assert pruned == (Sparsegpt(amount=0.5, dampening=0.05),)
+
+
+def test_a_setting_is_changed_to_its_default_too():
+    recipe = Recipe((Threshold(threshold=0.05, targets=("linear",)), Prune(amount=0.5)))
+    assert adjusted(recipe, threshold=1e-3).passes[0] == Threshold(threshold=1e-3, targets=("linear",))
+    assert adjusted(recipe, prune=0.3).passes[1] == Prune(amount=0.3)
+
+
+def test_noise_is_that_of_the_last_pass_that_has_one():
+    assert load_preset("int8").noise is None
+    assert load_preset("small").noise == 0.002
+    recipe = Recipe((Gptq(noise=0.1, targets=("linear",)), Gptq(noise=0.3, targets=("embedding",))))
+    assert recipe.noise == 0.3
+    assert recipe.with_noise(0.7).noise == 0.7
+
+
+def test_what_needs_texts():
+    assert not load_preset("classic").needs_texts
+    assert load_preset("small").needs_texts
+    assert adjusted(load_preset("half"), trim_vocabulary=TrimVocabulary()).needs_texts

@@ -12,6 +12,12 @@ from prensa.codecs.raw import Raw
 from prensa.codecs.rows import Rows
 from prensa.codecs.sparse import Sparse
 
-CODECS: dict[str, Codec] = {codec.name: codec for codec in (Raw(), Planes(), Sparse(), Rows())}
+# In the order in which they are tried: of codecs that make a tensor equally small the first is taken.
+CODECS: dict[str, Codec] = {
+    Raw.name: Raw(),
+    Planes.name: Planes(),
+    Sparse.name: Sparse(),
+    Rows.name: Rows(),
+}
 
 __all__ = ["CODECS", "Codec"]

@@ -22,42 +22,52 @@ class Codec(Protocol):
         """The name in recipes, manifests and packed files."""
 
     def can_win(self, tensor: Tensor) -> bool:
-        """Whether it is worth the time to try: false where it saves next to nothing over another codec."""
+        """Whether trying it is likely to pay off: false if it saves next to nothing over another codec."""
 
     def encode(self, tensor: Tensor) -> list[Stream]:
         """Return the streams that hold ``tensor``. Raises :class:`ValueError` for a kind it cannot hold."""
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return the tensor. Raises :class:`FormatError` where the streams cannot hold it."""
+        """Return the tensor. Raises :class:`FormatError` if the streams cannot hold it."""
 
 
 def to_bytes(tensor: Tensor) -> Bytes:
     """View a tensor as its bytes, in memory order."""
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+    flat = tensor.contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy()
 
 
 def from_bytes(data: Bytes, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """View bytes as a tensor."""
-    return torch.from_numpy(data).view(dtype).reshape(shape) if data.size else torch.empty(shape, dtype=dtype)
+    if not data.size:
+        # PyTorch refuses to view an empty array of bytes as a wider dtype.
+        return torch.empty(shape, dtype=dtype)
+    return torch.from_numpy(data).view(dtype).reshape(shape)
 
 
 def split_planes(elements: Bytes) -> list[Bytes]:
     """Turn elements ``[n, itemsize]`` into ``itemsize`` planes of ``n`` bytes."""
-    return [np.ascontiguousarray(elements[:, plane]) for plane in range(elements.shape[1])]
+    planes = []
+    for place in range(elements.shape[1]):
+        # Contiguous, because the coder reads memory from front to back.
+        planes.append(np.ascontiguousarray(elements[:, place]))
+    return planes
 
 
 def join_planes(streams: Sequence[Stream]) -> Bytes:
     """Decode planes of ``n`` bytes each and weave them into elements ``[n, itemsize]``."""
     if len(streams) == 1:
+        # Elements of one byte are the plane itself: no copy.
         return entropy.decode(streams[0]).reshape(-1, 1)
-    elements = np.empty((streams[0].size, len(streams)), dtype=np.uint8)
-    for plane, stream in enumerate(streams):
-        elements[:, plane] = entropy.decode(stream)
+    shape = (streams[0].size, len(streams))
+    elements = np.empty(shape, dtype=np.uint8)
+    for place, stream in enumerate(streams):
+        elements[:, place] = entropy.decode(stream)
     return elements
 
 
 def expect_sizes(streams: Sequence[Stream], sizes: Sequence[int]) -> None:
     """Raise :class:`FormatError` unless the streams say these sizes, before any is decoded."""
-    found = [stream.size for stream in streams]
-    if found != list(sizes):
-        raise FormatError(f"expected streams of {list(sizes)} bytes, found {found}")
+    stated = [stream.size for stream in streams]
+    if stated != list(sizes):
+        raise FormatError(f"expected streams of {list(sizes)} bytes, found {stated}")

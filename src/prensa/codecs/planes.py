@@ -24,15 +24,18 @@ class Planes:
     name = "planes"
 
     def can_win(self, tensor: Tensor) -> bool:
-        """Be tried unless there is nothing to code."""
+        """Try it unless there is nothing to code."""
         return tensor.numel() > 0
 
     def encode(self, tensor: Tensor) -> list[Stream]:
         """Split into planes and code each."""
         elements = to_bytes(tensor).reshape(-1, tensor.dtype.itemsize)
-        return [entropy.encode(plane) for plane in split_planes(elements)]
+        planes = split_planes(elements)
+        return [entropy.encode(plane) for plane in planes]
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Decode the planes and weave them together."""
-        expect_sizes(streams, [math.prod(shape)] * dtype.itemsize)
-        return from_bytes(join_planes(streams).reshape(-1), shape, dtype)
+        count = math.prod(shape)
+        expect_sizes(streams, [count] * dtype.itemsize)
+        elements = join_planes(streams)
+        return from_bytes(elements.reshape(-1), shape, dtype)

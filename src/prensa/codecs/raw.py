@@ -19,8 +19,8 @@ class Raw:
 
     name = "raw"
 
-    def can_win(self, tensor: Tensor) -> bool:  # noqa: ARG002
-        """Be tried always."""
+    def can_win(self, tensor: Tensor) -> bool:
+        """Try it always: it is what is left if nothing else helps."""
         return True
 
     def encode(self, tensor: Tensor) -> list[Stream]:
@@ -34,5 +34,7 @@ class Raw:
         expect_sizes(streams, [size])
         if streams[0].nbytes != size:
             raise FormatError(f"expected {size} bytes, found {streams[0].nbytes}")
-        data = np.frombuffer(b"".join(streams[0].frames), dtype=np.uint8).copy()
+        joined = b"".join(streams[0].frames)
+        # Copied, because bytes are read-only and a tensor's memory must not be.
+        data = np.frombuffer(joined, dtype=np.uint8).copy()
         return from_bytes(data, shape, dtype)

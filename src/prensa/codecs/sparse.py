@@ -26,7 +26,8 @@ _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 # Share of zeros from which it is tried. In one-byte elements planes code zeros as well until a zero is worth
 # little more than one bit (at 30 % the mask would save 0.1 %); in wider ones it pays at once.
-_WORTH_IN_BYTES, _WORTH_IN_WORDS = 0.4, 0.005
+_ENOUGH_IN_BYTES = 0.4
+_ENOUGH_IN_WIDER_ELEMENTS = 0.005
 
 
 class Sparse:
@@ -35,27 +36,42 @@ class Sparse:
     name = "sparse"
 
     def can_win(self, tensor: Tensor) -> bool:
-        """Be tried where there are enough zeros."""
-        worth = _WORTH_IN_BYTES if tensor.dtype.itemsize == 1 else _WORTH_IN_WORDS
-        return tensor.numel() > 0 and count_zeros(tensor) > worth * tensor.numel()
+        """Try it if there are enough zeros."""
+        if not tensor.numel():
+            return False
+        enough = _ENOUGH_IN_BYTES if tensor.dtype.itemsize == 1 else _ENOUGH_IN_WIDER_ELEMENTS
+        return count_zeros(tensor) > enough * tensor.numel()
 
     def encode(self, tensor: Tensor) -> list[Stream]:
         """Code the mask and the planes of what is not zero."""
         itemsize = tensor.dtype.itemsize
+        # As integers: of a float, minus zero would count as zero and lose its sign.
         elements = to_bytes(tensor).view(_UNSIGNED[itemsize])
         mask = elements != 0
-        kept = elements[mask].view(np.uint8).reshape(-1, itemsize)
         bits = np.packbits(mask, bitorder="little")
-        return [entropy.encode(bits), *map(entropy.encode, split_planes(kept))]
+        kept = elements[mask].view(np.uint8)
+        planes = split_planes(kept.reshape(-1, itemsize))
+        streams = [entropy.encode(bits)]
+        for plane in planes:
+            streams.append(entropy.encode(plane))
+        return streams
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Put the kept elements back where the mask says."""
         count = math.prod(shape)
+        mask_bytes = (count + 7) // 8
+        # How many elements are kept is known from the planes alone; more than all is a damaged file, and is
+        # found here, before the planes are decoded.
         kept = streams[-1].size if len(streams) > 1 else 0
-        expect_sizes(streams, [(count + 7) // 8] + [min(kept, count)] * dtype.itemsize)
-        mask = np.unpackbits(entropy.decode(streams[0]), count=count, bitorder="little").view(bool)
-        if np.count_nonzero(mask) != kept:
-            raise FormatError(f"the mask keeps {np.count_nonzero(mask)} elements, the planes hold {kept}")
+        plane_bytes = [min(kept, count)] * dtype.itemsize
+        expect_sizes(streams, [mask_bytes, *plane_bytes])
+
+        bits = entropy.decode(streams[0])
+        mask = np.unpackbits(bits, count=count, bitorder="little").view(bool)
+        set_bits = np.count_nonzero(mask)
+        if set_bits != kept:
+            raise FormatError(f"the mask keeps {set_bits} elements, the planes hold {kept}")
         elements = np.zeros(count, dtype=_UNSIGNED[dtype.itemsize])
-        elements[mask] = join_planes(streams[1:]).reshape(-1).view(elements.dtype)
+        values = join_planes(streams[1:]).reshape(-1)
+        elements[mask] = values.view(elements.dtype)
         return from_bytes(elements.view(np.uint8), shape, dtype)

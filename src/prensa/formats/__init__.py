@@ -10,6 +10,10 @@ from prensa.formats.bitsandbytes import BitsAndBytes
 from prensa.formats.packed import PackedFormat
 from prensa.formats.plain import Plain
 
-FORMATS: dict[str, Format] = {form.name: form for form in (Plain(), BitsAndBytes(), PackedFormat())}
+FORMATS: dict[str, Format] = {
+    Plain.name: Plain(),
+    BitsAndBytes.name: BitsAndBytes(),
+    PackedFormat.name: PackedFormat(),
+}
 
 __all__ = ["FORMATS", "Format", "Stored"]

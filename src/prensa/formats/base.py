@@ -1,16 +1,21 @@
-"""What every format does."""
+"""What every format is, and what it answers where it says nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from prensa.ops.affine import Quantized
+from prensa.passes import Pass
 from prensa.spec import TensorSpec
+
+Passes = tuple[Pass, ...]
 
 
 @dataclass(frozen=True)
@@ -34,27 +39,67 @@ class Extent:
     nbytes: int
 
 
-class Format(Protocol):
-    """How dense and quantized tensors are laid out in safetensors files."""
+class Format(ABC):
+    """How dense and quantized tensors are laid out in safetensors files.
 
-    @property
-    def name(self) -> str:
-        """The name in recipes and on the command line."""
+    The class attributes say what kind of format it is:
 
+    ``needs_class``         the model's class must be known: the format depends on its modules
+    ``needs_prensa``        only a program that imports Prensa can load the files
+    ``is_sized_by_noise``   more noise makes smaller files, so that a size can be searched for
+    """
+
+    name: ClassVar[str]
+    needs_class: ClassVar[bool] = False
+    needs_prensa: ClassVar[bool] = False
+    is_sized_by_noise: ClassVar[bool] = False
+
+    def refuses_recipe(self, passes: Passes, *, state_dict: bool) -> str:
+        """Why it does not go together with these passes, or with a copy as a state dict; empty if it does."""
+        return ""
+
+    def fitted_passes(self, passes: Passes, model: Path, class_name: str) -> tuple[Passes, str]:
+        """Leave out passes that this model cannot have in this format, and say so in a note (else empty)."""
+        return passes, ""
+
+    def leaves_plain(self, model: Path, dense_layers: Collection[str]) -> Collection[str]:
+        """Name the linear layers that must not become integers if ``dense_layers`` do not."""
+        return ()
+
+    def refuses_all_dense(self) -> str:
+        """Why it cannot hold a model in which no tensor is quantized; empty if it can."""
+        return ""
+
+    @abstractmethod
     def refuses(self, spec: TensorSpec) -> str:
         """Why this format cannot hold ``spec`` quantized; empty if it can."""
 
+    @abstractmethod
     def extent(self, spec: TensorSpec, dtype: torch.dtype, *, quantized: bool) -> Extent:
         """Bound what :meth:`store` returns for a tensor of this dtype."""
 
+    @abstractmethod
     def store(self, spec: TensorSpec, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:
         """Lay out one tensor."""
 
     def quantization_config(
-        self, dense_layers: Sequence[str], checksums: Mapping[str, str]
-    ) -> dict[str, Any] | None:
-        """Return what ``config.json`` must say for the files to load.
+        self,
+        dense_layers: Sequence[str],
+        checksums: Mapping[str, str],
+    ) -> dict[str, object] | None:
+        """Return what ``config.json`` must say for the files to load, None if they load as they are.
 
         ``dense_layers`` are the linear layers that were not quantized, ``checksums`` the SHA-256 of
         each weight file.
         """
+        return None
+
+    def check(self, directory: Path) -> None:
+        """Try the finished result. Raises :class:`~prensa.errors.RecipeError` if it does not work."""
+        # Dense tensors and Prensa's own files are read as they were written: there is nothing to try.
+        return
+
+
+def dense_extent(spec: TensorSpec, dtype: torch.dtype) -> Extent:
+    """Return the extent of a dense tensor under its own name."""
+    return Extent((spec.name,), spec.numel * dtype.itemsize)

@@ -1,7 +1,7 @@
 """Load packed models with ``from_pretrained``: the only file that knows the quantizer API.
 
 Every packed parameter ``x`` lies in the checkpoint twice: as a tensor of no elements under its own name
-and as bytes under ``x_packed`` (see ``formats.packed``). So that ``transformers`` finds just that, the
+and as bytes under ``x_packed`` (see ``codecs.layout``). So that ``transformers`` finds just that, the
 model's parameters are swapped for such pairs before loading; afterwards the bytes are decoded and
 the pairs give way to ordinary parameters. What comes out is an ordinary model that trains and saves.
 
@@ -27,8 +27,8 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.roles import own_names
 from prensa.codecs.container import unpack
+from prensa.codecs.layout import FORMAT_VERSION, QUANT_METHOD, SUFFIX, placeholder
 from prensa.errors import FormatError
-from prensa.formats.packed import FORMAT_VERSION, QUANT_METHOD, SUFFIX, placeholder
 from prensa.ops.affine import Quantized, dequantize
 
 

@@ -1,6 +1,6 @@
 """Row-wise quantization: a row of weights as small integers times one number.
 
-``weight ≈ values × scale ÷ levels``, plus a row that all have in common where there is one.
+``weight ≈ values × scale ÷ levels``, plus an offset row that all rows share if there is one.
 ``scale`` is the magnitude that the integer ``levels`` stands for. With ``levels = 127`` and ``scale`` the
 row's largest magnitude this is absmax quantization as in LLM.int8() (Dettmers et al. 2022, section 2.1) and
 as bitsandbytes stores it.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prensa.ops.parallel import map_parallel, pieces
+from prensa.ops.parallel import map_parallel, row_blocks
 
 INT8_LEVELS = 127
 
@@ -41,7 +41,9 @@ class Quantized:
     def shape(self) -> tuple[int, ...]:
         """Shape of the dense tensor."""
         shape = tuple(self.values.shape)
-        return shape[::-1] if self.transposed else shape
+        if self.transposed:
+            return shape[::-1]
+        return shape
 
 
 def quantize(weight: Tensor, *, transposed: bool = False) -> Quantized:
@@ -51,21 +53,37 @@ def quantize(weight: Tensor, *, transposed: bool = False) -> Quantized:
     (float32, times ``127 / absmax``, halves to even) is that of bitsandbytes, so that its format can
     hold the result unchanged.
     """
-    rows = (weight.t() if transposed else weight).float()
-    scale = rows.abs().amax(dim=1) if rows.numel() else rows.new_zeros(rows.shape[0])
+    upright = weight.t() if transposed else weight
+    rows = upright.float()
+    if rows.numel():
+        scale = rows.abs().amax(dim=1)
+    else:
+        # amax over no columns at all is an error.
+        scale = rows.new_zeros(rows.shape[0])
+    # A row of zeros would divide by zero; whatever its factor is, its values stay zero.
     factor = torch.where(scale > 0, INT8_LEVELS / scale, 0.0)
-    values = (rows * factor[:, None]).round_().to(torch.int8)
+    # The product is a new tensor, so rounding it in place leaves the weight alone.
+    products = rows * factor[:, None]
+    values = products.round_().to(torch.int8)
     return Quantized(values, scale, INT8_LEVELS, transposed, weight.dtype)
 
 
 def dequantize(quantized: Quantized, dtype: torch.dtype | None = None) -> Tensor:
     """Return the dense tensor in ``dtype`` (its own if not given), computed in float32 on all cores."""
+    if dtype is None:
+        dtype = quantized.dtype
+    # As a column, so that each row of integers is multiplied with its own step.
     step = (quantized.scale / quantized.levels)[:, None]
-    dense = torch.empty(quantized.values.shape, dtype=dtype or quantized.dtype)
+    dense = torch.empty(quantized.values.shape, dtype=dtype)
 
     def multiply(rows: slice) -> None:
+        # In float32 however narrow the result: it is rounded once, where it is assigned.
         product = quantized.values[rows] * step[rows]
-        dense[rows] = product if quantized.offset is None else product.add_(quantized.offset)
+        if quantized.offset is not None:
+            product.add_(quantized.offset)
+        dense[rows] = product
 
-    map_parallel(multiply, pieces(*dense.shape))
-    return dense.t().contiguous() if quantized.transposed else dense
+    map_parallel(multiply, row_blocks(*dense.shape))
+    if quantized.transposed:
+        return dense.t().contiguous()
+    return dense

@@ -5,7 +5,7 @@ histogram. The ``fast`` strategy with a tiny hash table and the longest minimum 
 nearly everything to zstandard's Huffman coder, which then runs at its full speed and stays within
 1 % of the order-0 entropy while no symbol is likelier than about one in three.
 
-Data are cut into blocks of 1 MiB, one zstandard frame each, so that they are coded in parallel and
+Data are split into blocks of 1 MiB, one zstandard frame each, so that they are coded in parallel and
 a reader never needs more than one block beside its output.
 """
 
@@ -22,7 +22,9 @@ from prensa.errors import FormatError
 from prensa.ops.parallel import map_parallel
 
 BLOCK = 1 << 20
-_THOROUGH = 19  # zstandard's level
+"""Bytes of one frame before coding."""
+
+_THOROUGH_LEVEL = 19
 
 Bytes = npt.NDArray[np.uint8]
 """Bytes as a NumPy array, flat unless its shape is given."""
@@ -30,7 +32,7 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Stream:
-    """Bytes cut into coded frames. ``size`` is the number of bytes before coding."""
+    """Bytes as a list of coded frames. ``size`` is the number of bytes before coding."""
 
     size: int
     frames: Sequence[bytes | memoryview]
@@ -38,24 +40,28 @@ class Stream:
     @property
     def nbytes(self) -> int:
         """Bytes of all frames together."""
-        return sum(len(frame) for frame in self.frames)
+        return sum(map(len, self.frames))
 
 
 def encode(data: Bytes, *, thorough: bool = False) -> Stream:
     """Code ``data`` into one frame for each started MiB.
 
     ``thorough`` looks for repetitions, too, and keeps whichever is smaller: worth its time, a hundredfold,
-    where nearly all symbols are the same and a Huffman code spends a whole bit on each.
+    if nearly all symbols are the same and a Huffman code spends a whole bit on each.
     """
-    starts = range(0, len(data), BLOCK)
     compress = _compress_thoroughly if thorough else _compress
-    return Stream(len(data), map_parallel(lambda start: compress(data[start : start + BLOCK]), starts))
+
+    def compress_block(start: int) -> bytes:
+        return compress(data[start : start + BLOCK])
+
+    starts = range(0, len(data), BLOCK)
+    return Stream(len(data), map_parallel(compress_block, starts))
 
 
 def decode(stream: Stream) -> Bytes:
     """Return the bytes that :func:`encode` was given.
 
-    Raises :class:`FormatError` where the frames do not hold exactly ``stream.size`` bytes; what a
+    Raises :class:`FormatError` if the frames do not hold exactly ``stream.size`` bytes; what a
     frame says of its size is checked before memory is taken for it.
     """
     starts = range(0, stream.size, BLOCK)
@@ -63,14 +69,17 @@ def decode(stream: Stream) -> Bytes:
         raise FormatError(
             f"expected {len(starts)} frames for {stream.size} bytes, found {len(stream.frames)}"
         )
-    sizes = [min(BLOCK, stream.size - start) for start in starts]
-    for frame, size in zip(stream.frames, sizes, strict=True):
+
+    # All frames are checked before the first is decoded, and before there is memory for the result.
+    for start, frame in zip(starts, stream.frames, strict=True):
+        size = min(BLOCK, stream.size - start)
         _check_frame(frame, size)
     data = np.empty(stream.size, dtype=np.uint8)
 
     def fill(start: int) -> None:
-        index = start // BLOCK
-        data[start : start + sizes[index]] = _decompress(stream.frames[index], sizes[index])
+        block = data[start : start + BLOCK]
+        frame = stream.frames[start // BLOCK]
+        block[:] = _decompress(frame, len(block))
 
     map_parallel(fill, starts)
     return data
@@ -80,25 +89,32 @@ def _compress(block: Bytes) -> bytes:
     parameters = zstandard.ZstdCompressionParameters.from_level(
         1, strategy=zstandard.STRATEGY_FAST, min_match=7, hash_log=6
     )
-    return zstandard.ZstdCompressor(compression_params=parameters).compress(block.data)
+    # Compressors are not safe to share between threads; a new one costs little beside a block.
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    return compressor.compress(block.data)
 
 
 def _compress_thoroughly(block: Bytes) -> bytes:
-    slow = zstandard.ZstdCompressor(level=_THOROUGH).compress(block.data)
-    return min(_compress(block), slow, key=len)
+    fast = _compress(block)
+    compressor = zstandard.ZstdCompressor(level=_THOROUGH_LEVEL)
+    thorough = compressor.compress(block.data)
+    if len(thorough) < len(fast):
+        return thorough
+    return fast
 
 
 def _check_frame(frame: bytes | memoryview, size: int) -> None:
     try:
-        found = zstandard.frame_content_size(frame)
+        stated = zstandard.frame_content_size(frame)
     except zstandard.ZstdError as error:
         raise FormatError(f"a frame is damaged: {error}") from error
-    if found != size:
-        raise FormatError(f"expected a frame of {size} bytes, found one that says {found}")
+    if stated != size:
+        raise FormatError(f"expected a frame of {size} bytes, found one that says {stated}")
 
 
 def _decompress(frame: bytes | memoryview, size: int) -> Bytes:
     try:
+        # A frame that lies about its size must not take more memory than it may.
         block = zstandard.ZstdDecompressor().decompress(frame, max_output_size=size)
     except zstandard.ZstdError as error:
         raise FormatError(f"a frame is damaged: {error}") from error

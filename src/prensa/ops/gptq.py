@@ -14,11 +14,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_BLOCK = 128  # columns whose losses are spread over the later ones at once
+# Columns whose losses are spread over the later ones at once: within a block each column waits for the one
+# before it, but all later blocks take the whole block's losses in one fast matrix product.
+_BLOCK = 128
+
 _MOST = 127
-_GO, _OF = 2, 4  # of the 2:4 pattern
-_FLOOR = 1e-4  # of the mean of the diagonal: a column that no text uses is still worth something
-_ATTEMPTS = 12  # times that the dampening is doubled before a moment is given up
+"""The largest magnitude of int8 that has a counterpart of the other sign."""
+
+_FLOOR = 1e-4
+"""Share of the diagonal's mean that is added to it: a column that no text uses still has some weight."""
+
+_ATTEMPTS = 12
+"""How often the dampening is doubled before a moment is given up."""
 
 
 @dataclass(frozen=True)
@@ -35,98 +42,136 @@ class Feedback:
     variance: float
 
 
-def feedback(moment: Tensor, dampening: float, *, in_order: bool = False) -> Feedback:
+def feedback(moment: Tensor, dampening: float) -> Feedback:
     """Prepare the feedback for a second moment ``[columns, columns]``.
 
-    ``dampening`` times its own diagonal is added, which believes correlations less whatever the columns'
-    sizes: a few hundred texts exaggerate them. More is added where the moment is singular all the same.
-    Columns come in the order of falling moments (the ``act_order`` of GPTQ's code) unless ``in_order``.
-    Raises :class:`ValueError` where the moment is not finite or is zero.
+    ``dampening`` times its own diagonal is added, which trusts correlations less whatever the columns'
+    sizes: a few hundred texts exaggerate them. More is added if the moment is singular all the same.
+    Columns come in the order of falling moments (the ``act_order`` of GPTQ's code).
+    Raises :class:`ValueError` if the moment is not finite or is zero.
     """
     exact = moment.double()
-    own = exact.diagonal()
-    if not torch.isfinite(exact).all() or own.mean() <= 0:
+    diagonal = exact.diagonal()
+    is_finite = torch.isfinite(exact).all()
+    if not is_finite or diagonal.mean() <= 0:
         raise ValueError("expected a finite second moment that is not zero")
-    order = torch.arange(len(exact)) if in_order else torch.argsort(own, descending=True, stable=True)
-    added = (own * dampening + own.mean() * _FLOOR)[order]
-    exact = exact[order[:, None], order]  # large, as what follows: each takes the place of the one before
-    for _ in range(_ATTEMPTS):
-        exact.diagonal().add_(added)
-        lower, failed = torch.linalg.cholesky_ex(exact)
-        if not failed:
-            break
-        added *= 2
-    else:
-        raise ValueError("the second moment is not positive, whatever is added to its diagonal")
+    # Stable: columns with equal moments stay in order, on every machine.
+    order = torch.argsort(diagonal, descending=True, stable=True)
+    floor = diagonal.mean() * _FLOOR
+    added = (diagonal * dampening + floor)[order]
+
+    # These matrices are large, so each takes the place of the one before it.
+    exact = exact[order[:, None], order]
+    lower = _cholesky(exact, added)
     exact = torch.cholesky_inverse(lower)
     del lower
     factor = torch.linalg.cholesky(exact, upper=True)
-    return Feedback(order, factor.float(), float((factor.diagonal() ** -2).mean()))
+
+    variance = (factor.diagonal() ** -2).mean()
+    return Feedback(order, factor.float(), float(variance))
+
+
+def _cholesky(moment: Tensor, added: Tensor) -> Tensor:
+    """Return the lower factor of a moment with ``added`` on its diagonal, as often as it takes.
+
+    Changes both in place. Raises :class:`ValueError` if nothing helps.
+    """
+    for _ in range(_ATTEMPTS):
+        moment.diagonal().add_(added)
+        lower: Tensor
+        lower, failed = torch.linalg.cholesky_ex(moment)
+        if not failed:
+            return lower
+        added *= 2
+    raise ValueError("the second moment is not positive, whatever is added to its diagonal")
 
 
 def round_with_feedback(rows: Tensor, step: Tensor, spread: Feedback, kept: Tensor | None = None) -> Tensor:
     """Choose int8 values so that ``values × step`` comes near ``rows`` where it matters.
 
-    ``rows`` ``[rows, columns]`` in float32, ``step`` ``[rows]``; values are cut off at ±127, which is made
+    ``rows`` ``[rows, columns]`` in float32, ``step`` ``[rows]``; values are clamped to ±127, which is made
     good like rounding. ``kept`` ``[rows, columns]`` is false where the value must be zero.
     """
-    columns = rows.t()[spread.order].contiguous()  # a column lies together
+    # Turned over, so that a column lies together in memory.
+    columns = rows.t()[spread.order].contiguous()
     mask = None if kept is None else kept.t()[spread.order]
     values = torch.empty_like(columns)
     losses = torch.empty_like(columns[:_BLOCK])
     for start in range(0, len(columns), _BLOCK):
         stop = min(start + _BLOCK, len(columns))
-        factor = spread.factor[start:stop]
         for at in range(start, stop):
-            chosen = torch.div(columns[at], step).round_().clamp_(-_MOST, _MOST)
+            column = columns[at]
+            chosen = torch.div(column, step)
+            chosen.round_().clamp_(-_MOST, _MOST)
             if mask is not None:
                 chosen *= mask[at]
             values[at] = chosen
-            loss = torch.sub(columns[at], chosen.mul_(step), out=losses[at - start])
-            loss /= factor[at - start, at]
-            columns[at + 1 : stop].addr_(factor[at - start, at + 1 : stop], loss, alpha=-1)
-        columns[stop:].addmm_(factor[:, stop:].t(), losses[: stop - start], alpha=-1)
-    original_order = torch.empty_like(values)
-    original_order[spread.order] = values
-    return original_order.t().to(torch.int8)
+            # ``chosen`` is needed no more: it becomes the rounded column, without another tensor.
+            rounded = chosen.mul_(step)
+            loss = losses[at - start]
+            torch.sub(column, rounded, out=loss)
+            _spread_in_block(columns, loss, spread.factor, at, stop)
+        _spread_behind(columns, losses, spread.factor, start, stop)
+    return _in_original_order(values, spread).to(torch.int8)
 
 
-def prune_with_feedback(rows: Tensor, amount: float | None, spread: Feedback) -> Tensor:
+def prune_with_feedback(rows: Tensor, amount: float, spread: Feedback) -> Tensor:
     """Set elements of ``rows`` ``[rows, columns]`` to zero and let the others make it good.
 
-    Of each block of columns the share ``amount`` goes, or two of every four columns where it is None: those
-    that cost least, by their square over the squared diagonal of the factor (optimal brain surgeon).
+    The share ``amount`` goes, those that cost least by their square over the squared diagonal of the factor
+    (optimal brain surgeon).
     """
     columns = rows.t()[spread.order].contiguous()
     losses = torch.empty_like(columns[:_BLOCK])
     diagonal = spread.factor.diagonal()
-    planned = _cheapest(columns / diagonal[:, None], round((amount or 0.0) * columns.numel()))
+    # How many go from each block is decided before any weight moves, so that the share is exact; which ones
+    # go is decided when the block's turn comes, from the weights as they then are.
+    costs = columns / diagonal[:, None]
+    count = round(amount * columns.numel())
+    planned = _cheapest(costs, count)
     for start in range(0, len(columns), _BLOCK):
         stop = min(start + _BLOCK, len(columns))
-        factor = spread.factor[start:stop]
-        gone = torch.zeros_like(columns[start:stop], dtype=torch.bool)
-        if amount is not None:
-            costs = columns[start:stop] / diagonal[start:stop, None]
-            gone = _cheapest(costs, int(planned[start:stop].sum()))
+        block = columns[start:stop]
+        costs = block / diagonal[start:stop, None]
+        count = int(planned[start:stop].sum())
+        pruned = _cheapest(costs, count)
         for at in range(start, stop):
-            if amount is None and at % _OF == 0 and at + _OF <= len(columns):
-                costs = (columns[at : at + _OF] / diagonal[at : at + _OF, None]).square()
-                gone[at - start : at - start + _OF].scatter_(
-                    0, costs.argsort(dim=0, stable=True)[:_GO], value=True
-                )
-            loss = torch.mul(columns[at], gone[at - start], out=losses[at - start])
-            columns[at] -= loss
-            loss /= factor[at - start, at]
-            columns[at + 1 : stop].addr_(factor[at - start, at + 1 : stop], loss, alpha=-1)
-        columns[stop:].addmm_(factor[:, stop:].t(), losses[: stop - start], alpha=-1)
-    original_order = torch.empty_like(columns)
-    original_order[spread.order] = columns
-    return original_order.t().contiguous()
+            column = columns[at]
+            loss = losses[at - start]
+            torch.mul(column, pruned[at - start], out=loss)
+            column -= loss
+            _spread_in_block(columns, loss, spread.factor, at, stop)
+        _spread_behind(columns, losses, spread.factor, start, stop)
+    return _in_original_order(columns, spread).contiguous()
+
+
+def _spread_in_block(columns: Tensor, loss: Tensor, factor: Tensor, at: int, stop: int) -> None:
+    """Let the columns behind ``at``, up to ``stop``, make good what it lost. Scales ``loss`` in place."""
+    loss /= factor[at, at]
+    later = columns[at + 1 : stop]
+    weights = factor[at, at + 1 : stop]
+    later.addr_(weights, loss, alpha=-1)
+
+
+def _spread_behind(columns: Tensor, losses: Tensor, factor: Tensor, start: int, stop: int) -> None:
+    """Let all columns behind a block make good what its columns lost: ``losses``, scaled already."""
+    later = columns[stop:]
+    weights = factor[start:stop, stop:].t()
+    in_block = losses[: stop - start]
+    later.addmm_(weights, in_block, alpha=-1)
+
+
+def _in_original_order(columns: Tensor, spread: Feedback) -> Tensor:
+    """Return columns that are in the order of choosing as rows of the matrix again."""
+    original = torch.empty_like(columns)
+    original[spread.order] = columns
+    return original.t()
 
 
 def _cheapest(costs: Tensor, count: int) -> Tensor:
-    """Mark the ``count`` smallest magnitudes."""
+    """Mark the ``count`` smallest magnitudes; of equal ones the first, on every machine."""
     flat = costs.abs().reshape(-1)
-    gone = torch.zeros_like(flat, dtype=torch.bool)
-    gone[flat.argsort(stable=True)[:count]] = True
-    return gone.reshape(costs.shape)
+    marked = torch.zeros_like(flat, dtype=torch.bool)
+    smallest = flat.argsort(stable=True)[:count]
+    marked[smallest] = True
+    return marked.reshape(costs.shape)

@@ -1,7 +1,7 @@
-"""Work on pieces of a tensor, on all cores.
+"""Work on blocks of a tensor, on all cores.
 
-Several operations in a row on a piece that fits a core's second-level cache cost one trip to memory
-instead of one each, and temporaries are as small as the piece, however large the tensor. A piece is worked
+Several operations in a row on a block that fits a core's second-level cache cost one trip to memory
+instead of one each, and temporaries are as small as the block, however large the tensor. A block is worked
 on by one thread: that scales where PyTorch and NumPy by themselves would use one core or wait for memory.
 """
 
@@ -16,7 +16,8 @@ from typing import TypeVar
 
 import torch
 
-_ELEMENTS = 1 << 19  # float32 elements of one piece: 2 MiB
+_ELEMENTS = 1 << 19
+"""Elements of one block: 2 MiB in float32."""
 
 _NAME = "prensa-worker"
 
@@ -24,18 +25,25 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def pieces(rows: int, columns: int = 1) -> list[slice]:
-    """Cut rows into slices of about 2¹⁹ elements each, at least one row; at least one slice."""
+def row_blocks(rows: int, columns: int = 1) -> list[slice]:
+    """Split rows into slices of about 2¹⁹ elements each, at least one row; at least one slice."""
     step = max(1, _ELEMENTS // max(1, columns))
-    return [slice(start, min(start + step, rows)) for start in range(0, max(1, rows), step)]
+    blocks = []
+    for start in range(0, max(1, rows), step):
+        stop = min(start + step, rows)
+        blocks.append(slice(start, stop))
+    return blocks
 
 
 def map_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """Call ``function`` on each item, on all cores; results are in order.
 
-    Where one of those cores is already at work on something larger, the items are done there, one by one.
+    If this runs on one of those cores already, as part of something larger, the items are done there, one by
+    one.
     """
-    if len(items) < 2 or threading.current_thread().name.startswith(_NAME):  # noqa: PLR2004
+    # A worker that waited for work in its own pool could wait for ever, once all workers do.
+    is_worker = threading.current_thread().name.startswith(_NAME)
+    if len(items) <= 1 or is_worker:
         return [function(item) for item in items]
     return list(_pool().map(function, items))
 
@@ -48,19 +56,32 @@ def submit(function: Callable[[], R]) -> Future[R]:
 @cache
 def _pool() -> ThreadPoolExecutor:
     """Start the threads. Each works alone; the rest of the process keeps its number of threads."""
-    cores = (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
+    cores = _number_of_cores()
     before = torch.get_num_threads()
     pool = ThreadPoolExecutor(cores, _NAME, initializer=_work_alone)
+    # The pool starts a thread only if none is idle. Tasks that wait for each other make it start all of them
+    # here, before the number of threads is set back.
     everyone = threading.Barrier(cores)
-    for started in [pool.submit(everyone.wait) for _ in range(cores)]:
-        started.result()
-    torch.set_num_threads(before)  # set_num_threads in a thread is also the default for threads to come
+    starting = [pool.submit(everyone.wait) for _ in range(cores)]
+    for task in starting:
+        task.result()
+    # What a thread sets for itself is also the default for threads to come: that must not stay 1.
+    torch.set_num_threads(before)
     return pool
 
 
+def _number_of_cores() -> int:
+    """Count the cores that this process may use, which in a container may be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
 def _work_alone() -> None:
-    torch.get_num_threads()  # sets the thread up first, which would undo what comes now
+    # The first call sets PyTorch up in this thread, which would undo a number that is set before it.
+    torch.get_num_threads()
     torch.set_num_threads(1)
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+# Threads do not survive a fork: a child must start its own.
+os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -21,11 +21,20 @@ def weight_normed(magnitude: Tensor, direction: Tensor) -> Tensor:
     ``magnitude`` has size 1 in every dimension that the norm is taken over, ``direction`` is the weight's
     shape.
     """
-    over = [axis for axis, size in enumerate(magnitude.shape) if size == 1 and direction.shape[axis] != 1]
+    summed = []
+    for axis, size in enumerate(magnitude.shape):
+        if size == 1 and direction.shape[axis] != 1:
+            summed.append(axis)
     wide = torch.promote_types(direction.dtype, torch.float32)
     long = direction.to(wide)
-    norm = long.square().sum(dim=over, keepdim=True).sqrt() if over else long.abs()
-    return (magnitude.to(wide) * long / norm).to(direction.dtype)
+    if summed:
+        norm = long.square().sum(dim=summed, keepdim=True).sqrt()
+    else:
+        # The norm of single numbers. An empty list of dimensions would sum over all of them.
+        norm = long.abs()
+    # Multiplied before it is divided, as the module does: the other order rounds differently.
+    weight = magnitude.to(wide) * long / norm
+    return weight.to(direction.dtype)
 
 
 def spectrally_normed(original: Tensor, left: Tensor, right: Tensor) -> Tensor:
@@ -35,6 +44,7 @@ def spectrally_normed(original: Tensor, left: Tensor, right: Tensor) -> Tensor:
     and ``right`` ``[columns]`` are the estimated singular vectors; rows are the first dimension.
     """
     wide = torch.promote_types(original.dtype, torch.float32)
-    matrix = original.to(wide).flatten(1)
-    largest = left.to(wide) @ (matrix @ right.to(wide))
-    return (original.to(wide) / largest).to(original.dtype)
+    weight = original.to(wide)
+    image = weight.flatten(1) @ right.to(wide)
+    largest = left.to(wide) @ image
+    return (weight / largest).to(original.dtype)

@@ -7,19 +7,22 @@ are in the same order as the numbers, and comparing integers is exact and fast i
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from prensa.ops.parallel import map_parallel, pieces
+from prensa.ops.parallel import map_parallel, row_blocks
 
-_UNSIGNED: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+Bits: TypeAlias = NDArray[np.unsignedinteger]
+"""Floats as the unsigned integers with the same bits, flat."""
+
+_UNSIGNED: dict[int, type[np.unsignedinteger]] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+# Elements of the sample that narrows a selection down. Sorting as many takes no time beside reading a matrix.
 _SAMPLE = 1 << 14
-
-Bits = npt.NDArray[Any]
 
 
 def prune_smallest(weight: Tensor, amount: float) -> Tensor:
@@ -34,108 +37,117 @@ def prune_smallest(weight: Tensor, amount: float) -> Tensor:
     if count == 0:
         return weight.clone()
     kept = np.empty_like(bits)
-    cuts = pieces(len(bits))
-    cut = _kth_smallest(bits, count - 1)
+    blocks = row_blocks(len(bits))
+    limit = _kth_smallest(bits, count - 1)
 
-    def keep_large(part: slice) -> int:
-        large = _magnitude(bits[part]) >= cut
-        np.multiply(bits[part], large, out=kept[part])
+    def keep_large(block: slice) -> int:
+        large = _magnitude(bits[block]) >= limit
+        np.multiply(bits[block], large, out=kept[block])
         return int(np.count_nonzero(large))
 
-    missing = count - len(bits) + sum(map_parallel(keep_large, cuts))
-    for part in cuts:
-        ties = np.flatnonzero(_magnitude(bits[part]) == cut)[:missing]
-        kept[part][ties] = 0
+    kept_count = sum(map_parallel(keep_large, blocks))
+
+    # Magnitudes that equal the limit were all kept, which may be too many. The missing zeros are taken from
+    # them one block after the other: which of them go must not depend on the threads.
+    zeros = len(bits) - kept_count
+    missing = count - zeros
+    for block in blocks:
+        is_tie = _magnitude(bits[block]) == limit
+        ties = np.flatnonzero(is_tie)[:missing]
+        kept[block][ties] = 0
         missing -= len(ties)
         if not missing:
             break
     return _from_bits(kept, weight)
 
 
-def prune_smallest_in_rows(weight: Tensor, scores: Tensor, amount: float) -> Tensor:
-    """Set the ``round(amount × columns)`` elements of lowest score in each row to zero, in a new tensor."""
-    count = round(amount * weight.shape[1])
-    if count == 0:
-        return weight.clone()
-    lowest = scores.argsort(dim=1, stable=True)[:, :count]
-    return weight.scatter(1, lowest, 0)
-
-
-def prune_smallest_of_each(weight: Tensor, scores: Tensor) -> Tensor:
-    """Set the two elements of lowest score in every four columns to zero; columns at the end are kept.
-
-    That is the 2:4 pattern which sparse tensor cores run (Mishra et al. 2021, arXiv 2104.08378, section 3).
-    Returns a new tensor.
-    """
-    whole = weight.shape[1] // 4 * 4
-    pruned = weight.clone()
-    fours = scores[:, :whole].reshape(len(weight), -1, 4)
-    lowest = fours.argsort(dim=2, stable=True)[:, :, :2]
-    pruned[:, :whole] = (
-        pruned[:, :whole].reshape(fours.shape).scatter(2, lowest, 0).reshape(len(weight), whole)
-    )
-    return pruned
-
-
 def zero_below(weight: Tensor, threshold: float) -> Tensor:
     """Set every element whose magnitude is smaller than ``threshold`` to zero. Returns a new tensor."""
     bits = _bits(weight)
-    cut = _magnitude(_bits(_round_up(threshold, weight.dtype)))[0]
-    return _from_bits(bits * (_magnitude(bits) >= cut), weight)
+    # Smaller than the threshold is smaller than the next number of the dtype that is not below it.
+    smallest_kept = _round_up(threshold, weight.dtype)
+    limit = _magnitude(_bits(smallest_kept))[0]
+    is_kept = _magnitude(bits) >= limit
+    return _from_bits(bits * is_kept, weight)
 
 
 def count_zeros(tensor: Tensor) -> int:
     """Count the elements equal to zero, of either sign."""
     flat = tensor.contiguous().reshape(-1)
-    if not tensor.is_floating_point():
-        return flat.numel() - int(np.count_nonzero(flat.numpy()))
-    return flat.numel() - int(np.count_nonzero(_magnitude(_bits(flat))))
+    if tensor.is_floating_point():
+        # Minus zero has its sign bit set and is zero all the same.
+        elements = _magnitude(_bits(flat))
+    else:
+        elements = flat.numpy()
+    return flat.numel() - int(np.count_nonzero(elements))
 
 
 def _from_bits(bits: Bits, like: Tensor) -> Tensor:
-    return torch.from_numpy(bits.view(np.uint8)).view(like.dtype).reshape(like.shape)
+    # By way of bytes: PyTorch does not take NumPy's wider unsigned integers.
+    data = torch.from_numpy(bits.view(np.uint8))
+    return data.view(like.dtype).reshape(like.shape)
 
 
 def _bits(weight: Tensor) -> Bits:
-    """Return a float tensor's bits as flat unsigned integers, in the same memory where it is contiguous."""
-    unsigned: Bits = weight.contiguous().reshape(-1).view(torch.uint8).numpy()
-    return unsigned.view(_UNSIGNED[weight.dtype.itemsize])
+    """Return a float tensor's bits as flat unsigned integers, in the same memory if it is contiguous."""
+    # By way of bytes: NumPy has no bfloat16.
+    flat = weight.contiguous().reshape(-1)
+    data = flat.view(torch.uint8).numpy()
+    unsigned = _UNSIGNED[weight.dtype.itemsize]
+    bits: Bits = data.view(unsigned)
+    return bits
 
 
 def _magnitude(bits: Bits) -> Bits:
-    """Clear the sign."""
-    magnitude: Bits = bits & bits.dtype.type(np.iinfo(bits.dtype).max >> 1)
+    """Clear the sign, which is the highest bit."""
+    all_bits = np.iinfo(bits.dtype).max
+    all_but_the_sign = bits.dtype.type(all_bits >> 1)
+    magnitude: Bits = bits & all_but_the_sign
     return magnitude
 
 
 def _round_up(threshold: float, dtype: torch.dtype) -> Tensor:
     """Return the smallest number of a dtype that is not below ``threshold``, ``[1]``."""
     nearest = torch.tensor([threshold], dtype=dtype)
-    return (
-        nearest
-        if nearest.item() >= threshold
-        else torch.nextafter(nearest, torch.full_like(nearest, math.inf))
-    )
+    if nearest.item() >= threshold:
+        return nearest
+    return torch.nextafter(nearest, torch.full_like(nearest, math.inf))
 
 
-def _kth_smallest(bits: Bits, k: int) -> Any:  # noqa: ANN401  a NumPy scalar
+def _kth_smallest(bits: Bits, k: int) -> np.unsignedinteger:
     """Return the magnitude that would be at ``k`` if they were sorted.
 
     A sorted sample gives a narrow window that nearly always holds it; only the window is sorted further. This
     is the idea of Floyd and Rivest (1975), and many times faster here than partitioning everything.
     """
-    sample = np.sort(_magnitude(bits[:: max(1, len(bits) // _SAMPLE)]))
-    position, margin = k / len(bits) * len(sample), 4 * math.sqrt(len(sample))
-    low = sample[max(0, math.floor(position - margin))]
-    high = sample[min(len(sample) - 1, math.ceil(position + margin))]
+    stride = max(1, len(bits) // _SAMPLE)
+    sample = np.sort(_magnitude(bits[::stride]))
 
-    def look(part: slice) -> tuple[int, Bits]:
-        magnitude = _magnitude(bits[part])
-        above = magnitude >= low
-        return len(magnitude) - int(np.count_nonzero(above)), magnitude[above & (magnitude <= high)]
+    # In a sample of n the place of the k-th smallest has a standard deviation of at most √n ÷ 2: the window
+    # has eight of those to either side.
+    expected = k / len(bits) * len(sample)
+    margin = 4 * math.sqrt(len(sample))
+    first = math.floor(expected - margin)
+    last = math.ceil(expected + margin)
+    low = sample[max(first, 0)]
+    high = sample[min(last, len(sample) - 1)]
 
-    found = map_parallel(look, pieces(len(bits)))
-    below, window = sum(count for count, _ in found), np.concatenate([inside for _, inside in found])
-    if below <= k < below + len(window):
-        return np.partition(window, k - below)[k - below]
-    return np.partition(_magnitude(bits), k)[k]
+    def look(block: slice) -> tuple[int, Bits]:
+        magnitude = _magnitude(bits[block])
+        not_below = magnitude >= low
+        not_above = magnitude <= high
+        below = len(magnitude) - int(np.count_nonzero(not_below))
+        return below, magnitude[not_below & not_above]
+
+    below = 0
+    windows = []
+    for count, inside in map_parallel(look, row_blocks(len(bits))):
+        below += count
+        windows.append(inside)
+    window = np.concatenate(windows)
+    if not below <= k < below + len(window):
+        # The sample misled, as it does if equal magnitudes lie side by side: look at all of them.
+        below = 0
+        window = _magnitude(bits)
+    kth: np.unsignedinteger = np.partition(window, k - below)[k - below]
+    return kth

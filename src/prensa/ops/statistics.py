@@ -1,4 +1,4 @@
-"""What calibration knows of each matrix, ready for the passes that ask for it."""
+"""What calibration knows of each matrix, ready for the passes that need it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prensa.ops.moment import Moment
 
 @dataclass(frozen=True)
 class MatrixStatistics:
-    """How the outputs of the model hang on one matrix ``[rows, columns]``, to second order.
+    """How the outputs of the model depend on one matrix ``[rows, columns]``, to second order.
 
     A change d of the matrix costs about Σ importance[r] · d[r]ᵀ · moment · d[r], as a share of the outputs'
     own variance (of language models: twice the divergence of a prediction, in nats).
@@ -31,10 +31,10 @@ class MatrixStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the texts told. ``matrices`` are named as in the model; ``weights`` counts their elements.
+    """What the texts showed. ``matrices`` are named as in the model; ``weights`` counts their elements.
 
     ``source`` names the texts, ``texts`` of them went through the model and ``counted`` were tokenized to
-    count pieces; ``tokens`` is the number of pieces that went through the model.
+    count tokens; ``tokens`` is the number of tokens that went through the model.
     """
 
     matrices: Mapping[str, MatrixStatistics]
@@ -45,12 +45,15 @@ class Statistics:
     tokens: int
 
     def of_rows(self, rows: Mapping[str, Tensor]) -> Statistics:
-        """Return what is known of matrices of which only the rows with these numbers are left."""
-        matrices, weights = dict(self.matrices), self.weights
+        """Return the statistics of matrices of which only the rows with these numbers are left."""
+        matrices = dict(self.matrices)
+        weights = self.weights
         for name, numbers in rows.items():
-            if name in matrices:
-                known = matrices[name]
-                fewer = len(known.importance) - len(numbers)
-                weights -= fewer * known.moment.size
-                matrices[name] = dataclasses.replace(known, importance=known.importance[numbers])
+            if name not in matrices:
+                continue
+            matrix = matrices[name]
+            dropped = len(matrix.importance) - len(numbers)
+            # The noise is shared out among the weights there are, so those that went must not count.
+            weights -= dropped * matrix.moment.size
+            matrices[name] = dataclasses.replace(matrix, importance=matrix.importance[numbers])
         return dataclasses.replace(self, matrices=matrices, weights=weights)

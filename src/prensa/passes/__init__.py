@@ -12,21 +12,18 @@ from prensa.passes.prune import Prune
 from prensa.passes.quantize import Quantize
 from prensa.passes.sparsegpt import Sparsegpt
 from prensa.passes.threshold import Threshold
-from prensa.passes.wanda import Wanda
 
+# In the order in which a recipe has them by default: what removes weights comes before what rounds them.
 PASSES: dict[str, type[Pass]] = {
-    kind.name: kind for kind in (Half, Prune, Sparsegpt, Wanda, Threshold, Quantize, Gptq)
+    Half.name: Half,
+    Prune.name: Prune,
+    Sparsegpt.name: Sparsegpt,
+    Threshold.name: Threshold,
+    Quantize.name: Quantize,
+    Gptq.name: Gptq,
 }
 
-INTEGERS = (Quantize, Gptq)
-"""The passes that leave integers on a grid."""
-
-CALIBRATED = (Gptq, Sparsegpt, Wanda)
-"""The passes that take what calibration knows of a matrix."""
-
 __all__ = [
-    "CALIBRATED",
-    "INTEGERS",
     "PASSES",
     "Bound",
     "Gptq",
@@ -36,5 +33,4 @@ __all__ = [
     "Quantize",
     "Sparsegpt",
     "Threshold",
-    "Wanda",
 ]

@@ -1,56 +1,120 @@
-"""What every pass does."""
+"""What every pass is, and what it answers where it says nothing else."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from prensa.errors import RecipeError
 from prensa.ops.affine import Quantized
+from prensa.ops.statistics import MatrixStatistics
 from prensa.spec import ROLES, TensorSpec
 
 EVERYTHING = slice(None)
+MATRIX = 2
+"""Dimensions of a matrix."""
 
 
-class Pass(Protocol):
-    """A lossy step with its settings: a frozen dataclass whose constructor checks their ranges.
+class Pass(ABC):
+    """A lossy step with its settings: a frozen dataclass whose ``__post_init__`` checks their ranges.
 
     ``targets`` are roles or patterns of tensor names (``*`` and ``?``), ``ignore`` are patterns of names
-    that are left alone all the same. ``needs_whole`` says that :meth:`apply` must see all of a tensor;
-    otherwise it may be given any group of rows. ``needs_statistics`` says that it does better with what
-    calibration knows of a tensor, and has a method ``bind`` that takes it.
+    that are left alone all the same. The class attributes say what kind of step it is:
+
+    ``needs_whole``            :meth:`apply` must see all of a tensor, not just any block of its rows
+    ``needs_statistics``       it does better with calibration, and overrides :meth:`bind`
+    ``makes_integers``         it leaves integers on a grid; no other pass can work on those
+    ``may_follow_integers``    it may stand behind such a pass: it then does nothing to those tensors
+    ``prunes_by``              the word that chooses it among the ways of pruning, empty if it is none
     """
 
     name: ClassVar[str]
-    needs_whole: ClassVar[bool]
-    needs_statistics: ClassVar[bool]
+    needs_whole: ClassVar[bool] = False
+    needs_statistics: ClassVar[bool] = False
+    makes_integers: ClassVar[bool] = False
+    may_follow_integers: ClassVar[bool] = False
+    prunes_by: ClassVar[str] = ""
 
     @property
+    @abstractmethod
     def targets(self) -> tuple[str, ...]:
-        """What to work on."""
+        """What to work on. A field of the dataclass."""
 
     @property
+    @abstractmethod
     def ignore(self) -> tuple[str, ...]:
-        """What to leave alone."""
+        """What to leave alone. A field of the dataclass."""
+
+    @property
+    def noise(self) -> float | None:
+        """Allowed change of the outputs, None if the pass has no such setting."""
+        return None
+
+    @property
+    def amount(self) -> float | None:
+        """Share of the weights that become zero, None if the pass has no such setting."""
+        return None
+
+    def __post_init__(self) -> None:
+        """Check ``targets`` and ``ignore``. Raises :class:`RecipeError`."""
+        for key, words in (("targets", self.targets), ("ignore", self.ignore)):
+            if not _are_words(words):
+                raise RecipeError(f"pass {self.name}: {key} must be a list of words, found {words!r}")
+        for word in self.targets:
+            if word not in ROLES and not is_pattern(word):
+                raise RecipeError(
+                    f"pass {self.name}: {word!r} is neither a role ({', '.join(ROLES)}) nor a tensor's name"
+                )
+
+    def with_settings(self, **settings: object) -> Pass:
+        """Return the pass with other settings, and check them. Raises :class:`RecipeError`."""
+        changed: Pass = replace(self, **settings)  # type: ignore[type-var]
+        return changed
+
+    def with_noise(self, noise: float, relative_to: float) -> Pass:
+        """Return the pass with its noise times ``noise ÷ relative_to``; one without noise stays the same."""
+        return self
+
+    def is_targeted(self, spec: TensorSpec) -> bool:
+        """Whether the settings point at a tensor."""
+        for pattern in self.ignore:
+            if fnmatchcase(spec.name, pattern):
+                return False
+        return any(matches(word, spec) for word in self.targets)
 
     def refuses(self, spec: TensorSpec) -> str:
         """Why it cannot work on a tensor, from what is known before reading; empty if it can."""
+        return ""
 
     def declines(self, largest: float, dtype: torch.dtype) -> str:
         """Why it leaves a tensor alone whose largest magnitude is this; empty if it does not."""
+        return ""
 
+    def dtype_after(self, dtype: torch.dtype) -> torch.dtype:
+        """Return the dtype of the dense tensor after the pass, of one that had ``dtype`` before."""
+        return dtype
+
+    def bind(self, statistics: MatrixStatistics, weights: int) -> Pass | Bound:
+        """Return the pass for one matrix of a model with ``weights`` calibrated weights.
+
+        Raises :class:`ValueError` if the statistics cannot be used.
+        """
+        return self
+
+    @abstractmethod
     def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor | Quantized:
         """Choose new values for the rows that are at ``at`` of the tensor. Does not modify ``rows``."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A pass that knows what calibration knows of one matrix: ``work`` does what :meth:`Pass.apply` does."""
+    """A pass that knows the statistics of one matrix: ``work`` does what :meth:`Pass.apply` does."""
 
     settings: Pass
     work: Callable[[Tensor, TensorSpec, slice], Tensor | Quantized]
@@ -74,32 +138,33 @@ class Bound:
         return self.work(rows, spec, at)
 
 
-def is_targeted(step: Pass, spec: TensorSpec) -> bool:
-    """Whether the settings of a pass point at a tensor."""
-    named = spec.role in step.targets or any(fnmatchcase(spec.name, glob) for glob in step.targets)
-    return named and not any(fnmatchcase(spec.name, glob) for glob in step.ignore)
+def matches(word: str, spec: TensorSpec) -> bool:
+    """Whether a target, which is a role or a pattern of names, points at a tensor."""
+    return word == spec.role or fnmatchcase(spec.name, word)
 
 
-def check_targets(name: str, targets: tuple[str, ...], ignore: tuple[str, ...]) -> None:
-    """Raise :class:`RecipeError` unless both are lists of words; a word that is no role must be a pattern."""
-    for key, value in (("targets", targets), ("ignore", ignore)):
-        if not isinstance(value, tuple) or not all(isinstance(word, str) and word for word in value):
-            raise RecipeError(f"pass {name}: {key} must be a list of words, found {value!r}")
-    for word in targets:
-        if word not in ROLES and not any(sign in word for sign in ".*?"):
-            raise RecipeError(
-                f"pass {name}: {word!r} is neither a role ({', '.join(ROLES)}) nor a tensor's name"
-            )
+def is_pattern(word: str) -> bool:
+    """Whether a target is a tensor's name or a pattern of names: roles have no dots and no wildcards."""
+    return "." in word or "*" in word or "?" in word
 
 
-def check_pattern(name: str, pattern: object) -> None:
-    """Raise :class:`RecipeError` unless ``pattern`` is one that can be pruned to."""
-    if pattern not in {"", "2:4"}:
-        raise RecipeError(f"pass {name}: pattern must be '2:4', or '' for none, found {pattern!r}")
+def refuses_all_but_matrices(spec: TensorSpec) -> str:
+    """Refuse a tensor that is not a matrix, for :meth:`Pass.refuses`."""
+    return "" if len(spec.shape) == MATRIX else "not a matrix"
 
 
 def check_number(name: str, key: str, value: object, low: float, high: float) -> None:
     """Raise :class:`RecipeError` unless ``value`` is a number from ``low`` to ``high``."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value  # noqa: PLR0124
+    # bool is a kind of int, and NaN fails every comparison, so that it is never in the range.
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not low <= value <= high:  # type: ignore[operator]
         raise RecipeError(f"pass {name}: {key} must be a number from {low:g} to {high:g}, found {value!r}")
+
+
+def _are_words(value: object) -> bool:
+    if not isinstance(value, tuple):
+        return False
+    for word in value:
+        if not isinstance(word, str) or not word:
+            return False
+    return True

@@ -3,14 +3,14 @@
 One number rules the whole model: ``noise``, how much its outputs may change, as a share of their own
 variance. To second order the change is Σ importance · (step² ÷ 12) · variance over all weights (see
 :class:`~prensa.ops.statistics.MatrixStatistics`), and the fewest bits are spent where each weight
-adds the same to it: so a row's step is large where little hangs on it, whatever the size of its weights
+adds the same to it: so a row's step is large if the outputs depend little on it, whatever its weights are
 (reverse water-filling, Cover & Thomas 2006, section 10.3). Integers are chosen by :mod:`prensa.ops.gptq` and
 are small; entropy coding then makes bits follow steps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -20,31 +20,37 @@ from torch import Tensor
 from prensa.ops.affine import INT8_LEVELS, Quantized, quantize
 from prensa.ops.gptq import Feedback, feedback, round_with_feedback
 from prensa.ops.statistics import MatrixStatistics
-from prensa.passes.base import EVERYTHING, Bound, check_number, check_targets
+from prensa.passes.base import EVERYTHING, Bound, Pass, check_number, refuses_all_but_matrices
 from prensa.spec import TensorSpec
 
-_TRUST = 0.6
-"""How much of the spread of importances is believed, in logarithms: a few hundred texts say who is worth
-more, but exaggerate it. See ``docs/LOG.md``."""
-
 LEAST_NOISE, MOST_NOISE = 1e-7, 10.0
-"""What noises may be. At the least one, steps are as small as 8 bits can have them."""
+"""The range of noises. At the least one, steps are as small as 8 bits allow."""
 
-_LEAST = 1e-6  # importance of a row, as a share of the matrix's mean
+# How much of the spread of importances is believed, in logarithms: a few hundred texts show which rows matter
+# more, but exaggerate it. See docs/LOG.md.
+_TRUST = 0.6
+
+# Importance of a row is at least this share of the matrix's mean: a row that no text reached would have an
+# infinite step.
+_LEAST_IMPORTANCE = 1e-6
+
+# Of the 23 bits of a float32 mantissa, how many are dropped from a step. With the two that stay, neighbouring
+# steps differ by a quarter at most, and a step takes half a byte when coded.
+_DROPPED_BITS = 21
 
 
 @dataclass(frozen=True)
-class Gptq:
+class Gptq(Pass):
     """Quantize with error feedback, on row steps from calibration.
 
-    ``noise`` (1e-7 to 10) is the wanted change of the outputs as a share of their variance, of a language
-    model's predictions twice the divergence in nats. ``dampening`` (1e-4 to 1) is what is added to the
+    ``noise`` (1e-7 to 10) is the allowed change of the outputs as a share of their variance; for a language
+    model, twice the divergence of its predictions in nats. ``dampening`` (1e-4 to 1) is what is added to the
     moments' diagonals, as a share of themselves. A matrix that no text reaches is rounded to 8 bits.
     """
 
     name: ClassVar[str] = "gptq"
-    needs_whole: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = True
+    makes_integers: ClassVar[bool] = True
     noise: float = 0.002
     dampening: float = 0.3
     targets: tuple[str, ...] = ("linear", "embedding", "head")
@@ -52,37 +58,54 @@ class Gptq:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_targets(self.name, self.targets, self.ignore)
+        super().__post_init__()
         check_number(self.name, "noise", self.noise, LEAST_NOISE, MOST_NOISE)
         check_number(self.name, "dampening", self.dampening, 1e-4, 1.0)
 
+    def with_noise(self, noise: float, relative_to: float) -> Gptq:
+        """Return the pass with its noise times ``noise ÷ relative_to``."""
+        # The quotient comes first: the pass that the noise is relative to then has exactly ``noise``.
+        return replace(self, noise=noise * (self.noise / relative_to))
+
     def refuses(self, spec: TensorSpec) -> str:
         """Take matrices."""
-        return "" if len(spec.shape) == 2 else "not a matrix"  # noqa: PLR2004
+        return refuses_all_but_matrices(spec)
 
-    def declines(self, largest: float, dtype: torch.dtype) -> str:  # noqa: ARG002
-        """Decline nothing."""
-        return ""
-
-    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Quantized:  # noqa: ARG002
-        """Round to nearest, for want of statistics."""
+    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Quantized:
+        """Round to nearest: there are no statistics."""
         return quantize(rows, transposed=spec.is_transposed)
 
-    def bind(self, known: MatrixStatistics, weights: int) -> Bound:
+    def bind(self, statistics: MatrixStatistics, weights: int) -> Bound:
         """Return the pass for one matrix of a model with ``weights`` calibrated weights.
 
-        Raises :class:`ValueError` where the matrix's moment is of no use.
+        Raises :class:`ValueError` if the matrix's moment cannot be used.
         """
-        spread = feedback(known.moment.whole(torch.float64), self.dampening)
-        step = row_steps(known.importance, self.noise / (weights * spread.variance))
-        return Bound(self, partial(quantize_rows, spread=spread, step=step, offset=known.offset))
+        moment = statistics.moment.whole(torch.float64)
+        spread = feedback(moment, self.dampening)
+        # Feedback leaves of each unit error only its conditional variance, so steps may be larger by that.
+        noise_per_weight = self.noise / (weights * spread.variance)
+        step = row_steps(statistics.importance, noise_per_weight)
+        work = partial(
+            quantize_rows,
+            spread=spread,
+            step=step,
+            offset=statistics.offset,
+        )
+        return Bound(self, work)
 
 
 def row_steps(importance: Tensor, noise: float) -> Tensor:
-    """Share a noise out among a matrix's rows: steps ``[rows]`` with which weights cost it on average."""
-    importance = importance.clamp_min(_LEAST * float(importance.mean()))
+    """Share a noise out among a matrix's rows: steps ``[rows]`` whose average cost per weight is ``noise``.
+
+    A weight that is rounded to a step has the error variance step² ÷ 12, times its row's importance.
+    """
+    least = _LEAST_IMPORTANCE * float(importance.mean())
+    importance = importance.clamp_min(least)
     believed = importance**_TRUST
-    return (12 * noise / (believed * (importance / believed).mean())).sqrt()
+    # What is believed only shares the noise out; the true importances keep its average what it should be.
+    correction = (importance / believed).mean()
+    squared_steps = 12 * noise / (believed * correction)
+    return squared_steps.sqrt()
 
 
 def quantize_rows(
@@ -90,21 +113,38 @@ def quantize_rows(
 ) -> Quantized:
     """Quantize the rows that are at ``at`` of the matrix.
 
-    What earlier passes made zero stays zero, except where a mean row is taken off.
+    What earlier passes made zero stays zero, unless a mean row is subtracted: then zero is no longer special.
     """
-    dense = (rows.t() if spec.is_transposed else rows).float()
-    kept = dense != 0 if offset is None else None
-    if offset is not None:
+    upright = rows.t() if spec.is_transposed else rows
+    dense = upright.float()
+    if offset is None:
+        kept = dense != 0
+    else:
+        kept = None
         dense = dense - offset
-    largest = dense.abs().amax(dim=1) if dense.numel() else dense.new_zeros(len(dense))
-    steps = torch.maximum(_coarse(step[at]), _coarse(largest / INT8_LEVELS, up=True))
+    if dense.numel():
+        largest = dense.abs().amax(dim=1)
+    else:
+        largest = dense.new_zeros(len(dense))
+    # A step is at least so large that its row's largest weight fits int8; that one is rounded up, since a
+    # smaller one would cut the weight off.
+    wanted = _coarse(step[at])
+    smallest = _coarse(largest / INT8_LEVELS, up=True)
+    steps = torch.maximum(wanted, smallest)
     values = round_with_feedback(dense, steps, spread, kept)
     return Quantized(values, steps, 1, spec.is_transposed, rows.dtype, offset)
 
 
 def _coarse(step: Tensor, *, up: bool = False) -> Tensor:
-    """Round positive float32 numbers to two bits behind their leading one: half a byte each when coded."""
-    dropped = 21
-    half = (1 << dropped) - 1 if up else 1 << (dropped - 1)
-    bits = step.view(torch.int32) + half
-    return (bits >> dropped << dropped).view(torch.float32).clamp_min(torch.finfo(torch.float32).tiny)
+    """Round positive float32 numbers to two bits behind their leading one, to nearest or ``up``."""
+    # The bits of a positive float, read as an integer, are in the order of the numbers, so that adding to
+    # them before the low bits are dropped rounds; a carry into the exponent is right, too.
+    to_nearest = 1 << (_DROPPED_BITS - 1)
+    upwards = (1 << _DROPPED_BITS) - 1
+    added = upwards if up else to_nearest
+    bits = step.view(torch.int32) + added
+    shortened = bits >> _DROPPED_BITS << _DROPPED_BITS
+    rounded = shortened.view(torch.float32)
+    # A row of zeros needs a step that can be divided by.
+    smallest = torch.finfo(torch.float32).tiny
+    return rounded.clamp_min(smallest)

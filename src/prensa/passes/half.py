@@ -10,47 +10,44 @@ import torch
 from torch import Tensor
 
 from prensa.errors import RecipeError
-from prensa.passes.base import EVERYTHING, check_targets
+from prensa.passes.base import EVERYTHING, Pass
 from prensa.spec import ROLES, TensorSpec, dtype_name
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
-class Half:
+class Half(Pass):
     """Round to float16 (default) or bfloat16.
 
     A tensor with a magnitude that float16 cannot hold stays as it is, and is reported.
     """
 
     name: ClassVar[str] = "half"
-    needs_statistics: ClassVar[bool] = False
-    needs_whole: ClassVar[bool] = False
+    may_follow_integers: ClassVar[bool] = True
     dtype: str = "float16"
     targets: tuple[str, ...] = ROLES
     ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_targets(self.name, self.targets, self.ignore)
+        super().__post_init__()
         if not isinstance(self.dtype, str) or self.dtype not in _DTYPES:
             raise RecipeError(f"pass half: dtype must be one of {', '.join(_DTYPES)}, found {self.dtype!r}")
 
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """The dtype that tensors are rounded to."""
+    def dtype_after(self, dtype: torch.dtype) -> torch.dtype:
+        """Return the dtype that tensors are rounded to."""
         return _DTYPES[self.dtype]
-
-    def refuses(self, spec: TensorSpec) -> str:  # noqa: ARG002
-        """Take every float tensor."""
-        return ""
 
     def declines(self, largest: float, dtype: torch.dtype) -> str:
         """Leave alone what would overflow."""
-        if math.isfinite(torch.tensor(largest, dtype=torch.float64).to(self.torch_dtype).item()):
+        # Compared after rounding: a magnitude just above the largest float16 still rounds to it.
+        exact = torch.tensor(largest, dtype=torch.float64)
+        rounded = exact.to(_DTYPES[self.dtype])
+        if math.isfinite(rounded.item()):
             return ""
         return f"overflows {self.dtype}, kept in {dtype_name(dtype)}"
 
-    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor:  # noqa: ARG002
+    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor:
         """Round to nearest."""
-        return rows.to(self.torch_dtype)
+        return rows.to(_DTYPES[self.dtype])

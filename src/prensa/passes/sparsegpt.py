@@ -14,58 +14,55 @@ import torch
 from torch import Tensor
 
 from prensa.ops.gptq import Feedback, feedback, prune_with_feedback
-from prensa.ops.sparsity import prune_smallest, prune_smallest_of_each
+from prensa.ops.sparsity import prune_smallest
 from prensa.ops.statistics import MatrixStatistics
-from prensa.passes.base import EVERYTHING, Bound, check_number, check_pattern, check_targets
+from prensa.passes.base import EVERYTHING, Bound, Pass, check_number, refuses_all_but_matrices
 from prensa.spec import TensorSpec
 
 
 @dataclass(frozen=True)
-class Sparsegpt:
-    """Make ``amount`` (0 to 0.9) of each matrix zero, or with ``pattern`` '2:4' two of every four inputs.
+class Sparsegpt(Pass):
+    """Make ``amount`` (0 to 0.9) of each matrix zero.
 
-    A matrix that no text reaches is pruned by magnitude.
+    ``dampening`` is as for :class:`~prensa.passes.gptq.Gptq`. A matrix that no text reaches is pruned by
+    magnitude.
     """
 
     name: ClassVar[str] = "sparsegpt"
     needs_whole: ClassVar[bool] = True
     needs_statistics: ClassVar[bool] = True
+    prunes_by: ClassVar[str] = "sparsegpt"
     amount: float = 0.5
-    pattern: str = ""
     dampening: float = 0.3
     targets: tuple[str, ...] = ("linear",)
     ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_targets(self.name, self.targets, self.ignore)
+        super().__post_init__()
         check_number(self.name, "amount", self.amount, 0.0, 0.9)
         check_number(self.name, "dampening", self.dampening, 1e-4, 1.0)
-        check_pattern(self.name, self.pattern)
 
     def refuses(self, spec: TensorSpec) -> str:
         """Take matrices."""
-        return "" if len(spec.shape) == 2 else "not a matrix"  # noqa: PLR2004
+        return refuses_all_but_matrices(spec)
 
-    def declines(self, largest: float, dtype: torch.dtype) -> str:  # noqa: ARG002
-        """Decline nothing."""
-        return ""
-
-    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor:  # noqa: ARG002
-        """Prune by magnitude, for want of statistics."""
-        if self.pattern:
-            upright = rows.t() if spec.is_transposed else rows
-            pruned = prune_smallest_of_each(upright, upright.abs())
-            return pruned.t().contiguous() if spec.is_transposed else pruned
+    def apply(self, rows: Tensor, spec: TensorSpec, at: slice = EVERYTHING) -> Tensor:
+        """Prune by magnitude: there are no statistics."""
         return prune_smallest(rows, self.amount)
 
-    def bind(self, known: MatrixStatistics, weights: int) -> Bound:  # noqa: ARG002
-        """Return the pass for one matrix. Raises :class:`ValueError` where its moment is of no use."""
-        spread = feedback(known.moment.whole(torch.float64), self.dampening, in_order=bool(self.pattern))
-        return Bound(self, partial(_prune, spread=spread, amount=None if self.pattern else self.amount))
+    def bind(self, statistics: MatrixStatistics, weights: int) -> Bound:
+        """Return the pass for one matrix. Raises :class:`ValueError` if its moment cannot be used."""
+        moment = statistics.moment.whole(torch.float64)
+        spread = feedback(moment, self.dampening)
+        work = partial(_prune, spread=spread, amount=self.amount)
+        return Bound(self, work)
 
 
-def _prune(rows: Tensor, spec: TensorSpec, at: slice, *, spread: Feedback, amount: float | None) -> Tensor:  # noqa: ARG001
-    dense = (rows.t() if spec.is_transposed else rows).float()
-    pruned = prune_with_feedback(dense, amount, spread)
-    return (pruned.t() if spec.is_transposed else pruned).to(rows.dtype).contiguous()
+def _prune(rows: Tensor, spec: TensorSpec, at: slice, *, spread: Feedback, amount: float) -> Tensor:  # noqa: ARG001
+    # Feedback runs along a layer's inputs, which are the rows of a transposed (Conv1D) weight.
+    upright = rows.t() if spec.is_transposed else rows
+    pruned = prune_with_feedback(upright.float(), amount, spread)
+    if spec.is_transposed:
+        pruned = pruned.t()
+    return pruned.to(rows.dtype).contiguous()

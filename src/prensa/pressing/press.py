@@ -1,16 +1,14 @@
 """Press one tensor: its passes over its rows, on all cores, and what they did.
 
-Rows go through the passes piece by piece, while they are in the processor's cache. A pass that needs the
-whole tensor is a point where the pieces wait for each other.
+Rows go through the passes block by block, while they are in the processor's cache. A pass that needs the
+whole tensor is a point where the blocks wait for each other.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,9 +16,9 @@ from torch import Tensor
 from prensa.checkpoint.manifest import PassReport
 from prensa.errors import ModelError
 from prensa.ops.affine import Quantized
-from prensa.ops.parallel import map_parallel, pieces
+from prensa.ops.parallel import map_parallel, row_blocks
 from prensa.ops.sparsity import count_zeros
-from prensa.passes import Bound, Pass
+from prensa.pressing.block import Block, Steps, dense_values, joined
 from prensa.spec import TensorSpec
 
 Read = Callable[[slice], Tensor]
@@ -37,121 +35,78 @@ class Pressed:
     reports: tuple[PassReport, ...]
 
 
-@dataclass
-class _Piece:
-    """Some rows, those at ``at``, on their way through the passes, with numbers that add up over pieces.
-
-    ``dense`` is ``value`` in float32. ``low`` and ``high`` are the range of the original rows, NaN where one
-    of them is, and ``energy`` is their squared norm. ``zeros`` are counted before the first pass and after
-    each, ``errors`` are the squared errors of each, ``error`` is that of all together.
-    """
-
-    at: slice
-    original: Tensor | None
-    value: Tensor | Quantized
-    dense: Tensor | None
-    low: float
-    high: float
-    energy: float
-    zeros: list[int]
-    errors: list[float] = dataclasses.field(default_factory=list)
-    error: float = 0.0
-
-
-def press(read: Read, spec: TensorSpec, steps: Sequence[Pass | Bound]) -> Pressed:
+def press(read: Read, spec: TensorSpec, steps: Steps) -> Pressed:
     """Put a tensor through its passes. ``read`` returns some of its rows.
 
-    Raises :class:`ModelError` where they hold NaN or infinite values.
+    Raises :class:`ModelError` if they hold NaN or infinite values.
     """
     if not spec.is_float or not spec.numel:
         value = read(_ALL)
         return Pressed(value, count_zeros(value), 0.0, ())
-    done = map_parallel(lambda rows: _begin(read(rows), rows, steps, spec), _cuts(spec))
-    largest = _largest_magnitude(done, spec)
-    notes = [step.declines(largest, spec.dtype) for step in steps]
-    accepted = [step for step, note in zip(steps, notes, strict=True) if not note]
-    if len(accepted) < len(steps):  # only now is the range known: begin again without those that decline
-        done = map_parallel(lambda rows: _begin(read(rows), rows, accepted, spec), _cuts(spec))
-    while done[0].original is not None:
-        _go_on(done, accepted, spec)
-    return _join(done, steps, notes)
+    blocks = _begin(read, spec, steps)
+    largest = _largest_magnitude(blocks, spec)
+    accepted = []
+    notes = []
+    for step in steps:
+        note = step.declines(largest, spec.dtype)
+        notes.append(note)
+        if not note:
+            accepted.append(step)
+    if len(accepted) < len(steps):
+        # The range is known only now that all has been read: begin again without the passes that decline.
+        blocks = _begin(read, spec, accepted)
+    while not blocks[0].is_done:
+        _apply_to_whole(blocks, accepted, spec)
+    return _result(blocks, steps, notes)
 
 
-def _cuts(spec: TensorSpec) -> list[slice]:
+def _begin(read: Read, spec: TensorSpec, steps: Steps) -> list[Block]:
+    """Read all blocks and take each through the passes as far as it gets alone."""
+
+    def begin(rows: slice) -> Block:
+        block = Block.of(read(rows), rows)
+        block.go_through(steps, spec)
+        return block
+
+    return map_parallel(begin, _blocks(spec))
+
+
+def _blocks(spec: TensorSpec) -> list[slice]:
+    # A scalar has no rows. A transposed matrix has its outputs along the columns: a block of its rows has a
+    # part of every output.
     if not spec.shape or spec.is_transposed:
         return [_ALL]
-    return pieces(spec.shape[0], math.prod(spec.shape[1:]))
+    rows, *rest = spec.shape
+    return row_blocks(rows, math.prod(rest))
 
 
-def _begin(rows: Tensor, at: slice, steps: Sequence[Pass | Bound], spec: TensorSpec) -> _Piece:
-    low, high = rows.aminmax()
-    dense = rows.float()
-    norm = _squared_norm(dense)
-    piece = _Piece(at, rows, rows, dense, low.item(), high.item(), norm, [count_zeros(rows)])
-    _through(piece, steps, spec)
-    return piece
-
-
-def _go_on(done: list[_Piece], steps: Sequence[Pass | Bound], spec: TensorSpec) -> None:
+def _apply_to_whole(blocks: list[Block], steps: Steps, spec: TensorSpec) -> None:
     """Apply the next pass, which needs the whole tensor, and those behind it up to another one."""
-    at = len(done[0].errors)
-    before = [piece.value for piece in done if isinstance(piece.value, Tensor)]
-    after = steps[at].apply(torch.cat(before) if len(before) > 1 else before[0], spec)
-    sizes = [len(part) for part in before] if spec.shape else []
-    parts = torch.split(after, sizes) if sizes and isinstance(after, Tensor) else [after]
+    # Each pass that was applied has left an error.
+    at = len(blocks[0].errors)
+    before = dense_values(blocks)
+    # A single block is the whole tensor already, without a copy.
+    whole = before[0] if len(before) == 1 else torch.cat(before)
+    after = steps[at].apply(whole, spec)
 
-    def go_on(pair: tuple[_Piece, Tensor | Quantized]) -> None:
-        piece, part = pair
-        piece.dense = _dense(piece.value)
-        _record(piece, part)
-        _through(piece, steps[at + 1 :], spec)
+    # The result is split where it was joined. A scalar, or a tensor of integers, comes from a single block.
+    parts: Sequence[Tensor | Quantized] = [after]
+    if spec.shape and isinstance(after, Tensor):
+        sizes = list(map(len, before))
+        parts = torch.split(after, sizes)
 
-    map_parallel(go_on, list(zip(done, parts, strict=True)))
+    def go_on(pair: tuple[Block, Tensor | Quantized]) -> None:
+        block, part = pair
+        block.go_on(part, steps[at + 1 :], spec)
 
-
-def _through(piece: _Piece, steps: Sequence[Pass | Bound], spec: TensorSpec) -> None:
-    """Apply passes up to one that needs the whole tensor, or to the end."""
-    for step in steps:
-        if step.needs_whole:
-            piece.dense = None  # its place in the cache is lost anyway
-            return
-        if not isinstance(piece.value, Quantized):
-            _record(piece, step.apply(piece.value, spec, piece.at))
-    if len(piece.errors) == 1:
-        piece.error = piece.errors[0]
-    elif piece.errors and piece.original is not None and piece.dense is not None:
-        scratch = piece.dense if piece.dense is not piece.value else None  # the same where it is float32
-        piece.error = _squared_norm(torch.sub(piece.original, piece.dense, out=scratch))
-    piece.original = piece.dense = None
+    map_parallel(go_on, list(zip(blocks, parts, strict=True)))
 
 
-def _record(piece: _Piece, value: Tensor | Quantized) -> None:
-    """Take over what a pass made of a piece, and what that cost."""
-    before, dense = piece.dense, _dense(value)
-    if before is not None:
-        is_ours = bool(piece.errors)  # before the first pass it may be the original itself
-        piece.errors.append(_squared_norm(torch.sub(before, dense, out=before if is_ours else None)))
-    piece.value, piece.dense = value, dense
-    piece.zeros.append(count_zeros(value.values if isinstance(value, Quantized) else value))
-
-
-def _dense(value: Tensor | Quantized) -> Tensor:
-    if not isinstance(value, Quantized):
-        return value.float()
-    rows = value.values.float().mul_((value.scale / value.levels)[:, None])
-    if value.offset is not None:
-        rows.add_(value.offset)
-    return rows.t() if value.transposed else rows
-
-
-def _squared_norm(tensor: Tensor) -> float:
-    flat = tensor.reshape(-1)
-    norm = torch.dot(flat, flat).item()
-    return norm if math.isfinite(norm) else torch.dot(flat.double(), flat.double()).item()
-
-
-def _largest_magnitude(done: list[_Piece], spec: TensorSpec) -> float:
-    bounds = [bound for piece in done for bound in (piece.low, piece.high)]
+def _largest_magnitude(blocks: list[Block], spec: TensorSpec) -> float:
+    """Return the largest magnitude of the original. Raises :class:`ModelError` if it is not finite."""
+    bounds = []
+    for block in blocks:
+        bounds += [block.low, block.high]
     if all(map(math.isfinite, bounds)):
         return max(map(abs, bounds))
     kind = "NaN" if any(map(math.isnan, bounds)) else "infinite values"
@@ -161,28 +116,47 @@ def _largest_magnitude(done: list[_Piece], spec: TensorSpec) -> float:
     )
 
 
-def _join(done: list[_Piece], steps: Sequence[Pass | Bound], notes: Sequence[str]) -> Pressed:
-    energy = math.fsum(piece.energy for piece in done) or 1.0
-    zeros = [sum(counts) for counts in zip(*(piece.zeros for piece in done), strict=True)]
-    errors = [math.fsum(parts) / energy for parts in zip(*(piece.errors for piece in done), strict=True)]
-    made = zip((after - before for before, after in pairwise(zeros)), errors, strict=True)
-    reports = tuple(
-        PassReport(step.name, 0, 0.0, note) if note else PassReport(step.name, *next(made, (0, 0.0)))
-        for step, note in zip(steps, notes, strict=True)
+def _result(blocks: list[Block], steps: Steps, notes: Sequence[str]) -> Pressed:
+    """Put the blocks together and add up what was measured of each."""
+    energies = []
+    errors = []
+    for block in blocks:
+        energies.append(block.energy)
+        errors.append(block.error)
+    # A tensor of zeros has no energy that an error could be a share of; its errors are zero.
+    energy = math.fsum(energies) or 1.0
+
+    reports = []
+    applied = 0
+    for step, note in zip(steps, notes, strict=True):
+        # A pass that declined, or that came after quantization, has changed nothing.
+        if note or applied == len(blocks[0].errors):
+            reports.append(PassReport(step.name, 0, 0.0, note))
+            continue
+        zeros_added = _zeros(blocks, applied + 1) - _zeros(blocks, applied)
+        error = _error(blocks, applied) / energy
+        reports.append(PassReport(step.name, zeros_added, error))
+        applied += 1
+    return Pressed(
+        value=joined(blocks),
+        zeros=_zeros(blocks, applied),
+        relative_squared_error=math.fsum(errors) / energy,
+        reports=tuple(reports),
     )
-    value = _concatenate([piece.value for piece in done])
-    return Pressed(value, zeros[-1], math.fsum(piece.error for piece in done) / energy, reports)
 
 
-def _concatenate(values: list[Tensor | Quantized]) -> Tensor | Quantized:
-    first = values[0]
-    if len(values) == 1:
-        return first
-    if not isinstance(first, Quantized):
-        return torch.cat([value for value in values if isinstance(value, Tensor)])
-    grids = [value for value in values if isinstance(value, Quantized)]
-    return dataclasses.replace(
-        first,
-        values=torch.cat([grid.values for grid in grids]),
-        scale=torch.cat([grid.scale for grid in grids]),
-    )
+def _zeros(blocks: list[Block], applied: int) -> int:
+    """Count the zeros of all blocks after so many passes."""
+    count = 0
+    for block in blocks:
+        count += block.zeros[applied]
+    return count
+
+
+def _error(blocks: list[Block], applied: int) -> float:
+    """Return the squared error that the pass after so many others added."""
+    errors = []
+    for block in blocks:
+        errors.append(block.errors[applied])
+    # Exact whatever the order, so that a report does not depend on how the tensor was split.
+    return math.fsum(errors)

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 
 from prensa.atomic import at_home
 from prensa.codecs import CODECS
 from prensa.errors import RecipeError
-from prensa.formats import FORMATS
-from prensa.passes import INTEGERS, PASSES, Gptq, Pass, Prune, Quantize, Sparsegpt, Threshold, Wanda
+from prensa.formats import FORMATS, Format
+from prensa.passes import PASSES, Gptq, Pass, Prune, Quantize, Threshold
 from prensa.vocabulary.settings import NAME as TRIM
 from prensa.vocabulary.settings import TrimVocabulary
 
@@ -29,20 +28,18 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_PRUNING: dict[str, type[Prune | Sparsegpt | Wanda]] = {
-    "magnitude": Prune,
-    "sparsegpt": Sparsegpt,
-    "wanda": Wanda,
-}
-_ASKED = "amount"  # the setting that an option gives, also where it gives the usual value
-_ORDER = tuple(PASSES)  # where an added pass goes
+BITS = (8, 16)
+"""What ``bits`` of :func:`adjusted` may be."""
+
+_USUAL_AMOUNT = 0.5
+"""The share that a way of pruning takes if none was given and none was there before."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What to do to a checkpoint.
 
-    ``codecs`` are the ones that the packed format may choose from; ``state_dict`` asks for a second copy of
+    ``codecs`` are the ones that the packed format may choose from; ``state_dict`` adds a second copy of
     the weights as a ``torch.save`` file, for code that does not read safetensors. ``trim_vocabulary`` comes
     before all passes.
     """
@@ -60,10 +57,96 @@ class Recipe:
             _check_known("codec", codec, CODECS)
         if not isinstance(self.state_dict, bool):
             raise RecipeError(f"state_dict must be true or false, found {self.state_dict!r}")
-        names = [step.name for step in self.passes]
-        first = next((i for i, step in enumerate(self.passes) if isinstance(step, INTEGERS)), len(names))
-        if set(names[first + 1 :]) - {"half", *names[first : first + 1]}:
-            raise RecipeError(f"passes {names}: {names[first]} leaves only integers, so it must come last")
+        self._check_order()
+
+    def _check_order(self) -> None:
+        quantizer = ""
+        for step in self.passes:
+            # The same quantizer again is for other tensors, with other settings.
+            if quantizer and step.name != quantizer and not step.may_follow_integers:
+                names = [other.name for other in self.passes]
+                raise RecipeError(f"passes {names}: {quantizer} leaves only integers, so it must come last")
+            if step.makes_integers and not quantizer:
+                quantizer = step.name
+
+    @property
+    def stored_as(self) -> Format:
+        """The format, as the object that knows how to write it."""
+        return FORMATS[self.format]
+
+    @property
+    def noise(self) -> float | None:
+        """The noise of the last pass that has one, None if no pass has."""
+        for step in reversed(self.passes):
+            if step.noise is not None:
+                return step.noise
+        return None
+
+    @property
+    def needs_texts(self) -> bool:
+        """Whether a pass does better with calibration, or the vocabulary is trimmed."""
+        if self.trim_vocabulary is not None:
+            return True
+        for step in self.passes:
+            if step.needs_statistics:
+                return True
+        return False
+
+    def with_noise(self, noise: float) -> Recipe:
+        """Scale the noise of every pass that has one, so that the last has this one.
+
+        If no pass has a noise, calibrated quantization takes the place of any other.
+        """
+        last = self.noise
+        if last is None:
+            return self.without_integers().with_settings(Gptq.name, noise=noise)
+        # All of them in proportion: what one pass may cost beside another is the recipe's choice.
+        passes = [step.with_noise(noise, relative_to=last) for step in self.passes]
+        return dataclasses.replace(self, passes=tuple(passes))
+
+    def with_settings(self, name: str, **settings: object) -> Recipe:
+        """Change settings of the pass ``name``, or put one with these settings in its usual place.
+
+        Of several with this name the last keeps its place and its other settings; the earlier ones go.
+        """
+        same = [step for step in self.passes if step.name == name]
+        if not same:
+            return self._with_inserted(PASSES[name]().with_settings(**settings))
+        last = same[-1]
+        passes = []
+        for step in self.passes:
+            # By identity: an earlier pass with the same settings is equal to the last, and goes all the same.
+            if step is last:
+                passes.append(step.with_settings(**settings))
+            elif step.name != name:
+                passes.append(step)
+        return dataclasses.replace(self, passes=tuple(passes))
+
+    def _with_inserted(self, added: Pass) -> Recipe:
+        # The table of passes is in the order that recipes have by default.
+        order = list(PASSES)
+        place = 0
+        for step in self.passes:
+            if order.index(step.name) < order.index(added.name):
+                place += 1
+        passes = (*self.passes[:place], added, *self.passes[place:])
+        return dataclasses.replace(self, passes=passes)
+
+    def without(self, name: str) -> Recipe:
+        """Take every pass with this name out."""
+        return self._filtered(lambda step: step.name != name)
+
+    def without_integers(self, *, but: str = "") -> Recipe:
+        """Take every pass that makes integers out, except those with the name ``but``."""
+        return self._filtered(lambda step: step.name == but or not step.makes_integers)
+
+    def without_pruning(self, *, but: str = "") -> Recipe:
+        """Take every pass that prunes out, except those that prune by ``but``."""
+        return self._filtered(lambda step: step.prunes_by in {"", but})
+
+    def _filtered(self, is_kept: Callable[[Pass], bool]) -> Recipe:
+        passes = tuple(filter(is_kept, self.passes))
+        return dataclasses.replace(self, passes=passes)
 
     @property
     def noise(self) -> float | None:
@@ -79,21 +162,27 @@ class Recipe:
 
     def to_toml(self) -> str:
         """Write out every setting, defaults too."""
-        content: dict[str, Any] = {
+        passes: list[dict[str, object]] = []
+        for step in self.passes:
+            passes.append({"name": step.name, **_settings(step)})
+        content: dict[str, object] = {
             "format": self.format,
             "codecs": list(self.codecs),
             "state_dict": self.state_dict,
-            "passes": [{"name": step.name} | _settings(step) for step in self.passes],
+            "passes": passes,
         }
         if self.trim_vocabulary is not None:
-            content["trim_vocabulary"] = _settings(self.trim_vocabulary)
+            content[TRIM] = _settings(self.trim_vocabulary)
         return tomli_w.dumps(content)
 
 
 def preset_names() -> list[str]:
     """List the presets that come with the package."""
-    files = resources.files("prensa").joinpath("presets").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    names = []
+    for file in resources.files("prensa").joinpath("presets").iterdir():
+        if file.name.endswith(".toml"):
+            names.append(file.name.removesuffix(".toml"))
+    return sorted(names)
 
 
 def load_preset(name: str) -> Recipe:
@@ -106,10 +195,12 @@ def load_preset(name: str) -> Recipe:
 
 
 def chosen_recipe(preset: str | None, path: Path | None, *, default: str) -> Recipe:
-    """Read the preset or the file, whichever was asked for, or the default preset."""
+    """Read the preset or the file, whichever was given, or the default preset."""
     if preset is not None and path is not None:
         raise RecipeError("give a preset or a recipe file, not both")
-    return load_recipe(path) if path is not None else load_preset(preset or default)
+    if path is not None:
+        return load_recipe(path)
+    return load_preset(preset or default)
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -125,6 +216,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
     """Turn TOML into a recipe. ``source`` names it in messages."""
     try:
         return _recipe(tomllib.loads(text))
+    # Deep nesting, which exhausts the stack, is no TOML that anybody wrote by hand.
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source}: not valid TOML ({error})") from error
     except RecipeError as error:
@@ -144,111 +236,127 @@ def adjusted(
 ) -> Recipe:
     """Change single settings of a recipe.
 
-    A pass that is asked for and missing is put in its usual place; ``prune=0``, ``threshold=0`` and
+    A pass that is given and missing is put in its usual place; ``prune=0``, ``threshold=0`` and
     ``bits=16`` take the pass out.
     """
-    if bits not in {None, 8, 16}:
-        raise RecipeError(f"bits must be 8 or 16, found {bits!r}")
+    if bits is not None and bits not in BITS:
+        raise RecipeError(f"`bits` must be 8 or 16, found {bits!r}")
     if trim_vocabulary is not None:
         recipe = dataclasses.replace(recipe, trim_vocabulary=trim_vocabulary)
     if format is not None:
         recipe = dataclasses.replace(recipe, format=format)
     if prune is not None or prune_by is not None:
         recipe = _pruned(recipe, prune, prune_by)
-    if threshold is not None:
-        recipe = _with_pass(recipe, Threshold(threshold=threshold), wanted=threshold != 0)
+    if threshold == 0:
+        recipe = recipe.without(Threshold.name)
+    elif threshold is not None:
+        recipe = recipe.with_settings(Threshold.name, threshold=threshold)
     if noise is not None:
-        recipe = _with_noise(recipe, noise)
+        recipe = recipe.with_noise(noise)
     if bits is not None:
-        rounded = tuple(step for step in recipe.passes if not isinstance(step, Gptq))
-        recipe = _with_pass(dataclasses.replace(recipe, passes=rounded), Quantize(), wanted=bits == 8)  # noqa: PLR2004
+        recipe = _with_bits(recipe, bits)
     return recipe
 
 
-def _pruned(recipe: Recipe, amount: float | None, by: str | None) -> Recipe:
-    """Put one way of pruning in place of any other; without ``by`` the one that is there, or by magnitude."""
-    found = [step for step in recipe.passes if isinstance(step, (Prune, Sparsegpt, Wanda))]
-    if by is None:
-        by = next(
-            (word for word, kind in _PRUNING.items() if found and isinstance(found[-1], kind)), "magnitude"
-        )
-    _check_known("way of pruning", by, list(_PRUNING))
-    kept = tuple(step for step in recipe.passes if step not in found or isinstance(step, _PRUNING[by]))
-    before = found[-1].amount if found else None
-    share = next(each for each in (amount, before, 0.5) if each is not None)
-    return _with_pass(dataclasses.replace(recipe, passes=kept), _PRUNING[by](amount=share), wanted=share != 0)
+def _with_bits(recipe: Recipe, bits: int) -> Recipe:
+    """Round linear layers and embeddings to 8 bits, by no other pass; with 16 bits round nothing."""
+    if bits == Quantize().bits:
+        return recipe.without_integers(but=Quantize.name).with_settings(Quantize.name)
+    return recipe.without_integers()
 
 
-def _with_noise(recipe: Recipe, noise: float) -> Recipe:
-    """Scale the noise of every pass that has one, so that the last has this; put one in if there is none."""
-    found = [step.noise for step in recipe.passes if isinstance(step, Gptq)]
-    if not found:
-        rounded = tuple(step for step in recipe.passes if not isinstance(step, Quantize))
-        return _with_pass(dataclasses.replace(recipe, passes=rounded), Gptq(noise=noise), wanted=True)
-    passes = tuple(
-        dataclasses.replace(step, noise=noise * (step.noise / found[-1])) if isinstance(step, Gptq) else step
-        for step in recipe.passes
-    )
-    return dataclasses.replace(recipe, passes=passes)
+def _pruned(recipe: Recipe, amount: float | None, way: str | None) -> Recipe:
+    """Put one way of pruning in place of any other; by default the one that is there, or by magnitude."""
+    # The words are those of the passes themselves, so that a new way of pruning is found here by being one.
+    names: dict[str, str] = {}
+    for kind in PASSES.values():
+        if kind.prunes_by:
+            names[kind.prunes_by] = kind.name
+    last: Pass | None = None
+    for step in recipe.passes:
+        if step.prunes_by:
+            last = step
+    if way is None:
+        way = Prune.prunes_by if last is None else last.prunes_by
+    _check_known("way of pruning", way, names)
+    if amount is None and last is not None:
+        amount = last.amount
+    if amount is None:
+        amount = _USUAL_AMOUNT
+
+    recipe = recipe.without_pruning(but=way)
+    if amount == 0:
+        return recipe.without(names[way])
+    return recipe.with_settings(names[way], amount=amount)
 
 
-def _with_pass(recipe: Recipe, step: Pass, *, wanted: bool) -> Recipe:
-    same = [old for old in recipe.passes if old.name == step.name]
-    others = [old for old in recipe.passes if old.name != step.name]
-    if not wanted:
-        return dataclasses.replace(recipe, passes=tuple(others))
-    if same:  # the last one keeps its place and targets, earlier ones go
-        usual = vars(type(step)())
-        settings = {key: value for key, value in vars(step).items() if value != usual[key] or key == _ASKED}
-        changed = dataclasses.replace(same[-1], **settings)  # type: ignore[type-var]
-        kept = [old for old in recipe.passes if old is same[-1] or old.name != step.name]
-        passes = tuple(changed if old is same[-1] else old for old in kept)
-        return dataclasses.replace(recipe, passes=passes)
-    position = sum(_ORDER.index(old.name) < _ORDER.index(step.name) for old in others)
-    return dataclasses.replace(recipe, passes=(*others[:position], step, *others[position:]))
-
-
-def _recipe(content: Mapping[str, Any]) -> Recipe:
-    keys = [field.name for field in dataclasses.fields(Recipe)]
-    for key in content:
+def _recipe(content: Mapping[str, object]) -> Recipe:
+    keys = _fields(Recipe)
+    settings: dict[str, object] = {}
+    for key, value in content.items():
         _check_known("key", key, keys)
-    steps = content.get("passes", [])
-    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-        raise RecipeError("passes must be a list of tables ([[passes]])")
-    settings = {key: _as_tuple(value) for key, value in content.items() if key not in {"passes", TRIM}}
+        settings[key] = _as_tuple(value)
+    settings["passes"] = _passes(content.get("passes", []))
     if not isinstance(settings.get("codecs", ()), tuple):
         raise RecipeError(f"codecs must be a list of names, found {settings['codecs']!r}")
-    trim = _trim(content[TRIM]) if TRIM in content else None
-    return Recipe(passes=tuple(map(_pass, steps)), trim_vocabulary=trim, **settings)
+    if TRIM in content:
+        settings[TRIM] = _trim(content[TRIM])
+    # The types of the others are checked where they are used: by the recipe itself.
+    return Recipe(**settings)  # type: ignore[arg-type]
 
 
-def _trim(content: object) -> TrimVocabulary:
-    if not isinstance(content, dict):
-        raise RecipeError(f"{TRIM} must be a table ([{TRIM}])")
-    for key in content:
-        _check_known(f"key of {TRIM}", key, [field.name for field in dataclasses.fields(TrimVocabulary)])
-    return TrimVocabulary(**{key: _as_tuple(value) for key, value in content.items()})
+def _passes(tables: object) -> tuple[Pass, ...]:
+    if not isinstance(tables, list):
+        raise RecipeError("passes must be a list of tables ([[passes]])")
+    for table in tables:
+        if not isinstance(table, dict):
+            raise RecipeError("passes must be a list of tables ([[passes]])")
+    return tuple(map(_pass, tables))
 
 
-def _settings(of: object) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(of).items()}
-
-
-def _pass(content: Mapping[str, Any]) -> Pass:
-    name = content.get("name")
+def _pass(table: Mapping[str, object]) -> Pass:
+    name = table.get("name")
     _check_known("pass", name, PASSES)
-    kind: Any = PASSES[str(name)]
-    keys = [field.name for field in dataclasses.fields(kind)]
-    settings = {key: _as_tuple(value) for key, value in content.items() if key != "name"}
-    for key in settings:
-        _check_known(f"key of pass {name}", key, keys)
-    return kind(**settings)  # type: ignore[no-any-return]
+    usual = PASSES[str(name)]()
+    keys = list(_settings(usual))
+    settings: dict[str, object] = {}
+    for key, value in table.items():
+        if key != "name":
+            _check_known(f"key of pass {name}", key, keys)
+            settings[key] = _as_tuple(value)
+    return usual.with_settings(**settings)
 
 
-def _check_known(what: str, name: object, known: Mapping[str, object] | list[str]) -> None:
+def _trim(table: object) -> TrimVocabulary:
+    if not isinstance(table, dict):
+        raise RecipeError(f"{TRIM} must be a table ([{TRIM}])")
+    keys = _fields(TrimVocabulary)
+    settings: dict[str, object] = {}
+    for key, value in table.items():
+        _check_known(f"key of {TRIM}", key, keys)
+        settings[key] = _as_tuple(value)
+    return TrimVocabulary(**settings)  # type: ignore[arg-type]
+
+
+def _fields(kind: type[Recipe | TrimVocabulary]) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def _settings(of: Pass | TrimVocabulary) -> dict[str, object]:
+    """Return settings by name, in the order of the fields, as TOML can hold them."""
+    settings: dict[str, object] = {}
+    for key, value in vars(of).items():
+        settings[key] = list(value) if isinstance(value, tuple) else value
+    return settings
+
+
+def _check_known(what: str, name: object, known: Iterable[str]) -> None:
     if not isinstance(name, str) or name not in known:
         raise RecipeError(f"unknown {what} {name!r}; there are {', '.join(known)}")
 
 
-def _as_tuple(value: object) -> Any:  # noqa: ANN401  TOML values, checked where they are used
-    return tuple(value) if isinstance(value, list) else value
+def _as_tuple(value: object) -> object:
+    """Return a list of TOML as settings have it, since those must not change."""
+    if isinstance(value, list):
+        return tuple(value)
+    return value

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from prensa.checkpoint.reader import weight_files
 from prensa.checkpoint.roles import own_names
 from prensa.codecs.container import unpack
+from prensa.codecs.layout import SUFFIX
 from prensa.errors import SettingError
-from prensa.formats.packed import SUFFIX
 from prensa.ops.affine import INT8_LEVELS, Quantized, quantize
 from prensa.runtime.processor import saturates
 
