@@ -10,7 +10,7 @@ from tests.conftest import SIZES, add_tokenizer, build_model, change_weights
 import prensa
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
-from prensa.errors import CalibrationError, DataError, TokenizerError
+from prensa.errors import CalibrationError, DeviceError, ModelError, TokenizerError
 from prensa.ops.affine import dequantize
 from prensa.ops.moment import Moment
 from prensa.passes import Gptq
@@ -235,7 +235,7 @@ def test_a_model_of_zeros(original):
         tensors["classifier.bias"].zero_()
 
     change_weights(original, silence)
-    with pytest.raises(CalibrationError, match="nothing but zeros"):
+    with pytest.raises(ModelError, match="nothing but zeros"):
         collect(planned(original, 10))
 
 
@@ -252,7 +252,7 @@ def test_a_tied_matrix_knows_both_of_its_uses(tmp_path):
 
 def test_a_broken_model_is_refused(original):
     change_weights(original, lambda tensors: tensors["classifier.bias"].fill_(float("nan")))
-    with pytest.raises(CalibrationError, match="gives no number"):
+    with pytest.raises(ModelError, match="gives no number"):
         collect(planned(original, 10))
 
 
@@ -261,7 +261,7 @@ def test_too_little_memory_says_what_it_takes(original, monkeypatch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr("prensa.calibration.collect.objective", fail)
-    with pytest.raises(CalibrationError, match="out of memory on cpu; the model and its moments take 0.0 GB"):
+    with pytest.raises(DeviceError, match="out of memory on cpu; the model and its moments take 0.0 GB"):
         collect(planned(original, 10))
 
 
@@ -272,7 +272,7 @@ def test_what_does_not_work_behind_a_fork_names_spawn(original, monkeypatch):
         )
 
     monkeypatch.setattr("prensa.calibration.collect.objective", fail)
-    with pytest.raises(CalibrationError, match="in a forked process .* spawn method"):
+    with pytest.raises(DeviceError, match="in a forked process .* spawn method"):
         collect(planned(original, 10))
 
 
@@ -282,7 +282,7 @@ def test_a_moment_of_no_use_names_its_tensor(original, tmp_path):
     name = "deberta.encoder.layer.0.output.dense.weight"
     broken = dataclasses.replace(statistics.matrices[name], moment=Moment.of(torch.full((96, 96), torch.nan)))
     statistics = dataclasses.replace(statistics, matrices={**statistics.matrices, name: broken})
-    with pytest.raises(DataError, match=f"tensor {name}: expected a finite second moment"):
+    with pytest.raises(CalibrationError, match=f"tensor {name}: expected a finite second moment"):
         pipeline.run(plan, statistics=statistics)
     assert not (tmp_path / "out").exists()
 

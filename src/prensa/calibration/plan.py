@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +22,14 @@ from prensa.runtime.devices import choose_device
 from prensa.runtime.text_vector import read_text_vector
 from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Encoded
-from prensa.texts.library import Library
-from prensa.texts.source import CALIBRATED, Source
 from prensa.texts.tokenizers import load_tokenizer, longest
+from prensa.texts.library import COUNTED, Library
+from prensa.texts.source import Source
 
 TEXTS = 256
 """Texts that go through the model. More make a result better by little: see ``docs/LOG.md``."""
 
 FEWEST = 8
-
-COUNTED = 200_000
-"""Texts whose tokens are counted at most."""
 
 # Tokens of a calibration text; what is behind is more of the same.
 _LONGEST = 256
@@ -134,10 +131,9 @@ def plan_calibration(
 def texts_to_calibrate_on(source: Source, library: Library) -> Texts:
     """Read texts without labels: all of them, of which ``source.limit`` are to go through a model.
 
-    Of a data set that is its training part, if it has one: what a model is judged by stays unseen. Raises
-    what reading texts raises.
+    Raises what reading texts raises.
     """
-    return library.texts(replace(source, limit=None), None, CALIBRATED)
+    return library.all_texts(source)
 
 
 def _goes_by_blocks(device: str, memory: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,15 @@ from prensa.checkpoint.task import LANGUAGE, Kind, Task
 from prensa.texts.columns import Texts, read_texts, sample, table_of, texts_in
 from prensa.texts.encoding import CHUNK, Encoded, Step, Tokenized, prepared, tokenize, unread
 from prensa.texts.names import split_names
-from prensa.texts.source import JUDGED, Source
+from prensa.texts.source import CALIBRATED, JUDGED, Source
 from prensa.texts.table import DataTable
 from prensa.texts.tokenizers import alone
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+COUNTED = 200_000
+"""Texts whose tokens are counted at most: more change no share by anything that counts."""
 
 _Text = tuple[str | tuple[str, ...], str | None]
 """A text as a tokenizer is given it, or its words, and the second text of a pair."""
@@ -47,6 +50,13 @@ class Library:
             self._tables[key] = table_of(source, splits)
         texts = texts_in(self._tables[key], source, task)
         return sample(texts, source.limit)
+
+    def all_texts(self, source: Source) -> Texts:
+        """Return the texts to calibrate on and to count tokens in: without labels, and whatever the limit.
+
+        Of a data set these are its training part, if it has one: what a model is judged by stays unseen.
+        """
+        return self.texts(replace(source, limit=None), None, CALIBRATED)
 
     def encode(
         self,
