@@ -26,8 +26,8 @@ from prensa.isolation import building
 from prensa.ops.moment import Moment
 from prensa.ops.statistics import MatrixStatistics, Statistics
 from prensa.progress import Progress, silent
-from prensa.runtime.devices import load_on
 from prensa.runtime.text_vector import read_text_vector
+from prensa.runtime.torch import load_on
 from prensa.texts.encoding import check_ids, pad
 
 _MATRIX = 2  # dimensions

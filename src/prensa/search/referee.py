@@ -20,8 +20,8 @@ from prensa.evaluation.reading import Reading, common_words, kept_pieces, read_b
 from prensa.evaluation.results import Quality, Settings
 from prensa.extras import require
 from prensa.progress import Progress, silent
-from prensa.runtime.devices import load_on
 from prensa.runtime.text_vector import read_text_vector
+from prensa.runtime.torch import load_on
 
 Part = Literal["search", "check"]
 
