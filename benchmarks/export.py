@@ -20,7 +20,7 @@ import transformers
 
 from benchmarks.record import SHARED, save, spread
 from prensa.runtime.accelerate import accelerate_answers
-from prensa.runtime.devices import load_on
+from prensa.runtime.torch import load_on
 from prensa.serving.answering import Answering, find_way, one_by_one, probes, take
 from prensa.serving.distance import distance
 from prensa.serving.export import ExportPlan, plan_export, run_export

@@ -26,8 +26,8 @@ from torch import nn
 from benchmarks.record import SHARED, save, spread
 from benchmarks.speed import make_base
 from prensa.runtime.accelerate import accelerate_answers
-from prensa.runtime.devices import load_on
 from prensa.runtime.int8 import multiply_in_int8
+from prensa.runtime.torch import load_on
 from prensa.serving.exported import arrays
 from prensa.serving.program import trace
 from prensa.serving.runtimes import RUNTIMES

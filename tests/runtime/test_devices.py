@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from prensa.errors import DeviceError, SettingError
-from prensa.runtime.devices import choose_device, choose_dtype, load_on
+from prensa.runtime.devices import choose_device, choose_dtype
+from prensa.runtime.torch import load_on
 
 
 def test_the_processor_computes_in_float32_and_accelerators_as_they_are_told():

@@ -17,7 +17,7 @@ from prensa.errors import DifferentAnswersError, SettingError
 from prensa.ops.affine import dequantize, quantize
 from prensa.runtime import int8, processor
 from prensa.runtime.int8 import Int8Linear, multiply_in_int8, stored_integers
-from prensa.serving import load as serve
+from prensa.serving.exported import TOLERANCES
 
 CPU = torch.device("cpu")
 KERNEL = torch._int_mm
@@ -171,7 +171,7 @@ def test_served_in_int8(original, tmp_path, monkeypatch, pressed):
 
 def test_answers_too_far_away(original, monkeypatch):
     monkeypatch.setattr(int8, "_is_quicker", always)
-    monkeypatch.setitem(serve.TOLERANCES, "int8", 1e-9)
+    monkeypatch.setitem(TOLERANCES, "int8", 1e-9)
     with pytest.raises(DifferentAnswersError, match="gives different answers from float32"):
         prensa.load(original, runtime="torch", dtype="int8")
 

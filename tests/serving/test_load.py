@@ -12,7 +12,8 @@ from tests.conftest import add_tokenizer, build_model
 import prensa
 from prensa.errors import DataError, ModelError, OutputError, SettingError
 from prensa.runtime import processor
-from prensa.serving import load as serve
+from prensa.serving import exports, fastest
+from prensa.serving.exported import TOLERANCES
 
 LAYERS = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
 TEXTS = ["a b c", "", "z " * 60, "b", "a a a"]
@@ -28,7 +29,8 @@ def cache(tmp_path, monkeypatch):
 def said(monkeypatch):
     """What is logged, whatever other libraries have done to the handlers of logs."""
     lines = []
-    monkeypatch.setattr(serve._log, "warning", lambda line, *values: lines.append(line % values))
+    for module in (exports, fastest):
+        monkeypatch.setattr(module._log, "warning", lambda line, *values: lines.append(line % values))
     return lines
 
 
@@ -140,10 +142,10 @@ def test_of_several_threads_one_exports(original, cache, monkeypatch):
         made.append(place)
         place.mkdir(parents=True)
 
-    monkeypatch.setattr(serve, "plan_export", lambda model, place, **_: place)
-    monkeypatch.setattr(serve, "run_export", export)
-    monkeypatch.setattr(serve, "read_record", str)
-    monkeypatch.setattr(serve, "_open", lambda place, *_: place)
+    monkeypatch.setattr(exports, "plan_export", lambda model, place, **_: place)
+    monkeypatch.setattr(exports, "run_export", export)
+    monkeypatch.setattr(exports, "read_record", str)
+    monkeypatch.setattr(exports, "_opened", lambda place, *_: place)
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(lambda _: prensa.load(original, runtime="openvino"), range(8)))
     assert found == set(made)
@@ -155,11 +157,11 @@ def test_another_process_exports_meanwhile(original, monkeypatch, is_there):
     def fail(place):
         raise OutputError(f"{place}: another run has written it meanwhile")
 
-    monkeypatch.setattr(serve, "plan_export", lambda model, place, **_: place)
-    monkeypatch.setattr(serve, "run_export", fail)
-    monkeypatch.setattr(serve, "read_record", str)
-    monkeypatch.setattr(serve, "is_export", lambda place: is_there and place != original)
-    monkeypatch.setattr(serve, "_open", lambda place, *_: place)
+    monkeypatch.setattr(exports, "plan_export", lambda model, place, **_: place)
+    monkeypatch.setattr(exports, "run_export", fail)
+    monkeypatch.setattr(exports, "read_record", str)
+    monkeypatch.setattr(exports, "is_export", lambda place: is_there and place != original)
+    monkeypatch.setattr(exports, "_opened", lambda place, *_: place)
     if is_there:
         assert prensa.load(original, runtime="openvino").parent.name == "exports"
     else:
@@ -168,14 +170,14 @@ def test_another_process_exports_meanwhile(original, monkeypatch, is_there):
 
 
 def test_an_export_on_the_spot_depends_on_the_tokenizer_too(original):
-    before = serve._digest(original)
+    before = exports.digest(original)
     tokenizer = original / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
-    assert serve._digest(original) != before
+    assert exports.digest(original) != before
 
 
 def test_auto_takes_the_fastest_that_is_right(original, monkeypatch, said):
-    monkeypatch.setattr(serve, "_SECONDS", 0.0)
+    monkeypatch.setattr(fastest, "_SECONDS", 0.0)
     monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)
     served = prensa.load(original, runtime="auto")
     assert served.record.runtime == "torch"
@@ -187,7 +189,7 @@ def test_int8_on_a_processor_that_overflows_is_an_export_with_weights_of_7_bits(
 ):
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr(processor, "cpu_flags", lambda: ["avx2"])
-    monkeypatch.setitem(serve.TOLERANCES, "int8", 1.0)  # random weights suffer more than trained ones
+    monkeypatch.setitem(TOLERANCES, "int8", 1.0)  # random weights suffer more than trained ones
     monkeypatch.setattr("prensa.extras.is_installed", lambda module: module not in {"openvino", "nncf"})
     served = prensa.load(original, runtime="auto", dtype="int8")
     assert (served.record.runtime, served.record.precision) == ("onnxruntime", "int8")
@@ -204,7 +206,7 @@ def test_auto_without_any_way_in_8_bits_is_pytorch_in_float32(original, monkeypa
 
 
 def test_auto_says_why_a_model_is_not_exported(tmp_path, monkeypatch, said):
-    monkeypatch.setattr(serve, "_SECONDS", 0.0)
+    monkeypatch.setattr(fastest, "_SECONDS", 0.0)
     torch.manual_seed(0)
     half = {f"{part}_{name}": value for part in ("encoder", "decoder") for name, value in LAYERS.items()}
     config = transformers.BartConfig(vocab_size=120, d_model=16, pad_token_id=0, eos_token_id=3, **half)
@@ -218,7 +220,7 @@ def test_auto_says_why_a_model_is_not_exported(tmp_path, monkeypatch, said):
 
 def test_what_gives_other_answers_is_logged_and_left_out(original, monkeypatch, said):
     monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)
-    monkeypatch.setattr(serve, "distance", lambda found, exact: 0.3)
+    monkeypatch.setattr(fastest, "distance", lambda found, exact: 0.3)
     served = prensa.load(original, runtime="auto")
     assert served.record.precision == "float32"
     assert any("gives different answers from PyTorch in float32 (distance 0.3" in line for line in said)

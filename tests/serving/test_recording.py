@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.runtime.test_answering import NAMES, encoded
+from tests.serving.test_answering import NAMES, encoded
 
 from prensa.errors import DifferentAnswersError
 from prensa.serving.answering import Answering

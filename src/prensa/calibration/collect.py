@@ -24,8 +24,8 @@ from prensa.errors import OUT_OF_MEMORY, DeviceError, ModelError, PrensaError, f
 from prensa.isolation import building
 from prensa.ops.statistics import Statistics
 from prensa.progress import Progress, silent
-from prensa.runtime.devices import load_on
 from prensa.runtime.text_vector import read_text_vector
+from prensa.runtime.torch import load_on
 from prensa.texts.encoding import pad
 from prensa.texts.tokenizers import check_ids
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -12,12 +12,15 @@ from prensa.isolation import as_usual
 from prensa.runtime.deberta import fold, unfold
 from prensa.runtime.first import read_first_alone
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 @dataclass(frozen=True)
 class Acceleration:
     """What was done to a model; ``layers`` of it were folded."""
 
-    model: Any
+    model: PreTrainedModel
     layers: int
 
     def __str__(self) -> str:
@@ -33,7 +36,7 @@ class Acceleration:
 
 
 @as_usual()
-def accelerate(model: Any) -> Acceleration:
+def accelerate(model: PreTrainedModel) -> Acceleration:
     """Fold the attention of DeBERTa (versions 1 to 3) in place; other models are left as they are.
 
     Answers stay the same up to rounding (1e-5 in float32), and so do the names of all weights. Load weights
@@ -42,16 +45,21 @@ def accelerate(model: Any) -> Acceleration:
     return Acceleration(model, fold(model))
 
 
-def accelerate_answers(model: Any) -> None:
+def accelerate_answers(model: PreTrainedModel) -> None:
     """Make a model that will do nothing but answer faster in place: folded, without what no answer needs."""
     fold(model)
     read_first_alone(model)
 
 
-def folded_twin(model: Any) -> list[Any]:
+def folded_twin(model: object) -> list[PreTrainedModel]:
     """Return a folded model beside a PyTorch model, on the same weights; an empty list if nothing folds."""
     if not isinstance(model, nn.Module):
         return []
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    twin = copy.deepcopy(model, shared)
-    return [twin] if fold(twin) else []
+    # A deep copy takes what its memo has under an object's id for its copy: the weights stay shared.
+    memo = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        memo[id(tensor)] = tensor
+    twin = copy.deepcopy(model, memo)
+    if not fold(twin):
+        return []
+    return [twin]

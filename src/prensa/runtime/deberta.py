@@ -2,7 +2,7 @@
 
 In every layer of every forward pass ``transformers`` projects the embeddings of all relative positions, which
 depend on no input, multiplies queries and keys with all of them, and gathers the few that are needed. Here
-they are projected once. What positions add to a score depends on the offset of the two pieces alone (He et
+they are projected once. What positions add to a score depends on the offset of the two tokens alone (He et
 al. 2021, arXiv 2006.03654, equation 4), so queries are multiplied with one row for each offset, and each row
 of the result, read from one element earlier than the row before, has what the gather would have found: a
 view, nothing is moved (the relative shift of Dai et al. 2019, arXiv 1901.02860, appendix B).
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from types import MethodType
-from typing import Any, NoReturn
+from typing import NoReturn, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,12 @@ from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 from prensa.errors import ModelError
 from prensa.isolation import building
 
+Attention: TypeAlias = v1.DisentangledSelfAttention | v2.DisentangledSelfAttention
+Encoder: TypeAlias = v1.DebertaEncoder | v2.DebertaV2Encoder
+
 _ENCODERS = (v1.DebertaEncoder, v2.DebertaV2Encoder)
 _FARTHEST = 1 << 16  # offset that is looked at
+_MATRIX, _BY_HEAD = 2, 4  # dimensions of masks [batch, length] and [batch, 1, length, length]
 
 
 class FoldedAttention(nn.Module):
@@ -38,17 +42,20 @@ class FoldedAttention(nn.Module):
 
     pos_key: Tensor
     pos_query: Tensor
-    in_proj: Any
-    q_bias: Any
-    v_bias: Any
-    query_proj: Any
-    key_proj: Any
-    value_proj: Any
+    # Of the first DeBERTa.
+    in_proj: nn.Linear
+    q_bias: Tensor
+    v_bias: Tensor
+    # Of versions 2 and 3.
+    query_proj: nn.Linear
+    key_proj: nn.Linear
+    value_proj: nn.Linear
 
-    def __init__(self, original: Any, positions: Tensor | None) -> None:
+    def __init__(self, original: Attention, positions: Tensor | None) -> None:
         """Fold an attention module whose positions are embedded as ``positions`` ``[positions, size]``."""
         super().__init__()
-        self._original = (original,)  # in a tuple, so that it is no part of this module
+        # In a tuple, so that it is no part of this module: its weights would have two names.
+        self._original = (original,)
         self.heads = original.num_attention_heads
         self.size = original.attention_head_size
         for name, part in original.named_children():
@@ -56,15 +63,20 @@ class FoldedAttention(nn.Module):
         for name, parameter in original.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
         kinds = original.pos_att_type
-        terms = len(kinds) if self._is_first() else len({"c2p", "p2c"}.intersection(kinds))
+        # The first DeBERTa counts every name it is given, the others those that they know.
+        terms = len(kinds)
+        if not self._is_first():
+            terms = len({"c2p", "p2c"}.intersection(kinds))
         self.scale = 1 / math.sqrt(self.size * (1 + terms))
         key, query = self._projected(original, positions)
+        # Buffers move with the model, and not persistent ones are not saved with it. Queries are scaled as
+        # they are projected, and so are the queries of positions, once.
         self.register_buffer("pos_key", self._table(key), persistent=False)
         self.register_buffer("pos_query", self._table(query) * self.scale, persistent=False)
         self.eval()
 
     @property
-    def original(self) -> Any:
+    def original(self) -> Attention:
         """The module whose place this one has taken."""
         return self._original[0]
 
@@ -83,33 +95,41 @@ class FoldedAttention(nn.Module):
         relative_pos: Tensor | None = None,
         rel_embeddings: Tensor | None = None,  # noqa: ARG002  they are folded
     ) -> tuple[Tensor, Tensor | None]:
-        """Attend. ``attention_mask`` ``[batch, length, length]`` is true where a piece must not be seen.
+        """Attend. ``attention_mask`` ``[batch, length, length]`` is true where a token must not be seen.
 
-        ``query_states`` ``[batch, rows, width]`` are the first pieces alone, where not all are to attend.
+        ``query_states`` ``[batch, rows, width]`` are the first tokens alone, where not all are to attend.
         ``relative_pos`` ``[2, 2·length]`` says which position stands for each offset 1 − length … length, and
         for its opposite.
         """
         batch, length = hidden_states.shape[:2]
         rows = length if query_states is None else query_states.shape[1]
         query, key, value = self._project(hidden_states, query_states)
+        # What the contents of two tokens say about each other.
         scores = torch.bmm(_joined(query), _joined(key).transpose(1, 2))
         scores = scores.view(self.heads, batch, rows, length)
+        # And what they say about how far it is from one to the other.
         if relative_pos is not None:
             to_query, to_key = relative_pos.unbind(0)
             if query_states is not None:
-                to_query, to_key = to_query[: length + rows], to_key[length - rows :]
+                # Of the first tokens, offsets to the left are few: as many as there are such tokens.
+                to_query = to_query[: length + rows]
+                to_key = to_key[length - rows :]
             if self.pos_key.numel():
                 scores = scores + _by_offset(query, self.pos_key, to_key, length)
             if self.pos_query.numel():
-                scores = scores + _by_offset(key, self.pos_query, to_query, rows).transpose(-1, -2)
+                by_key = _by_offset(key, self.pos_query, to_query, rows)
+                scores = scores + by_key.transpose(-1, -2)
         if attention_mask is not None:
-            scores = scores.masked_fill(attention_mask[:, :rows], torch.finfo(scores.dtype).min)
+            lowest = torch.finfo(scores.dtype).min
+            scores = scores.masked_fill(attention_mask[:, :rows], lowest)
+
         shares = torch.softmax(scores, dim=-1)
         seen = torch.bmm(_joined(shares), _joined(value))
         seen = seen.view(self.heads, batch, rows, self.size).permute(1, 2, 0, 3)
-        return seen.reshape(batch, rows, self.heads * self.size), (
-            shares.transpose(0, 1) if output_attentions else None
-        )
+        seen = seen.reshape(batch, rows, self.heads * self.size)
+        if not output_attentions:
+            return seen, None
+        return seen, shares.transpose(0, 1)
 
     def _is_first(self) -> bool:
         return hasattr(self, "in_proj")
@@ -120,37 +140,54 @@ class FoldedAttention(nn.Module):
             query, key, value = self._split(self.in_proj(hidden))
             if others is not None:
                 query = self._split(self.in_proj(others))[0]
-            each = (self.heads, 1, 1, self.size)
-            return (query + self.q_bias.view(each)) * self.scale, key, value + self.v_bias.view(each)
-        query = self.query_proj(hidden if others is None else others) * self.scale
-        parts = (query, self.key_proj(hidden), self.value_proj(hidden))
-        query, key, value = (
-            part.view(*part.shape[:2], self.heads, self.size).permute(2, 0, 1, 3) for part in parts
-        )
-        return query, key, value
+            by_head = (self.heads, 1, 1, self.size)
+            query = query + self.q_bias.view(by_head)
+            value = value + self.v_bias.view(by_head)
+            return query * self.scale, key, value
+        if others is None:
+            others = hidden
+        query = self.query_proj(others) * self.scale
+        key = self.key_proj(hidden)
+        value = self.value_proj(hidden)
+        return self._by_head(query), self._by_head(key), self._by_head(value)
+
+    def _by_head(self, vectors: Tensor) -> Tensor:
+        """Turn ``[batch, length, heads · size]`` into ``[heads, batch, length, size]``."""
+        return vectors.view(*vectors.shape[:2], self.heads, self.size).permute(2, 0, 1, 3)
 
     def _split(self, three: Tensor) -> tuple[Tensor, ...]:
         """Split what the first DeBERTa projects to queries, keys and values at once."""
-        return three.view(*three.shape[:2], self.heads, 3, self.size).permute(3, 2, 0, 1, 4).unbind(0)
+        parts = three.view(*three.shape[:2], self.heads, 3, self.size)
+        return parts.permute(3, 2, 0, 1, 4).unbind(0)
 
-    def _projected(self, original: Any, positions: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    @torch.no_grad()
+    def _projected(
+        self, original: Attention, positions: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
         """Project the positions to keys and to queries, each where the model has that term."""
-        if positions is None:
-            return None, None
+        key = None
+        query = None
+        if positions is not None:
+            to_key, to_query = self._projections(original)
+            if to_key is not None:
+                key = to_key(positions)
+            if to_query is not None:
+                query = to_query(positions)
+        return key, query
+
+    def _projections(self, original: Attention) -> tuple[nn.Module | None, nn.Module | None]:
+        """Return the layers that positions go through to be keys and queries, None for a term that is not."""
         if self._is_first():
-            to_key, to_query = getattr(self, "pos_proj", None), getattr(self, "pos_q_proj", None)
-        elif original.share_att_key:
-            to_key = self.key_proj if "c2p" in original.pos_att_type else None
-            to_query = self.query_proj if "p2c" in original.pos_att_type else None
-        else:
-            to_key, to_query = getattr(self, "pos_key_proj", None), getattr(self, "pos_query_proj", None)
-        with torch.no_grad():
-            return (
-                None if to_key is None else to_key(positions),
-                None if to_query is None else to_query(positions),
-            )
+            return getattr(self, "pos_proj", None), getattr(self, "pos_q_proj", None)
+        if not original.share_att_key:
+            return getattr(self, "pos_key_proj", None), getattr(self, "pos_query_proj", None)
+        # Positions share the layers of the contents.
+        to_key = self.key_proj if "c2p" in original.pos_att_type else None
+        to_query = self.query_proj if "p2c" in original.pos_att_type else None
+        return to_key, to_query
 
     def _table(self, projected: Tensor | None) -> Tensor:
+        """Turn projected positions into ``[heads, positions, size]``, or into nothing if there are none."""
         if projected is None:
             return torch.empty(0)
         return projected.view(-1, self.heads, self.size).transpose(0, 1).contiguous()
@@ -161,36 +198,45 @@ def fold(model: nn.Module) -> int:
 
     Raises :class:`ModelError` for a model in training mode.
     """
-    encoders = [
-        module
-        for module in model.modules()
-        if isinstance(module, _ENCODERS) and module.relative_attention and not _is_folded(module)
-    ]
+    encoders = []
+    for module in model.modules():
+        if isinstance(module, _ENCODERS) and module.relative_attention and not _is_folded(module):
+            encoders.append(module)
     if encoders and model.training:
         _refuse_training()
-    with building():  # positions are computed in the default dtype
-        return sum(_fold(encoder) for encoder in encoders)
+    layers = 0
+    # Positions are computed in the default dtype, which changes while another thread loads a model.
+    with building():
+        for encoder in encoders:
+            layers += _fold(encoder)
+    return layers
 
 
 def unfold(model: nn.Module) -> None:
     """Undo :func:`fold`: the modules that were there before are there again."""
     for encoder in model.modules():
-        if isinstance(encoder, _ENCODERS) and _is_folded(encoder):
-            for layer in encoder.layer:
-                layer.attention.self = layer.attention.self.original
-            for name in ("get_rel_embedding", "get_rel_pos", "get_attention_mask", "positions_of_offsets"):
-                delattr(encoder, name)
+        if not isinstance(encoder, _ENCODERS) or not _is_folded(encoder):
+            continue
+        for layer in encoder.layer:
+            layer.attention.self = layer.attention.self.original
+        # What stands on the instance goes, and the methods of its class are seen again.
+        for name in ("get_rel_embedding", "get_rel_pos", "get_attention_mask", "positions_of_offsets"):
+            delattr(encoder, name)
 
 
-def _fold(encoder: Any) -> int:
-    if any(getattr(layer.attention.self, "talking_head", False) for layer in encoder.layer):
-        return 0  # it mixes the scores of heads, which are apart here
+def _fold(encoder: Encoder) -> int:
+    """Fold the layers of an encoder, and return how many they are."""
+    for layer in encoder.layer:
+        # It mixes the scores of heads, which are apart here.
+        if getattr(layer.attention.self, "talking_head", False):
+            return 0
     with torch.no_grad():
         positions = encoder.get_rel_embedding()
         for layer in encoder.layer:
             attention = layer.attention.self
             span = getattr(attention, "pos_ebd_size", attention.max_relative_positions)
             layer.attention.self = FoldedAttention(attention, positions[: 2 * span])
+    # The encoder is asked by its layers, and answers with what is folded instead.
     encoder.register_buffer("positions_of_offsets", _positions_of_offsets(encoder), persistent=False)
     encoder.get_rel_embedding = MethodType(_no_embedding, encoder)
     encoder.get_rel_pos = MethodType(_positions, encoder)
@@ -198,8 +244,9 @@ def _fold(encoder: Any) -> int:
     return len(encoder.layer)
 
 
-def _is_folded(encoder: Any) -> bool:
-    return "positions_of_offsets" in dict(encoder.named_buffers(recurse=False))
+def _is_folded(encoder: Encoder) -> bool:
+    buffers = dict(encoder.named_buffers(recurse=False))
+    return "positions_of_offsets" in buffers
 
 
 def _refuse_training() -> NoReturn:
@@ -209,20 +256,23 @@ def _refuse_training() -> NoReturn:
     )
 
 
-def _positions_of_offsets(encoder: Any) -> Tensor:
+def _positions_of_offsets(encoder: Encoder) -> Tensor:
     """Return which position stands for each offset −m … m; farther ones are as the last on their side."""
-    most, buckets = encoder.max_relative_positions, getattr(encoder, "position_buckets", -1)
+    most = encoder.max_relative_positions
+    buckets = getattr(encoder, "position_buckets", -1)
     span = buckets if buckets > 0 else most
-    ends = {0, 2 * span - 1}
+    last = 2 * span - 1
     reach = most
     while True:
         offsets = torch.arange(-reach, reach + 1)
         if buckets > 0:
             offsets = v2.make_log_bucket_position(offsets, buckets, most).long()
-        positions = (offsets + span).clamp(min(ends), max(ends))
-        if {int(positions[0]), int(positions[-1])} == ends or reach > _FARTHEST:
+        positions = (offsets + span).clamp(0, last)
+        ends = {int(positions[0]), int(positions[-1])}
+        if ends == {0, last} or reach > _FARTHEST:
             return positions.to(encoder.rel_embeddings.weight.device)
-        reach *= 2  # more buckets than positions: they go on beyond the last one
+        # There are more buckets than positions: they go on beyond the last one.
+        reach *= 2
 
 
 def _joined(vectors: Tensor) -> Tensor:
@@ -230,36 +280,46 @@ def _joined(vectors: Tensor) -> Tensor:
     return vectors.reshape(-1, *vectors.shape[2:])
 
 
-def _by_offset(vectors: Tensor, table: Tensor, positions: Tensor, pieces: int) -> Tensor:
+def _by_offset(vectors: Tensor, table: Tensor, positions: Tensor, tokens: int) -> Tensor:
     """Multiply vectors ``[heads, batch, rows, size]`` with the table's row for every offset.
 
-    ``positions`` ``[rows + pieces]`` name those rows for the offsets 1 − rows … pieces; the last one is never
-    used. The result ``[heads, batch, rows, pieces]`` has, for vector i and piece j, what belongs to j − i.
+    ``positions`` ``[rows + tokens]`` name those rows for the offsets 1 − rows … tokens; the last one is never
+    used. The result ``[heads, batch, rows, tokens]`` has, for vector i and token j, what belongs to j − i.
     """
     heads, batch, rows, size = vectors.shape
-    every = torch.bmm(vectors.reshape(heads, batch * rows, size), table[:, positions].transpose(1, 2))
-    flat = every.view(heads, batch, rows * (rows + pieces))[..., rows - 1 : -1]
-    return flat.view(heads, batch, rows, rows + pieces - 1)[..., :pieces]
+    offsets = rows + tokens
+    by_offset = table[:, positions].transpose(1, 2)
+    every = torch.bmm(vectors.reshape(heads, batch * rows, size), by_offset)
+    # Vector i has offset j − i in column rows − 1 + j − i. Read as rows that are one number shorter, from
+    # number rows − 1 on, each row starts one column earlier than the one before: column j is token j in all.
+    flat = every.view(heads, batch, rows * offsets)[..., rows - 1 : -1]
+    return flat.view(heads, batch, rows, offsets - 1)[..., :tokens]
 
 
-def _no_embedding(encoder: Any) -> None:
+def _no_embedding(encoder: Encoder) -> None:
     """Stand for ``get_rel_embedding``: they are folded."""
 
 
-def _positions(encoder: Any, hidden_states: Tensor, *_: Any) -> Tensor:
+def _positions(encoder: Encoder, hidden_states: Tensor, *_: object) -> Tensor:
     """Stand for ``get_rel_pos``: give the positions of all offsets, and of their opposites."""
-    length, most = hidden_states.shape[1], len(encoder.positions_of_offsets) // 2
+    length = hidden_states.shape[1]
+    # Beyond what the table has, positions are as at its ends.
+    most = len(encoder.positions_of_offsets) // 2
     offsets = torch.arange(1 - length, length + 1, device=hidden_states.device).clamp(-most, most)
-    positions: Tensor = encoder.positions_of_offsets[torch.stack([most + offsets, most - offsets])]
+    both = torch.stack([most + offsets, most - offsets])
+    positions: Tensor = encoder.positions_of_offsets[both]
     return positions
 
 
-def _hidden(encoder: Any, attention_mask: Tensor) -> Tensor | None:  # noqa: ARG001
-    """Stand for ``get_attention_mask``: tell what each piece must not see, None where there is no padding."""
+def _hidden(encoder: Encoder, attention_mask: Tensor) -> Tensor | None:  # noqa: ARG001
+    """Stand for ``get_attention_mask``: what each token must not see, None where there is no padding."""
     mask = attention_mask.bool()
+    # A graph must not depend on the mask it was traced with, and an accelerator should not be waited for.
     is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     if not is_traced and mask.device.type == "cpu" and bool(mask.all()):
         return None
-    if mask.dim() == 2:  # noqa: PLR2004  [batch, length]
+    if mask.dim() == _MATRIX:
         mask = mask.unsqueeze(1) & mask.unsqueeze(2)
-    return ~(mask.squeeze(1) if mask.dim() == 4 else mask)  # noqa: PLR2004  [batch, 1, length, length]
+    if mask.dim() == _BY_HEAD:
+        mask = mask.squeeze(1)
+    return ~mask

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from prensa.checkpoint.roles import load_config
 from prensa.errors import DeviceError, SettingError, first_line
-from prensa.runtime.torch import is_eight_bit, load
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -20,26 +15,34 @@ _WARM = 1.0  # seconds of work until an accelerator runs at its full clock
 
 
 def choose_device(wanted: str | None) -> str:
-    """Return the device asked for, or a CUDA device where there is one, or the processor.
+    """Return the device that is wanted; if None a CUDA device, or the processor if there is none.
 
     Raises :class:`DeviceError` where PyTorch does not have it here, or not in a forked process.
     """
-    if wanted is None and torch.cuda.is_available():
-        if torch.cuda._is_in_bad_fork():  # noqa: SLF001  as PyTorch's own loaders ask
-            raise DeviceError(
-                "this process was forked from one that had used CUDA, which does not work here; start it "
-                "with multiprocessing's spawn method, or use `device=cpu`"
-            )
-        return "cuda"
     if wanted is None:
-        return "cpu"
+        return _best_device()
     try:
         device = torch.device(wanted)
+        # A name says nothing about the machine: only what is computed there shows that it is available.
         torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = first_line(error)
         raise DeviceError(f"`device={wanted}`: not available on this machine ({reason})") from error
-    return "cpu" if device.type == "cpu" else str(device)
+    if device.type == "cpu":
+        return "cpu"
+    return str(device)
+
+
+def _best_device() -> str:
+    if not torch.cuda.is_available():
+        return "cpu"
+    # PyTorch's own loaders look at the same flag.
+    if torch.cuda._is_in_bad_fork():  # noqa: SLF001
+        raise DeviceError(
+            "this process was forked from one that had used CUDA, which does not work here; start it "
+            "with multiprocessing's spawn method, or use `device=cpu`"
+        )
+    return "cuda"
 
 
 def choose_dtype(wanted: str | None, device: str) -> torch.dtype | str:
@@ -53,23 +56,9 @@ def choose_dtype(wanted: str | None, device: str) -> torch.dtype | str:
     if wanted == "auto":
         return wanted
     if wanted not in DTYPES:
-        raise SettingError(f"`dtype={wanted}`: expected auto, {', '.join(DTYPES)}")
+        expected = ", ".join(DTYPES)
+        raise SettingError(f"`dtype={wanted}`: expected auto, {expected}")
     return DTYPES[wanted]
-
-
-def load_on(path: Path, dtype: torch.dtype | str, device: str, pad_id: int) -> Any:
-    """Load a model onto a device, ready to predict. 8-bit models load there: they cannot be moved.
-
-    ``pad_id`` is what rows are filled up with: GPT-2 and its like look for it in their config.
-    """
-    where: dict[str, Any] = {}
-    if is_eight_bit(load_config(path)):
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it remarks on every layer of every batch
-        where = {} if device == "cpu" else {"device_map": {"": device}}
-    model = load(path, dtype=dtype, **where).eval()
-    if getattr(model.config, "pad_token_id", None) is None:
-        model.config.pad_token_id = pad_id
-    return model if model.device.type == torch.device(device).type else model.to(device)
 
 
 def timer(device: str) -> Callable[[Callable[[], object]], float]:
@@ -100,11 +89,15 @@ def _time_processor(work: Callable[[], object]) -> float:
 
 
 def _time_cuda(work: Callable[[], object]) -> float:
-    event: Any = torch.cuda.Event  # not typed in all versions
-    start, stop = (event(enable_timing=True) for _ in range(2))
+    # Not typed in all versions of PyTorch.
+    event: Callable[..., torch.cuda.Event] = torch.cuda.Event
+    start = event(enable_timing=True)
+    stop = event(enable_timing=True)
+    # Events lie in the queue of the device, so that waiting for the processor is not measured.
     torch.cuda.synchronize()
     start.record()
     work()
     stop.record()
     torch.cuda.synchronize()
-    return float(start.elapsed_time(stop)) / 1e3
+    milliseconds = float(start.elapsed_time(stop))
+    return milliseconds / 1e3

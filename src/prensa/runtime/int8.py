@@ -1,7 +1,7 @@
 """Linear layers multiplied in 8-bit integers in PyTorch, where this machine is faster at it.
 
 Weights keep the integers that a pressed file holds, or are rounded to nearest by row. What comes in is
-rounded as it comes, each piece by its own largest magnitude (token-wise quantization: Yao et al. 2022,
+rounded as it comes, each token by its own largest magnitude (token-wise quantization: Yao et al. 2022,
 ZeroQuant, arXiv 2206.01861, section 4.1). Sums are exact in 32 bits.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
@@ -24,11 +24,18 @@ from prensa.errors import SettingError
 from prensa.ops.affine import INT8_LEVELS, Quantized, quantize
 from prensa.runtime.processor import saturates
 
-_ROWS = 256  # of a product at a time on a processor: what lies between is then in its cache
-_PIECES, _ROUNDS = (64, 1024), 5  # that a layer is timed with: those of one text, and of a batch
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Rows of a product at a time on a processor: what lies between is then in its cache.
+_ROWS = 256
+
+_TOKENS = (64, 1024)  # that a layer is timed with: those of one text, and of a batch
+_ROUNDS = 5
 _WORTH = 0.9  # of the time: what gains less is lost again in a whole model
+
 _TINY = 1e-30  # its reciprocal, times 127, is a float32
-_FEWEST_ON_CUDA = 32  # pieces that CUDA's kernel takes
+_FEWEST_ON_CUDA = 32  # rows that CUDA's kernel takes
 
 
 class Int8Linear(nn.Module):
@@ -44,27 +51,46 @@ class Int8Linear(nn.Module):
         self.out_features, self.in_features = integers.values.shape
         turned = integers.values.to(device).t()
         # Processors read rows of what is multiplied, CUDA's kernel takes columns.
-        self.register_buffer("weight", turned if device.type == "cuda" else turned.contiguous())
-        self.register_buffer("step", (integers.scale / integers.levels).to(device))
-        self.register_buffer("bias", None if bias is None else bias.detach().float())
+        if device.type != "cuda":
+            turned = turned.contiguous()
+        if bias is not None:
+            bias = bias.detach().float()
+        step = integers.scale / integers.levels
+        self.register_buffer("weight", turned)
+        self.register_buffer("step", step.to(device))
+        self.register_buffer("bias", bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Multiply ``[…, inputs]`` into ``[…, outputs]``, in the dtype that came in."""
         rows = hidden.reshape(-1, self.in_features)
-        at_once = _ROWS if rows.device.type == "cpu" else max(1, len(rows))
-        parts = [self._multiply(part) for part in torch.split(rows, at_once)]
-        return (torch.cat(parts) if len(parts) != 1 else parts[0]).view(*hidden.shape[:-1], self.out_features)
+        at_once = max(1, len(rows))
+        if rows.device.type == "cpu":
+            at_once = _ROWS
+        blocks = [self._multiply(block) for block in torch.split(rows, at_once)]
+        # Of a single block there is nothing to copy.
+        out = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+        return out.view(*hidden.shape[:-1], self.out_features)
 
     def _multiply(self, rows: Tensor) -> Tensor:
         count = len(rows)
+        # Each row has a grid whose last level is its largest magnitude; a row of zeros has a tiny one.
         largest = rows.abs().amax(dim=1, keepdim=True).float()
         step = largest.clamp_min_(_TINY).div_(INT8_LEVELS)
-        integers = (rows * step.reciprocal()).round_().to(torch.int8)
+        scaled = rows * step.reciprocal()
+        integers = scaled.round_().to(torch.int8)
         if rows.is_cuda and count < _FEWEST_ON_CUDA:
             integers = nn.functional.pad(integers, (0, 0, 0, _FEWEST_ON_CUDA - count))
-        sums = torch._int_mm(integers, self.weight)[:count] * step  # noqa: SLF001
-        out = sums.mul_(self.step) if self.bias is None else torch.addcmul(self.bias, sums, self.step)
-        return out.to(rows.dtype)
+        products = _multiply_integers(integers, self.weight)
+        # From here on in float32: exact sums, times the step of the row and that of the column.
+        sums = products[:count] * step
+        if self.bias is None:
+            return sums.mul_(self.step).to(rows.dtype)
+        return torch.addcmul(self.bias, sums, self.step).to(rows.dtype)
+
+
+def _multiply_integers(left: Tensor, right: Tensor) -> Tensor:
+    """Multiply int8 matrices into int32 by the kernel of PyTorch that quantized models use, too."""
+    return torch._int_mm(left, right)  # noqa: SLF001
 
 
 def multiply_in_int8(
@@ -85,85 +111,116 @@ def multiply_in_int8(
             "take bfloat16 or float32"
         )
     quicker = pays or _is_faster()
-    layers = {name: module for name, module in model.named_modules() if type(module) is nn.Linear}
-    replaced = {}
-    for name, layer in list(layers.items())[:-1]:
-        found = integers.get(f"{name}.weight")
-        matrix = quantize(layer.weight.detach().cpu()) if found is None or found.transposed else found
-        replaced[name] = Int8Linear(matrix, layer.bias, layer.weight.device)
+    layers = _linear_layers(model)
+    # The last one is the output layer: its errors would be those of the answers.
+    names = list(layers)[:-1]
+    replacements = {}
+    for name in names:
+        layer = layers[name]
+        matrix = integers.get(f"{name}.weight")
+        if matrix is None or matrix.transposed:
+            matrix = quantize(layer.weight.detach().cpu())
+        replacements[name] = Int8Linear(matrix, layer.bias, layer.weight.device)
+
+    # After rounding, which takes the weights as they are, and before timing, which compares with this dtype.
     model.to(dtype)
-    chosen = [name for name, layer in replaced.items() if quicker(layers[name], layer)]
+    chosen = [name for name in names if quicker(layers[name], replacements[name])]
     if not chosen:
         raise SettingError(
             "`dtype=int8`: no linear layer of this model is faster in 8 bits here; take bfloat16 or float32"
         )
     for name in chosen:
         path, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(path), attribute, replaced[name])
+        setattr(model.get_submodule(path), attribute, replacements[name])
     return len(chosen)
+
+
+def _linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """Return the linear layers by name. A subclass may compute something else, so it is none."""
+    layers = {}
+    for name, module in model.named_modules():
+        if type(module) is nn.Linear:
+            layers[name] = module
+    return layers
 
 
 def _is_faster() -> Callable[[nn.Linear, Int8Linear], bool]:
     """Return a function that times one layer of each shape, once."""
-    known: dict[tuple[int, ...], bool] = {}
+    by_shape: dict[tuple[int, ...], bool] = {}
 
     def is_faster(layer: nn.Linear, other: Int8Linear) -> bool:
         shape = tuple(layer.weight.shape)
-        if shape not in known:
-            known[shape] = _is_quicker(layer, other)
-        return known[shape]
+        if shape not in by_shape:
+            by_shape[shape] = _is_quicker(layer, other)
+        return by_shape[shape]
 
     return is_faster
 
 
 @torch.inference_mode()
 def _is_quicker(layer: nn.Linear, other: Int8Linear) -> bool:
+    few, many = _TOKENS
     try:
-        return _is_exact(other) and all(_is_worth(layer, other, pieces) for pieces in _PIECES)
-    except RuntimeError:  # a shape or a device that has no such kernel
+        return _is_exact(other) and _is_worth(layer, other, few) and _is_worth(layer, other, many)
+    except RuntimeError:
+        # A shape or a device that has no such kernel.
         return False
 
 
-def _is_worth(layer: nn.Linear, other: Int8Linear, pieces: int) -> bool:
-    generator = torch.Generator().manual_seed(0)  # the caller's stays where it is
-    rows = torch.randn(pieces, layer.in_features, generator=generator).to(layer.weight)
-    seconds: tuple[list[float], list[float]] = ([], [])
+def _is_worth(layer: nn.Linear, other: Int8Linear, tokens: int) -> bool:
+    # An own generator: the caller's stays where it is.
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(tokens, layer.in_features, generator=generator).to(layer.weight)
+    seconds = []
+    others_seconds = []
+    # In turns, so that what slows the machine down meanwhile slows both down.
     for _ in range(_ROUNDS):
-        for module, times in zip((layer, other), seconds, strict=True):
-            start = time.perf_counter()
-            module(rows).cpu()
-            times.append(time.perf_counter() - start)
-    return min(seconds[1]) < _WORTH * min(seconds[0])
+        seconds.append(_time(layer, rows))
+        others_seconds.append(_time(other, rows))
+    return min(others_seconds) < _WORTH * min(seconds)
+
+
+def _time(module: nn.Module, rows: Tensor) -> float:
+    start = time.perf_counter()
+    # Moved to the processor, which waits for the result of an accelerator.
+    module(rows).cpu()
+    return time.perf_counter() - start
 
 
 def _is_exact(layer: Int8Linear) -> bool:
     """Whether the kernel's sums are right, those of the largest numbers too."""
     generator = torch.Generator().manual_seed(0)
-    rows = torch.randint(
-        -INT8_LEVELS, INT8_LEVELS + 1, (_FEWEST_ON_CUDA, layer.in_features), generator=generator
-    )
+    shape = (_FEWEST_ON_CUDA, layer.in_features)
+    rows = torch.randint(-INT8_LEVELS, INT8_LEVELS + 1, shape, generator=generator)
     rows[: _FEWEST_ON_CUDA // 2] = INT8_LEVELS
     rows = rows.to(device=layer.weight.device, dtype=torch.int8)
-    sums = torch._int_mm(rows, layer.weight)  # noqa: SLF001
-    return torch.equal(sums.cpu().double(), rows.cpu().double() @ layer.weight.cpu().double())
+    sums = _multiply_integers(rows, layer.weight).cpu()
+    # Integers below 2^53 are exact in float64, and so are their sums.
+    exact = rows.cpu().double() @ layer.weight.cpu().double()
+    return torch.equal(sums.double(), exact)
 
 
-def stored_integers(directory: Path, model: Any) -> dict[str, Quantized]:
+def stored_integers(directory: Path, model: PreTrainedModel) -> dict[str, Quantized]:
     """Read the integers that a pressed model's linear layers are stored as, by the weights' names.
 
     ``model`` is that model, loaded; what is stored in another way is left out.
     """
-    linear = {f"{name}.weight" for name, module in model.named_modules() if type(module) is nn.Linear}
+    linear = {f"{name}.weight" for name in _linear_layers(model)}
     own_name = own_names(model)
-    found = {}
+    integers = {}
     for file in weight_files(directory)[0]:
         if not file.endswith(".safetensors"):
             continue
         with safe_open(directory / file, framework="pt") as tensors:
-            for key in tensors.keys():  # noqa: SIM118
-                own = own_name(key.removesuffix(SUFFIX)) if key.endswith(SUFFIX) else None
-                if own in linear:
-                    value = unpack(tensors.get_tensor(key).numpy(), tuple(model.get_parameter(own).shape))
-                    if isinstance(value, Quantized):
-                        found[own] = value
-    return found
+            for key in list(tensors.keys()):
+                if not key.endswith(SUFFIX):
+                    continue
+                # Files may have another name for a weight than the class that is loaded.
+                name = own_name(key.removesuffix(SUFFIX))
+                if name not in linear:
+                    continue
+                packed = tensors.get_tensor(key).numpy()
+                value = unpack(packed, tuple(model.get_parameter(name).shape))
+                if isinstance(value, Quantized):
+                    integers[name] = value
+    return integers

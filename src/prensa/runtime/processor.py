@@ -16,16 +16,25 @@ _DOES_NOT_SATURATE = ("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
 def cpu_facts() -> dict[str, str]:
     """Read the facts of the first processor that Linux lists; empty elsewhere."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return {}
-    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    # An empty line separates processors.
+    first = text.split("\n\n")[0]
+    facts = {}
+    for line in first.splitlines():
+        key, _, value = line.partition(":")
+        facts[key.strip()] = value.strip()
+    return facts
 
 
 def cpu_flags() -> list[str]:
     """List the processor's instruction sets, as Linux names them."""
     facts = cpu_facts()
-    return f"{facts.get('flags', '')} {facts.get('Features', '')}".split()
+    # The first is the key on x86, the second on ARM.
+    flags = facts.get("flags", "").split()
+    features = facts.get("Features", "").split()
+    return flags + features
 
 
 def has(any_of: tuple[str, ...]) -> bool:
@@ -40,5 +49,9 @@ def saturates() -> bool:
 
 def physical_cores() -> int:
     """Count the cores that this process may use, hyperthreads once: arithmetic shares their units."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        usable = len(os.sched_getaffinity(0))
+    else:
+        usable = os.cpu_count() or 1
+    # PyTorch's own count has hyperthreads once.
     return max(1, min(usable, torch.get_num_threads()))

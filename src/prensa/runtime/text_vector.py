@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -34,15 +33,30 @@ Step = Callable[[Features, Tensor], Features]
 
 # Under these names and no others, so that a name in a file never decides what code runs.
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
-    each.__name__: each
-    for each in (
-        *(nn.Identity, nn.Tanh, nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.Sigmoid, nn.LogSigmoid, nn.ELU),
-        *(nn.SELU, nn.CELU, nn.LeakyReLU, nn.Mish, nn.Softplus, nn.Softsign, nn.Hardtanh, nn.Hardswish),
-        *(nn.Hardsigmoid, nn.Tanhshrink, nn.Softshrink, nn.Hardshrink),
-    )
+    "CELU": nn.CELU,
+    "ELU": nn.ELU,
+    "GELU": nn.GELU,
+    "Hardshrink": nn.Hardshrink,
+    "Hardsigmoid": nn.Hardsigmoid,
+    "Hardswish": nn.Hardswish,
+    "Hardtanh": nn.Hardtanh,
+    "Identity": nn.Identity,
+    "LeakyReLU": nn.LeakyReLU,
+    "LogSigmoid": nn.LogSigmoid,
+    "Mish": nn.Mish,
+    "ReLU": nn.ReLU,
+    "ReLU6": nn.ReLU6,
+    "SELU": nn.SELU,
+    "SiLU": nn.SiLU,
+    "Sigmoid": nn.Sigmoid,
+    "Softplus": nn.Softplus,
+    "Softshrink": nn.Softshrink,
+    "Softsign": nn.Softsign,
+    "Tanh": nn.Tanh,
+    "Tanhshrink": nn.Tanhshrink,
 }
 
-# In the order in which the library puts the vectors of several modes behind one another.
+# The older keys, in the order in which the library puts the vectors of several modes behind one another.
 _OLD_KEYS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -67,14 +81,15 @@ class Pool:
         """Add the vectors of texts."""
         hidden = features[_TOKENS]
         counted = self._without_prompt(mask)
-        parts = [_POOLED[mode](hidden, counted, mask) for mode in self.modes]
-        return {**features, _SENTENCE: torch.cat(parts, dim=-1)}
+        vectors = [_POOLED[mode](hidden, counted, mask) for mode in self.modes]
+        return {**features, _SENTENCE: torch.cat(vectors, dim=-1)}
 
     def _without_prompt(self, mask: Tensor) -> Tensor:
         if not self.prompt:
             return mask
         places = torch.arange(mask.shape[1], device=mask.device)
-        return mask * (places >= _first(mask)[:, None] + self.prompt)
+        behind = _first(mask)[:, None] + self.prompt
+        return mask * (places >= behind)
 
 
 def _first(mask: Tensor) -> Tensor:
@@ -82,18 +97,26 @@ def _first(mask: Tensor) -> Tensor:
     return mask.int().argmax(dim=1)
 
 
+# What pools has three arguments for all: the vectors ``[texts, tokens, size]``, which tokens count, and the
+# attention mask, which has those of a prompt, too.
+
+
 def _first_token(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
-    return hidden[torch.arange(len(hidden), device=hidden.device), _first(counted)]
+    texts = torch.arange(len(hidden), device=hidden.device)
+    return hidden[texts, _first(counted)]
 
 
 def _last_token(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
-    last = counted.shape[1] - 1 - _first(counted.flip(1))
-    found = hidden[torch.arange(len(hidden), device=hidden.device), last]
-    return found * counted.any(dim=1, keepdim=True)
+    texts = torch.arange(len(hidden), device=hidden.device)
+    from_end = _first(counted.flip(1))
+    last = counted.shape[1] - 1 - from_end
+    # A text without a token that counts has no last one: its vector is zero, as in the library.
+    return hidden[texts, last] * counted.any(dim=1, keepdim=True)
 
 
 def _largest(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
-    return hidden.masked_fill(counted[..., None] == 0, float("-inf")).amax(dim=1)
+    left_out = counted[..., None] == 0
+    return hidden.masked_fill(left_out, float("-inf")).amax(dim=1)
 
 
 def _mean(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
@@ -112,11 +135,13 @@ def _weighted_mean(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
 
 
 def _sum(hidden: Tensor, weights: Tensor) -> Tensor:
-    return (hidden * weights[..., None].to(hidden.dtype)).sum(dim=1)
+    weighted = hidden * weights[..., None].to(hidden.dtype)
+    return weighted.sum(dim=1)
 
 
 def _total(weights: Tensor) -> Tensor:
-    return weights.sum(dim=1, keepdim=True).float().clamp(min=_LEAST)
+    total = weights.sum(dim=1, keepdim=True).float()
+    return total.clamp(min=_LEAST)
 
 
 _POOLED: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
@@ -143,8 +168,12 @@ class _Dense:
 
     def __call__(self, features: Features, mask: Tensor) -> Features:  # noqa: ARG002
         given = features[self.source]
-        bias = None if self.bias is None else self.bias.to(given)
-        out: Tensor = self.activation(functional.linear(given, self.weight.to(given), bias))
+        bias = self.bias
+        if bias is not None:
+            bias = bias.to(given)
+        linear = functional.linear(given, self.weight.to(given), bias)
+        out: Tensor = self.activation(linear)
+        # On top of it comes what went in, projected where it has another size.
         if self.projection is not None:
             out = out + functional.linear(given, self.projection.to(given))
         elif self.is_residual:
@@ -160,9 +189,11 @@ class _Normalize:
     target: str
 
     def __call__(self, features: Features, mask: Tensor) -> Features:  # noqa: ARG002
-        if self.source not in features:  # as the library has it
+        # As the library has it.
+        if self.source not in features:
             return features
-        return {**features, self.target: functional.normalize(features[self.source], dim=-1)}
+        unit = functional.normalize(features[self.source], dim=-1)
+        return {**features, self.target: unit}
 
 
 @dataclass(frozen=True)
@@ -174,8 +205,10 @@ class _LayerNorm:
 
     def __call__(self, features: Features, mask: Tensor) -> Features:  # noqa: ARG002
         given = features[_SENTENCE]
-        weight, bias = self.weight.to(given), self.bias.to(given)
-        return {**features, _SENTENCE: functional.layer_norm(given, given.shape[-1:], weight, bias)}
+        weight = self.weight.to(given)
+        bias = self.bias.to(given)
+        normal = functional.layer_norm(given, given.shape[-1:], weight, bias)
+        return {**features, _SENTENCE: normal}
 
 
 @dataclass(frozen=True)
@@ -204,29 +237,42 @@ def read_text_vector(path: Path, kind: Kind | None = "embedding", prompt: str | 
     Of a ``kind`` that has no vectors nothing is read. Raises :class:`ModelError` for a module or a
     setting that is not computed here.
     """
-    chain = read_chain(path) if kind == "embedding" else None
+    if kind != "embedding":
+        return TextVector()
+    chain = read_chain(path)
     if chain is None:
         return TextVector()
     if not chain.is_dense:
         first = chain.settings.get("model_type") or chain.modules[0].kind
         raise chain.refused(f"a model that starts with {first}")
     chain.check_inputs()
-    steps = [_READERS[module.kind](module, chain, path, prompt) for module in _known(chain)]
-    if not any(isinstance(step, Pool) for step in steps):
+    steps: list[Step] = []
+    is_pooled = False
+    for module in _modules_behind(chain):
+        read = _READERS[module.kind]
+        step = read(module, chain, path, prompt)
+        steps.append(step)
+        is_pooled = is_pooled or isinstance(step, Pool)
+    if not is_pooled:
         raise chain.refused("vectors without a module Pooling")
+
+    # Matryoshka models keep the first numbers of each vector.
     size = chain.settings.get("truncate_dim")
     if size is not None and (not isinstance(size, int) or size < 1):
         raise ModelError(f"{chain.root}: truncate_dim must be a number of dimensions, found {size!r}")
     return TextVector(tuple(steps), size)
 
 
-def _known(chain: Chain) -> list[Module]:
-    behind = [
-        module for module in chain.modules[1:] if module.kind != "Dropout"
-    ]  # nothing outside of training
-    for module in behind:
+def _modules_behind(chain: Chain) -> list[Module]:
+    """Return the modules behind the Transformer. Raises :class:`ModelError` for one that is not known."""
+    behind = []
+    for module in chain.modules[1:]:
+        # Outside of training it does nothing.
+        if module.kind == "Dropout":
+            continue
         if module.kind not in _READERS:
             raise chain.refused(f"the module {module.kind}")
+        behind.append(module)
     return behind
 
 
@@ -234,16 +280,29 @@ def _read_pool(module: Module, chain: Chain, path: Path, prompt: str | None) -> 
     settings = _settings(module, chain, {"embedding_dimension", "word_embedding_dimension", *_POOLING})
     if not settings:
         raise ModelError(f"{module.folder / 'config.json'}: missing; fetch the model again")
-    wanted = settings.get("pooling_mode")
-    if wanted is None:
-        wanted = [mode for key, mode in _OLD_KEYS.items() if settings.get(key)] or ["mean"]
-    modes = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    modes = _pooling_modes(settings)
     for mode in modes:
         if mode not in _POOLED:
             raise chain.refused(f"the pooling mode {mode!r}")
-    leaves_out = not settings.get("include_prompt", True)
-    tokens = _prompt_tokens(path, chain.default_prompt if prompt is None else prompt) if leaves_out else 0
-    return Pool(modes, tokens)
+    if settings.get("include_prompt", True):
+        return Pool(modes)
+    if prompt is None:
+        prompt = chain.default_prompt
+    return Pool(modes, _prompt_tokens(path, prompt))
+
+
+def _pooling_modes(settings: dict[str, object]) -> tuple[str, ...]:
+    """Return the modes that a module names, by the newer key or the older ones; else the mean."""
+    mode = settings.get("pooling_mode")
+    if isinstance(mode, str):
+        return (mode,)
+    if isinstance(mode, list):
+        return tuple(mode)
+    # Of any other kind it is no mode, which is said where it is looked up.
+    if mode is not None:
+        return (str(mode),)
+    modes = [mode for key, mode in _OLD_KEYS.items() if settings.get(key)]
+    return tuple(modes) or ("mean",)
 
 
 _POOLING = {"pooling_mode", "include_prompt", *_OLD_KEYS}
@@ -255,7 +314,11 @@ def _prompt_tokens(path: Path, prompt: str) -> int:
         return 0
     tokenizer = load_tokenizer(path)
     ids = tokenizer(prompt, truncation=True)["input_ids"]
-    return len(ids) - (ids[-1] in tokenizer.all_special_ids) if ids else 0
+    if not ids:
+        return 0
+    if ids[-1] in tokenizer.all_special_ids:
+        return len(ids) - 1
+    return len(ids)
 
 
 def _read_dense(module: Module, chain: Chain, path: Path, prompt: str | None) -> _Dense:  # noqa: ARG001
@@ -266,10 +329,12 @@ def _read_dense(module: Module, chain: Chain, path: Path, prompt: str | None) ->
     if not name.startswith("torch.nn.") or short not in _ACTIVATIONS:
         raise chain.refused(f"the activation {name} of the module Dense")
     is_residual = bool(settings.get("use_residual"))
-    is_projected = is_residual and settings.get("in_features") != settings.get("out_features")
+    has_other_size = settings.get("in_features") != settings.get("out_features")
     names = ["linear.weight"]
-    names += ["linear.bias"] if settings.get("bias", True) else []
-    names += ["residual.weight"] if is_projected else []
+    if settings.get("bias", True):
+        names.append("linear.bias")
+    if is_residual and has_other_size:
+        names.append("residual.weight")
     weights = _weights(module, names)
     source, target = _names(settings, chain)
     return _Dense(
@@ -302,31 +367,39 @@ _READERS: dict[str, Callable[[Module, Chain, Path, str | None], Step]] = {
 }
 
 
-def _settings(module: Module, chain: Chain, known: set[str]) -> dict[str, Any]:
+def _settings(module: Module, chain: Chain, known: set[str]) -> dict[str, object]:
+    """Read a module's settings. Raises :class:`ModelError` for one that is not among those ``known``."""
     settings = read_settings(module.folder)
+    # Whatever it means, it could change the vectors.
     unknown = sorted(set(settings) - known)
     if unknown:
         raise chain.refused(f"the setting {unknown[0]} of the module {module.kind}")
     return settings
 
 
-def _names(settings: dict[str, Any], chain: Chain) -> tuple[str, str]:
+def _names(settings: dict[str, object], chain: Chain) -> tuple[str, str]:
     """Return which vectors a module reads and which it gives."""
     source = settings.get("module_input_name") or _SENTENCE
     target = settings.get("module_output_name") or source
     for name in (source, target):
         if name not in {_TOKENS, _SENTENCE}:
             raise chain.refused(f"a module that reads or gives {name!r}")
-    return source, target
+    return str(source), str(target)
 
 
 def _weights(module: Module, names: Sequence[str]) -> dict[str, Tensor]:
     """Load a module's weights in float32, from safetensors or, in older models, a pickle of tensors alone."""
-    safe, pickled = module.folder / "model.safetensors", module.folder / "pytorch_model.bin"
-    path = safe if safe.is_file() else pickled
+    path = module.folder / "model.safetensors"
+    is_safe = path.is_file()
+    if not is_safe:
+        path = module.folder / "pytorch_model.bin"
     try:
-        found = load_file(path) if path == safe else torch.load(path, map_location="cpu", weights_only=True)
-        return {name: found[name].float() for name in names}
+        if is_safe:
+            tensors = load_file(path)
+        else:
+            # Tensors alone: any other pickle could run code.
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: tensors[name].float() for name in names}
     except Exception as error:
         raise ModelError(
             f"{path}: expected the tensors {', '.join(names)} of the module {module.kind} "

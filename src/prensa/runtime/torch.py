@@ -1,10 +1,11 @@
-"""Run a model in PyTorch, through the class that its config names."""
+"""Load a model in PyTorch, through the class that its config names."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,52 +17,91 @@ from prensa.extras import require
 from prensa.integrations.transformers import make_usable
 from prensa.isolation import building
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
 _log = logging.getLogger(__name__)
 
 
-def load(path: str | Path, **settings: Any) -> Any:
-    """Load a pressed or an original model with the head it was saved with, ready to predict.
+def load(path: str | Path, **settings: object) -> PreTrainedModel:
+    """Load a pressed or an original model with the head it was saved with, as ``from_pretrained`` does.
 
-    ``settings`` go to ``from_pretrained`` (``dtype``, ``device_map`` …). Raises
-    :class:`~prensa.errors.ModelError` where there is no model or its names do not fit its class,
-    :class:`~prensa.errors.FormatError` where a packed file is damaged, and
-    :class:`~prensa.errors.MissingPackageError` where a bitsandbytes model cannot be loaded here.
+    ``settings`` go there (``dtype``, ``device_map`` …). Raises :class:`~prensa.errors.ModelError` where there
+    is no model or its names do not fit its class, :class:`~prensa.errors.FormatError` where a packed file is
+    damaged, and :class:`~prensa.errors.MissingPackageError` where a bitsandbytes model cannot be loaded here.
     """
     directory = locate(path)
     config = load_config(directory)
     if is_eight_bit(config):
         require("bitsandbytes", f"{directory}: an 8-bit model")
     shape = model_shape(directory)
+    checkpoint = None
     # A quantized file is checked whole when it is read, its names after that.
-    checkpoint = None if getattr(config, "quantization_config", None) else fitted_in(directory, shape)
-    for note in checkpoint.notes if checkpoint is not None else ():
-        _log.info("%s: %s", directory, note)
+    if not getattr(config, "quantization_config", None):
+        checkpoint = fitted_in(directory, shape)
+        for note in checkpoint.notes:
+            _log.info("%s: %s", directory, note)
     with building(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # a new head, where that is allowed, is the same every time
-        model, found = _from_pretrained(directory, config, checkpoint, settings)
-    check_loaded(directory, shape, found["missing_keys"])
+        # A new head, where that is allowed, is the same every time.
+        torch.manual_seed(0)
+        model, missing = _from_pretrained(directory, config, checkpoint, settings)
+    check_loaded(directory, shape, missing)
     if is_eight_bit(config):
         make_usable(model, settings.get("dtype"))
     return model
 
 
+def load_on(path: Path, dtype: torch.dtype | str, device: str, pad_id: int) -> PreTrainedModel:
+    """Load a model onto a device, ready to predict.
+
+    ``pad_id`` is what rows are filled up with: GPT-2 and its like look for it in their config.
+    """
+    where: dict[str, object] = {}
+    if is_eight_bit(load_config(path)):
+        # It remarks on every layer of every batch.
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+        # 8-bit models are loaded where they run: they cannot be moved.
+        if device != "cpu":
+            where = {"device_map": {"": device}}
+    model = load(path, dtype=dtype, **where).eval()
+    if getattr(model.config, "pad_token_id", None) is None:
+        model.config.pad_token_id = pad_id
+    if model.device.type == torch.device(device).type:
+        return model
+    return model.to(device)
+
+
 def _from_pretrained(
-    directory: Path, config: Any, checkpoint: Checkpoint | None, settings: dict[str, Any]
-) -> tuple[Any, Any]:
-    """Load from the files, or, where their names are not the model's, from the tensors that they make."""
+    directory: Path,
+    config: PretrainedConfig,
+    checkpoint: Checkpoint | None,
+    settings: dict[str, object],
+) -> tuple[PreTrainedModel, Collection[str]]:
+    """Return a model and the names of the weights that its files do not have.
+
+    It is loaded from the files or, where their names are not the model's, from the tensors that they make.
+    """
     kind = model_class(config)
     if checkpoint is None or not checkpoint.is_wrapped:
-        found: tuple[Any, Any] = kind.from_pretrained(directory, output_loading_info=True, **settings)
-        return found
+        model, report = kind.from_pretrained(directory, output_loading_info=True, **settings)
+        return model, report["missing_keys"]
     state = {spec.name: checkpoint.read(spec) for spec in checkpoint.specs}
-    model, missing = kind.from_pretrained(
-        None, config=config, state_dict=state, output_loading_info=True, **settings
+    model, report = kind.from_pretrained(
+        None,
+        config=config,
+        state_dict=state,
+        output_loading_info=True,
+        **settings,
     )
-    model.name_or_path = model.config.name_or_path = str(directory)
-    return model, missing
+    # What it would be from files, and what pipelines and error messages show.
+    model.name_or_path = str(directory)
+    model.config.name_or_path = str(directory)
+    return model, report["missing_keys"]
 
 
-def is_eight_bit(config: Any) -> bool:
+def is_eight_bit(config: PretrainedConfig) -> bool:
     """Whether a config is that of a bitsandbytes model."""
     quantization = getattr(config, "quantization_config", None)
-    return isinstance(quantization, dict) and quantization.get("quant_method") == "bitsandbytes"
+    if not isinstance(quantization, dict):
+        return False
+    return quantization.get("quant_method") == "bitsandbytes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,8 +13,12 @@ from prensa.extras import EXTRAS, is_installed
 from prensa.runtime.torch import load
 from prensa.texts.tokenizers import load_tokenizer
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 _log = logging.getLogger(__name__)
 _TEXT = "A short text."
+_IDS = 8  # that take the place of a text
 
 
 def check_answers(directory: Path) -> None:
@@ -24,12 +28,12 @@ def check_answers(directory: Path) -> None:
     Raises :class:`RecipeError` where it does not answer: a layer is then stored in a form that its
     module does not take.
     """
-    missing = [package for module, package in EXTRAS["bitsandbytes"].items() if not is_installed(module)]
-    if missing:
-        _log.warning(
-            "not tried, %s is not installed here: load the result once where it will run", missing[0]
-        )
-        return
+    for module, package in EXTRAS["bitsandbytes"].items():
+        if not is_installed(module):
+            _log.warning(
+                "not tried, %s is not installed here: load the result once where it will run", package
+            )
+            return
     model = load(directory).eval()
     inputs = _inputs(directory, model)
     if inputs is None:
@@ -37,22 +41,24 @@ def check_answers(directory: Path) -> None:
         return
     try:
         with torch.inference_mode():
-            model(**{name: value.to(model.device) for name, value in inputs.items()})
+            model(**inputs)
     except Exception as error:
         raise RecipeError(
             f"`format=bitsandbytes`: the result does not answer ({first_line(error)}); use `format=packed`"
         ) from error
 
 
-def _inputs(directory: Path, model: Any) -> dict[str, torch.Tensor] | None:
-    """Return a text as the model reads it; without a tokenizer some ids."""
+def _inputs(directory: Path, model: PreTrainedModel) -> dict[str, torch.Tensor] | None:
+    """Return a text as the model reads it, on its device; without a tokenizer some ids."""
     if model.main_input_name != "input_ids":
         return None
     try:
-        row = load_tokenizer(directory)(_TEXT, return_tensors="pt")
-        inputs = dict(row)
+        tokenizer = load_tokenizer(directory)
+        inputs = dict(tokenizer(_TEXT, return_tensors="pt"))
     except TokenizerError:
-        inputs = {"input_ids": torch.arange(8)[None] % model.config.get_text_config().vocab_size}
+        # Modulo, for a vocabulary that has fewer.
+        rows = model.config.get_text_config().vocab_size
+        inputs = {"input_ids": torch.arange(_IDS)[None] % rows}
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = inputs["input_ids"]
-    return inputs
+    return {name: value.to(model.device) for name, value in inputs.items()}

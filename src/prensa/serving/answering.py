@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from prensa.serving.distance import Rows, as_rows, distance
 from prensa.serving.exported import TOLERANCES, Engine, Inputs, arrays, whole
+from prensa.texts.batches import by_tokens
 from prensa.texts.encoding import Encoded, Row, pad
 
 Way = Literal["padded", "of equal length", "one by one"]
@@ -28,17 +29,26 @@ _PROBES = 4
 
 
 def probes(encoded: Encoded) -> list[int]:
-    """Choose texts to try a way with: short ones of different lengths, the shortest twice if it can be."""
-    order = sorted(range(len(encoded.rows)), key=lambda i: encoded.lengths[i])
+    """Choose texts to try a way with: short ones of different lengths, the shortest twice if possible."""
+    lengths = encoded.lengths
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     shorter = order[: max(_PROBES, len(order) // 2)]
-    spread = [shorter[round(at * (len(shorter) - 1) / (_PROBES - 1))] for at in range(_PROBES)]
-    alike = [i for i in shorter if encoded.lengths[i] == encoded.lengths[spread[0]]]
-    return list(dict.fromkeys([*spread, *alike[:2]]))
+    chosen = []
+    for number in range(_PROBES):
+        at = round(number * (len(shorter) - 1) / (_PROBES - 1))
+        chosen.append(shorter[at])
+    # Two of one length, for the way that answers texts of equal length together.
+    shortest = lengths[chosen[0]]
+    alike = [index for index in shorter if lengths[index] == shortest]
+    chosen += alike[:2]
+    # Each once, in this order.
+    return list(dict.fromkeys(chosen))
 
 
 def take(encoded: Encoded, indices: Sequence[int]) -> Encoded:
     """Keep some rows."""
-    return replace(encoded, rows=[encoded.rows[i] for i in indices])
+    rows = [encoded.rows[index] for index in indices]
+    return replace(encoded, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -51,26 +61,33 @@ class Answering:
 
     def answers(self, encoded: Encoded) -> Iterator[tuple[int, Rows]]:
         """Yield each text's number and answer, the longest first."""
-        for indices in _batches(encoded.lengths, self.way):
-            rows = [encoded.rows[i] for i in indices]
-            output = whole(self.engine(together(rows, encoded, self.names)))
-            for number, index in enumerate(indices):
-                yield index, own_rows(output[number], len(rows[number]["input_ids"]), encoded.side)
+        for batch in _batches(encoded.lengths, self.way):
+            rows = [encoded.rows[index] for index in batch]
+            inputs = together(rows, encoded, self.names)
+            outputs = whole(self.engine(inputs))
+            for index, row, output in zip(batch, rows, outputs, strict=True):
+                yield index, own_rows(output, len(row["input_ids"]), encoded.side)
 
 
 def one_by_one(engine: Engine, encoded: Encoded, names: tuple[str, ...]) -> list[Rows]:
     """Answer each text by itself, in order."""
-    return [as_rows(whole(engine(arrays(row, names)))[0]) for row in encoded.rows]
+    answers = []
+    for row in encoded.rows:
+        output = whole(engine(arrays(row, names)))
+        answers.append(as_rows(output[0]))
+    return answers
 
 
 def find_way(engine: Engine, encoded: Encoded, names: tuple[str, ...], truth: Sequence[Rows]) -> Way | None:
     """Return the fastest way in which an engine gives ``truth``, None where it gives it in no way."""
     for way in WAYS:
+        answering = Answering(engine, names, way)
         try:
-            found = dict(Answering(engine, names, way).answers(encoded))
+            answers = dict(answering.answers(encoded))
         except Exception:  # noqa: BLE001, S112  a model that takes one text at a time, or one length
             continue
-        if distance([found[i] for i in range(len(truth))], truth) <= TOLERANCES["fp32"]:
+        in_order = [answers[index] for index in range(len(truth))]
+        if distance(in_order, truth) <= TOLERANCES["fp32"]:
             return way
     return None
 
@@ -85,15 +102,11 @@ def own_rows(output: NDArray[np.float32], length: int, side: str) -> Rows:
     """Return the rows of one text's output that are not padding's; a whole text's logits are one row."""
     if output.ndim == 1 or len(output) <= length:
         return as_rows(output)
-    return as_rows(output[-length:] if side == "left" else output[:length])
+    if side == "left":
+        return as_rows(output[-length:])
+    return as_rows(output[:length])
 
 
-def _batches(lengths: Sequence[int], way: Way) -> Iterator[list[int]]:
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    while order:
-        size = 1 if way == "one by one" else max(1, _TOKENS // lengths[order[0]])
-        chosen = order[:size]
-        if way == "of equal length":
-            chosen = [i for i in chosen if lengths[i] == lengths[order[0]]]
-        yield chosen
-        order = order[len(chosen) :]
+def _batches(lengths: Sequence[int], way: Way) -> list[list[int]]:
+    most = 1 if way == "one by one" else None
+    return by_tokens(lengths, _TOKENS, most=most, equal=way == "of equal length")

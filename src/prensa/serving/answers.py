@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from prensa.runtime.text_vector import TextVector
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import Row, encode
 from prensa.texts.given import Given, Wanted
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Numbers = NDArray[np.float32]
 
@@ -39,8 +42,8 @@ class Answer:
 
     ``output`` are its own numbers: logits ``[labels]``, the vector of the text ``[size]``, logits of its
     tokens ``[tokens, labels]``, or those of where an answer starts and ends ``[tokens, 2]``. ``scores`` are
-    the probabilities of its labels, the likeliest first, as ``transformers.pipeline`` gives them; empty where
-    there are none. ``spans`` are entities in the order of the text, or the answer to a question.
+    the probabilities of its labels, the likeliest first, as ``transformers.pipeline`` gives them; empty if it
+    has no labels. ``spans`` are entities in the order of the text, or the answer to a question.
     """
 
     output: Numbers
@@ -54,10 +57,10 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Reading:
     """What the model reads at once of an input, the ``owner``-th.
 
-    ``offsets`` say which characters each token stands for, and ``counts`` which tokens may be in a span.
+    ``offsets`` are the characters that each token stands for, and ``counts`` which tokens may be in a span.
     """
 
     row: Row
@@ -72,10 +75,10 @@ class Answering(Protocol):
     kind: Kind
     wanted: Wanted
 
-    def read(self, given: Sequence[Given], first: int) -> list[Asked]:
+    def read(self, given: Sequence[Given], first: int) -> list[Reading]:
         """Tokenize inputs, of which ``first`` is the number of the first."""
 
-    def answer(self, given: Given, asked: Sequence[Asked], outputs: Sequence[Numbers]) -> Answer:
+    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:
         """Put an answer together from what the model gave for an input's rows, without padding."""
 
 
@@ -86,7 +89,7 @@ class OfTexts:
     ``labels`` are those whose probabilities count, none where a model gives a number of no bounds.
     """
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     limit: int | None
     kind: Kind
     labels: tuple[str, ...] = ()
@@ -94,30 +97,47 @@ class OfTexts:
     prompt: str | None = None
     wanted: Wanted = "texts"
 
-    def read(self, given: Sequence[Given], first: int) -> list[Asked]:  # noqa: ARG002
+    def read(self, given: Sequence[Given], first: int) -> list[Reading]:  # noqa: ARG002
         """Tokenize texts and pairs, each as what it is."""
-        found: dict[int, Asked] = {}
-        for are_pairs in (False, True):
-            chosen = [at for at, each in enumerate(given) if (each.pair is not None) == are_pairs]
-            texts = Texts(
-                "texts",
-                tuple(given[at].text for at in chosen),
-                pairs=tuple(given[at].pair or "" for at in chosen) if are_pairs else None,
-            )
-            rows = encode(self.tokenizer, texts, self.kind, self.limit, prompt=self.prompt).rows
-            found |= {at: Asked(row, at) for at, row in zip(chosen, rows, strict=True)}
-        return [found[at] for at in range(len(given))]
+        # A tokenizer takes texts or pairs, not both at once.
+        single = []
+        paired = []
+        for number, one in enumerate(given):
+            if one.pair is None:
+                single.append(number)
+            else:
+                paired.append(number)
+        texts = tuple(given[number].text for number in single)
+        rows = dict(zip(single, self._rows(Texts("texts", texts)), strict=True))
+        texts = tuple(given[number].text for number in paired)
+        pairs = tuple(given[number].pair or "" for number in paired)
+        rows |= dict(zip(paired, self._rows(Texts("texts", texts, pairs=pairs)), strict=True))
+        return [Reading(rows[number], number) for number in range(len(given))]
 
-    def answer(self, given: Given, asked: Sequence[Asked], outputs: Sequence[Numbers]) -> Answer:  # noqa: ARG002
+    def _rows(self, texts: Texts) -> list[Row]:
+        return encode(self.tokenizer, texts, self.kind, self.limit, prompt=self.prompt).rows
+
+    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:  # noqa: ARG002
         """Turn logits into probabilities, or tokens' vectors into one."""
         (output,) = outputs
         if self.kind == "embedding":
-            mask = asked[0].row.get("attention_mask")
-            counted = None if mask is None else torch.tensor([mask])
-            return Answer(self.vector(torch.from_numpy(output)[None], counted)[0].numpy(), {})
+            return Answer(self._vector(output, readings[0].row), {})
         if not self.labels:
             return Answer(output, {})
         logits = torch.from_numpy(output)
-        shares = logits.softmax(dim=-1) if self.kind == "classes" else logits.sigmoid()
+        # Of classes one is right, of several labels each may be.
+        if self.kind == "classes":
+            shares = logits.softmax(dim=-1)
+        else:
+            shares = logits.sigmoid()
         scores = dict(zip(self.labels, shares.tolist(), strict=True))
-        return Answer(output, dict(sorted(scores.items(), key=lambda item: -item[1])))
+        likeliest_first = sorted(scores.items(), key=lambda item: -item[1])
+        return Answer(output, dict(likeliest_first))
+
+    def _vector(self, tokens: Numbers, row: Row) -> Numbers:
+        """Make one vector of those of a text's tokens ``[tokens, size]``."""
+        mask = None
+        if "attention_mask" in row:
+            mask = torch.tensor([row["attention_mask"]])
+        vectors = self.vector(torch.from_numpy(tokens)[None], mask)
+        return np.asarray(vectors[0].numpy())

@@ -24,11 +24,12 @@ def cache_directory() -> Path | None:
     try:
         place = _wanted()
         place.mkdir(parents=True, exist_ok=True)
-        reason = "" if os.access(place, os.W_OK | os.X_OK) else f"{place}: no permission to write"
-    except (OSError, RuntimeError) as error:  # the second where no home directory is known
+        if os.access(place, os.W_OK | os.X_OK):
+            return place
+        reason = f"{place}: no permission to write"
+    except (OSError, RuntimeError) as error:
+        # The second where no home directory is known.
         reason = str(error)
-    if not reason:
-        return place
     if reason not in _warned:
         _warned.add(reason)
         _log.warning(
@@ -44,8 +45,10 @@ def exports_directory() -> Path:
 
     Raises :class:`OutputError` where there is neither.
     """
-    kept = cache_directory()
-    return (_temporary() if kept is None else kept) / "exports"
+    place = cache_directory()
+    if place is None:
+        place = _temporary()
+    return place / "exports"
 
 
 def _wanted() -> Path:
@@ -54,7 +57,9 @@ def _wanted() -> Path:
         return Path(own).expanduser().absolute()
     usual = Path(os.environ.get("XDG_CACHE_HOME") or "")
     # A relative one does not count, says the specification of XDG.
-    return (usual if usual.is_absolute() else Path.home() / ".cache") / "prensa"
+    if not usual.is_absolute():
+        usual = Path.home() / ".cache"
+    return usual / "prensa"
 
 
 @cache
@@ -71,5 +76,6 @@ def _temporary() -> Path:
 
 
 def _remove(place: Path, maker: int) -> None:
-    if os.getpid() == maker:  # a forked child has it, too, and ends before its parent
+    # A forked child has this handler, too, and ends before its parent.
+    if os.getpid() == maker:
         shutil.rmtree(place, ignore_errors=True)

@@ -23,7 +23,9 @@ _KEPT = 4096  # numbers of an answer that a record keeps
 
 def as_rows(output: NDArray[np.float32]) -> Rows:
     """Return a model's output for one text, ``[labels]`` or ``[tokens, size]``, as rows."""
-    return output.reshape(-1, output.shape[-1]) if output.ndim else output.reshape(1, 1)
+    if not output.ndim:
+        return output.reshape(1, 1)
+    return output.reshape(-1, output.shape[-1])
 
 
 def thinned(rows: Rows) -> Rows:
@@ -31,8 +33,11 @@ def thinned(rows: Rows) -> Rows:
 
     The last row is what a decoder's next word comes from, and the first is alike for all texts.
     """
-    columns = rows[:, :: math.ceil(rows.shape[1] / _KEPT)]
-    count = min(len(columns), max(1, _KEPT // columns.shape[1]))
+    step = math.ceil(rows.shape[1] / _KEPT)
+    columns = rows[:, ::step]
+    fitting = max(1, _KEPT // columns.shape[1])
+    count = min(len(columns), fitting)
+    # The last row of each of so many parts of equal length.
     ends = [(number + 1) * len(columns) // count - 1 for number in range(count)]
     return columns[ends]
 
@@ -52,14 +57,15 @@ class Comparison:
         self._origin: NDArray[np.float64] | None = None
         self._sums: NDArray[np.float64] = np.zeros(0)
 
-    def add(self, found: Rows, exact: Rows) -> None:
+    def add(self, answer: Rows, exact: Rows) -> None:
         """Add one text's answer, and what it should be. An exact one that is no number counts as broken."""
         if not np.isfinite(exact).all():
             self.broken += 1
             return
         truth = exact.astype(np.float64)
         if self._origin is None or self._origin.shape != truth[0].shape:
-            self._origin, self._sums = truth[0], np.zeros(truth.shape[1])
+            self._origin = truth[0]
+            self._sums = np.zeros(truth.shape[1])
         # Distances from the first row: sums of squares of the numbers themselves would drown a small spread.
         centred = truth - self._origin
         self._sums += centred.sum(axis=0)
@@ -67,7 +73,7 @@ class Comparison:
         self._squares += float(np.square(truth).sum())
         self._rows += len(truth)
         self._numbers += truth.size
-        self._error += squared_error(found, exact)
+        self._error += squared_error(answer, exact)
 
     @property
     def spread(self) -> float:
@@ -80,7 +86,9 @@ class Comparison:
     @property
     def magnitude(self) -> float:
         """Root mean square of the exact numbers."""
-        return math.sqrt(self._squares / self._numbers) if self._numbers else 0.0
+        if not self._numbers:
+            return 0.0
+        return math.sqrt(self._squares / self._numbers)
 
     @property
     def alike(self) -> bool:
@@ -92,7 +100,10 @@ class Comparison:
         """What a distance of 1 is: the spread, and of answers that are all alike their own size."""
         if self._scale is not None:
             return self._scale
-        return (self.magnitude or 1.0) if self.alike else self.spread
+        if not self.alike:
+            return self.spread
+        # Answers that are all zero have no size either.
+        return self.magnitude or 1.0
 
     @property
     def distance(self) -> float:
@@ -100,23 +111,33 @@ class Comparison:
 
         What rounding alone can do does not count, however small the spread is.
         """
-        counted = max(0.0, self._error - _ROUNDING**2 * self._squares)
+        rounding = _ROUNDING**2 * self._squares
+        counted = max(0.0, self._error - rounding)
         apart = math.sqrt(counted / max(1, self._numbers)) / self.scale
-        return apart if math.isfinite(apart) else math.inf
+        return _finite(apart)
 
 
-def squared_error(found: Rows, exact: Rows) -> float:
+def squared_error(answer: Rows, exact: Rows) -> float:
     """Return the sum of squared differences, infinite where the shapes are not the same."""
-    if found.shape != exact.shape:
+    if answer.shape != exact.shape:
         return math.inf
     with np.errstate(over="ignore", invalid="ignore"):
-        error = float(np.square(found.astype(np.float64) - exact).sum())
-    return error if math.isfinite(error) else math.inf
+        error = float(np.square(answer.astype(np.float64) - exact).sum())
+    return _finite(error)
 
 
-def distance(some: Sequence[Rows], truth: Sequence[Rows]) -> float:
+def _finite(number: float) -> float:
+    """Return what is no number as infinity: a comparison with it would be neither true nor false."""
+    if math.isfinite(number):
+        return number
+    return math.inf
+
+
+def distance(answers: Sequence[Rows], truth: Sequence[Rows]) -> float:
     """Compare answers with what they should be. Exact ones that are no numbers make it infinite."""
     comparison = Comparison()
-    for found, exact in zip(some, truth, strict=True):
-        comparison.add(found, exact)
-    return math.inf if comparison.broken else comparison.distance
+    for answer, exact in zip(answers, truth, strict=True):
+        comparison.add(answer, exact)
+    if comparison.broken:
+        return math.inf
+    return comparison.distance

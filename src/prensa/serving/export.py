@@ -14,7 +14,7 @@ from prensa.checkpoint import companions
 from prensa.checkpoint.directory import replacing
 from prensa.isolation import building
 from prensa.progress import Progress, silent
-from prensa.runtime.devices import load_on
+from prensa.runtime.torch import load_on
 from prensa.serving.exact import PLAIN, NamedEngine, check_comparable, exact_answering
 from prensa.serving.exported import Gate, Record, arrays
 from prensa.serving.plan import ExportPlan, Judged, plan_export

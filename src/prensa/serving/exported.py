@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prensa.errors import DifferentAnswersError, FormatError
-from prensa.serving.distance import Comparison, as_rows, distance, thinned
+from prensa.records import from_plain, read_json, to_plain
+from prensa.serving.distance import Comparison, Rows, as_rows, distance, thinned
 from prensa.texts.encoding import Row
 from prensa.version import VERSION
 
@@ -26,7 +27,8 @@ SUFFIXES = {".xml", ".bin", ".onnx", ".data"}
 """Of the files that runtimes read."""
 
 _VERSION = 2
-_READ = (1, _VERSION)  # version 1 kept built-in texts and the first numbers of each answer, without a scale
+# Version 1 kept built-in texts and the first numbers of each answer, without a scale.
+_READABLE = (1, _VERSION)
 
 Inputs = Mapping[str, NDArray[np.int64]]
 Engine = Callable[[Inputs], list[NDArray[np.float32]]]
@@ -49,7 +51,7 @@ class Gate:
 class Record:
     """What ``prensa_export.json`` holds.
 
-    ``longest`` says how many tokens are read at most. ``difference`` was measured on ``texts`` when it was
+    ``longest`` is how many tokens are read at most. ``difference`` was measured on ``texts`` when it was
     exported, and ``drop`` where a budget had to be kept. ``rows`` are a few of those texts, as token ids,
     which this runtime answered as PyTorch does; ``answers`` are PyTorch's in float32,
     :func:`~prensa.serving.distance.thinned`, and ``scale`` is what a distance of 1 is in their numbers.
@@ -70,7 +72,8 @@ class Record:
 
     def save(self, directory: Path) -> None:
         """Write it into a directory."""
-        content = {"version": _VERSION, **dataclasses.asdict(self)}
+        content = {"version": _VERSION}
+        content |= cast("dict[str, int]", to_plain(self))
         (directory / FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
@@ -83,19 +86,16 @@ def read_record(directory: Path) -> Record:
     """Read the record of an exported model. Raises :class:`FormatError` where it is damaged or unknown."""
     path = directory / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content.pop("version")
-        if version not in _READ:
-            raise FormatError(
-                f"{path}: version {version!r}, this Prensa reads {' and '.join(map(str, _READ))}; "
-                "export the model again"
-            )
-        for key in ("inputs", "rows"):
-            content[key] = tuple(content[key])
-        content["answers"] = tuple(tuple(answer) for answer in content["answers"])
-        return Record(**content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        content = read_json(path)
+        version = None
+        if isinstance(content, dict):
+            version = content.pop("version", None)
+        if version in _READABLE:
+            return from_plain(content, Record)
+    except ValueError as error:
         raise FormatError(f"{path}: damaged ({error}); export the model again") from error
+    readable = " and ".join(map(str, _READABLE))
+    raise FormatError(f"{path}: version {version!r}, this Prensa reads {readable}; export the model again")
 
 
 def arrays(row: Row, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
@@ -104,8 +104,10 @@ def arrays(row: Row, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
 
 
 def whole(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return what an engine gives as one array: of several outputs, one behind the other in each piece."""
-    return outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=-1)
+    """Return what an engine gives as one array: of several outputs, one behind the other for each token."""
+    if len(outputs) == 1:
+        return outputs[0]
+    return np.stack(outputs, axis=-1)
 
 
 def check(record: Record, engine: Engine, where: Path) -> None:
@@ -126,15 +128,25 @@ def check(record: Record, engine: Engine, where: Path) -> None:
 
 def apart_on_record(record: Record, engine: Engine) -> float:
     """Return how far an engine's answers are from the record's, by the scale that was measured with them."""
-    outputs = [as_rows(whole(engine(arrays(row, record.inputs)))[0]) for row in record.rows]
-    exact = [np.array(each, dtype=np.float32) for each in record.answers]
+    outputs = []
+    for row in record.rows:
+        output = whole(engine(arrays(row, record.inputs)))
+        outputs.append(as_rows(output[0]))
+    exact = [np.array(answer, dtype=np.float32) for answer in record.answers]
     if record.scale is None:
-        shortest = min(map(len, exact), default=0)
-        return distance(
-            [each.reshape(1, -1)[:, :shortest] for each in outputs],
-            [each.reshape(1, -1)[:, :shortest] for each in exact],
-        )
+        return _apart_of_first_numbers(outputs, exact)
+
     comparison = Comparison(record.scale)
     for output, truth in zip(outputs, exact, strict=True):
         comparison.add(thinned(output).reshape(1, -1), truth.reshape(1, -1))
-    return math.inf if comparison.broken else comparison.distance
+    if comparison.broken:
+        return math.inf
+    return comparison.distance
+
+
+def _apart_of_first_numbers(outputs: Sequence[Rows], exact: Sequence[Rows]) -> float:
+    """Compare as version 1 of a record was: as many numbers of each answer as the shortest one has."""
+    shortest = min(map(len, exact), default=0)
+    first_outputs = [output.reshape(1, -1)[:, :shortest] for output in outputs]
+    first_exact = [truth.reshape(1, -1)[:, :shortest] for truth in exact]
+    return distance(first_outputs, first_exact)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,18 @@ from prensa.serving.exported import Gate, Inputs
 from prensa.serving.opened import Opened
 from prensa.serving.program import Program, quiet
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from torch.onnx import ONNXProgram
+
 NAME = "onnxruntime"
 FILE = "onnx/model.onnx"
 """Where transformers.js looks, and optimum-onnx, too."""
 
 PRECISIONS: tuple[str, ...] = ("fp32", "int8")
 ATTENTION: str | None = "eager"  # PyTorch's exporter fails on the layout of the fused one in T5
+
+_ERRORS = 3  # the severity from which on ONNX Runtime logs
 
 
 def write(
@@ -36,37 +42,45 @@ def write(
     Activations are quantized as they come, so no samples are needed; which layers cost most is not looked
     for. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7 bits, which cannot.
     """
-    import torch
-
     target = directory / FILE
     target.parent.mkdir(parents=True, exist_ok=True)
+    # A plain temporary directory in this one: quantizing reads the graph from a file, on the same disk.
     with quiet(), tempfile.TemporaryDirectory(dir=directory) as place:
-        try:
-            exported: Any = torch.onnx.export(
-                program.graph,
-                input_names=list(program.inputs),
-                output_names=list(program.outputs),
-                dynamo=True,
-                verbose=False,
-            )
-        except Exception as error:
-            raise ModelError(
-                f"ONNX cannot express this model ({first_line(error)}); try `to=openvino`, or serve it in "
-                "PyTorch"
-            ) from error
+        exported = _exported(program)
         if precision == "fp32":
             exported.save(target)
             return
         from onnxruntime.quantization import quantize_dynamic
 
-        exported.save(Path(place) / "model.onnx")
+        source = Path(place) / "model.onnx"
+        exported.save(source)
         quantize_dynamic(
-            Path(place) / "model.onnx",
+            source,
             target,
             op_types_to_quantize=["MatMul", "Gemm", "Gather"],
             per_channel=True,
             reduce_range=saturates(),
         )
+
+
+def _exported(program: Program) -> ONNXProgram:
+    """Turn a graph of PyTorch into one of ONNX. Raises :class:`ModelError` where that cannot be done."""
+    import torch
+
+    try:
+        exported = torch.onnx.export(
+            program.graph,
+            input_names=list(program.inputs),
+            output_names=list(program.outputs),
+            dynamo=True,
+            verbose=False,
+        )
+    except Exception as error:
+        raise ModelError(
+            f"ONNX cannot express this model ({first_line(error)}); try `to=openvino`, or serve it in PyTorch"
+        ) from error
+    assert exported is not None  # noqa: S101  without a file to write to it is returned
+    return exported
 
 
 class Engine:
@@ -78,15 +92,16 @@ class Engine:
 
     def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Return all outputs for inputs ``[batch, length]``."""
-        return [np.asarray(each, dtype=np.float32) for each in self._session.get().run(None, dict(inputs))]
+        outputs = self._session.get().run(None, dict(inputs))
+        return [np.asarray(output, dtype=np.float32) for output in outputs]
 
 
-def _open(file: Path) -> Any:
+def _open(file: Path) -> InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = physical_cores()
-    options.log_severity_level = 3
+    options.log_severity_level = _ERRORS
     try:
         return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:

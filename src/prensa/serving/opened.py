@@ -11,49 +11,59 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
+_all: weakref.WeakSet[Opened[object]] = weakref.WeakSet()
+
+# Whether anything was ever opened: what is gone by now has left its exit handlers all the same.
 _were_opened = False
-_all: weakref.WeakSet[Opened[Any]] = weakref.WeakSet()
 
 
-class Opened(Generic[T]):
+class Opened(Generic[T_co]):
     """Holds what a function opens; in a forked child it is opened again when it is needed."""
 
-    def __init__(self, opening: Callable[[], T]) -> None:
+    def __init__(self, opening: Callable[[], T_co]) -> None:
         """Open it."""
         global _were_opened  # noqa: PLW0603
         _were_opened = True
         self._opening = opening
         self._lock = threading.Lock()
-        self._value: T | None = opening()
+        self._value: T_co | None = opening()
         _all.add(self)
 
-    def get(self) -> T:
+    def get(self) -> T_co:
         """Return what is open. Raises what opening raises."""
+        # Without the lock where it is open, as it nearly always is.
         value = self._value
-        if value is None:
-            with self._lock:
-                value = self._value = self._opening() if self._value is None else self._value
-        return value
+        if value is not None:
+            return value
+        with self._lock:
+            # Another thread may have opened it meanwhile.
+            if self._value is None:
+                self._value = self._opening()
+            return self._value
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Forget what the parent had opened, without closing it."""
         if self._value is not None:
+            # One reference that is never given back, so that it is never closed.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._value))
-        self._lock, self._value = threading.Lock(), None
+        # A thread of the parent may have held the lock.
+        self._lock = threading.Lock()
+        self._value = None
 
 
 def _leave_all() -> None:
     if not _were_opened:
         return
-    for each in list(_all):
-        each._leave()  # noqa: SLF001
+    for opened in list(_all):
+        opened.leave()
+    # Of glibc. What is registered last is called first, with the exit status: then nothing else is called.
     library = ctypes.CDLL(None)
-    if hasattr(library, "on_exit"):  # glibc; what is registered last is called first, with the exit status
-        library.on_exit(library._exit, None)  # noqa: SLF001
+    if hasattr(library, "on_exit"):
+        library.on_exit(library["_exit"], None)
 
 
 os.register_at_fork(after_in_child=_leave_all)

@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,14 @@ from torch import Tensor, nn
 from prensa.errors import ModelError, PrensaError, first_line
 from prensa.texts.encoding import Row
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from transformers.utils import ModelOutput
+
 LOGITS, VECTORS = "logits", "last_hidden_state"
 STARTS, ENDS = "start_logits", "end_logits"
 """What the graph gives first: of a model with a head its logits, of one that answers questions those of
-where the answer starts and ends, else the vector of each piece."""
+where the answer starts and ends, else the vector of each token."""
 
 _GIVEN = ((LOGITS,), (STARTS, ENDS), (VECTORS,))
 
@@ -30,6 +34,7 @@ _ALONE = threading.RLock()
 """Streams and logs belong to the process: two exports that silence them in turns would leave them silent."""
 
 _EXAMPLE = 8  # tokens of the texts that a model is traced with
+_MOST_TOKENS = 1 << 15  # of a model without a maximum: exporters want to know one
 
 
 @dataclass(frozen=True)
@@ -44,59 +49,73 @@ class Program:
 class _Named(nn.Module):
     """Takes inputs by place and gives outputs by place: graphs have no optional ones."""
 
-    def __init__(self, model: Any, inputs: Sequence[str], outputs: Sequence[str], *, layers: bool) -> None:
+    def __init__(
+        self, model: PreTrainedModel, inputs: Sequence[str], outputs: Sequence[str], *, layers: bool
+    ) -> None:
         super().__init__()
-        self.model, self.inputs, self.outputs, self.layers = model, inputs, outputs, layers
+        self.model = model
+        self.inputs = inputs
+        self.outputs = outputs
+        self.layers = layers
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        settings = {"output_hidden_states": True} if self.layers else {}
-        output = self.model(**dict(zip(self.inputs, values, strict=True)), **settings)
-        given = [output[name] for name in self.outputs]
-        return (*given, *(output.hidden_states if self.layers else ()))
+        inputs = dict(zip(self.inputs, values, strict=True))
+        if not self.layers:
+            output = self.model(**inputs)
+            return tuple(output[name] for name in self.outputs)
+        output = self.model(**inputs, output_hidden_states=True)
+        answers = [output[name] for name in self.outputs]
+        return (*answers, *output.hidden_states)
 
 
-def input_names(model: Any, row: Row) -> tuple[str, ...]:
+def input_names(model: PreTrainedModel, row: Row) -> tuple[str, ...]:
     """Name what a model reads of what its tokenizer gives."""
     read = set(inspect.signature(model.forward).parameters)
-    if "input_ids" not in read:  # own code that passes on whatever it is given
+    # Own code that passes on whatever it is given.
+    if "input_ids" not in read:
         read = set(row)
     if getattr(model.config, "type_vocab_size", 1) == 0:
         read.discard("token_type_ids")
     return tuple(name for name in row if name in read)
 
 
-def output_names(model: Any, output: Any) -> tuple[str, ...]:
+def output_names(model: PreTrainedModel, output: ModelOutput) -> tuple[str, ...]:
     """Name what counts of a model's output. Raises :class:`ModelError` for a model with none of it."""
     for names in _GIVEN:
-        if all(name in output for name in names):
+        if set(names) <= set(output):
             return names
+    outputs = ", ".join(output)
     raise ModelError(
-        f"{type(model).__name__} gives {', '.join(output)}; only models that give logits, start and end of "
-        "an answer, or vectors of pieces can be served, use it in PyTorch"
+        f"{type(model).__name__} gives {outputs}; only models that give logits, start and end of "
+        "an answer, or vectors of tokens can be served, use it in PyTorch"
     )
 
 
-def trace(model: Any, row: Row, longest: int | None, *, layers: bool = False) -> Program:
-    """Export a model. ``row`` is any text as its tokenizer gives it, ``longest`` the most pieces it reads.
+def trace(model: PreTrainedModel, row: Row, longest: int | None, *, layers: bool = False) -> Program:
+    """Export a model. ``row`` is any text as its tokenizer gives it, ``longest`` the most tokens it reads.
 
     With ``layers`` the graph gives the hidden states of all layers, too. Raises :class:`ModelError`
     where PyTorch cannot export the model.
     """
     names = input_names(model, row)
+    # A cache of keys and values would be outputs of the graph, too, and one text needs none.
     before = getattr(model.config, "use_cache", None)
     if before is not None:
         model.config.use_cache = False
     try:
         with quiet(), torch.no_grad():
-            values = _example(names, row, longest)
-            outputs = output_names(model, model(**values))
-            if layers:  # which are compared with each other
+            example = _example(names, row, longest)
+            outputs = output_names(model, model(**example))
+            # Then the layers are compared, and behind one output they start at the same place in all models.
+            if layers:
                 outputs = outputs[:1]
-            graph = _export(model, values, outputs, longest, layers=layers)
+            graph = _export(model, example, outputs, longest, layers=layers)
             unused = _unused(graph, names)
-            if unused:  # a runtime would drop them, and then not know their names
+            # A runtime would drop them, and then not know their names.
+            if unused:
                 names = tuple(name for name in names if name not in unused)
-                graph = _export(model, _example(names, row, longest), outputs, longest, layers=layers)
+                example = _example(names, row, longest)
+                graph = _export(model, example, outputs, longest, layers=layers)
     except PrensaError:
         raise
     except Exception as error:
@@ -116,27 +135,36 @@ def trace(model: Any, row: Row, longest: int | None, *, layers: bool = False) ->
 def _example(names: Sequence[str], row: Row, longest: int | None) -> dict[str, Tensor]:
     """Return two texts to trace with, the second padded."""
     length = min(_EXAMPLE, longest or _EXAMPLE)
-    ids = torch.tensor([row["input_ids"], row["input_ids"]]).repeat(1, _EXAMPLE)[:, :length]
-    values = {
-        name: torch.ones_like(ids) if name == "attention_mask" else torch.zeros_like(ids) for name in names
-    }
-    values["input_ids"] = ids
-    if "attention_mask" in values:
-        values["attention_mask"][1, length // 2 + 1 :] = 0
-    return values
+    # Repeated, so that the shortest text is long enough.
+    twice = torch.tensor([row["input_ids"], row["input_ids"]])
+    ids = twice.repeat(1, _EXAMPLE)[:, :length]
+    mask = torch.ones_like(ids)
+    mask[1, length // 2 + 1 :] = 0
+    example = {name: torch.zeros_like(ids) for name in names}
+    example["input_ids"] = ids
+    if "attention_mask" in example:
+        example["attention_mask"] = mask
+    return example
 
 
 def _export(
-    model: Any, values: dict[str, Tensor], outputs: Sequence[str], longest: int | None, *, layers: bool
+    model: PreTrainedModel,
+    example: dict[str, Tensor],
+    outputs: Sequence[str],
+    longest: int | None,
+    *,
+    layers: bool,
 ) -> torch.export.ExportedProgram:
+    """Trace a model with ``example``, any number of texts of any length allowed."""
     sizes = {
         0: torch.export.Dim("batch", min=1),
-        1: torch.export.Dim("sequence", min=1, max=longest or 1 << 15),
+        1: torch.export.Dim("sequence", min=1, max=longest or _MOST_TOKENS),
     }
+    module = _Named(model, list(example), outputs, layers=layers)
     return torch.export.export(
-        _Named(model, list(values), outputs, layers=layers).eval(),
-        tuple(values.values()),
-        dynamic_shapes={"values": tuple(sizes for _ in values)},
+        module.eval(),
+        tuple(example.values()),
+        dynamic_shapes={"values": (sizes,) * len(example)},
         strict=False,
         prefer_deferred_runtime_asserts_over_guards=True,
     )
@@ -144,22 +172,33 @@ def _export(
 
 def _unused(graph: torch.export.ExportedProgram, names: Sequence[str]) -> set[str]:
     """Return the inputs that nothing in a graph reads but its own checks of their shape."""
-    nodes = {node.name: node for node in graph.graph.nodes if node.op == "placeholder"}
-    placed = zip(names, graph.graph_signature.user_inputs, strict=True)
-    return {name for name, node in placed if isinstance(node, str) and not _is_read(nodes[node])}
+    placeholders = {}
+    for node in graph.graph.nodes:
+        if node.op == "placeholder":
+            placeholders[node.name] = node
+    unused = set()
+    for name, node_name in zip(names, graph.graph_signature.user_inputs, strict=True):
+        if isinstance(node_name, str) and not _is_read(placeholders[node_name]):
+            unused.add(name)
+    return unused
 
 
-def _is_read(node: Any) -> bool:
-    return any("sym_size" not in str(user.target) for user in node.users)
+def _is_read(node: torch.fx.Node) -> bool:
+    for user in node.users:
+        # Where the graph reads a size, it checks it.
+        if "sym_size" not in str(user.target):
+            return True
+    return False
 
 
 class _Silent(io.TextIOBase):
     """Takes the place of a stream, and drops what one thread writes to it."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream, self._thread = stream, threading.get_ident()
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._thread = threading.get_ident()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
@@ -173,7 +212,7 @@ class _Silent(io.TextIOBase):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what exporters remark to themselves: it is about their insides, and a page long where they fail.
+    """Print and log nothing that exporters remark: it is about their insides, and a page long if they fail.
 
     Other threads, such as those that draw a progress bar, still write.
     """
@@ -185,11 +224,13 @@ def quiet() -> Iterator[None]:
 def _nothing_said() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    out = cast("TextIO", _Silent(sys.stdout))
+    err = cast("TextIO", _Silent(sys.stderr))
     try:
         with (
             warnings.catch_warnings(),
-            contextlib.redirect_stdout(cast("Any", _Silent(sys.stdout))),
-            contextlib.redirect_stderr(cast("Any", _Silent(sys.stderr))),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
         ):
             warnings.simplefilter("ignore")
             yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,17 +11,28 @@ from numpy.typing import NDArray
 from prensa.serving.exported import Inputs
 from prensa.serving.program import output_names
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 class Engine:
     """A PyTorch model, called as the engines of other runtimes are."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         """Take a model as it is."""
         self.model = model
 
     @torch.inference_mode()
     def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Return what counts of the output for inputs ``[batch, length]``."""
-        given = {name: torch.from_numpy(value).to(self.model.device) for name, value in inputs.items()}
-        output = self.model(**given)
-        return [output[name].float().cpu().numpy() for name in output_names(self.model, output)]
+        tensors = {}
+        for name, values in inputs.items():
+            tensor = torch.from_numpy(values)
+            tensors[name] = tensor.to(self.model.device)
+        output = self.model(**tensors)
+        arrays = []
+        for name in output_names(self.model, output):
+            # NumPy has no bfloat16.
+            array = output[name].float().cpu().numpy()
+            arrays.append(array)
+        return arrays

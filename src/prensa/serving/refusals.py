@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.roles import model_class
 from prensa.checkpoint.task import unserved
 from prensa.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _NOT_TRACED = {
     "big_bird": "its attention chooses blocks at random, by the length of each text",
@@ -22,24 +25,25 @@ _NOT_TRACED = {
 """Model types that PyTorch cannot export with a free length, and why."""
 
 
-def check_served(path: Path, config: Any) -> None:
+def check_served(path: Path, config: PretrainedConfig) -> None:
     """Raise :class:`ModelError` for a model that reads no texts, or does not answer one alone."""
     check_reads_texts(path, config)
-    if reason := unserved(config):
+    reason = unserved(config)
+    if reason:
         name = model_class(config).__name__
         raise ModelError(f"{path}: cannot be exported or served: {name} {reason}")
 
 
-def check_exported(path: Path, config: Any) -> None:
+def check_exported(path: Path, config: PretrainedConfig) -> None:
     """Raise :class:`ModelError` for a model that cannot be exported."""
     check_served(path, config)
     kind = model_class(config)
     if _has_decoder(kind):
-        pools = ", which reads the position of its last </s>," if _pools_eos(kind) else ""
-        raise ModelError(
-            f"{path}: {kind.__name__}, an encoder and a decoder{pools} cannot be exported; "
-            "use prensa.load(path, runtime='torch')"
-        )
+        what = f"{kind.__name__}, an encoder and a decoder"
+        # Such a class would be one encoder and one answer, but for that position.
+        if kind.__name__.endswith("ForSequenceClassification"):
+            what += ", which reads the position of its last </s>,"
+        raise ModelError(f"{path}: {what} cannot be exported; use prensa.load(path, runtime='torch')")
     if config.model_type in _NOT_TRACED:
         raise ModelError(
             f"{path}: {kind.__name__} cannot be exported: {_NOT_TRACED[config.model_type]}; "
@@ -47,9 +51,5 @@ def check_exported(path: Path, config: Any) -> None:
         )
 
 
-def _has_decoder(kind: Any) -> bool:
+def _has_decoder(kind: type[PreTrainedModel]) -> bool:
     return "decoder_input_ids" in inspect.signature(kind.forward).parameters
-
-
-def _pools_eos(kind: Any) -> bool:
-    return bool(kind.__name__.endswith("ForSequenceClassification"))

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers.modeling_outputs import (
     BaseModelOutput,
@@ -25,16 +27,27 @@ from prensa.checkpoint.task import Kind, task_of, unanswered
 from prensa.errors import DataError, OnlyAnswersError
 from prensa.isolation import as_usual_in_thread, building
 from prensa.runtime.text_vector import read_text_vector
-from prensa.serving.answers import Answer, Answering, Numbers, OfTexts
+from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Reading
 from prensa.serving.exported import Engine, Record, whole
 from prensa.serving.inputs import read_inputs
 from prensa.serving.program import LOGITS, STARTS
 from prensa.serving.spans import OfQuestions, OfWords
+from prensa.texts.batches import by_tokens
 from prensa.texts.encoding import Row, pad, unread
+from prensa.texts.tokenizers import alone, load_tokenizer
 from prensa.texts.given import read_given
 from prensa.texts.tokenizers import alone, load_tokenizer
 
-_PIECES = 4096  # of a batch: what attention takes grows with the square, and runtimes never give it back
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Values: TypeAlias = Tensor | NDArray[np.generic] | Sequence[Sequence[float]]
+"""What a tokenizer gives of some texts, ``[batch, length]``."""
+
+Reload: TypeAlias = "Callable[[], Served]"
+"""Loads the same model once more, with the same settings, also in another process."""
+
+_TOKENS = 4096  # of a batch: what attention takes grows with the square, and runtimes never give it back
 _AHEAD = 16  # batches whose texts are sorted by length together
 
 _OF_MODELS = {"generate", "training"}  # of some classes, or of their instances
@@ -53,24 +66,25 @@ class Served:
     input_modalities = ("text",)
     hf_device_map = None
 
-    def __init__(
-        self, engine: Engine, record: Record, path: Path, again: Callable[[], Served] | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, record: Record, path: Path, again: Reload | None = None) -> None:
         """Put an engine behind the interface; ``path`` has its config and tokenizer.
 
-        ``again`` loads the same once more, with the same settings, also in another process.
+        Without ``again`` it cannot be pickled or copied.
         """
-        self.engine, self.record = engine, record
-        self.path = path.absolute()  # the working directory may be another one when the tokenizer is read
+        self.engine = engine
+        self.record = record
+        # The working directory may be another one when the tokenizer is read.
+        self.path = path.absolute()
         self._again = again
         self.name_or_path = str(path)
-        self._allowed = dataclasses.asdict(allowed())  # what is read later is read by the same rules
+        # What is read later is read by the same rules.
+        self._allowed = dataclasses.asdict(allowed())
         self.config = load_config(path)
         self._kind = model_class(self.config)
         # Pipelines look at the name of the class to see whether it does their task.
         self.__class__ = type(self._kind.__name__, (Served,), {})
 
-    def __reduce__(self) -> tuple[Callable[[], Served], tuple[()]]:
+    def __reduce__(self) -> tuple[Reload, tuple[()]]:
         if self._again is None:
             raise DataError(f"{self.path}: cannot be copied, it was not loaded with prensa.load")
         return self._again, ()
@@ -85,17 +99,20 @@ class Served:
         kind = vars(self).get("_kind")
         if kind is None or not (hasattr(kind, name) or name in _OF_MODELS):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        is_export = bool(self.record.rows)
-        path = "path), path being the model it was exported from," if is_export else f"{str(self.path)!r})"
+        call = f"prensa.load({str(self.path)!r})"
+        # An export has rows to compare with, and PyTorch cannot load it.
+        if self.record.rows:
+            call = "prensa.load(path), path being the model it was exported from,"
         raise OnlyAnswersError(
             f"{name} is not available: a model loaded for {self.record.runtime} only answers; "
-            f"use prensa.load({path} without a runtime"
+            f"use {call} without a runtime"
         )
 
     @cached_property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> PreTrainedTokenizerBase:
         """The model's tokenizer."""
-        with building():  # the first callers may be several
+        # The first callers may be several threads: one of them loads it, and all get that one.
+        with building():
             own = vars(self)
             if "tokenizer" not in own:
                 with allowing(**self._allowed):
@@ -104,25 +121,37 @@ class Served:
 
     @as_usual_in_thread()
     def __call__(
-        self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None, **others: Any
-    ) -> Any:
+        self,
+        input_ids: Values | None = None,
+        attention_mask: Values | None = None,
+        token_type_ids: Values | None = None,
+        **others: object,
+    ) -> ModelOutput | tuple[Tensor, ...]:
         """Answer what a tokenizer gives, tensors or arrays ``[batch, length]``, with ``.logits``.
 
         A model without a head gives ``.last_hidden_state``, one that answers questions ``.start_logits`` and
         ``.end_logits``. Raises :class:`DataError` for inputs that it cannot answer: too long, ids that it
         does not have, shapes that do not fit.
         """
-        given = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-        inputs = read_inputs({**given, **others}, self.record, self.config)
-        output = self._output([torch.from_numpy(each) for each in self.engine(inputs)])
-        return output.to_tuple() if others.get("return_dict") is False else output
+        given = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids,
+            **others,
+        }
+        inputs = read_inputs(given, self.record, self.config)
+        tensors = [torch.from_numpy(array) for array in self.engine(inputs)]
+        output = self._output(tensors)
+        if others.get("return_dict") is False:
+            return output.to_tuple()
+        return output
 
-    def _output(self, found: Sequence[Tensor]) -> ModelOutput:
+    def _output(self, tensors: Sequence[Tensor]) -> ModelOutput:
         if self.record.output == LOGITS:
-            return SequenceClassifierOutput(logits=found[0])
+            return SequenceClassifierOutput(logits=tensors[0])
         if self.record.output == STARTS:
-            return QuestionAnsweringModelOutput(start_logits=found[0], end_logits=found[1])
-        return BaseModelOutput(last_hidden_state=found[0])
+            return QuestionAnsweringModelOutput(start_logits=tensors[0], end_logits=tensors[1])
+        return BaseModelOutput(last_hidden_state=tensors[0])
 
     forward = __call__
 
@@ -130,16 +159,16 @@ class Served:
         """Do nothing: it never trains."""
         return self
 
-    def to(self, *_: Any, **__: Any) -> Served:
+    def to(self, *_: object, **__: object) -> Served:
         """Stay where it is."""
         return self
 
     def can_generate(self) -> bool:
-        """Tell pipelines that it writes no texts."""
+        """Return False, for pipelines: it writes no texts."""
         return False
 
     def predict(
-        self, texts: Iterable[Any], *, batch_size: int = 32, prompt_name: str | None = None
+        self, texts: Iterable[object], *, batch_size: int = 32, prompt_name: str | None = None
     ) -> Iterator[Answer]:
         """Answer texts, in their order, as they come.
 
@@ -160,13 +189,18 @@ class Served:
             answering = self._answering(prompt_name)
         remaining = iter(texts)
         done = 0
-        while some := list(islice(remaining, _AHEAD * batch_size)):
+        while True:
+            some = list(islice(remaining, _AHEAD * batch_size))
+            if not some:
+                return
             yield from self._answers(some, done, answering, batch_size)
             done += len(some)
 
     def _answering(self, prompt_name: str | None) -> Answering:
         limit = self.record.longest
-        prompt = None if prompt_name is None else self._prompt(prompt_name)
+        prompt = None
+        if prompt_name is not None:
+            prompt = self._prompt(prompt_name)
         if self.record.output == STARTS:
             return OfQuestions(self.tokenizer, limit)
         task = task_of(self.config)
@@ -176,50 +210,56 @@ class Served:
         if task.kind == "tokens":
             return OfWords(self.tokenizer, limit, task.labels)
         labels = task.labels
+        # Without that setting the pipeline takes a single number for the logit of a label.
         if task.kind == "regression" and self.config.problem_type != "regression":
-            labels = tuple(map(str, self.config.id2label.values()))  # as the pipeline has it
+            labels = tuple(map(str, self.config.id2label.values()))
         vector = read_text_vector(self.path, task.kind, prompt)
         return OfTexts(self.tokenizer, limit, task.kind, labels, vector, prompt)
 
     def _prompt(self, name: str) -> str:
         chain = read_chain(self.path)
         prompts = {} if chain is None else chain.prompts
-        if name not in prompts:
-            known = (
-                f"it has {', '.join(prompts)}"
-                if prompts
-                else "it has none, not being of Sentence Transformers"
-            )
-            raise DataError(f"{self.path}: no prompt {name!r}; {known}")
-        return prompts[name]
+        if name in prompts:
+            return prompts[name]
+        reason = "it has none, not being of Sentence Transformers"
+        if prompts:
+            reason = f"it has {', '.join(prompts)}"
+        raise DataError(f"{self.path}: no prompt {name!r}; {reason}")
 
-    @as_usual_in_thread()  # not around predict(): what the caller does between two answers is the caller's
+    # Not around predict(): what the caller does between two answers is the caller's.
+    @as_usual_in_thread()
     def _answers(
-        self, texts: Sequence[Any], first: int, answering: Answering, batch_size: int
+        self, texts: Sequence[object], first: int, answering: Answering, batch_size: int
     ) -> list[Answer]:
-        given = [read_given(each, at, answering.wanted) for at, each in enumerate(texts, first)]
+        """Answer some texts, of which ``first`` is the number of the first."""
+        given = []
+        for number, text in enumerate(texts, first):
+            given.append(read_given(text, number, answering.wanted))
         with alone(self.tokenizer):
-            asked = answering.read(given, first)
-        outputs = self._outputs([each.row for each in asked], answering.kind, batch_size)
-        of_each: list[list[int]] = [[] for _ in given]
-        for number, row in enumerate(asked):
-            of_each[row.owner].append(number)
-        return [
-            answering.answer(one, [asked[i] for i in own], [outputs[i] for i in own])
-            for one, own in zip(given, of_each, strict=True)
-        ]
+            readings = answering.read(given, first)
+        rows = [reading.row for reading in readings]
+        outputs = self._outputs(rows, answering.kind, batch_size)
+
+        # A text that the model reads in several windows has several readings.
+        own_readings: list[list[Reading]] = [[] for _ in given]
+        own_outputs: list[list[Numbers]] = [[] for _ in given]
+        for reading, output in zip(readings, outputs, strict=True):
+            own_readings[reading.owner].append(reading)
+            own_outputs[reading.owner].append(output)
+        return list(map(answering.answer, given, own_readings, own_outputs))
 
     def _outputs(self, rows: Sequence[Row], kind: Kind, batch_size: int) -> list[Numbers]:
         """Return what the model gives for each row, without padding."""
-        padded = unread(self.tokenizer, kind)
-        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]["input_ids"]))
-        found: dict[int, Numbers] = {}
-        while order:
-            size = min(batch_size, max(1, _PIECES // len(rows[order[0]]["input_ids"])))
-            chosen, order = order[:size], order[size:]
-            output = self(**pad([rows[i] for i in chosen], padded, "cpu"))
-            numbers = whole([each.numpy() for each in output.to_tuple()])
-            for index, own in zip(chosen, numbers, strict=True):
-                length = len(rows[index]["input_ids"])
-                found[index] = own if own.ndim == 1 else own[:length]
-        return [found[index] for index in range(len(rows))]
+        padding = unread(self.tokenizer, kind)
+        lengths = [len(row["input_ids"]) for row in rows]
+        numbers: dict[int, Numbers] = {}
+        for batch in by_tokens(lengths, _TOKENS, most=batch_size):
+            inputs = pad([rows[index] for index in batch], padding, "cpu")
+            tensors = self(**inputs, return_dict=False)
+            outputs = whole([tensor.numpy() for tensor in tensors])
+            for index, output in zip(batch, outputs, strict=True):
+                # Of vectors or labels of tokens, those of padding go.
+                numbers[index] = output
+                if output.ndim > 1:
+                    numbers[index] = output[: lengths[index]]
+        return [numbers[index] for index in range(len(rows))]

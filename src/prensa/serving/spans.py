@@ -9,78 +9,89 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prensa.checkpoint.task import Kind
 from prensa.errors import DataError
-from prensa.serving.answers import Answer, Asked, Numbers, Span
+from prensa.serving.answers import Answer, Numbers, Reading, Span
 from prensa.texts.encoding import row_at
 from prensa.texts.given import Given, Wanted
 
+if TYPE_CHECKING:
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
+
 _NOTHING = "O"  # the label of tokens that are no part of an entity
-_WINDOW, _OVERLAP = (
-    384,
-    128,
-)  # tokens of a question with a part of its context, and those that two parts share
+_WINDOW = 384  # tokens of a question with a part of its context
+_OVERLAP = 128  # tokens that two such parts share
 _ANSWER = 15  # tokens
 _OUT = -10000.0  # the logit of a token that cannot be in an answer
 
-Array = NDArray[Any]
+Array = NDArray[np.floating]
 
 
 @dataclass
 class OfWords:
-    """Entities. A text that is longer than the model reads is cut, as the pipeline does."""
+    """Entities. A text that is longer than the model reads is truncated, as in the pipeline."""
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     limit: int | None
     labels: tuple[str, ...]
     kind: Kind = "tokens"
     wanted: Wanted = "words"
 
-    def read(self, given: Sequence[Given], first: int) -> list[Asked]:  # noqa: ARG002
+    def read(self, given: Sequence[Given], first: int) -> list[Reading]:  # noqa: ARG002
         """Tokenize texts with the places of their tokens."""
         _check_tokenizer(self.tokenizer)
-        found = self.tokenizer(
-            [each.text for each in given],
+        tokens = self.tokenizer(
+            [one.text for one in given],
             truncation=self.limit is not None,
             max_length=self.limit,
             return_offsets_mapping=True,
             return_special_tokens_mask=True,
             verbose=False,
         )
-        counts = [[not is_special for is_special in mask] for mask in found["special_tokens_mask"]]
-        return [
-            Asked(row_at(self.tokenizer, found, at), at, found["offset_mapping"][at], counts[at])
-            for at in range(len(given))
-        ]
+        readings = []
+        for number in range(len(given)):
+            row = row_at(self.tokenizer, tokens, number)
+            # The marks around a text are in no entity.
+            counts = [not is_special for is_special in tokens["special_tokens_mask"][number]]
+            readings.append(Reading(row, number, tokens["offset_mapping"][number], counts))
+        return readings
 
-    def answer(self, given: Given, asked: Sequence[Asked], outputs: Sequence[Numbers]) -> Answer:
+    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:
         """Put tokens of one label together."""
-        ((read,), (output,)) = (asked, outputs)
-        return Answer(output, {}, entities(given.text, read, output, self.labels))
+        (reading,) = readings
+        (output,) = outputs
+        spans = entities(given.text, reading, output, self.labels)
+        return Answer(output, {}, spans)
 
 
-def entities(text: str, asked: Asked, logits: Numbers, labels: Sequence[str]) -> tuple[Span, ...]:
+def entities(text: str, reading: Reading, logits: Numbers, labels: Sequence[str]) -> tuple[Span, ...]:
     """Group tokens ``[tokens, labels]`` of like label; one that begins (``B-``) starts a new group."""
     shares = _softmax(logits)
     groups: list[tuple[str, list[int]]] = []
-    for at in np.flatnonzero(asked.counts):
-        label = labels[int(shares[at].argmax())]
-        tag = label[2:] if label.startswith(("B-", "I-")) else label
+    # Tokens that do not count are passed over: what stands on both sides of them may be one group.
+    for token in np.flatnonzero(reading.counts).tolist():
+        label = labels[int(shares[token].argmax())]
+        tag = label
+        if label.startswith(("B-", "I-")):
+            tag = label[2:]
         if groups and groups[-1][0] == tag and not label.startswith("B-"):
-            groups[-1][1].append(int(at))
+            groups[-1][1].append(token)
         else:
-            groups.append((tag, [int(at)]))
+            groups.append((tag, [token]))
+
     spans = []
     for tag, tokens in groups:
-        start, end = asked.offsets[tokens[0]][0], asked.offsets[tokens[-1]][1]
+        if tag == _NOTHING:
+            continue
+        start, _ = reading.offsets[tokens[0]]
+        _, end = reading.offsets[tokens[-1]]
         score = float(shares[tokens].max(axis=-1).mean())
-        if tag != _NOTHING:
-            spans.append(Span(tag, score, start, end, text[start:end]))
+        spans.append(Span(tag, score, start, end, text[start:end]))
     return tuple(spans)
 
 
@@ -88,95 +99,119 @@ def entities(text: str, asked: Asked, logits: Numbers, labels: Sequence[str]) ->
 class OfQuestions:
     """The part of a context that answers a question."""
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     limit: int | None
     kind: Kind = "tokens"
     wanted: Wanted = "questions"
 
-    def read(self, given: Sequence[Given], first: int) -> list[Asked]:
+    def read(self, given: Sequence[Given], first: int) -> list[Reading]:
         """Tokenize questions with their contexts, in as many windows as they need."""
         _check_tokenizer(self.tokenizer)
-        asked = []
-        for at, each in enumerate(given):
-            asked += self._windows(each, at, first + at)
-        return asked
+        readings = []
+        for number, question in enumerate(given):
+            readings += self._windows(question, number, first + number)
+        return readings
 
-    def _windows(self, given: Given, owner: int, index: int) -> list[Asked]:
-        is_first = self.tokenizer.padding_side == "right"  # the question; as the models were trained
+    def _windows(self, given: Given, owner: int, index: int) -> list[Reading]:
         size = min(self.limit or _WINDOW, _WINDOW)
-        question = len(self.tokenizer(given.text, add_special_tokens=False, verbose=False)["input_ids"])
-        room = size - question - self.tokenizer.num_special_tokens_to_add(pair=True)
-        if room < 1:
-            raise DataError(
-                f"predict(): input {index}: the question has {question} tokens, and the model reads {size} "
-                "with the context; ask a shorter one"
-            )
-        texts = (given.text, given.pair or "")
-        found = self.tokenizer(
-            *(texts if is_first else texts[::-1]),
-            truncation="only_second" if is_first else "only_first",
+        room = size - self._tokens_around(given.text, index, size)
+        texts = [given.text, given.pair or ""]
+        context = 1
+        truncation = "only_second"
+        # Models that pad on the left were trained with the context in front.
+        if self.tokenizer.padding_side != "right":
+            texts.reverse()
+            context = 0
+            truncation = "only_first"
+        tokens = self.tokenizer(
+            *texts,
+            truncation=truncation,
             max_length=size,
+            # A window that is all overlap would never come to an end.
             stride=min(size // 2, _OVERLAP, room - 1),
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
             verbose=False,
         )
-        of_context = int(is_first)
-        return [
-            Asked(
-                row_at(self.tokenizer, found, at),
-                owner,
-                _whole_words(found, at, of_context),
-                [sequence == of_context for sequence in found.sequence_ids(at)],
-            )
-            for at in range(len(found["input_ids"]))
-        ]
+        readings = []
+        for window in range(len(tokens["input_ids"])):
+            row = row_at(self.tokenizer, tokens, window)
+            offsets = _whole_words(tokens, window, context)
+            counts = [sequence == context for sequence in tokens.sequence_ids(window)]
+            readings.append(Reading(row, owner, offsets, counts))
+        return readings
 
-    def answer(self, given: Given, asked: Sequence[Asked], outputs: Sequence[Numbers]) -> Answer:
+    def _tokens_around(self, question: str, index: int, size: int) -> int:
+        """Count the tokens of a question and the marks. Raises :class:`DataError` if no context fits in."""
+        tokens = self.tokenizer(question, add_special_tokens=False, verbose=False)
+        count = len(tokens["input_ids"])
+        marks = self.tokenizer.num_special_tokens_to_add(pair=True)
+        if count + marks >= size:
+            raise DataError(
+                f"predict(): input {index}: the question has {count} tokens, and the model reads {size} "
+                "with the context; use a shorter one"
+            )
+        return count + int(marks)
+
+    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:
         """Choose the likeliest part over all windows. ``output`` is that of the window it is in."""
         context = given.pair or ""
-        best, chosen = None, outputs[0]
-        for read, output in zip(asked, outputs, strict=True):
-            found = _likeliest(read, output, self.tokenizer.cls_token_id)
-            if found is None or (best is not None and found[2] <= best.score):
+        best = None
+        best_output = outputs[0]
+        for reading, output in zip(readings, outputs, strict=True):
+            span = _likeliest(context, reading, output, self.tokenizer.cls_token_id)
+            if span is None or (best is not None and span.score <= best.score):
                 continue
-            start, end = read.offsets[found[0]][0], read.offsets[found[1]][1]
-            best, chosen = Span("", found[2], start, end, context[start:end]), output
-        return Answer(chosen, {}, () if best is None else (best,))
+            best = span
+            best_output = output
+        if best is None:
+            return Answer(best_output, {})
+        return Answer(best_output, {}, (best,))
 
 
-def _likeliest(asked: Asked, logits: Numbers, cls_id: int | None) -> tuple[int, int, float] | None:
-    """Return the first and last token of the likeliest answer, and its probability; None without a context.
+def _likeliest(context: str, reading: Reading, logits: Numbers, cls_id: int | None) -> Span | None:
+    """Return the likeliest answer in one window, None where nothing of the context is in it.
 
     The mark at the start keeps its share of the probability (a model may say there that no answer is in the
     context) and is never chosen.
     """
-    counts = np.array(asked.counts)
+    counts = np.array(reading.counts)
     if not counts.any():
         return None
-    kept = counts | (np.array(asked.row["input_ids"]) == cls_id)
-    starts, ends = (_softmax(np.where(kept, logits[:, side], _OUT)) * counts for side in (0, 1))
-    candidates = np.tril(np.triu(np.outer(starts, ends)), _ANSWER - 1)
-    start, end = np.unravel_index(int(candidates.argmax()), candidates.shape)
-    return int(start), int(end), float(candidates[start, end])
+    is_start_mark = np.array(reading.row["input_ids"]) == cls_id
+    kept = counts | is_start_mark
+    starts = _softmax(np.where(kept, logits[:, 0], _OUT)) * counts
+    ends = _softmax(np.where(kept, logits[:, 1], _OUT)) * counts
+    # Row i, column j: the answer from token i to token j. None ends before it starts, or is too long.
+    scores = np.outer(starts, ends)
+    scores = np.tril(np.triu(scores), _ANSWER - 1)
+    first, last = np.unravel_index(int(scores.argmax()), scores.shape)
+    start, _ = reading.offsets[int(first)]
+    _, end = reading.offsets[int(last)]
+    return Span("", float(scores[first, last]), start, end, context[start:end])
 
 
-def _whole_words(found: Any, window: int, sequence: int) -> list[tuple[int, int]]:
+def _whole_words(tokens: BatchEncoding, window: int, sequence: int) -> list[tuple[int, int]]:
     """Return for each token where its word starts and ends: an answer never ends inside of one."""
-    offsets: list[tuple[int, int]] = [tuple(each) for each in found["offset_mapping"][window]]
-    encoding = found.encodings[window]
-    for at, (word, own) in enumerate(zip(encoding.word_ids, encoding.sequence_ids, strict=True)):
-        chars = None if word is None or own != sequence else encoding.word_to_chars(word, sequence)
-        if chars is not None:
-            offsets[at] = chars
+    offsets = [(start, end) for start, end in tokens["offset_mapping"][window]]
+    encoding = tokens.encodings[window]
+    in_words = zip(encoding.word_ids, encoding.sequence_ids, strict=True)
+    for token, (word, own_sequence) in enumerate(in_words):
+        # Marks are in no word, and the other text has words of the same numbers.
+        if word is None or own_sequence != sequence:
+            continue
+        characters = encoding.word_to_chars(word, sequence)
+        if characters is not None:
+            offsets[token] = characters
     return offsets
 
 
-def _check_tokenizer(tokenizer: Any) -> None:
+def _check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
     if not tokenizer.is_fast:
         raise DataError(f"{tokenizer.name_or_path}: finding parts of a text needs a tokenizer.json")
 
 
 def _softmax(logits: Array) -> Array:
+    # From the largest one down, so that nothing overflows.
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True))

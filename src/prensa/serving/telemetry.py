@@ -17,13 +17,17 @@ def without_telemetry() -> Iterator[None]:
     try:
         from openvino_telemetry.utils.opt_in_checker import ConsentCheckResult, OptInChecker
         from openvino_telemetry.utils.sender import TelemetrySender
-    except ImportError:  # then they send nothing either
+    except ImportError:
+        # Then they send nothing either.
         yield
         return
-    check, send = OptInChecker.check, TelemetrySender.send
+    check = OptInChecker.check
+    send = TelemetrySender.send
+    # The first keeps them from asking and from writing an identifier, the second from sending it.
     OptInChecker.check = lambda *_, **__: ConsentCheckResult.DECLINED
     TelemetrySender.send = lambda *_, **__: None
     try:
         yield
     finally:
-        OptInChecker.check, TelemetrySender.send = check, send
+        OptInChecker.check = check
+        TelemetrySender.send = send

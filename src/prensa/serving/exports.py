@@ -1,0 +1,96 @@
+"""Exports that are loaded: one from a directory, or one that is made on the spot and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from functools import partial
+from pathlib import Path
+
+from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.companions import SEARCH_FILE, companion_files
+from prensa.checkpoint.manifest import MANIFEST_FILE
+from prensa.checkpoint.reader import weight_files
+from prensa.errors import DifferentAnswersError, FormatError, OutputError
+from prensa.extras import require
+from prensa.isolation import as_usual, building
+from prensa.runtime.processor import MULTIPLIES_BF16, has
+from prensa.serving.cache import exports_directory
+from prensa.serving.export import plan_export, run_export
+from prensa.serving.exported import Record, check, is_export, read_record
+from prensa.serving.runtimes import RUNTIMES
+from prensa.serving.served import Reload, Served
+from prensa.version import VERSION
+
+# Files beside the weights that change no answer, and the suffixes of those that may.
+_WITHOUT_EFFECT = {MANIFEST_FILE, SEARCH_FILE, "results.json", "generation_config.json"}
+_WITH_EFFECT = {".json", ".txt", ".model", ".spm", ".safetensors", ".bin"}
+
+_log = logging.getLogger(__name__)
+
+
+@as_usual()
+def open_export(directory: Path) -> Served:
+    """Load an export in its runtime, and check its answers on this machine.
+
+    Raises :class:`FormatError` for one that is damaged, :class:`DifferentAnswersError` where it does not
+    answer as it did where it was made, and :class:`~prensa.errors.MissingPackageError`.
+    """
+    again = partial(open_export, directory.absolute())
+    return _opened(directory, read_record(directory), again)
+
+
+def export_on_the_spot(directory: Path, runtime: str, precision: str) -> Served:
+    """Load a model for a runtime from the cache, and export it into the cache if it is not there yet.
+
+    Raises what :func:`run_export` and :func:`open_export` raise.
+    """
+    place = exports_directory() / f"{digest(directory)}-{runtime}-{precision}"
+    again = partial(export_on_the_spot, directory.absolute(), runtime, precision)
+    # Of several threads the first one exports, and the others find what it has made.
+    with building():
+        if place.exists():
+            try:
+                return _opened(place, read_record(place), again)
+            except (FormatError, DifferentAnswersError) as error:
+                _log.warning("%s: damaged or of another machine, made again (%s)", place, error)
+                shutil.rmtree(place, ignore_errors=True)
+        try:
+            run_export(plan_export(directory, place, to=runtime, precision=precision))
+        except OutputError as error:
+            # Another process may have made it meanwhile: then the place is taken, and what is there is right.
+            if not is_export(place):
+                raise OutputError(f"{error}; PRENSA_CACHE names another place for it") from error
+        return _opened(place, read_record(place), again)
+
+
+def usual_precision(runtime: str) -> str:
+    """Return bfloat16 where the runtime has it and the processor multiplies it, else float32."""
+    if "bf16" in RUNTIMES[runtime].PRECISIONS and has(MULTIPLIES_BF16):
+        return "bf16"
+    return "fp32"
+
+
+def _opened(directory: Path, record: Record, again: Reload) -> Served:
+    require(record.runtime, f"{directory}: exported for {record.runtime}, which")
+    engine = RUNTIMES[record.runtime].Engine(directory, record.precision)
+    check(record, engine, directory)
+    return Served(engine, record, directory, again)
+
+
+def digest(directory: Path) -> str:
+    """Return what a model's export depends on as a short digest: this version, weights, and what is read.
+
+    The export has copies of the tokenizer and of Sentence Transformers' modules, so these count, too.
+    """
+    state = hashlib.sha256(VERSION.encode())
+    for name in weight_files(directory)[0]:
+        checksum = sha256(directory / name)
+        state.update(checksum.encode())
+    for name, path in sorted(companion_files(directory).items()):
+        if path.name in _WITHOUT_EFFECT or path.suffix not in _WITH_EFFECT:
+            continue
+        line = f"{name} {sha256(path)}"
+        state.update(line.encode())
+    return state.hexdigest()[:24]
