@@ -180,7 +180,7 @@ def test_the_same_in_any_state(source, texts, tmp_path, expected, function, name
 
 
 def searched(source, texts, place):
-    found = prensa.compress(source, place / "out", max_size=70_000, texts=texts)
+    found = prensa.compress(source, place / "out", max_size=70_000, texts=texts).manifest
     return digest(place / "out"), found.winner
 
 

@@ -281,7 +281,9 @@ def test_a_masked_model_needs_a_mask(tmp_path):
 
 
 def test_bad_data_is_said_before_weights_are_read(original, pressed, tmp_path, monkeypatch):
-    monkeypatch.setattr("prensa.evaluation.judge.load_to_compare", lambda *_: pytest.fail("weights were read"))
+    monkeypatch.setattr(
+        "prensa.evaluation.judge.load_to_compare", lambda *_: pytest.fail("weights were read")
+    )
     (tmp_path / "d.csv").write_text("text,label\na,rude\n")
     with pytest.raises(DataError, match="labels that the model does not know: 'rude'"):
         comparison(original, pressed, data=tmp_path / "d.csv").plan()

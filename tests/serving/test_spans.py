@@ -7,7 +7,7 @@ import transformers
 from tests.bert import bert
 
 import prensa
-from prensa.errors import DataError, EvaluationError
+from prensa.errors import DataError, ModelError
 from prensa.serving.answers import Reading
 from prensa.serving.spans import entities
 
@@ -149,9 +149,7 @@ def test_words_are_no_pairs(tagger):
 
 
 def test_answers_to_questions_are_not_evaluated(reader):
-    with pytest.raises(
-        ModelError, match="cannot compare BertForQuestionAnswering, which answers questions"
-    ):
+    with pytest.raises(ModelError, match="cannot compare BertForQuestionAnswering, which answers questions"):
         prensa.evaluate(reader, reader)
 
 

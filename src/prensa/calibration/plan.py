@@ -22,9 +22,9 @@ from prensa.runtime.devices import choose_device
 from prensa.runtime.text_vector import read_text_vector
 from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Encoded
-from prensa.texts.tokenizers import load_tokenizer, longest
 from prensa.texts.library import COUNTED, Library
 from prensa.texts.source import Source
+from prensa.texts.tokenizers import load_tokenizer, longest
 
 TEXTS = 256
 """Texts that go through the model. More make a result better by little: see ``docs/LOG.md``."""

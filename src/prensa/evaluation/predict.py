@@ -21,6 +21,7 @@ from prensa.texts.ids import IGNORED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+    from transformers.utils import ModelOutput
 
     from prensa.serving.served import Served
 
@@ -99,7 +100,7 @@ def forward(
     """Return a model's logits, or the vectors of texts, in float32."""
     # Some models compute with the default dtype, which loading another model changes meanwhile.
     with building():
-        output = model(**batch)
+        output: ModelOutput = model(**batch)
     if kind == "embedding":
         return vector(output.last_hidden_state.float(), batch.get("attention_mask"))
     logits: Tensor = output.logits

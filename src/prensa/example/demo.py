@@ -104,10 +104,11 @@ def _answers(original: Path, compressed: Path) -> tuple[Shown, ...]:
     texts = [comment.text for comment in example_comments()[:_SHOWN]]
     answers: list[list[str]] = []
     for path in (original, compressed):
-        model = load(path, runtime="torch")
-        answers.append(
-            [f"{answer['label']} {100 * answer['score']:.1f} %" for answer in model.predict(texts)]
-        )
+        own: list[str] = []
+        for answer in load(path, runtime="torch").predict(texts):
+            likeliest, probability = next(iter(answer.scores.items()))
+            own.append(f"{likeliest} {100 * probability:.1f} %")
+        answers.append(own)
     shown: list[Shown] = []
     for text, before, after in zip(texts, *answers, strict=True):
         shown.append(Shown(text, before, after))

@@ -87,7 +87,7 @@ class Plan:
         return 3 * largest + ahead
 
 
-def plan(  # noqa: PLR0913
+def plan(
     model: Path,
     recipe: Recipe,
     output: Path,

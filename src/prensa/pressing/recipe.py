@@ -148,18 +148,6 @@ class Recipe:
         passes = tuple(filter(is_kept, self.passes))
         return dataclasses.replace(self, passes=passes)
 
-    @property
-    def noise(self) -> float | None:
-        """The noise of the last pass that has one, None if no pass has."""
-        for step in reversed(self.passes):
-            if isinstance(step, Gptq):
-                return step.noise
-        return None
-
-    def with_noise(self, noise: float) -> Recipe:
-        """Scale the noise of every pass that has one, so that the last has this one."""
-        return adjusted(self, noise=noise)
-
     def to_toml(self) -> str:
         """Write out every setting, defaults too."""
         passes: list[dict[str, object]] = []

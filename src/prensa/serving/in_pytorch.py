@@ -10,7 +10,7 @@ import torch
 
 from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.roles import load_config
-from prensa.errors import DifferentAnswersError, ModelError, SettingError, TokenizerError, first_line
+from prensa.errors import DifferentAnswersError, ModelError, SettingError, first_line
 from prensa.isolation import as_usual
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.devices import DTYPES
@@ -111,7 +111,7 @@ def some_texts(directory: Path) -> tuple[Encoded, int | None]:
     limit = longest(tokenizer, config, None)
     texts = sample(built_in_texts(), _TEXTS)
     encoded = encode(tokenizer, texts, "embedding", limit)
-    check_ids(directory, largest_id(encoded), embedding_rows(config), TokenizerError)
+    check_ids(directory, largest_id(encoded), embedding_rows(config))
     return encoded, limit
 
 

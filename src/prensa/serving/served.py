@@ -34,7 +34,6 @@ from prensa.serving.program import LOGITS, STARTS
 from prensa.serving.spans import OfQuestions, OfWords
 from prensa.texts.batches import by_tokens
 from prensa.texts.encoding import Row, pad, unread
-from prensa.texts.tokenizers import alone, load_tokenizer
 from prensa.texts.given import read_given
 from prensa.texts.tokenizers import alone, load_tokenizer
 

@@ -20,9 +20,9 @@ from prensa.progress import Progress, silent
 from prensa.temporary import temporary_directory
 from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Row, encode
-from prensa.texts.tokenizers import load_tokenizer, longest
 from prensa.texts.library import COUNTED, Library
 from prensa.texts.source import Source
+from prensa.texts.tokenizers import load_tokenizer, longest
 from prensa.vocabulary.content import Content, tokens_of
 from prensa.vocabulary.files import named_tokens, new_config, rows_of, tokenizer_files
 from prensa.vocabulary.scripts import written_in
