@@ -5,7 +5,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
-    *("version", "errors", "extras", "atomic", "temporary", "isolation", "wording", "progress", "spec"),
+    *("version", "errors", "extras", "atomic", "records"),
+    *("temporary", "isolation", "wording", "progress", "spec"),
     *("ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "pressing", "serving", "evaluation", "search", "report"),

@@ -10,7 +10,6 @@ EXTRAS = {
     "bitsandbytes": {"bitsandbytes": "bitsandbytes", "accelerate": "accelerate"},
     "data": {"datasets": "datasets"},
     "evaluate": {
-        "cattrs": "cattrs",
         "jinja2": "jinja2",
         "scipy": "scipy",
         "sklearn": "scikit-learn",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prensa.errors import FormatError
+from prensa.records import from_plain, read_json, to_plain
 from prensa.spec import Role
 
 MANIFEST_FILE = "manifest.json"
@@ -34,7 +34,7 @@ class TensorReport:
 
     ``nbytes`` are the stored bytes without the file's header; ``dtype`` is the original's,
     ``stored_dtype`` that of the decoded tensor. ``relative_squared_error`` compares it with the original.
-    Zeros and error are None where no weight was read.
+    Zeros and error are None if no weight was read.
     """
 
     name: str
@@ -54,15 +54,14 @@ class TensorReport:
     @property
     def numel(self) -> int:
         """Number of elements."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
     @property
     def bits_per_weight(self) -> float:
-        """Stored bits for each element, 0 where there is none."""
-        return 8 * self.nbytes / self.numel if self.numel else 0.0
+        """Stored bits for each element, 0 for a tensor without elements."""
+        if not self.numel:
+            return 0.0
+        return 8 * self.nbytes / self.numel
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,9 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a result was calibrated on. ``unreached`` are the tensors that no text told anything about.
+    """What a result was calibrated on. ``unreached`` are the tensors that no text reached.
 
-    ``count`` texts of ``tokens`` pieces went through the model; pieces were counted in ``counted`` texts.
+    ``count`` texts of ``tokens`` tokens went through the model; tokens were counted in ``counted`` texts.
     """
 
     texts: str
@@ -90,10 +89,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class VocabularyReport:
-    """What became of the vocabulary: piece ``i`` of the result was piece ``kept[i]`` of ``before``.
+    """What became of the vocabulary: token ``i`` of the result was token ``kept[i]`` of ``before``.
 
-    ``covered`` is the share of the pieces of ``counted`` texts in ``texts`` that stayed, ``unchanged`` the
-    share of those texts that are cut as before.
+    ``covered`` is the share of the tokens of ``counted`` texts in ``texts`` that stayed, ``unchanged`` the
+    share of those texts that are tokenized as before.
     """
 
     before: int
@@ -131,43 +130,31 @@ class Manifest:
 
     def save(self, directory: Path) -> None:
         """Write ``manifest.json``."""
-        text = json.dumps(dataclasses.asdict(self), indent=1)
+        text = json.dumps(to_plain(self), indent=1)
         (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def has_manifest(directory: Path) -> bool:
+    """Whether a directory is a result of Prensa, and no other model."""
+    return (directory / MANIFEST_FILE).is_file()
+
+
 def load_manifest(directory: Path) -> Manifest:
-    """Read ``manifest.json``. Raises :class:`FormatError` where it is damaged or of another version."""
+    """Read ``manifest.json``. Raises :class:`FormatError` if it is damaged or of another version."""
     path = directory / MANIFEST_FILE
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if content["version"] != MANIFEST_VERSION:
+        content = read_json(path)
+    except ValueError as error:
+        raise FormatError(f"{path}: not a readable manifest ({error})") from error
+
+    # Before anything else: a newer version may have fields that would look like damage.
+    if isinstance(content, dict):
+        version = content.get("version", MANIFEST_VERSION)
+        if version != MANIFEST_VERSION:
             raise FormatError(
-                f"{path}: expected version {MANIFEST_VERSION}, found {content['version']}; "
-                "install a newer prensa"
+                f"{path}: expected version {MANIFEST_VERSION}, found {version}; install a newer prensa"
             )
-        files = tuple(FileReport(**file) for file in content.pop("files"))
-        tensors = tuple(_tensor(tensor) for tensor in content.pop("tensors"))
-        calibration = _calibration(content.pop("calibration", None))
-        vocabulary = content.pop("vocabulary", None)
-        notes = tuple(content.pop("notes", ()))
-        if vocabulary is not None:
-            vocabulary = VocabularyReport(kept=tuple(vocabulary.pop("kept")), **vocabulary)
-        return Manifest(
-            files=files,
-            tensors=tensors,
-            calibration=calibration,
-            vocabulary=vocabulary,
-            notes=notes,
-            **content,
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{path}: not a readable manifest ({error!r})") from error
-
-
-def _calibration(content: dict[str, Any] | None) -> Calibration | None:
-    return None if content is None else Calibration(unreached=tuple(content.pop("unreached")), **content)
-
-
-def _tensor(content: dict[str, Any]) -> TensorReport:
-    passes = tuple(PassReport(**report) for report in content.pop("passes"))
-    return TensorReport(shape=tuple(content.pop("shape")), passes=passes, **content)
+    try:
+        return from_plain(content, Manifest)
+    except ValueError as error:
+        raise FormatError(f"{path}: not a readable manifest ({error})") from error

@@ -20,6 +20,7 @@ import torch
 
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.card import model_name
+from prensa.checkpoint.companions import RECIPE_FILE
 from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.names import check_names
@@ -45,7 +46,6 @@ from prensa.evaluation.results import (
     Timing,
 )
 from prensa.evaluation.size import list_files
-from prensa.pressing.pipeline import RECIPE_FILE
 from prensa.progress import Progress, silent
 from prensa.runtime.accelerate import folded_twin
 from prensa.runtime.devices import DTYPES, choose_device, choose_dtype, synchronize

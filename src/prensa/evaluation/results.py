@@ -10,13 +10,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Literal, TypeGuard
 
 from prensa.atomic import at_home, write_text
 from prensa.checkpoint.task import Task
 from prensa.errors import FormatError, OutputError
 from prensa.evaluation.decision import KEPT, decide
-from prensa.extras import require
+from prensa.records import from_plain, read_json, to_plain
 
 ACCURACY, MACRO_F1, SPEARMAN = "accuracy", "macro F1", "Spearman correlation"
 BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
@@ -346,9 +346,7 @@ class Evaluation:
 
     def to_json(self) -> str:
         """Write everything out."""
-        import cattrs
-
-        return json.dumps(cattrs.unstructure(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(to_plain(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def save(self, path: Path) -> None:
         """Write ``path``, whole or not at all. Raises :class:`OutputError`."""
@@ -356,22 +354,17 @@ class Evaluation:
 
 
 def load_results(path: str | Path) -> Evaluation:
-    """Read what :meth:`Evaluation.save` wrote; a directory is asked for its ``results.json``.
+    """Read what :meth:`Evaluation.save` wrote; of a directory, its ``results.json``.
 
-    Raises :class:`FormatError` where the file is missing, damaged, or of another version, and
-    :class:`~prensa.errors.MissingPackageError` without ``prensa[evaluate]``.
+    Raises :class:`FormatError` if the file is missing, damaged, or of another version.
     """
-    require("evaluate", "reading results")
-    import cattrs
-
     place = at_home(path)
-    place = place / RESULTS_FILE if place.is_dir() else place
+    if place.is_dir():
+        place = place / RESULTS_FILE
     try:
-        content: Any = json.loads(place.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FormatError(f"{place}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{place}: not readable as JSON ({error})") from error
+        content = read_json(place)
+    except ValueError as error:
+        raise FormatError(f"{place}: {error}") from error
     if not _is_ours(content):
         raise FormatError(f"{place}: not the results of an evaluation; expected what prensa evaluate writes")
     if content["version"] != RESULTS_VERSION:
@@ -380,10 +373,10 @@ def load_results(path: str | Path) -> Evaluation:
             "install a newer prensa"
         )
     try:
-        return cattrs.structure(content, Evaluation)
-    except Exception as error:  # cattrs gathers errors of every kind in a group
-        reason = cattrs.transform_error(error)[0]
-        raise FormatError(f"{place}: damaged ({reason}); evaluate again") from error
+        # Fields of a later version of Prensa that did not change the form are passed over.
+        return from_plain(content, Evaluation, ignore_unknown=True)
+    except ValueError as error:
+        raise FormatError(f"{place}: damaged ({error}); evaluate again") from error
 
 
 def check_results_place(path: Path) -> None:
@@ -391,12 +384,14 @@ def check_results_place(path: Path) -> None:
     if not path.exists():
         return
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except ValueError:
         content = None
     if not _is_ours(content):
         raise OutputError(f"{path}: would be replaced, and no evaluation wrote it; choose another folder")
 
 
-def _is_ours(content: object) -> bool:
-    return isinstance(content, dict) and {"version", "prensa_version", "settings"} <= set(content)
+def _is_ours(content: object) -> TypeGuard[dict[str, object]]:
+    if not isinstance(content, dict):
+        return False
+    return {"version", "prensa_version", "settings"} <= set(content)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from prensa.checkpoint.companions import WEIGHT_SUFFIXES
-from prensa.checkpoint.reader import weight_files
+from prensa.checkpoint.weight_files import weight_files
 from prensa.evaluation.results import File
 from prensa.serving import exported
 

@@ -19,8 +19,8 @@ from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.companions import SEARCH_FILE, companion_files
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import MANIFEST_FILE
-from prensa.checkpoint.reader import weight_files
 from prensa.checkpoint.roles import load_config
+from prensa.checkpoint.weight_files import weight_files
 from prensa.errors import AccelerationError, FormatError, MissingPackageError, OutputError, first_line
 from prensa.extras import require
 from prensa.isolation import as_usual, building
