@@ -102,7 +102,7 @@ def test_formats_say_which_recipes_they_refuse():
     assert not FORMATS["packed"].refuses_recipe(noisy, state_dict=False)
 
 
-def test_only_packed_files_are_sized_by_noise_and_need_prensa():
+def test_only_packed_files_are_sized_by_noise_and_need_an_import():
     assert [name for name, form in FORMATS.items() if form.is_sized_by_noise] == ["packed"]
-    assert [name for name, form in FORMATS.items() if form.needs_prensa] == ["packed"]
+    assert [name for name, form in FORMATS.items() if form.imports] == ["packed"]
     assert [name for name, form in FORMATS.items() if form.needs_class] == ["bitsandbytes"]

@@ -9,7 +9,7 @@ from tests.conftest import SIZES, build_model, change_config, change_weights, di
 
 import prensa
 from prensa.checkpoint.directory import hidden_beside
-from prensa.errors import ModelError, OutputError, RecipeError
+from prensa.errors import ModelError, OutputError, PrensaError, RecipeError
 from prensa.ops.sparsity import count_zeros
 from prensa.passes import Half, Prune, Quantize, Threshold
 from prensa.pressing import pipeline
@@ -260,7 +260,7 @@ def test_progress_counts_every_byte(model, tmp_path):
 
 def test_a_config_of_another_model(model, tmp_path):
     change_config(model, vocab_size=100)
-    with pytest.raises(RecipeError, match="do not belong together"):
+    with pytest.raises(PrensaError, match="do not belong together"):
         prensa.compress(model, tmp_path / "out")
 
 

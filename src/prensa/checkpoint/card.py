@@ -44,8 +44,11 @@ _CROSS_ENCODER = ("sentence_transformers", "sbert_ce_default_activation_function
 _NOT_OF_THE_RESULT = ("model-index", "inference", "widget")
 
 
-def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str) -> None:
-    """Write the card of a result into ``directory``, from what was done and the card of the original."""
+def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str, imports: str = "") -> None:
+    """Write the card of a result into ``directory``, from what was done and the card of the original.
+
+    ``imports`` are the lines that a program needs before it can load the result.
+    """
     of_original, text = _read_card(root_of(original))
     metadata = {key: value for key, value in of_original.items() if key not in _NOT_OF_THE_RESULT}
     kind, tag = _class_and_tag(original)
@@ -66,7 +69,7 @@ def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str)
     tags = [*_as_list(metadata.get("tags")), "prensa"]
     metadata["tags"] = list(dict.fromkeys(tags))
 
-    ours = _body(name, manifest, recipe, _loading(sentences, kind))
+    ours = _body(name, manifest, recipe, imports + _loading(sentences, kind))
     content = f"---\n{_to_yaml(metadata)}\n---\n{_OURS[0]}\n{ours}\n{_OURS[1]}\n{text}"
     (directory / CARD_FILE).write_text(content, encoding="utf-8")
 
@@ -153,9 +156,6 @@ def _loading(sentences: str, kind: str) -> str:
 
 
 def _body(name: str, manifest: Manifest, recipe: str, loading: str) -> str:
-    needs = ""
-    if manifest.format == "packed":
-        needs = "import prensa  # makes from_pretrained understand the packed format\n"
     notes = ""
     if manifest.notes:
         lines = "".join(f"- {note}\n" for note in manifest.notes)
@@ -168,7 +168,7 @@ Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {mega
 ## Load it
 
 ```python
-{needs}{loading}
+{loading}
 ```
 {notes}
 ## What it costs

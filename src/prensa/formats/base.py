@@ -31,6 +31,7 @@ class Stored:
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
+# Planned with before a tensor is read, to reserve room in the header and on the disk.
 @dataclass(frozen=True)
 class Extent:
     """The most that a stored tensor can take: names, and bytes of all of them together."""
@@ -45,13 +46,13 @@ class Format(ABC):
     The class attributes say what kind of format it is:
 
     ``needs_class``         the model's class must be known: the format depends on its modules
-    ``needs_prensa``        only a program that imports Prensa can load the files
+    ``imports``             lines that a program needs before it can load the files
     ``is_sized_by_noise``   more noise makes smaller files, so that a size can be searched for
     """
 
     name: ClassVar[str]
     needs_class: ClassVar[bool] = False
-    needs_prensa: ClassVar[bool] = False
+    imports: ClassVar[str] = ""
     is_sized_by_noise: ClassVar[bool] = False
 
     def refuses_recipe(self, passes: Passes, *, state_dict: bool) -> str:

@@ -73,6 +73,7 @@ class BitsAndBytes(Format):
         """Take a byte for each element and four for each row, or the dense tensor."""
         if not quantized:
             return dense_extent(spec, dtype)
+        # A transposed weight is turned over, so that its rows may be either dimension.
         row_maxima = 4 * max(spec.shape)
         return Extent(_names(spec.name), spec.numel + row_maxima + 1)
 

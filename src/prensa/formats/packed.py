@@ -32,7 +32,7 @@ class PackedFormat(Format):
     """The smallest of Prensa's codecs for each tensor."""
 
     name: ClassVar[str] = "packed"
-    needs_prensa: ClassVar[bool] = True
+    imports: ClassVar[str] = "import prensa  # makes from_pretrained understand the packed format\n"
     is_sized_by_noise: ClassVar[bool] = True
 
     def refuses_recipe(self, passes: Passes, *, state_dict: bool) -> str:
@@ -61,10 +61,12 @@ class PackedFormat(Format):
 
     def store(self, spec: TensorSpec, value: Tensor | Quantized, codecs: Sequence[str]) -> Stored:
         """Pack if that is smaller."""
+        # Integers are packed however small they are: there is no dense form that holds them.
         if isinstance(value, Quantized):
             return _packed(spec.name, value, pack(value, codecs))
         if _may_be_packed(spec, value.nbytes) and value.dtype in FLOATS:
             packed = pack(value, codecs)
+            # Weights that look like noise come out larger by the header.
             if packed.data.nbytes < value.nbytes:
                 return _packed(spec.name, value, packed)
         return Stored({spec.name: value}, "dense")

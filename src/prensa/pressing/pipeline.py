@@ -8,7 +8,7 @@ result that was written already the output of a plan.
 from __future__ import annotations
 
 from prensa.pressing.plan import Plan, plan
-from prensa.pressing.run import RECIPE_FILE, publish, run
+from prensa.pressing.run import publish, run
 from prensa.pressing.tensors import TensorPlan
 
-__all__ = ["RECIPE_FILE", "Plan", "TensorPlan", "plan", "publish", "run"]
+__all__ = ["Plan", "TensorPlan", "plan", "publish", "run"]

@@ -36,8 +36,6 @@ from prensa.pressing.report import (
 from prensa.pressing.tensors import TensorPlan, dense_layers
 from prensa.progress import Progress, silent
 
-RECIPE_FILE = "recipe.toml"
-
 Done: TypeAlias = tuple[Pressed | None, Stored]
 """A tensor as it is written, and what its passes did; None if it was not read for them."""
 
@@ -132,11 +130,17 @@ def _write_companions(plan: Plan, directory: Path, manifest: Manifest, extra: Ma
     """Write everything beside the weights. What is written first wins over the original's files."""
     manifest.save(directory)
     recipe = plan.recipe.to_toml()
-    _write_texts(directory, {RECIPE_FILE: recipe, **extra})
+    _write_texts(directory, {companions.RECIPE_FILE: recipe, **extra})
     if plan.vocabulary is not None:
         for name, content in plan.vocabulary.files.items():
             (directory / name).write_bytes(content)
-    write_card(directory, plan.checkpoint.path, manifest, recipe)
+    write_card(
+        directory,
+        plan.checkpoint.path,
+        manifest,
+        recipe,
+        imports=plan.recipe.stored_as.imports,
+    )
 
     dense = sorted(dense_layers(plan.tensors, plan.model))
     checksums = {file.name: file.sha256 for file in manifest.files}
