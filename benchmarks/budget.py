@@ -24,6 +24,8 @@ from prensa.pressing.recipe import adjusted, load_preset
 from prensa.search.budget import Budget, Trial
 from prensa.search.referee import referee
 from prensa.search.search import search
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 
 MAX_DROP = 0.01
 STEP = 1.12  # between noises of the grid: files differ by 3 %
@@ -35,7 +37,7 @@ def main() -> None:
     logging.disable_progress_bar()
     settings = Settings(str(MODEL), (), data=str(COMMENTS), device="cpu", max_length=TOKENS)
     judge = referee(plan_evaluation(settings))
-    calibration = plan_calibration(MODEL, str(TRAIN))
+    calibration = plan_calibration(MODEL, Source(TRAIN), library=Library())
     budget = Budget(max_drop=MAX_DROP)
     trials: list[Trial] = []
     with tempfile.TemporaryDirectory() as place:

@@ -34,6 +34,8 @@ from prensa.pressing import pipeline
 from prensa.pressing.recipe import Recipe, adjusted, load_preset
 from prensa.search.bitsandbytes import BITSANDBYTES, WithBitsandbytes
 from prensa.search.referee import Referee
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 
 TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
 TOKENS = 128  # of a comment, as in the model's own figures
@@ -80,21 +82,21 @@ def _contenders() -> Iterator[tuple[str, Press]]:
         recipe = adjusted(load_preset(preset), format=form)
         yield f"{preset} {form}", partial(_preset, recipe)
     yield from _calibrated(NOISES)
-    task = collect(plan_calibration(MODEL, str(TRAIN)))
+    task = collect(plan_calibration(MODEL, Source(TRAIN), library=Library()))
     for step in RELATIVE_STEPS:
         yield f"one relative step {step}", partial(_relative, task, step)
     yield from _general(BUILT_IN_NOISES)
 
 
 def _calibrated(noises: Sequence[float]) -> Iterator[tuple[str, Press]]:
-    task = collect(plan_calibration(MODEL, str(TRAIN))) if noises else None
+    task = collect(plan_calibration(MODEL, Source(TRAIN), library=Library())) if noises else None
     for noise in noises:
         assert task is not None
         yield f"small, noise {noise}", partial(_small, task, noise)
 
 
 def _general(noises: Sequence[float]) -> Iterator[tuple[str, Press]]:
-    general = collect(plan_calibration(MODEL)) if noises else None
+    general = collect(plan_calibration(MODEL, Source(), library=Library())) if noises else None
     for noise in noises:
         assert general is not None
         yield f"small on built-in texts, noise {noise}", partial(_small, general, noise)

@@ -24,6 +24,7 @@ from prensa.runtime.deberta import unfold
 from prensa.runtime.first import read_all
 from prensa.serving.served import Served
 from prensa.texts.columns import Texts, read_texts
+from prensa.texts.source import Source
 
 PART = 500  # texts that each answers before the next has its turn
 EXPORTS = (("openvino", "int8"), ("onnxruntime", "int8"))
@@ -34,7 +35,7 @@ def main() -> None:
     transformers.utils.logging.disable_progress_bar()
     task = task_of(load_config(MODEL))
     assert task is not None
-    texts = read_texts(str(COMMENTS), task, text_column=None, label_column=None, split=None)
+    texts = read_texts(Source(COMMENTS), task)
     with tempfile.TemporaryDirectory() as place:
         models = {
             "PyTorch float32, as it is": _as_it_is(),

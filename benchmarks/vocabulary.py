@@ -30,6 +30,8 @@ from prensa.evaluation.results import Settings
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import adjusted, load_preset
 from prensa.search.referee import Referee
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 from prensa.vocabulary.plan import plan_vocabulary
 from prensa.vocabulary.settings import TrimVocabulary
 
@@ -56,10 +58,10 @@ def main(noises: Sequence[float]) -> None:
     evaluation = plan_evaluation(settings)
     referee = Referee(evaluation, {"check": list(range(len(evaluation.texts)))})
     before = (MODEL / "model.safetensors").stat().st_size
-    statistics = collect(plan_calibration(MODEL, str(TRAIN)))
+    statistics = collect(plan_calibration(MODEL, Source(TRAIN), library=Library()))
     earlier = json.loads((RESULTS / "vocabulary.json").read_text()) if noises else {"results": {}}
     results: dict[str, Any] = earlier["results"]
-    vocabulary = plan_vocabulary(MODEL, TrimVocabulary(), str(TRAIN))
+    vocabulary = plan_vocabulary(MODEL, TrimVocabulary(), Source(TRAIN), library=Library())
     for noise in noises or NOISES:
         recipe = adjusted(load_preset("small"), noise=noise, trim_vocabulary=TrimVocabulary())
         with tempfile.TemporaryDirectory() as place:

@@ -9,6 +9,7 @@ import prensa
 from prensa.checkpoint.task import Task
 from prensa.pressing.recipe import adjusted, load_preset
 from prensa.texts.columns import read_texts, sample
+from prensa.texts.source import Source
 
 COMMENTS = [
     "Thank you for the quick answer, that was very helpful.",
@@ -81,7 +82,7 @@ def test_accuracy_is_that_of_a_loop_written_by_hand(toxic, comments, tmp_path, q
     ]
     quality = found[0].results[0].quality
     assert quality == found[1].results[0].quality  # to the last digit
-    texts = sample(read_texts(str(comments), Task("classes", ("non-toxic", "toxic"))), 150)
+    texts = sample(read_texts(Source(comments), Task("classes", ("non-toxic", "toxic"))), 150)
     tokenizer = transformers.AutoTokenizer.from_pretrained(toxic)
     for path, expected in (
         (toxic, quality.metrics[0].original),

@@ -5,13 +5,12 @@ import dataclasses
 
 import pytest
 import torch
-from tests.calibration.test_collect import ARCHITECTURES
+from tests.calibration.test_collect import ARCHITECTURES, planned
 from tests.conftest import add_tokenizer
 from torch import nn
 
 from prensa.calibration.blocks import blocks_of, by_blocks, move_all_but_blocks
 from prensa.calibration.collect import collect
-from prensa.calibration.plan import plan_calibration
 
 
 class Pair(nn.Module):
@@ -114,7 +113,7 @@ def test_the_outermost_lists_are_the_blocks():
 def test_statistics_are_those_of_the_model_as_it_is(name, tmp_path, monkeypatch):
     torch.manual_seed(0)
     ARCHITECTURES[name]().eval().save_pretrained(tmp_path / "model")
-    plan = plan_calibration(add_tokenizer(tmp_path / "model"), count=24)
+    plan = planned(add_tokenizer(tmp_path / "model"), 24)
     found = collect(dataclasses.replace(plan, by_blocks=True)).matrices
     monkeypatch.setattr("prensa.calibration.collect.by_blocks", lambda *_: contextlib.nullcontext())
     plain = collect(plan).matrices

@@ -10,14 +10,20 @@ from tests.conftest import SIZES, add_tokenizer, build_model, change_weights
 import prensa
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
-from prensa.errors import CalibrationError
+from prensa.errors import CalibrationError, DeviceError, ModelError, TokenizerError
 from prensa.ops.affine import dequantize
 from prensa.ops.moment import Moment
 from prensa.passes import Gptq
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import load_preset
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 
 SMALL = {"vocab_size": 120, **SIZES}
+
+
+def planned(model, count=None, texts=None):
+    return plan_calibration(model, Source(texts, limit=count), library=Library())
 
 
 def _deberta_v1():
@@ -117,7 +123,7 @@ def loss(change, known):
 
 def test_every_architecture_is_pressed_and_loads(any_architecture, tmp_path):
     plan = pipeline.plan(any_architecture, load_preset("small"), tmp_path / "out")
-    statistics = collect(plan_calibration(any_architecture, count=40))
+    statistics = collect(planned(any_architecture, 40))
     manifest = pipeline.run(plan, statistics=statistics)
     loaded = prensa.load(tmp_path / "out", dtype=torch.float32)
     before, after = prensa.load(any_architecture).state_dict(), loaded.state_dict()
@@ -145,7 +151,7 @@ def test_every_architecture_is_pressed_and_loads(any_architecture, tmp_path):
 def test_padding_does_not_count(original, tmp_path):
     """The statistics of two texts of unlike length, with padding or one by one, are the same."""
     (tmp_path / "texts.txt").write_text("a b c d e f\nq\n" * 8)
-    plan = plan_calibration(original, str(tmp_path / "texts.txt"))
+    plan = planned(original, texts=tmp_path / "texts.txt")
     padded = dataclasses.replace(plan, batches=[[0, 1]])
     alone = dataclasses.replace(plan, batches=[[0], [1]])
     first, second = (collect(each).matrices for each in (padded, alone))
@@ -157,7 +163,7 @@ def test_padding_does_not_count(original, tmp_path):
 
 
 def test_statistics_are_the_same_every_time(original):
-    plan = plan_calibration(original, count=20)
+    plan = planned(original, 20)
     first, second = (collect(plan) for _ in range(2))
     for name, known in first.matrices.items():
         assert torch.equal(known.moment.whole(), second.matrices[name].moment.whole())
@@ -165,7 +171,7 @@ def test_statistics_are_the_same_every_time(original):
 
 
 def test_relative_positions_are_known_by_their_own_gradient(original):
-    known = collect(plan_calibration(original, count=20)).matrices
+    known = collect(planned(original, 20)).matrices
     positions = known["deberta.encoder.rel_embeddings.weight"]
     assert float(positions.importance.min()) >= 0
     assert float(positions.importance.max()) > 0
@@ -174,7 +180,7 @@ def test_relative_positions_are_known_by_their_own_gradient(original):
 
 def test_rare_pieces_matter_less(original, tmp_path):
     (tmp_path / "texts.txt").write_text("a a a a b\n" * 20)
-    known = collect(plan_calibration(original, str(tmp_path / "texts.txt")))
+    known = collect(planned(original, texts=tmp_path / "texts.txt"))
     importance = known.matrices["deberta.embeddings.word_embeddings.weight"].importance
     a, b, never = (float(importance[5 + ord(letter) - 33]) for letter in "abz")
     assert a > b > never > 0
@@ -183,7 +189,7 @@ def test_rare_pieces_matter_less(original, tmp_path):
 
 def test_positions_that_no_text_reaches_count_as_the_others(original, tmp_path):
     (tmp_path / "texts.txt").write_text("a b\n" * 20)
-    known = collect(plan_calibration(original, str(tmp_path / "texts.txt"))).matrices
+    known = collect(planned(original, texts=tmp_path / "texts.txt")).matrices
     importance = known["deberta.encoder.rel_embeddings.weight"].importance
     assert float(importance[[0, 15]].min()) > 0.1 * float(importance.mean())
 
@@ -208,7 +214,7 @@ def test_a_table_that_scales_what_it_gives(tmp_path):
         if scaled:
             model.model.shared.weight.data /= 48**0.5
         model.save_pretrained(tmp_path / str(scaled))
-        plan = plan_calibration(add_tokenizer(tmp_path / str(scaled)), count=10)
+        plan = planned(add_tokenizer(tmp_path / str(scaled)), 10)
         found.append(collect(plan).matrices["model.shared.weight"])
     assert torch.allclose(found[1].moment.whole(), 48 * found[0].moment.whole(), rtol=1e-2)
 
@@ -218,9 +224,9 @@ def test_a_tokenizer_that_is_larger_than_the_model(tmp_path):
     config = transformers.BertConfig(**{**SMALL, "vocab_size": 60})
     transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "model")
     with pytest.raises(
-        CalibrationError, match="the tokenizer gives the id 97, but the model's embedding has 60 rows"
+        TokenizerError, match="the tokenizer gives the id 97, but the model's embedding has 60 rows"
     ):
-        collect(plan_calibration(add_tokenizer(tmp_path / "model"), count=10))
+        collect(planned(add_tokenizer(tmp_path / "model"), 10))
 
 
 def test_a_model_of_zeros(original):
@@ -229,13 +235,13 @@ def test_a_model_of_zeros(original):
         tensors["classifier.bias"].zero_()
 
     change_weights(original, silence)
-    with pytest.raises(CalibrationError, match="nothing but zeros"):
-        collect(plan_calibration(original, count=10))
+    with pytest.raises(ModelError, match="nothing but zeros"):
+        collect(planned(original, 10))
 
 
 def test_a_tied_matrix_knows_both_of_its_uses(tmp_path):
     model = add_tokenizer(build_model("gpt2", tmp_path / "model"))
-    known = collect(plan_calibration(model, count=20)).matrices
+    known = collect(planned(model, 20)).matrices
     tied = known["transformer.wte.weight"]
     assert known["lm_head.weight"] is tied or torch.equal(
         known["lm_head.weight"].moment.whole(), tied.moment.whole()
@@ -246,8 +252,8 @@ def test_a_tied_matrix_knows_both_of_its_uses(tmp_path):
 
 def test_a_broken_model_is_refused(original):
     change_weights(original, lambda tensors: tensors["classifier.bias"].fill_(float("nan")))
-    with pytest.raises(CalibrationError, match="gives no number"):
-        collect(plan_calibration(original, count=10))
+    with pytest.raises(ModelError, match="gives no number"):
+        collect(planned(original, 10))
 
 
 def test_too_little_memory_says_what_it_takes(original, monkeypatch):
@@ -255,8 +261,8 @@ def test_too_little_memory_says_what_it_takes(original, monkeypatch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr("prensa.calibration.collect.objective", fail)
-    with pytest.raises(CalibrationError, match="out of memory on cpu; the model and its moments take 0.0 GB"):
-        collect(plan_calibration(original, count=10))
+    with pytest.raises(DeviceError, match="out of memory on cpu; the model and its moments take 0.0 GB"):
+        collect(planned(original, 10))
 
 
 def test_what_does_not_work_behind_a_fork_names_spawn(original, monkeypatch):
@@ -266,13 +272,13 @@ def test_what_does_not_work_behind_a_fork_names_spawn(original, monkeypatch):
         )
 
     monkeypatch.setattr("prensa.calibration.collect.objective", fail)
-    with pytest.raises(CalibrationError, match="in a forked process .* spawn method"):
-        collect(plan_calibration(original, count=10))
+    with pytest.raises(DeviceError, match="in a forked process .* spawn method"):
+        collect(planned(original, 10))
 
 
 def test_a_moment_of_no_use_names_its_tensor(original, tmp_path):
     plan = pipeline.plan(original, load_preset("small"), tmp_path / "out")
-    statistics = collect(plan_calibration(original, count=10))
+    statistics = collect(planned(original, 10))
     name = "deberta.encoder.layer.0.output.dense.weight"
     broken = dataclasses.replace(statistics.matrices[name], moment=Moment.of(torch.full((96, 96), torch.nan)))
     statistics = dataclasses.replace(statistics, matrices={**statistics.matrices, name: broken})
@@ -283,5 +289,5 @@ def test_a_moment_of_no_use_names_its_tensor(original, tmp_path):
 
 def test_progress_is_told(original):
     told = []
-    collect(plan_calibration(original, count=10), lambda *step: told.append(step))
+    collect(planned(original, 10), lambda *step: told.append(step))
     assert told[-1][1] == told[-1][2] > 0

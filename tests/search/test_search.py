@@ -19,6 +19,8 @@ from prensa.search.budget import Budget
 from prensa.search.journal import journal_path
 from prensa.search.referee import referee
 from prensa.search.search import SEARCH_FILE, search
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def searched(original, tmp_path, texts, few_resamples):
 
         def __call__(self, budget, tell=None, model=original, data=texts):
             plan = pipeline.plan(model, load_preset("small"), self.output, force=True)
-            calibration = plan_calibration(model, str(texts), count=20)
+            calibration = plan_calibration(model, Source(texts, limit=20), library=Library())
             judge = None
             if budget.is_of_quality:
                 judge = referee(plan_evaluation(Settings(str(model), (), data=str(data), device="cpu")))
@@ -62,7 +64,7 @@ def test_the_winner_is_what_the_recipe_in_the_output_makes(searched, original, t
     found = searched(Budget(max_drop=0.2))
     recipe = prensa.load_recipe(searched.output / "recipe.toml")
     assert recipe.passes[-1].noise == found.winner.noise
-    calibration = plan_calibration(original, str(texts), count=20)
+    calibration = plan_calibration(original, Source(texts, limit=20), library=Library())
     from prensa.calibration.collect import collect
 
     plan = pipeline.plan(original, recipe, tmp_path / "again")
@@ -259,7 +261,7 @@ def test_a_journal_of_another_search_is_refused(searched, tmp_path):
 
 def test_a_recipe_without_noise(original, texts, tmp_path):
     plan = pipeline.plan(original, load_preset("int8"), tmp_path / "out")
-    calibration = plan_calibration(original, str(texts), count=20)
+    calibration = plan_calibration(original, Source(texts, limit=20), library=Library())
     with pytest.raises(RecipeError, match="take the preset small"):
         search(plan, calibration, Budget(max_bytes=10), None)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from prensa.errors import DataError
+from prensa.errors import DataError, SettingError
 from prensa.texts.readers import read_table
 
 FRENCH, RUSSIAN = "le thé à la française est très bon", "привет как дела"
@@ -61,18 +61,16 @@ def test_a_likely_encoding_is_named_and_shown_but_not_taken(tmp_path, text, writ
     with pytest.raises(DataError, match="line 3 is not UTF-8") as refused:
         read(tmp_path, f"text\nplain\n{text}\n".encode(written))
     assert f"may be {written}, then it says “{text[:10]}" in str(refused.value)
-    assert f"give --encoding {written}" in str(refused.value)
+    assert f"give `encoding={written}`" in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("data", "encoding", "message"),
     [
-        ("text\nplain words\n".encode("utf-16-le"), None, "give --encoding utf-16-le"),
-        ("text\nplain words\n".encode("utf-16-be"), None, "give --encoding utf-16-be"),
+        ("text\nplain words\n".encode("utf-16-le"), None, "give `encoding=utf-16-le`"),
+        ("text\nplain words\n".encode("utf-16-be"), None, "give `encoding=utf-16-be`"),
         (f"text\n{FRENCH}\n".encode() + b"b\xe9\n", None, "line 3 .* the rest mostly is: 1 bytes are broken"),
         (b"text\na\0b\n", None, "line 2 holds a zero byte"),
-        (b"text\na\n", "klingon", "--encoding klingon: no such encoding"),
-        (b"text\na\n", "base64", "--encoding base64: no such encoding of texts"),
         (b"text\n\xe9\n", "ascii", "line 2 is not ascii"),
         (b"version https://git-lfs.github.com/spec/v1\n", None, "run git lfs pull"),
         (b"PK\x03\x04", None, "expected .csv, found a zip archive or an Excel workbook"),
@@ -81,3 +79,9 @@ def test_a_likely_encoding_is_named_and_shown_but_not_taken(tmp_path, text, writ
 def test_bytes_that_are_no_text(tmp_path, data, encoding, message):
     with pytest.raises(DataError, match=message):
         read(tmp_path, data, encoding)
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "base64"])
+def test_an_encoding_that_does_not_exist(tmp_path, encoding):
+    with pytest.raises(SettingError, match=f"`encoding` {encoding}: no such encoding of texts"):
+        read(tmp_path, b"text\na\n", encoding)

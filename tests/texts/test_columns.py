@@ -3,6 +3,7 @@ import pytest
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
 from prensa.texts.columns import BUILT_IN, Texts, built_in_texts, read_texts, sample
+from prensa.texts.source import Source
 
 CLASSES = Task("classes", ("no", "yes"))
 
@@ -10,7 +11,7 @@ CLASSES = Task("classes", ("no", "yes"))
 def read(tmp_path, content, task=CLASSES, name="t.csv", **columns):
     path = tmp_path / name
     path.write_text(content)
-    return read_texts(str(path), task, **columns)
+    return read_texts(Source(str(path), **columns), task)
 
 
 def test_usual_columns_are_found(tmp_path):
@@ -63,14 +64,14 @@ def test_a_column_for_each_label(tmp_path):
 @pytest.mark.parametrize("kind", ["masked", "causal", "embedding"])
 def test_models_without_labels_take_none(tmp_path, kind):
     assert read(tmp_path, "text,label\na,1\n", Task(kind)).labels is None
-    with pytest.raises(DataError, match="leave --label-column out"):
+    with pytest.raises(DataError, match="leave `label_column` out"):
         read(tmp_path, "text,label\na,1\n", Task(kind), label_column="label")
 
 
 @pytest.mark.parametrize(
     ("content", "name", "columns", "message"),
     [
-        ("a,b\n1,2\n", "t.csv", {}, "no column is named text or .*; there are a, b; give --text-column"),
+        ("a,b\n1,2\n", "t.csv", {}, "no column is named text or .*; there are a, b; give `text_column`"),
         ("text,b\n1,2\n", "t.csv", {"text_column": "x"}, "no column 'x' for the texts; there are text, b"),
         ("text,b\n1,2\n", "t.csv", {"label_column": "x"}, "no column 'x' for the labels; there are text, b"),
         ("a,b,c\n1,2,3\n", "t.csv", {"text_column": "a,b,c"}, "found 3 columns"),
@@ -138,10 +139,10 @@ def test_lists_of_words_in_a_file_of_words(tmp_path):
     ("content", "message"),
     [
         ("text,label\n,1\n,0\n", "no row is left of 2: 2 without a text"),
-        ("text,label\na,-1\nb,-1\n", "2 without a label; --label-column '' reads the texts alone"),
+        ("text,label\na,-1\nb,-1\n", "2 without a label; `label_column=''` reads the texts alone"),
         ("text\n0\n1\n", "column 'text' holds numbers where texts were expected"),
-        ("label\nyes\nno\n", "no column is named text .* there are label; give --text-column"),
-        ("Text,TEXT\na,b\n", "there are Text, TEXT; give --text-column"),
+        ("label\nyes\nno\n", "no column is named text .* there are label; give `text_column`"),
+        ("Text,TEXT\na,b\n", "there are Text, TEXT; give `text_column`"),
         ("text;n\na;1\n", "no column 'x' for the labels; there are text, n \\(separator semicolon"),
     ],
 )
@@ -151,7 +152,7 @@ def test_tables_without_texts_or_labels(tmp_path, content, message):
 
 
 def test_options_of_labels_need_labels(tmp_path):
-    with pytest.raises(DataError, match="--labels, but no column of labels"):
+    with pytest.raises(DataError, match="`labels`, but no column of labels"):
         read(tmp_path, "text\na b\n", labels={"a": "b"})
 
 

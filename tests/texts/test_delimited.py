@@ -83,13 +83,13 @@ def test_rows_that_do_not_fit(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "reason", "options"),
     [
-        ("the cat\nlikes bread\nand tea\n", "'the cat' is no usual name", "--text-column 1)"),
-        ("I like warm bread.\nNo.\n", "'I like warm bread.' reads like a text", "--text-column 1)"),
-        ("good\nbad\n", "'good' is no usual name", "--text-column 1)"),
-        ("a b,0\nc d,1\n", "'0' is a number like", "--text-column 1 --label-column 2)"),
-        ("text,0\nc d,1\n", "'0' is a number like", "--text-column 1 --label-column 2)"),
-        ("pos,a text\nneg,c d\npos,e f\n", "'pos' is in a row below", "--text-column 2 --label-column 1)"),
-        ('"Well, this is a text of many words",x\ny,z\n', "reads like a text", "--text-column 1"),
+        ("the cat\nlikes bread\nand tea\n", "'the cat' is no usual name", "`text_column=1`)"),
+        ("I like warm bread.\nNo.\n", "'I like warm bread.' reads like a text", "`text_column=1`)"),
+        ("good\nbad\n", "'good' is no usual name", "`text_column=1`)"),
+        ("a b,0\nc d,1\n", "'0' is a number like", "`text_column=1` `label_column=2`)"),
+        ("text,0\nc d,1\n", "'0' is a number like", "`text_column=1` `label_column=2`)"),
+        ("pos,a text\nneg,c d\npos,e f\n", "'pos' is in a row below", "`text_column=2` `label_column=1`)"),
+        ('"Well, this is a text of many words",x\ny,z\n', "reads like a text", "`text_column=1`"),
     ],
 )
 def test_a_first_line_that_may_be_a_row_is_refused(tmp_path, content, reason, options):

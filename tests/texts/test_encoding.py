@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import add_tokenizer, build_model
 
-from prensa.errors import DataError, EvaluationError
+from prensa.errors import DataError, SettingError, TokenizerError
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import Encoded, batches, encode, load_tokenizer, longest, pad
 from prensa.texts.labels import IGNORED
@@ -96,10 +96,10 @@ def test_pad():
 
 def test_a_model_without_a_tokenizer(tmp_path):
     model = build_model("deberta", tmp_path / "model")
-    with pytest.raises(EvaluationError, match="no tokenizer, expected one of spm.model, tokenizer.json"):
+    with pytest.raises(TokenizerError, match="no tokenizer, expected one of spm.model, tokenizer.json"):
         load_tokenizer(model)
     (model / "tokenizer.json").write_text("{")
-    with pytest.raises(EvaluationError, match="no usable tokenizer"):
+    with pytest.raises(TokenizerError, match="no usable tokenizer"):
         load_tokenizer(model)
 
 
@@ -111,7 +111,7 @@ def test_a_tokenizer_that_cannot_pad_learns_to(tmp_path):
     (path / "tokenizer_config.json").write_text(
         json.dumps({**settings, "pad_token": None, "unk_token": None})
     )
-    with pytest.raises(EvaluationError, match="names no token to pad with"):
+    with pytest.raises(TokenizerError, match="names no token to pad with"):
         load_tokenizer(path)
 
 
@@ -125,7 +125,7 @@ def test_longest(tokenizer):
     assert longest(tokenizer, transformers.T5Config(), None) is None
     tokenizer.model_max_length = 16
     assert longest(tokenizer, bert, None) == 16
-    with pytest.raises(EvaluationError, match="--max-length 17: the model reads at most 16 tokens"):
+    with pytest.raises(SettingError, match="`max_length` 17: the model reads at most 16 tokens"):
         longest(tokenizer, bert, 17)
-    with pytest.raises(EvaluationError, match="--max-length 3: expected more than 3, the marks"):
+    with pytest.raises(SettingError, match="`max_length` 3: expected more than 3, the marks"):
         longest(tokenizer, bert, 3)

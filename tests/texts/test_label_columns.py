@@ -49,14 +49,14 @@ def test_columns_that_do_not_fit(wanted, labels, kind, message):
 def test_columns_that_look_like_labels_and_are_not_used_are_said():
     assert unused_labels(TABLE, Task("multi-label", ("a", "b", "c")), ("text",)) == (
         "no labels: 3 columns of 0 and 1 are not used ('Rude', 'hate', 'spam'); "
-        "--label-column Rude,hate,spam takes them in the order of the model's labels"
+        "`label_column=Rude,hate,spam` takes them in the order of the model's labels"
     )
     assert "one for each of the model's labels (a, b)" in unused_labels(
         TABLE, Task("multi-label", ("a", "b")), ("text",)
     )
-    assert "--label-column Rude,hate,spam takes them" in unused_labels(
+    assert "`label_column=Rude,hate,spam` takes them" in unused_labels(
         TABLE, Task("classes", NAMES), ("text",)
     )
-    assert "give --label-column Rude" in unused_labels(TABLE, Task("classes", ("a", "b")), ("text",))
+    assert "give `label_column=Rude`" in unused_labels(TABLE, Task("classes", ("a", "b")), ("text",))
     assert not unused_labels(TABLE, Task("regression"), ("text",))
     assert not unused_labels(DataTable("t", {"text": ["a"], "n": [5]}), Task("classes", NAMES), ("text",))

@@ -4,6 +4,7 @@ from prensa.checkpoint.task import Task
 from prensa.errors import DataError
 from prensa.texts.columns import read_texts
 from prensa.texts.readers import read_table
+from prensa.texts.source import Source
 
 WORDS = "-DOCSTART- -X- O\n\nthe DT O\ncat NN B-X\n\na DT O\n"
 
@@ -26,12 +27,12 @@ def test_a_word_on_each_line(tmp_path, name):
 
 def test_words_are_read_for_models_of_words_and_refused_for_others(tmp_path):
     path = written(tmp_path, WORDS.split("\n\n", 1)[1])
-    texts = read_texts(path, Task("tokens", ("O", "B-X")))
+    texts = read_texts(Source(path), Task("tokens", ("O", "B-X")))
     assert texts.words == (("the", "cat"), ("a",))
     assert [label.tolist() for label in texts.labels] == [[0, 1], [0]]
-    assert read_texts(path, Task("embedding"), label_column="").texts == ("the cat", "a")
+    assert read_texts(Source(path, label_column=""), Task("embedding")).texts == ("the cat", "a")
     with pytest.raises(DataError, match="a word and its tag on each line, for models that label words"):
-        read_texts(path, Task("classes", ("O", "B-X")))
+        read_texts(Source(path), Task("classes", ("O", "B-X")))
 
 
 def test_labels_of_fasttext(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from prensa.errors import DataError
+from prensa.errors import SettingError
 from prensa.texts.names import as_mapping, find, join_names, split_names
 
 
@@ -27,5 +27,5 @@ def test_mappings():
     assert as_mapping({"hateful": "toxic", -1: None, "a,b": "x"}) == expected
     assert as_mapping(None) is None
     for wrong in ("toxic", "a=b,a=c", "=b", ""):
-        with pytest.raises(DataError, match="--labels"):
+        with pytest.raises(SettingError, match="`labels`"):
             as_mapping(wrong)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from prensa.errors import DataError, MissingPackageError
+from prensa.errors import DataError, MissingPackageError, SettingError
 from prensa.texts.readers import read_table
 
 
@@ -79,7 +79,7 @@ def test_no_such_file(source):
 
 
 def test_a_file_has_no_splits(tmp_path):
-    with pytest.raises(DataError, match="a file has no splits"):
+    with pytest.raises(SettingError, match="`split` test is for data sets; a file has no splits"):
         read_table(written(tmp_path, "t.txt", "a"), "test")
 
 
@@ -101,7 +101,7 @@ def test_parquet_and_data_sets(tmp_path):
     assert read_table(str(tmp_path / "several")).columns["text"] == ["b"]
     assert read_table(str(tmp_path / "several"), "train").columns["text"] == ["a", "b"]
     assert read_table(str(tmp_path / "several")).name == f"{tmp_path / 'several'} (split validation)"
-    with pytest.raises(DataError, match="expected the split dev, found train, validation; give --split"):
+    with pytest.raises(DataError, match="expected the split dev, found train, validation; give `split`"):
         read_table(str(tmp_path / "several"), "dev")
     datasets.DatasetDict({"train": data}).save_to_disk(tmp_path / "trained on")
     with pytest.raises(DataError, match="expected the split test or validation or dev, found train"):
@@ -150,7 +150,7 @@ def test_names_of_labels_in_parquet_are_followed(tmp_path):
         tmp_path / "t.parquet"
     )
     assert read_table(str(tmp_path / "t.parquet")).classes == {"label": ["b", "a"]}
-    with pytest.raises(DataError, match="--encoding cp1252 is for files of text"):
+    with pytest.raises(SettingError, match="`encoding` cp1252 is for files of text"):
         read_table(str(tmp_path / "t.parquet"), encoding="cp1252")
 
 
@@ -165,7 +165,7 @@ def test_csv_files_in_a_directory_are_as_strict(tmp_path):
         (folder / "test.csv").write_text(content)
         with pytest.raises(DataError, match=message):
             read_table(str(folder))
-    with pytest.raises(DataError, match="--encoding cp1252 is for files"):
+    with pytest.raises(SettingError, match="`encoding` cp1252 is for files"):
         (tmp_path / "good").mkdir()
         (tmp_path / "good" / "test.csv").write_text("text,label\na,1\n")
         read_table(str(tmp_path / "good"), encoding="cp1252")

@@ -12,7 +12,7 @@ from tokenizers import models
 
 import prensa
 from prensa.checkpoint.manifest import load_manifest
-from prensa.errors import VocabularyError
+from prensa.errors import TokenizerError
 from prensa.vocabulary import ids
 
 
@@ -89,7 +89,7 @@ def test_the_vocabulary_of_deberta_v3_and_its_sentencepiece_model(shared, tmp_pa
 def test_a_damaged_sentencepiece_model(tmp_path):
     original = build("deberta, unigram", tmp_path / "original")
     (original / "spm.model").write_bytes(b"\xff\xff not one")
-    with pytest.raises(VocabularyError, match="spm.model: not a SentencePiece model"):
+    with pytest.raises(TokenizerError, match="spm.model: not a SentencePiece model"):
         trim(original, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -17,6 +17,8 @@ from prensa.passes import Half
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import Recipe
 from prensa.texts.encoding import load_tokenizer
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 from prensa.vocabulary.plan import plan_vocabulary
 
 TEXTS = ["The cat sat on the mat.", "A naïve question: what is it?", "Numbers such as 12 and 345."] * 3
@@ -182,7 +184,9 @@ def test_coverage_and_languages(trimmed, tmp_path):
 
 def test_the_plan_writes_nothing_and_tells_what_stays(trimmed, tmp_path):
     *_, place = trimmed("deberta, unigram")
-    vocabulary = plan_vocabulary(place / "original", TrimVocabulary(), str(place / "texts.jsonl"))
+    vocabulary = plan_vocabulary(
+        place / "original", TrimVocabulary(), Source(place / "texts.jsonl"), library=Library()
+    )
     recipe = Recipe((Half(),), format="plain", trim_vocabulary=TrimVocabulary())
     plan = pipeline.plan(place / "original", recipe, tmp_path / "out", vocabulary=vocabulary)
     assert (vocabulary.report.covered, vocabulary.report.unchanged) == (1.0, 1.0)

@@ -1,8 +1,9 @@
-"""One number whose gradients tell, on average, how much the outputs of a model hang on anything inside it."""
+"""One number whose gradients say, on average, how much a model's outputs depend on anything inside it."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,13 +11,21 @@ from torch import Tensor
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.runtime.text_vector import TextVector
 
+if TYPE_CHECKING:
+    from transformers.utils import ModelOutput
+
 _OF_TEXTS = {"classes", "multi-label", "regression"}
 
 
-def outputs_of(output: Any, batch: dict[str, Tensor], kind: Kind | None, pool: TextVector) -> Tensor:
-    """Return what counts of a model's output, ``[outputs, size]``: of texts, or of pieces without padding.
+def outputs_of(
+    output: ModelOutput,
+    batch: Mapping[str, Tensor],
+    kind: Kind | None,
+    pool: TextVector,
+) -> Tensor:
+    """Return what counts of a model's output, ``[outputs, size]``: of texts, or of tokens without padding.
 
-    Of a task that is not known (None) all numbers count that are given for each piece, else the first output.
+    Of a task that is not known (None) all numbers count that are given for each token, else the first output.
     """
     mask = batch["attention_mask"].bool()
     if kind == "embedding":
@@ -24,15 +33,15 @@ def outputs_of(output: Any, batch: dict[str, Tensor], kind: Kind | None, pool: T
     if kind in _OF_TEXTS:
         logits: Tensor = output.logits
         return logits.reshape(len(mask), -1).float()
-    if kind is not None:
-        given = (output.logits,)
-    else:
-        given = output.to_tuple() if hasattr(output, "to_tuple") else output
-    found = [each for each in given if isinstance(each, Tensor) and each.is_floating_point()]
-    of_pieces = [each[mask].reshape(int(mask.sum()), -1) for each in found if each.shape[:2] == mask.shape]
-    if of_pieces:
-        return torch.cat(of_pieces, dim=1).float()
-    return found[0].reshape(len(mask), -1).float()
+    tensors = _tensors_of(output, kind)
+    of_tokens: list[Tensor] = []
+    for tensor in tensors:
+        if tensor.shape[:2] == mask.shape:
+            # All entries of a token count as its outputs, however many dimensions they have.
+            of_tokens.append(tensor[mask].reshape(int(mask.sum()), -1))
+    if of_tokens:
+        return torch.cat(of_tokens, dim=1).float()
+    return tensors[0].reshape(len(mask), -1).float()
 
 
 def objective(outputs: Tensor, kind: Kind | None, generator: torch.Generator) -> Tensor:
@@ -40,13 +49,30 @@ def objective(outputs: Tensor, kind: Kind | None, generator: torch.Generator) ->
 
     Outputs get random signs: the expected square of a gradient is then the sum of the squares over all of
     them (Hutchinson's estimator; the Gauss–Newton matrix of the squared error). Of language models, whose
-    outputs are too many and mostly idle, it is the log likelihood of a piece drawn from the model's own
+    outputs are too many and mostly idle, it is the log likelihood of a token drawn from the model's own
     prediction: the expected square is the Fisher information, which the divergence follows (Martens 2020,
     arXiv 1412.1193, section 5).
     """
     if kind in LANGUAGE:
         scores = outputs.log_softmax(dim=-1)
-        drawn = torch.multinomial(scores.detach().exp().cpu(), 1, generator=generator).to(scores.device)
+        # Drawn on the processor, where a seed gives the same numbers on every machine.
+        likelihoods = scores.detach().exp().cpu()
+        drawn = torch.multinomial(likelihoods, 1, generator=generator).to(scores.device)
         return scores.gather(1, drawn).sum()
     signs = torch.randint(0, 2, outputs.shape, generator=generator) * 2 - 1
     return (outputs * signs.to(outputs)).sum()
+
+
+def _tensors_of(output: ModelOutput, kind: Kind | None) -> list[Tensor]:
+    """Return the numbers of an output, those of a known task alone: ids and caches are no outputs."""
+    given = output
+    if kind is not None:
+        given = (output.logits,)
+    # A model's own code may return a plain tuple.
+    elif hasattr(output, "to_tuple"):
+        given = output.to_tuple()
+    tensors: list[Tensor] = []
+    for item in given:
+        if isinstance(item, Tensor) and item.is_floating_point():
+            tensors.append(item)
+    return tensors

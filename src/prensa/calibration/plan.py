@@ -14,24 +14,30 @@ from torch import Tensor
 
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import ModelShape, load_config, model_shape
-from prensa.checkpoint.task import Kind, Task, task_of
-from prensa.errors import CalibrationError
+from prensa.checkpoint.task import Kind, task_of
+from prensa.errors import DataError, DeviceError, SettingError
 from prensa.ops import moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
 from prensa.runtime.text_vector import read_text_vector
-from prensa.texts.columns import Texts, built_in_texts, read_texts, sample
-from prensa.texts.encoding import Encoded, encode, load_tokenizer, longest
+from prensa.texts.columns import Texts, sample
+from prensa.texts.encoding import Encoded, load_tokenizer, longest
+from prensa.texts.library import COUNTED, Library
+from prensa.texts.source import Source
 
 TEXTS = 256
 """Texts that go through the model. More make a result better by little: see ``docs/LOG.md``."""
 
 FEWEST = 8
-_LONGEST = 256  # pieces of a calibration text; what is behind is more of the same
-_COUNTED = 200_000  # texts whose pieces are counted
-_PIECES, _FEW_PIECES = 1024, 256  # of a batch, padding included: activations are kept for the way back
-_LARGE = 1 << 29  # bytes of a model whose activations are large, too
-_MATRIX = 2  # dimensions
+
+# Tokens of a calibration text; what is behind is more of the same.
+_LONGEST = 256
+# Tokens of a batch, padding included. Activations are kept for the way back, so a large model gets fewer.
+_TOKENS, _FEW_TOKENS = 1024, 256
+# Bytes of a model whose activations are large, too.
+_LARGE = 1 << 29
+# Dimensions.
+_MATRIX = 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class CalibrationPlan:
     """The texts of a calibration. ``kind`` is None for a task that Prensa does not compare.
 
     ``encoded`` are the texts that go through the model, in ``batches`` of indices. ``counts`` says how often
-    each piece comes in all ``counted`` texts. ``memory`` are the bytes of the model in float32 and of
+    each token comes in all ``counted`` texts. ``memory`` are the bytes of the model in float32 and of
     its second moments; what one block computes for one batch comes on top. ``by_blocks`` says that this is
     too much for ``device``, so that it stays in main memory and a block is there only while it runs.
     ``account`` says what was read.
@@ -58,105 +64,119 @@ class CalibrationPlan:
     account: str = ""
 
 
-def plan_calibration(  # noqa: PLR0913  the settings of the command line
+def plan_calibration(
     path: Path,
-    source: str | None = None,
+    source: Source,
     *,
-    text_column: str | None = None,
-    split: str | None = None,
-    count: int = TEXTS,
+    library: Library,
     device: str | None = None,
     progress: Progress = silent,
-    encoding: str | None = None,
 ) -> CalibrationPlan:
-    """Read the texts and cut them into pieces. ``source`` is None for the built-in texts.
+    """Read the texts and tokenize them. ``source.limit`` texts go through the model, 256 if None.
 
-    Raises :class:`CalibrationError` where there are too few texts or too little memory, and whatever reading
-    texts and tokenizers raises.
+    Raises :class:`~prensa.errors.DataError` for too few texts, :class:`~prensa.errors.DeviceError` for too
+    little memory, and whatever reading texts and tokenizers raises.
     """
+    count = source.limit
+    if count is None:
+        count = TEXTS
     if count < FEWEST:
-        raise CalibrationError(f"--calibration-texts must be at least {FEWEST}, found {count}")
-    chosen = choose_device(device)
+        raise SettingError(f"`calibration_texts` must be at least {FEWEST}, found {count}")
+    chosen_device = choose_device(device)
     check_names(path)
     config = load_config(path)
     tokenizer = load_tokenizer(path)
-    texts = texts_to_calibrate_on(source, text_column, split, encoding)
+    texts = texts_to_calibrate_on(source, library)
     if len(texts) < FEWEST:
-        raise CalibrationError(
+        raise DataError(
             f"{texts.name}: {len(texts)} texts are too few to calibrate on, expected {FEWEST} or more; "
-            "give more texts, or leave --texts out for the built-in ones"
+            "give more texts, or leave `texts` out for the built-in ones"
         )
+    # All texts say how often a token comes, as a model reads them; a few shorter ones go through it.
     limit = longest(tokenizer, config, None)
-    step = functools.partial(progress, "counting pieces")
-    all_rows = encode(tokenizer, sample(texts, _COUNTED), "embedding", limit, step).rows
-    pieces = np.concatenate([row["input_ids"] for row in all_rows]).astype(np.int64)
+    step = functools.partial(progress, "counting tokens")
+    rows = library.encode(tokenizer, sample(texts, COUNTED), "embedding", limit, step).rows
+    tokens = np.concatenate([row["input_ids"] for row in rows]).astype(np.int64)
     shorter = min(limit or _LONGEST, _LONGEST)
-    encoded = encode(tokenizer, sample(texts, count), "embedding", shorter)
+    encoded = library.encode(tokenizer, sample(texts, count), "embedding", shorter)
+    kind = None
     task = task_of(config)
-    read_text_vector(path, task.kind if task else None)  # what it cannot compute it refuses now
+    if task is not None:
+        kind = task.kind
+    # What it cannot compute it refuses now, and not after the model was loaded.
+    read_text_vector(path, kind)
     memory = _memory(model_shape(path))
-    by_blocks = chosen.startswith("cuda") and memory > torch.cuda.mem_get_info(chosen)[0]
-    if by_blocks or not chosen.startswith("cuda"):
+    by_blocks = _goes_by_blocks(chosen_device, memory)
+    if by_blocks or not chosen_device.startswith("cuda"):
         _check_memory(path, memory)
+    tokens_of_a_batch = _TOKENS
+    if memory > _LARGE:
+        tokens_of_a_batch = _FEW_TOKENS
     return CalibrationPlan(
         path=path,
-        kind=task.kind if task else None,
+        kind=kind,
         source=texts.name,
         encoded=encoded,
-        batches=_batches(encoded.lengths, _FEW_PIECES if memory > _LARGE else _PIECES),
-        counts=torch.from_numpy(np.bincount(pieces)),
-        counted=len(all_rows),
-        device=chosen,
+        batches=_batches(encoded.lengths, tokens_of_a_batch),
+        counts=torch.from_numpy(np.bincount(tokens)),
+        counted=len(rows),
+        device=chosen_device,
         memory=memory,
         by_blocks=by_blocks,
         account=texts.account,
     )
 
 
-def texts_to_calibrate_on(
-    source: str | None, text_column: str | None, split: str | None, encoding: str | None = None
-) -> Texts:
-    """Read texts without labels, the built-in ones where ``source`` is None.
+def texts_to_calibrate_on(source: Source, library: Library) -> Texts:
+    """Read texts without labels: all of them, of which ``source.limit`` are to go through a model.
 
-    Raises :class:`CalibrationError` where those are asked for a column, a split or an encoding.
+    Raises what reading texts raises.
     """
-    if source is None:
-        options = {"--text-column": text_column, "--split": split, "--encoding": encoding}
-        for option, value in options.items():
-            if value is not None:
-                raise CalibrationError(f"{option} {value} needs --texts: the built-in texts have none")
-        return built_in_texts()
-    return read_texts(
-        source, Task("embedding"), text_column=text_column, label_column="", split=split, encoding=encoding
-    )
+    return library.all_texts(source)
 
 
-def _batches(lengths: Sequence[int], pieces: int) -> list[list[int]]:
-    """Put texts of like length together, the longest first: lists of indices of about as many pieces each."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+def _goes_by_blocks(device: str, memory: int) -> bool:
+    """Whether a model is too large for a GPU."""
+    if not device.startswith("cuda"):
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return memory > free
+
+
+def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Put texts of like length together, the longest first: lists of indices of about as many tokens each."""
+    # Sorting is stable: texts of one length stay in their order.
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     batches: list[list[int]] = []
     while order:
-        size = max(1, pieces // max(1, lengths[order[0]]))
+        longest_of_batch = max(1, lengths[order[0]])
+        size = max(1, tokens // longest_of_batch)
         batches.append(order[:size])
         order = order[size:]
     return batches
 
 
 def _memory(shape: ModelShape) -> int:
-    own = {name: each for name, each in shape.parameters.items() if name not in shape.tied}
-    weights = sum(int(np.prod(each.shape, dtype=np.int64)) for each in own.values())
-    columns = [
-        each.shape[0] if each.layer == "Conv1D" else each.shape[1]
-        for each in own.values()
-        if len(each.shape) == _MATRIX
-    ]
-    return 4 * weights + sum(map(moment.nbytes, columns))
+    """Return the bytes of the weights in float32 and of a second moment for each matrix."""
+    nbytes = 0
+    for name, parameter in shape.parameters.items():
+        # A tied one is another's memory.
+        if name in shape.tied:
+            continue
+        nbytes += 4 * int(np.prod(parameter.shape, dtype=np.int64))
+        if len(parameter.shape) == _MATRIX:
+            rows, columns = parameter.shape
+            # GPT-2's layers are stored the other way round.
+            if parameter.layer == "Conv1D":
+                columns = rows
+            nbytes += moment.nbytes(columns)
+    return nbytes
 
 
 def _check_memory(path: Path, needed: int) -> None:
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise CalibrationError(
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
+        raise DeviceError(
             f"{path}: calibrating takes {needed / 1e9:.1f} GB of main memory, and there are "
-            f"{there / 1e9:.1f} GB; use a larger machine, or a recipe without calibration (--preset int8)"
+            f"{available / 1e9:.1f} GB; use a larger machine, or a recipe without calibration (`preset=int8`)"
         )

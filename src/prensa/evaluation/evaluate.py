@@ -65,6 +65,7 @@ from prensa.texts.encoding import (
     longest,
     pad,
 )
+from prensa.texts.source import Source
 from prensa.version import VERSION
 
 _BATCH = {"masked": 8, "causal": 8}  # language models give a number for each piece of the vocabulary
@@ -329,15 +330,15 @@ def _common_task(paths: Sequence[Path]) -> Task:
 
 def _texts(settings: Settings, task: Task) -> Texts:
     if settings.data is not None:
-        return read_texts(
+        source = Source(
             settings.data,
-            task,
             text_column=settings.text_column,
             label_column=settings.label_column,
             split=settings.split,
             encoding=settings.encoding,
             labels=settings.labels,
         )
+        return read_texts(source, task)
     for option in ("text_column", "label_column", "split", "encoding", "labels"):
         if getattr(settings, option) is not None:
             raise EvaluationError(f"--{option.replace('_', '-')} needs --data: the built-in texts have none")

@@ -86,7 +86,7 @@ class FoldedAttention(nn.Module):
             _refuse_training()
         return super().train(mode)
 
-    def forward(  # noqa: PLR0913, PLR0917  the signature of the module it stands for
+    def forward(
         self,
         hidden_states: Tensor,
         attention_mask: Tensor | None,

@@ -19,7 +19,7 @@ from torch.nn import functional
 from prensa.checkpoint.sentence_transformers import Chain, Module, read_chain, read_settings
 from prensa.checkpoint.task import Kind
 from prensa.errors import ModelError, first_line
-from prensa.texts.encoding import load_tokenizer
+from prensa.texts.tokenizers import load_tokenizer
 
 _TOKENS, _SENTENCE = "token_embeddings", "sentence_embedding"
 _LEAST = 1e-9  # that a sum is divided by, where no token counts

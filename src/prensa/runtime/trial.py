@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from prensa.errors import EvaluationError, RecipeError, TokenizerError, first_line
+from prensa.errors import RecipeError, TokenizerError, first_line
 from prensa.extras import EXTRAS, is_installed
 from prensa.runtime.torch import load
-from prensa.texts.encoding import load_tokenizer
+from prensa.texts.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,7 +55,7 @@ def _inputs(directory: Path, model: PreTrainedModel) -> dict[str, torch.Tensor] 
     try:
         tokenizer = load_tokenizer(directory)
         inputs = dict(tokenizer(_TEXT, return_tensors="pt"))
-    except (EvaluationError, TokenizerError):
+    except TokenizerError:
         # Modulo, for a vocabulary that has fewer.
         rows = model.config.get_text_config().vocab_size
         inputs = {"input_ids": torch.arange(_IDS)[None] % rows}

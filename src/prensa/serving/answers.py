@@ -57,7 +57,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Window:
     """What the model reads at once of an input, the ``owner``-th.
 
     ``offsets`` are the characters that each token stands for, and ``counts`` which tokens may be in a span.
@@ -75,10 +75,10 @@ class Answering(Protocol):
     kind: Kind
     wanted: Wanted
 
-    def read(self, given: Sequence[Given], first: int) -> list[Reading]:
+    def read(self, given: Sequence[Given], first: int) -> list[Window]:
         """Tokenize inputs, of which ``first`` is the number of the first."""
 
-    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:
+    def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:
         """Put an answer together from what the model gave for an input's rows, without padding."""
 
 
@@ -97,7 +97,7 @@ class OfTexts:
     prompt: str | None = None
     wanted: Wanted = "texts"
 
-    def read(self, given: Sequence[Given], first: int) -> list[Reading]:  # noqa: ARG002
+    def read(self, given: Sequence[Given], first: int) -> list[Window]:  # noqa: ARG002
         """Tokenize texts and pairs, each as what it is."""
         # A tokenizer takes texts or pairs, not both at once.
         single = []
@@ -112,16 +112,16 @@ class OfTexts:
         texts = tuple(given[number].text for number in paired)
         pairs = tuple(given[number].pair or "" for number in paired)
         rows |= dict(zip(paired, self._rows(Texts("texts", texts, pairs=pairs)), strict=True))
-        return [Reading(rows[number], number) for number in range(len(given))]
+        return [Window(rows[number], number) for number in range(len(given))]
 
     def _rows(self, texts: Texts) -> list[Row]:
         return encode(self.tokenizer, texts, self.kind, self.limit, prompt=self.prompt).rows
 
-    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:  # noqa: ARG002
+    def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:  # noqa: ARG002
         """Turn logits into probabilities, or tokens' vectors into one."""
         (output,) = outputs
         if self.kind == "embedding":
-            return Answer(self._vector(output, readings[0].row), {})
+            return Answer(self._vector(output, windows[0].row), {})
         if not self.labels:
             return Answer(output, {})
         logits = torch.from_numpy(output)

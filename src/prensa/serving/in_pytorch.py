@@ -10,7 +10,7 @@ import torch
 
 from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.roles import load_config
-from prensa.errors import DifferentAnswersError, ModelError, SettingError, TokenizerError, first_line
+from prensa.errors import DifferentAnswersError, ModelError, SettingError, first_line
 from prensa.isolation import as_usual
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.devices import DTYPES
@@ -24,15 +24,8 @@ from prensa.serving.program import input_names, output_names
 from prensa.serving.pytorch import Engine
 from prensa.serving.served import Served
 from prensa.texts.columns import built_in_texts, sample
-from prensa.texts.encoding import (
-    Encoded,
-    check_ids,
-    embedding_rows,
-    encode,
-    largest_id,
-    load_tokenizer,
-    longest,
-)
+from prensa.texts.encoding import Encoded, encode, largest_id
+from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, longest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -111,14 +104,14 @@ def _serve_again(
 def some_texts(directory: Path) -> tuple[Encoded, int | None]:
     """Tokenize a few built-in texts, and return them with the most tokens that the model reads.
 
-    Raises :class:`TokenizerError` for ids that have no embedding.
+    Raises :class:`~prensa.errors.TokenizerError` for ids that have no embedding.
     """
     config = load_config(directory)
     tokenizer = load_tokenizer(directory)
     limit = longest(tokenizer, config, None)
     texts = sample(built_in_texts(), _TEXTS)
     encoded = encode(tokenizer, texts, "embedding", limit)
-    check_ids(directory, largest_id(encoded), embedding_rows(config), TokenizerError)
+    check_ids(directory, largest_id(encoded), embedding_rows(config))
     return encoded, limit
 
 

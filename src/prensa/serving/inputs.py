@@ -15,7 +15,7 @@ from torch import Tensor
 
 from prensa.errors import DataError, first_line
 from prensa.serving.exported import Record
-from prensa.texts.encoding import embedding_rows
+from prensa.texts.tokenizers import embedding_rows
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

@@ -35,7 +35,7 @@ AUTO = "auto"
 
 
 @as_usual()
-def load(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+def load(
     path: str | Path,
     *,
     runtime: str | None = None,

@@ -12,21 +12,15 @@ from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import Kind, task_of
-from prensa.errors import SettingError, TokenizerError
+from prensa.errors import SettingError
 from prensa.extras import require
 from prensa.serving.refusals import check_exported
 from prensa.serving.runtimes import Runtime, runtime_named
 from prensa.texts.columns import sample
-from prensa.texts.encoding import (
-    Encoded,
-    check_ids,
-    embedding_rows,
-    encode,
-    largest_id,
-    load_tokenizer,
-    longest,
-)
+from prensa.texts.encoding import Encoded, largest_id
+from prensa.texts.library import Library
 from prensa.texts.source import Source
+from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, longest
 
 _SAMPLES = 128  # texts that ranges are measured and answers compared on
 _LONGEST = 256  # tokens of each
@@ -70,21 +64,21 @@ class ExportPlan:
     force: bool = False
 
 
-def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+def plan_export(
     model: Path,
     output: Path,
     *,
     to: str,
     precision: str = "int8",
-    texts: Source = Source(),  # noqa: B008  a frozen value
-    library: object | None = None,  # noqa: ARG001
+    texts: Source = Source(),
+    library: Library | None = None,
     judged: Judged | None = None,
     force: bool = False,
 ) -> ExportPlan:
     """Decide how a model is exported ``to`` openvino or onnxruntime (``onnx`` is the same).
 
-    Raises :class:`SettingError` for a runtime or a precision that does not exist, and whatever checking the
-    model, the output and the texts raises.
+    ``library`` has what the job has read and tokenized already. Raises :class:`SettingError` for a runtime or
+    a precision that does not exist, and whatever checking the model, the output and the texts raises.
     """
     runtime = runtime_named(to)
     require(runtime.NAME, f"exporting to {runtime.NAME}")
@@ -103,12 +97,12 @@ def plan_export(  # noqa: PLR0913  every setting is a parameter, so that each ha
     tokenizer = load_tokenizer(model)
     limit = longest(tokenizer, config, None)
     sample_limit = min(limit or _LONGEST, _LONGEST)
-    name = None if texts.name is None else str(texts.name)
-    column = texts.text_column
-    all_texts = texts_to_calibrate_on(name, column, texts.split, texts.encoding)  # type: ignore[arg-type]
+    if library is None:
+        library = Library()
+    all_texts = texts_to_calibrate_on(texts, library)
     chosen_texts = sample(all_texts, _SAMPLES)
-    samples = encode(tokenizer, chosen_texts, _kind(model), sample_limit)
-    check_ids(model, largest_id(samples), embedding_rows(config), TokenizerError)
+    samples = library.encode(tokenizer, chosen_texts, _kind(model), sample_limit)
+    check_ids(model, largest_id(samples), embedding_rows(config))
     return ExportPlan(
         model=model,
         output=output,

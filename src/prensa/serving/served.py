@@ -27,14 +27,15 @@ from prensa.checkpoint.task import Kind, task_of, unanswered
 from prensa.errors import DataError, OnlyAnswersError
 from prensa.isolation import as_usual_in_thread, building
 from prensa.runtime.text_vector import read_text_vector
-from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Reading
+from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Window
 from prensa.serving.exported import Engine, Record, whole
 from prensa.serving.inputs import read_inputs
 from prensa.serving.program import LOGITS, STARTS
 from prensa.serving.spans import OfQuestions, OfWords
 from prensa.texts.batches import by_tokens
-from prensa.texts.encoding import Row, alone, load_tokenizer, pad, unread
+from prensa.texts.encoding import Row, pad, unread
 from prensa.texts.given import read_given
+from prensa.texts.tokenizers import alone, load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -234,17 +235,17 @@ class Served:
         for number, text in enumerate(texts, first):
             given.append(read_given(text, number, answering.wanted))
         with alone(self.tokenizer):
-            readings = answering.read(given, first)
-        rows = [reading.row for reading in readings]
+            windows = answering.read(given, first)
+        rows = [window.row for window in windows]
         outputs = self._outputs(rows, answering.kind, batch_size)
 
-        # A text that the model reads in several windows has several readings.
-        own_readings: list[list[Reading]] = [[] for _ in given]
+        # A text that is longer than the model reads may have several windows.
+        own_windows: list[list[Window]] = [[] for _ in given]
         own_outputs: list[list[Numbers]] = [[] for _ in given]
-        for reading, output in zip(readings, outputs, strict=True):
-            own_readings[reading.owner].append(reading)
-            own_outputs[reading.owner].append(output)
-        return list(map(answering.answer, given, own_readings, own_outputs))
+        for window, output in zip(windows, outputs, strict=True):
+            own_windows[window.owner].append(window)
+            own_outputs[window.owner].append(output)
+        return list(map(answering.answer, given, own_windows, own_outputs))
 
     def _outputs(self, rows: Sequence[Row], kind: Kind, batch_size: int) -> list[Numbers]:
         """Return what the model gives for each row, without padding."""

@@ -10,7 +10,7 @@ import codecs
 import re
 from pathlib import Path
 
-from prensa.errors import DataError
+from prensa.errors import DataError, SettingError
 
 # UTF-32's mark begins with UTF-16's.
 _MARKS = {
@@ -44,51 +44,72 @@ _LETTERS = {
     "cp874": "ก-๛",
 }
 _LATIN = {"cp1252", "cp1250", "cp1254", "mac_roman", "cp850"}
-_LOOKED_AT = 20_000  # bytes with which an encoding is guessed
-_ENOUGH = 0.6  # of the characters beyond ASCII are expected ones
-_SHOWN = 20  # characters before and behind the one in question
+# Bytes by which an encoding is guessed.
+_LOOKED_AT = 20_000
+# The share of the characters beyond ASCII that must be expected ones.
+_ENOUGH = 0.6
+# Characters shown before and behind the one that is not UTF-8.
+_SHOWN = 20
+
+_BEYOND_ASCII = re.compile("[^\0-\x7f]")
+# What `surrogateescape` makes of bytes that are not UTF-8.
+_BROKEN = re.compile("[\udc80-\udcff]")
 
 
 def decode(path: Path, data: bytes, encoding: str | None = None) -> tuple[str, str]:
-    """Return the text of a file, and a note where it is not UTF-8.
+    """Return the text of a file, and a note if it is not UTF-8.
 
     Raises :class:`DataError` for bytes that are not what they should be, naming the line and the encoding
-    that they are likely to be.
+    that they are likely to be, and :class:`SettingError` for an encoding that does not exist.
     """
     for mark, marked in _MARKS.items():
         if data.startswith(mark):
-            text = _decoded(path, data, marked)
-            note = "" if marked == "utf-8-sig" else f"encoding {marked.upper()} by its byte-order mark"
-            return _checked(path, text), note
+            text = _checked(path, _decoded(path, data, marked))
+            if marked == "utf-8-sig":
+                return text, ""
+            return text, f"encoding {marked.upper()} by its byte-order mark"
     if encoding is not None:
         text = _checked(path, _decoded(path, data, encoding))
-        is_utf8_too = not data.isascii() and _is_utf8(data) and codecs.lookup(encoding).name != "utf-8"
-        return text, f"encoding {encoding}{', though it is valid UTF-8' if is_utf8_too else ''}"
-    if likely := _utf16(data):
+        note = f"encoding {encoding}"
+        if not data.isascii() and _is_utf8(data) and codecs.lookup(encoding).name != "utf-8":
+            note += ", though it is valid UTF-8"
+        return text, note
+    likely = _utf16(data)
+    if likely:
         raise DataError(
-            f"{path}: every other byte is 0, as in UTF-16 without a byte-order mark; give --encoding {likely}"
+            f"{path}: every other byte is 0, as in UTF-16 without a byte-order mark; give `encoding={likely}`"
         )
     try:
-        return _checked(path, data.decode()), ""
+        text = data.decode()
     except UnicodeDecodeError as error:
         raise DataError(_not_utf8(path, data, error.start)) from error
+    return _checked(path, text), ""
+
+
+def has_half_character(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair: JSON can write it, and no tokenizer can read it."""
+    # Such halves are not printable: asking that first is fast, and is all for most texts.
+    if text.isprintable():
+        return False
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _decoded(path: Path, data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding)
     except LookupError as error:
-        raise DataError(
-            f"--encoding {encoding}: no such encoding of texts; expected one like cp1252, latin-1 or utf-16"
+        raise SettingError(
+            f"`encoding` {encoding}: no such encoding of texts; expected one like cp1252, latin-1 or utf-16"
         ) from error
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
+        byte = data[error.start]
         raise DataError(
-            f"{path}: line {line} is not {encoding} ({error.reason}, byte 0x{data[error.start]:02x}); "
-            "give another --encoding"
+            f"{path}: line {line} is not {encoding} ({error.reason}, byte 0x{byte:02x}); "
+            "give another `encoding`"
         ) from error
     except (UnicodeError, ValueError) as error:
-        raise DataError(f"{path}: not {encoding} ({error}); give another --encoding") from error
+        raise DataError(f"{path}: not {encoding} ({error}); give another `encoding`") from error
 
 
 def _checked(path: Path, text: str) -> str:
@@ -108,61 +129,83 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _utf16(data: bytes) -> str:
-    """Return which UTF-16 it is, empty where there are too few zeros: spaces and line ends are half zero."""
+    """Return which UTF-16 it is, empty if there are too few zeros: spaces and line ends are half zero."""
     start = data[:_LOOKED_AT]
-    for name, zeros, others in (
-        ("utf-16-le", start[1::2], start[::2]),
-        ("utf-16-be", start[::2], start[1::2]),
-    ):
-        if zeros.count(0) > max(1, len(zeros) / 10) and others.count(0) <= len(others) / 100:
-            return name
+    even, odd = start[::2], start[1::2]
+    if _is_mostly_zero(odd, even):
+        return "utf-16-le"
+    if _is_mostly_zero(even, odd):
+        return "utf-16-be"
     return ""
 
 
+def _is_mostly_zero(high: bytes, low: bytes) -> bool:
+    """Whether the upper halves of 16-bit characters are often zero and the lower ones are not."""
+    often = high.count(0) > max(1, len(high) / 10)
+    rarely = low.count(0) <= len(low) / 100
+    return often and rarely
+
+
 def _not_utf8(path: Path, data: bytes, at: int) -> str:
+    """Word what is wrong with the byte at ``at``, and what the file may be instead."""
     line = data[:at].count(b"\n") + 1
-    text = f"{path}: line {line} is not UTF-8 (byte 0x{data[at]:02x})"
+    message = f"{path}: line {line} is not UTF-8 (byte 0x{data[at]:02x})"
+    # Where most letters beyond ASCII are valid, the file is UTF-8 that was damaged.
     mixed = data.decode(errors="surrogateescape")
-    broken = len(re.findall("[\udc80-\udcff]", mixed))
-    if broken < len(re.findall("[^\0-\x7f]", mixed)) - broken:
-        return f"{text}, and the rest mostly is: {broken} bytes are broken; mend them"
+    broken = len(_BROKEN.findall(mixed))
+    valid = len(_BEYOND_ASCII.findall(mixed)) - broken
+    if broken < valid:
+        return f"{message}, and the rest mostly is: {broken} bytes are broken; mend them"
     likely = _likely(data)
     if not likely:
-        return f"{text}; give --encoding, or save the file as UTF-8"
+        return f"{message}; give `encoding`, or save the file as UTF-8"
+    # A guess is only as good as what comes out: the user sees the words around the byte.
     start = data.rfind(b"\n", 0, at) + 1
     end = data.find(b"\n", at)
-    before = data[start:at].decode(likely, errors="replace")[-_SHOWN:]
-    behind = data[at : len(data) if end < 0 else end].decode(likely, errors="replace")[:_SHOWN]
+    if end < 0:
+        end = len(data)
+    before = data[start:at].decode(likely, errors="replace")
+    behind = data[at:end].decode(likely, errors="replace")
+    shown = before[-_SHOWN:] + behind[:_SHOWN]
     return (
-        f"{text}; it may be {likely}, then it says “{(before + behind).strip()}”: give --encoding {likely}, "
+        f"{message}; it may be {likely}, then it says “{shown.strip()}”: give `encoding={likely}`, "
         "or save the file as UTF-8"
     )
 
 
 def _likely(data: bytes) -> str:
-    """Guess an encoding by the letters that come out, empty where none gives those of a language."""
-    lines, size = [], 0
+    """Guess an encoding by the letters that come out, empty if none gives those of a language."""
+    # Lines of ASCII are the same in all of them, and show nothing.
+    lines: list[bytes] = []
+    size = 0
     for line in data.splitlines():
         if not line.isascii() and size < _LOOKED_AT:
             lines.append(line)
             size += len(line)
-    found = b"\n".join(lines)
-    shares = {encoding: _share_of_expected(found, encoding) for encoding in _LETTERS}
-    best = max(shares, key=lambda encoding: shares[encoding])  # the first of those that are as good
-    return best if shares[best] > _ENOUGH else ""
+    sample = b"\n".join(lines)
+    best, best_share = "", _ENOUGH
+    for encoding in _LETTERS:
+        share = _share_of_expected(sample, encoding)
+        # Not "or equal": of encodings that do as well the first is the more usual.
+        if share > best_share:
+            best, best_share = encoding, share
+    return best
 
 
 def _share_of_expected(data: bytes, encoding: str) -> float:
+    """Return the share of the characters beyond ASCII that a text in this encoding mostly has."""
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         return 0
     letters = _LETTERS[encoding]
     words = re.findall(r"\w+", text)
-    if encoding in _LATIN:  # “Ïðèâåò” are Latin letters, too, but no word: most have a letter from a to z
+    expected = re.compile(f"[{letters}]{{2,}}")
+    if encoding in _LATIN:
+        # “Ïðèâåò” are Latin letters, too, but no word: most have a letter from a to z.
         words = [word for word in words if len(word) == 1 or re.search("[a-zA-Z]", word)]
-        expected = re.findall(f"[{letters}]", " ".join(words))
-    else:
-        expected = re.findall(f"[{letters}]{{2,}}", " ".join(words))
-    count = len("".join(expected)) + len(re.findall(f"[{_SIGNS}]", text))
-    return count / max(1, len(re.findall("[^\0-\x7f]", text)))
+        expected = re.compile(f"[{letters}]")
+    matches = expected.findall(" ".join(words))
+    count = len("".join(matches)) + len(re.findall(f"[{_SIGNS}]", text))
+    beyond = len(_BEYOND_ASCII.findall(text))
+    return count / max(1, beyond)

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
-from typing import Any
+from typing import TypeVar
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
-from prensa.texts.ids import as_number
-from prensa.texts.label_columns import label_columns_of, unused_labels
-from prensa.texts.labels import Labelled, Labels, as_list, read_labels
-from prensa.texts.names import LABEL_COLUMNS, TEXT_COLUMNS, find, folded, quoted, split_names
+from prensa.texts.cells import Words, refuse_numbers, strings_in, words_in
+from prensa.texts.label_columns import columns_named, label_columns_of, unused_labels
+from prensa.texts.labelled import Labelled, Labels
+from prensa.texts.labels import read_labels
+from prensa.texts.names import LABEL_COLUMNS, TEXT_COLUMNS, find, folded, quoted
 from prensa.texts.readers import read_table
+from prensa.texts.source import JUDGED, Source, check_built_in
 from prensa.texts.table import DataTable
 
 BUILT_IN = "built-in texts"
 
-_LONG = 40  # how many of the built-in texts make a very long one
+# How many of the built-in texts make a very long one.
+_LONG = 40
+# Kinds of models that label whole texts.
+_OF_TEXTS = {"classes", "multi-label", "regression"}
+# Texts that a model reads together at most.
+_PAIR = 2
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Texts:
     name: str
     texts: tuple[str, ...]
     pairs: tuple[str, ...] | None = None
-    words: tuple[tuple[str, ...], ...] | None = None
+    words: tuple[Words, ...] | None = None
     labels: Labels | None = None
     columns: tuple[str, ...] = ()
     label_columns: tuple[str, ...] = ()
@@ -50,76 +58,151 @@ class Texts:
 
     def take(self, indices: Sequence[int]) -> Texts:
         """Keep the texts at ``indices``, in that order."""
-        return replace(
-            self,
-            texts=tuple(self.texts[i] for i in indices),
-            pairs=tuple(self.pairs[i] for i in indices) if self.pairs else None,
-            words=tuple(self.words[i] for i in indices) if self.words else None,
-            labels=[self.labels[i] for i in indices] if self.labels is not None else None,
-        )
+        texts = tuple(map(self.texts.__getitem__, indices))
+        pairs, words, labels = None, None, None
+        if self.pairs:
+            pairs = tuple(map(self.pairs.__getitem__, indices))
+        if self.words:
+            words = tuple(map(self.words.__getitem__, indices))
+        if self.labels is not None:
+            labels = list(map(self.labels.__getitem__, indices))
+        return replace(self, texts=texts, pairs=pairs, words=words, labels=labels)
 
 
 def built_in_texts() -> Texts:
     """Read the texts that come with the package: enough to see that a result works, not how well."""
-    lines = resources.files(__package__).joinpath("built_in.jsonl").read_text(encoding="utf-8").splitlines()
-    texts = [json.loads(line)["text"] for line in lines]
-    texts += [" ".join(texts[start : start + _LONG]) for start in range(0, len(texts), 2 * _LONG)]
+    file = resources.files(__package__).joinpath("built_in.jsonl")
+    texts: list[str] = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        texts.append(json.loads(line)["text"])
+    # Some that are longer than models read, of every other forty.
+    for start in range(0, len(texts), 2 * _LONG):
+        texts.append(" ".join(texts[start : start + _LONG]))
     return Texts(BUILT_IN, tuple(texts), is_smoke_test=True)
 
 
-def read_texts(  # noqa: PLR0913  every setting is a parameter, so that each has its name
-    source: str,
-    task: Task,
-    *,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    split: str | None = None,
-    encoding: str | None = None,
-    labels: Mapping[str, str] | None = None,
-) -> Texts:
-    """Read texts and, where there are any, the labels that ``task`` needs.
+def read_texts(source: Source, task: Task | None, *, splits: Sequence[str] = JUDGED) -> Texts:
+    """Read texts and, if there are any, the labels that ``task`` needs; None reads the texts alone.
 
-    Without ``text_column`` and ``label_column`` the usual names are looked for; an empty ``label_column``
-    means that there are no labels. ``text_column`` may be two names with a comma between them, for models
-    that read two texts, ``label_column`` a name for each label of the model. In a file without a line of
-    names, columns have numbers. ``encoding`` is that of a file that is not UTF-8, ``labels`` leads from the
-    data's names of labels to the model's.
+    Without a name these are the built-in texts. If ``source`` names no columns, the usual names are looked
+    for; in a file without a line of names, columns have numbers. Of a data set the first of ``splits`` that
+    it has is read, unless ``source`` names a split.
 
-    Rows without a text or without a label are left out. Raises :class:`DataError` where a column is missing
-    or a cell does not fit.
+    Rows without a text or without a label are left out. Raises :class:`DataError` if a column is missing or a
+    cell does not fit, and :class:`~prensa.errors.SettingError` for what such a source does not have.
     """
-    asked = [option for option in (text_column, label_column) if option]
-    table = read_table(source, split, encoding=encoding, asked=asked)
-    if table.by_word and task.kind in {"classes", "multi-label", "regression"}:
+    if source.name is None:
+        check_built_in(source)
+        texts = built_in_texts()
+    else:
+        texts = texts_in(table_of(source, splits), source, task)
+    return sample(texts, source.limit)
+
+
+def table_of(source: Source, splits: Sequence[str]) -> DataTable:
+    """Read the table that a source with a name names. Raises what reading it raises."""
+    return read_table(
+        str(source.name),
+        source.split,
+        splits=splits,
+        encoding=source.encoding,
+        asked=source.asked,
+    )
+
+
+def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
+    """Take the texts and labels out of a table that was read; ``source.limit`` is not applied here."""
+    if task is not None and table.by_word and task.kind in _OF_TEXTS:
         raise DataError(
             f"{table.name}: holds a word and its tag on each line, for models that label words; this one "
             "labels texts: give a table with a column of texts"
         )
-    columns = _text_columns(table, text_column)
-    label_columns = label_columns_of(table, label_column, task, columns, labels)
-    if labels is not None and not label_columns:
-        raise DataError(f"{table.name}: --labels, but no column of labels; give --label-column")
-    words = _words(table, columns[0])
-    if text_column is None:
-        _refuse_numbers(table, columns[0])
-    texts = _strings(table, columns[0]) if words is None else [_joined(each) for each in words]
-    pairs = _strings(table, columns[1]) if columns[1:] else None
-    skipped = {row for row, each in enumerate(texts) if each is None}
-    if pairs is not None:
-        skipped |= {row for row, each in enumerate(pairs) if each is None}
-    labelled = read_labels(table, label_columns, task, labels, skipped) if label_columns else None
+    columns = _text_columns(table, source.text_option)
+    label_columns = _label_columns(table, source, task, columns)
+    words = words_in(table, columns[0])
+    # Numbers that were not named as texts are more likely ids, or labels.
+    if source.text_column is None:
+        refuse_numbers(table, columns[0])
+    if words is None:
+        texts = strings_in(table, columns[0])
+    else:
+        texts = list(map(_joined, words))
+    pairs = None
+    if len(columns) == _PAIR:
+        pairs = strings_in(table, columns[1])
+    labelled = None
+    if task is not None and label_columns:
+        # Labels of rows that are left out anyway are not counted.
+        skipped = _empty_rows(texts) | _empty_rows(pairs or ())
+        labelled = read_labels(table, label_columns, task, source.mapping, skipped)
     kept, left_out = _kept(table, texts, pairs, labelled)
-    note = "" if label_columns or label_column == "" else unused_labels(table, task, columns)
+    account = [_read_account(table), f"texts in {quoted(columns)}"]
+    if labelled is not None:
+        account.append(f"labels in {quoted(label_columns)}: {labelled.account}")
+    if left_out:
+        account.append(_left_out_account(left_out))
+    if labelled is None:
+        account += _unused_account(table, source, task, columns)
     return Texts(
         table.name,
-        tuple(texts[i] or "" for i in kept),
-        pairs=None if pairs is None else tuple(pairs[i] or "" for i in kept),
-        words=None if words is None else tuple(words[i] or () for i in kept),
-        labels=None if labelled is None else [row for i in kept if (row := labelled.rows[i]) is not None],
+        tuple(_taken(texts, kept)),
+        pairs=None if pairs is None else tuple(_taken(pairs, kept)),
+        words=None if words is None else tuple(_taken(words, kept)),
+        labels=None if labelled is None else _taken(labelled.rows, kept),
         columns=columns,
         label_columns=label_columns,
-        account=_account(table, columns, label_columns, labelled, left_out, note),
+        account=f"{table.name}: {'; '.join(account)}",
     )
+
+
+def sample(texts: Texts, limit: int | None) -> Texts:
+    """Keep ``limit`` texts drawn at random, the same ones every time, in their order."""
+    if limit is None or limit >= len(texts):
+        return texts
+    indices = random.Random(0).sample(range(len(texts)), limit)  # noqa: S311
+    return texts.take(sorted(indices))
+
+
+def _text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
+    if wanted is not None:
+        columns = columns_named(table, wanted, "texts")
+        if not 0 < len(columns) <= _PAIR:
+            raise DataError(f"{table.name}: a model reads one text or two, found {len(columns)} columns")
+        return columns
+    for name in TEXT_COLUMNS:
+        column = find(name, table.columns)
+        if column is not None:
+            return (column,)
+    # An only column holds the texts, whatever its name, if it is not called like labels.
+    if len(table.columns) == 1:
+        (only,) = table.columns
+        if folded(only) not in map(folded, LABEL_COLUMNS):
+            return (only,)
+    raise DataError(
+        f"{table.name}: no column is named {' or '.join(TEXT_COLUMNS)}; {table.found}; give `text_column`"
+    )
+
+
+def _label_columns(
+    table: DataTable, source: Source, task: Task | None, text_columns: tuple[str, ...]
+) -> tuple[str, ...]:
+    if task is None:
+        return ()
+    mapping = source.mapping
+    columns = label_columns_of(table, source.label_option, task, text_columns, mapping)
+    if mapping is not None and not columns:
+        raise DataError(f"{table.name}: `labels`, but no column of labels; give `label_column`")
+    return columns
+
+
+def _joined(words: Words | None) -> str | None:
+    if words is None:
+        return None
+    return " ".join(words)
+
+
+def _empty_rows(texts: Iterable[str | None]) -> set[int]:
+    return {row for row, text in enumerate(texts) if text is None}
 
 
 def _kept(
@@ -141,120 +224,51 @@ def _kept(
         else:
             kept.append(row)
     if not kept:
-        hint = "; --label-column '' reads the texts alone" if left_out["without a label"] else ""
+        hint = ""
+        if left_out["without a label"]:
+            hint = "; `label_column=''` reads the texts alone"
         raise DataError(f"{table.name}: no row is left of {len(table):,}: {_reasons(left_out)}{hint}")
     return kept, left_out
 
 
-def _account(  # noqa: PLR0913, PLR0917
-    table: DataTable,
-    columns: tuple[str, ...],
-    label_columns: tuple[str, ...],
-    labelled: Labelled | None,
-    left_out: Counter[str],
-    note: str,
-) -> str:
-    rows = f"{len(table):,} {'row' if len(table) == 1 else 'rows'} read"
-    notes = f" ({', '.join(table.notes)})" if table.notes else ""
-    parts = [f"{rows}{notes}", f"texts in {quoted(columns)}"]
-    if labelled is not None:
-        parts.append(f"labels in {quoted(label_columns)}: {labelled.account}")
-    if left_out:
-        rows = "row" if left_out.total() == 1 else "rows"
-        parts.append(f"{left_out.total():,} {rows} left out: {_reasons(left_out)}")
-    if note:
-        parts.append(note)
-    return f"{table.name}: {'; '.join(parts)}"
+def _taken(values: Sequence[_Value | None], kept: Sequence[int]) -> list[_Value]:
+    """Return the values of the rows that are kept, all of which have one."""
+    taken: list[_Value] = []
+    for row in kept:
+        value = values[row]
+        if value is not None:
+            taken.append(value)
+    return taken
+
+
+def _read_account(table: DataTable) -> str:
+    """Say how many rows were read, and what is unusual about the file."""
+    rows = "1 row read"
+    if len(table) != 1:
+        rows = f"{len(table):,} rows read"
+    if table.notes:
+        rows += f" ({', '.join(table.notes)})"
+    return rows
+
+
+def _unused_account(
+    table: DataTable, source: Source, task: Task | None, columns: tuple[str, ...]
+) -> list[str]:
+    """Say which columns may hold labels and were not taken, unless none were wanted."""
+    if task is None or source.label_option == "":
+        return []
+    note = unused_labels(table, task, columns)
+    if not note:
+        return []
+    return [note]
+
+
+def _left_out_account(left_out: Counter[str]) -> str:
+    rows = "1 row"
+    if left_out.total() != 1:
+        rows = f"{left_out.total():,} rows"
+    return f"{rows} left out: {_reasons(left_out)}"
 
 
 def _reasons(left_out: Counter[str]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count)
-
-
-def sample(texts: Texts, limit: int | None) -> Texts:
-    """Keep ``limit`` texts drawn at random, the same ones every time, in their order."""
-    if limit is None or limit >= len(texts):
-        return texts
-    return texts.take(sorted(random.Random(0).sample(range(len(texts)), limit)))  # noqa: S311
-
-
-def _text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
-    if wanted is None:
-        usual = [column for name in TEXT_COLUMNS if (column := find(name, table.columns)) is not None]
-        only = next(iter(table.columns)) if len(table.columns) == 1 else None
-        if usual or (only is not None and folded(only) not in map(folded, LABEL_COLUMNS)):
-            return (*usual, *table.columns)[:1]
-        raise DataError(
-            f"{table.name}: no column is named {' or '.join(TEXT_COLUMNS)}; {table.found}; give --text-column"
-        )
-    names = [wanted] if find(wanted, table.columns) is not None else split_names(wanted)
-    columns = [find(name, table.columns) for name in names]
-    for name, column in zip(names, columns, strict=True):
-        if column is None:
-            raise DataError(f"{table.name}: no column {name!r} for the texts; {table.found}")
-    if not 0 < len(columns) <= 2:  # noqa: PLR2004
-        raise DataError(f"{table.name}: a model reads one text or two, found {len(columns)} columns")
-    return tuple(column for column in columns if column is not None)
-
-
-def _words(table: DataTable, column: str) -> list[tuple[str, ...] | None] | None:
-    """Return the words of a column of lists, or of lists as JSON or Python writes them in every cell."""
-    cells: Sequence[Any] = table.columns[column]
-    filled = next((cell for cell in cells if not _is_nothing(cell)), None)
-    if isinstance(filled, str) and as_list(filled) is not None:
-        lists = [None if _is_nothing(cell) else as_list(cell) for cell in cells]
-        if any(each is None and not _is_nothing(cell) for each, cell in zip(lists, cells, strict=True)):
-            return None
-        cells = lists
-    elif not isinstance(filled, (list, tuple)):
-        return None
-    words: list[tuple[str, ...] | None] = []
-    for row, cell in enumerate(cells, 1):
-        if _is_nothing(cell):
-            words.append(None)
-            continue
-        if not isinstance(cell, (list, tuple)) or not all(isinstance(word, str) for word in cell):
-            raise DataError(f"{table.name}: row {row}, column {column!r}: expected a list of words")
-        _refuse_half_characters(table, column, row, "".join(cell))
-        words.append(tuple(cell))
-    return words
-
-
-def _joined(words: tuple[str, ...] | None) -> str | None:
-    return None if words is None else " ".join(words)
-
-
-def _strings(table: DataTable, column: str) -> list[str | None]:
-    texts: list[str | None] = []
-    for row, cell in enumerate(table.columns[column], 1):
-        if _is_nothing(cell):
-            texts.append(None)
-            continue
-        if not isinstance(cell, str):
-            raise DataError(
-                f"{table.name}: row {row}, column {column!r}: expected a text, found {type(cell).__name__}"
-            )
-        _refuse_half_characters(table, column, row, cell)
-        texts.append(cell)
-    return texts
-
-
-def _is_nothing(cell: Any) -> bool:
-    """Whether a row has no text. An empty text is one: models answer it."""
-    return cell is None or (isinstance(cell, float) and math.isnan(cell))
-
-
-def _refuse_numbers(table: DataTable, column: str) -> None:
-    """Refuse a column of numbers that nobody asked for as texts: ids, or labels."""
-    cells = [cell for cell in table.columns[column] if not _is_nothing(cell)]
-    if cells and all(isinstance(cell, str) and not math.isnan(as_number(cell)) for cell in cells):
-        raise DataError(
-            f"{table.name}: column {column!r} holds numbers where texts were expected; {table.found}; give "
-            "--text-column"
-        )
-
-
-def _refuse_half_characters(table: DataTable, column: str, row: int, text: str) -> None:
-    """Refuse what JSON can write and no tokenizer can read."""
-    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise DataError(f"{table.name}: row {row}, column {column!r} holds half of a surrogate pair")

@@ -16,7 +16,10 @@ from prensa.errors import DataError
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 """What such files are called, behind the ending that says what is in them."""
 
-_LARGEST_WINDOW = 1 << 31  # of zstd --long=31
+# The window of `zstd --long=31`, which the library refuses by itself.
+_LARGEST_WINDOW = 1 << 31
+# What the libraries raise for files that are damaged.
+_DAMAGED = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 def decompress(path: Path, data: bytes) -> bytes:
@@ -26,23 +29,25 @@ def decompress(path: Path, data: bytes) -> bytes:
     Raises :class:`DataError` for files that are damaged or end too early.
     """
     for start, read in _READERS.items():
-        if data.startswith(start):
-            try:
-                return read(data)
-            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
-                raise DataError(f"{path}: compressed, and damaged or cut off ({error})") from error
+        if not data.startswith(start):
+            continue
+        try:
+            return read(data)
+        except _DAMAGED as error:
+            raise DataError(f"{path}: compressed, and damaged or cut off ({error})") from error
     return data
 
 
 def _zstd(data: bytes) -> bytes:
-    parts = []
-    while data:  # a file may hold several frames
+    contents: list[bytes] = []
+    # A file may hold several frames: what one leaves is the next.
+    while data:
         frame = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
-        parts.append(frame.decompress(data))
+        contents.append(frame.decompress(data))
         if not frame.eof:
             raise EOFError("the last frame is not whole")
         data = frame.unused_data
-    return b"".join(parts)
+    return b"".join(contents)
 
 
 _READERS: dict[bytes, Callable[[bytes], bytes]] = {

@@ -9,26 +9,69 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import os
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prensa.errors import DataError
-from prensa.texts.header import doubt, how_to_settle, numbered
+from prensa.texts.header import numbered, refuse_doubtful_header
 from prensa.texts.table import DataTable
 
-_CELL = 1 << 30  # characters; csv's own limit is 131,072
+# Characters of a cell; csv's own limit is 131,072.
+_CELL = 1 << 30
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-_FIRST = 200  # rows by which the separator is chosen
-_MOST = 0.5  # of these have as many cells as the first line
+# Rows by which the separator is chosen, and the share of them that must have as many cells as the first.
+_FIRST = 200
+_MOST = 0.5
 _OF_EXCEL = re.compile(r"sep=(.)[ ,;\t]*(?=[\r\n])", re.IGNORECASE)
 
-_Row = tuple[int, list[str]]  # the line that it ends on, and its cells
+_Row = tuple[int, list[str]]
+"""The line that a row ends on, and its cells."""
 
-_PLAIN: Mapping[str, Any] = {}
-_ESCAPED: Mapping[str, Any] = {"escapechar": "\\"}
-_UNQUOTED: Mapping[str, Any] = {"quoting": csv.QUOTE_NONE}
+
+@dataclass(frozen=True)
+class _Quoting:
+    """A way to write quotes in cells, as arguments of :func:`csv.reader`, and its note in the account."""
+
+    note: str
+    escape: str | None = None
+    quoting: int = csv.QUOTE_MINIMAL
+
+
+_PLAIN = _Quoting("")
+_ESCAPED = _Quoting("escaped by backslashes", escape="\\")
+_UNQUOTED = _Quoting("quotes read as letters", quoting=csv.QUOTE_NONE)
+
+
+_long_cells_lock = threading.RLock()
+
+
+def _new_lock_after_fork() -> None:
+    """Replace the lock in a forked process: another thread may have held it, which is not there any more."""
+    global _long_cells_lock  # noqa: PLW0603
+    _long_cells_lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_new_lock_after_fork)
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let csv read long cells meanwhile.
+
+    Its limit holds for the whole process. Without the lock, a thread that is done would set it back while
+    another one still reads, or leave it as the other one had set it.
+    """
+    with _long_cells_lock:
+        limit = csv.field_size_limit(_CELL)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(limit)
 
 
 def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ()) -> DataTable:
@@ -37,58 +80,77 @@ def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ())
     ``asked`` are the options that name columns: they settle whether the first line is a header where it could
     be a row. Raises :class:`DataError`, naming the line, for rows that do not fit and for a doubtful header.
     """
-    limit = csv.field_size_limit(_CELL)
-    try:
+    with _long_cells():
         separator, text = _separator(text, usual)
         rows, note = _rows(path, text, separator, asked)
-    finally:
-        csv.field_size_limit(limit)
     if not rows:
         raise DataError(f"{path}: empty, expected a line of column names and at least one text")
-    notes = [note] if note else []
+    notes: list[str] = []
     if separator != usual:
-        notes.insert(0, f"separator {_SEPARATORS.get(separator, repr(separator))}")
-    cells = [row for _, row in rows]
+        name = _SEPARATORS.get(separator, repr(separator))
+        notes.append(f"separator {name}")
+    if note:
+        notes.append(note)
+    cells = _cells(rows)
     if numbered(cells[0], asked):
-        names = [str(number) for number in range(1, len(cells[0]) + 1)]
+        names = [str(number + 1) for number in range(len(cells[0]))]
         notes.append("no line of column names")
     else:
-        names, cells = _names(path, cells[0], cells[1:]), cells[1:]
-    columns = {name: [row[i] or None for row in cells] for i, name in enumerate(names)}
+        first = cells.pop(0)
+        names = _names(path, first, cells)
+    columns: dict[str, list[str | None]] = {}
+    for index, name in enumerate(names):
+        # An empty cell says nothing.
+        columns[name] = [row[index] or None for row in cells]
     return DataTable(path.name, columns, notes=tuple(notes))
 
 
 def guess_separator(text: str, usual: str) -> str:
     """Return what separates the cells of the first rows: ``usual`` unless those say something else."""
-    shares: dict[str, float] = {}
+    best, best_share = usual, 0.0
     for separator in (usual, *_SEPARATORS):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        try:
-            rows = list(itertools.islice(filter(None, reader), _FIRST))
-        except csv.Error:
-            continue
-        if rows and len(rows[0]) > 1:
-            shares[separator] = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-    best = max(shares, key=lambda separator: shares[separator], default=usual)  # usual is first of equals
-    return best if shares.get(best, 0) > _MOST else usual
+        share = _regular_share(text, separator)
+        # Not "or equal": the usual one comes first, and stays where another one does as well.
+        if share > best_share:
+            best, best_share = separator, share
+    if best_share > _MOST:
+        return best
+    return usual
+
+
+def _regular_share(text: str, separator: str) -> float:
+    """Return how many of the first rows have as many cells as the first, 0 if that has one cell."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        rows = list(itertools.islice(filter(None, reader), _FIRST))
+    except csv.Error:
+        return 0
+    if not rows or len(rows[0]) == 1:
+        return 0
+    widths = list(map(len, rows))
+    return widths.count(widths[0]) / len(rows)
 
 
 def _separator(text: str, usual: str) -> tuple[str, str]:
     """Return the separator, and the text without the line by which Excel names it."""
-    if named := _OF_EXCEL.match(text):
-        return named[1], text[named.end() :]
-    return guess_separator(text, usual), text
+    named = _OF_EXCEL.match(text)
+    if named is None:
+        return guess_separator(text, usual), text
+    return named[1], text[named.end() :]
 
 
 def _rows(path: Path, text: str, separator: str, asked: Sequence[str]) -> tuple[list[_Row], str]:
-    """Parse strictly, in the first of the ways to write quotes in which all rows have as many cells."""
-    ways = [("", _PLAIN)]
+    """Parse strictly, in the first of the ways to write quotes in which all rows have as many cells.
+
+    Returns the rows and the way's note. If none fits, what was wrong with the first one is raised.
+    """
+    ways = [_PLAIN]
     if '\\"' in text or f"\\{separator}" in text:
-        ways.append(("escaped by backslashes", _ESCAPED))
+        ways.append(_ESCAPED)
     if '"' in text:
-        ways.append(("quotes read as letters", _UNQUOTED))
+        ways.append(_UNQUOTED)
     problems: list[DataError] = []
-    for note, way in ways:
+    for way in ways:
         try:
             rows = _parsed(path, text, separator, way)
             _refuse_ragged(path, rows, asked)
@@ -97,30 +159,54 @@ def _rows(path: Path, text: str, separator: str, asked: Sequence[str]) -> tuple[
             continue
         if way is _UNQUOTED and _has_quoted_cells(rows):
             break
-        if way is _PLAIN and separator == "\t" and (lines := _lines(path, text)):
-            rows, note = lines, ways[-1][0]  # noqa: PLW2901
-        _refuse_doubtful_header(path, rows, asked)
+        note = way.note
+        if way is _PLAIN and separator == "\t":
+            lines = _lines(path, text)
+            if lines:
+                rows, note = lines, _UNQUOTED.note
+        if rows:
+            refuse_doubtful_header(str(path), _cells(rows), asked)
         return rows, note
     raise problems[0]
 
 
-def _parsed(path: Path, text: str, separator: str, way: Mapping[str, Any]) -> list[_Row]:
-    if way is _ESCAPED:  # a backslash before anything else is itself: "C:\new" is not "C:new"
-        special = re.escape(f'"\\{separator}')
-        text = re.sub(rf"\\(?![{special}])|(\\[{special}])", lambda found: found[1] or r"\\", text)
-    spaced = re.match(rf'.*\n?.*{re.escape(separator)} +"', text) is not None  # a, "b"
+def _parsed(path: Path, text: str, separator: str, way: _Quoting) -> list[_Row]:
+    if way is _ESCAPED:
+        text = _without_plain_backslashes(text, separator)
+    # Where a space stands between separator and quote, the quote still begins a cell: a, "b"
+    is_spaced = re.match(rf'.*\n?.*{re.escape(separator)} +"', text) is not None
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=spaced, **way
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        strict=True,
+        skipinitialspace=is_spaced,
+        escapechar=way.escape,
+        quoting=way.quoting,  # type: ignore[arg-type]
     )
     rows: list[_Row] = []
     try:
-        rows.extend((reader.line_num, row) for row in reader if row)
+        for row in reader:
+            if row:
+                rows.append((reader.line_num, row))
     except csv.Error as error:
-        line = rows[-1][0] + 1 if rows else 1
+        line = 1
+        if rows:
+            line = rows[-1][0] + 1
         raise DataError(
             f"{path}: line {line} is not valid CSV ({error}); a quote in a quoted cell must be doubled"
         ) from error
     return rows
+
+
+def _without_plain_backslashes(text: str, separator: str) -> str:
+    r"""Double the backslashes that escape nothing, so that they stay: ``C:\new`` is not ``C:new``."""
+    special = re.escape(f'"\\{separator}')
+    backslash = re.compile(rf"\\(?![{special}])|(\\[{special}])")
+
+    def kept(match: re.Match[str]) -> str:
+        return match[1] or r"\\"
+
+    return backslash.sub(kept, text)
 
 
 def _lines(path: Path, text: str) -> list[_Row]:
@@ -128,45 +214,63 @@ def _lines(path: Path, text: str) -> list[_Row]:
 
     That is so where every line has as many cells: then a quote is the first letter of a text here and there.
     """
-    quoted = _parsed(path, text, "\t", _PLAIN) if '"' in text else []
+    if '"' not in text:
+        return []
+    quoted = _parsed(path, text, "\t", _PLAIN)
     if not quoted or len(quoted[0][1]) == 1:
         return []
     lines = _parsed(path, text, "\t", _UNQUOTED)
-    is_regular = len({len(row) for _, row in lines}) == 1
-    return lines if len(lines) > len(quoted) and is_regular and not _has_quoted_cells(lines) else []
+    widths = {len(row) for _, row in lines}
+    if len(lines) <= len(quoted) or len(widths) != 1 or _has_quoted_cells(lines):
+        return []
+    return lines
 
 
 def _has_quoted_cells(rows: Sequence[_Row]) -> bool:
     """Whether quotes mostly stand around whole cells, so that reading them as letters would add them."""
-    cells = [cell for _, row in rows for cell in row if cell.startswith('"')]
-    return sum(len(cell) > 1 and cell.endswith('"') for cell in cells) > len(cells) / 2
+    opened, closed = 0, 0
+    for _, row in rows:
+        for cell in row:
+            if cell.startswith('"'):
+                opened += 1
+                if len(cell) > 1 and cell.endswith('"'):
+                    closed += 1
+    return closed > opened / 2
 
 
-def _refuse_doubtful_header(path: Path, rows: Sequence[_Row], asked: Sequence[str]) -> None:
-    if rows:
-        cells = [row for _, row in rows]
-        reason = doubt(cells[0], cells[1:], asked)
-        if reason:
-            raise DataError(
-                f"{path}: the first line may be a row, not a header: {reason}; {how_to_settle(cells)}"
-            )
+def _cells(rows: Sequence[_Row]) -> list[list[str]]:
+    return [row for _, row in rows]
 
 
 def _refuse_ragged(path: Path, rows: Sequence[_Row], asked: Sequence[str]) -> None:
     for line, row in rows:
-        if len(row) != len(rows[0][1]):
-            _refuse_doubtful_header(path, rows, asked)  # says more
-            raise DataError(
-                f"{path}: line {line} has {len(row)} cells, the first line names {len(rows[0][1])} columns "
-                f"({', '.join(rows[0][1])})"
-            )
+        first = rows[0][1]
+        if len(row) == len(first):
+            continue
+        # A doubtful header explains more, and comes first.
+        refuse_doubtful_header(str(path), _cells(rows), asked)
+        raise DataError(
+            f"{path}: line {line} has {len(row)} cells, the first line names {len(first)} columns "
+            f"({', '.join(first)})"
+        )
 
 
 def _names(path: Path, first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Name the columns; those without a name by their number, and none at the end that hold nothing."""
-    names = [name.strip("\ufeff \t\r\n") or f"column {at}" for at, name in enumerate(first, 1)]
-    while names and not first[len(names) - 1].strip() and not any(row[len(names) - 1] for row in rows):
+    names: list[str] = []
+    for number, cell in enumerate(first, 1):
+        name = cell.strip("\ufeff \t\r\n")
+        names.append(name or f"column {number}")
+    # Spreadsheets write separators behind the last column that is used.
+    while names and _is_empty(first, rows, len(names) - 1):
         names.pop()
     if len(set(names)) < len(names):
         raise DataError(f"{path}: the first line names a column twice ({', '.join(names)})")
     return names
+
+
+def _is_empty(first: Sequence[str], rows: Sequence[Sequence[str]], index: int) -> bool:
+    """Whether a column has neither a name nor a cell that holds anything."""
+    if first[index].strip():
+        return False
+    return not any(row[index] for row in rows)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from prensa.errors import DataError
+from prensa.texts.characters import has_half_character
 
 Wanted = Literal["texts", "words", "questions"]
 """What a model reads: a text or a pair, one text of words, a question with a context."""
@@ -26,40 +28,57 @@ class Given:
     pair: str | None = None
 
 
-def read_given(value: Any, index: int, wanted: Wanted = "texts") -> Given:
+def read_given(value: object, index: int, wanted: Wanted = "texts") -> Given:
     """Read one input of many. Raises :class:`DataError` that names its ``index`` for anything else."""
     given = _parse(value, wanted)
-    fits = given is not None and (wanted == "texts" or (given.pair is None) == (wanted == "words"))
-    if given is None or not fits:
+    if given is None or not _fits(given, wanted):
         raise DataError(f"predict(): input {index}: expected {_EXPECTED[wanted]}, found {_described(value)}")
     for text in (given.text, given.pair or ""):
-        if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        if has_half_character(text):
             raise DataError(f"predict(): input {index} holds half of a surrogate pair")
     return given
 
 
-def _parse(value: Any, wanted: Wanted) -> Given | None:
+def _fits(given: Given, wanted: Wanted) -> bool:
+    """Whether as many texts were given as the model reads; where pairs are possible, one will do."""
+    if wanted == "texts":
+        return True
+    reads_one = wanted == "words"
+    return reads_one == (given.pair is None)
+
+
+def _parse(value: object, wanted: Wanted) -> Given | None:
     if isinstance(value, str):
         return Given(value)
     if isinstance(value, dict):
         return _parse_named(value, wanted)
-    if isinstance(value, (tuple, list)) and len(value) == _PAIR and all(isinstance(x, str) for x in value):
-        return Given(*value)
+    if isinstance(value, (tuple, list)) and len(value) == _PAIR:
+        first, second = value
+        if isinstance(first, str) and isinstance(second, str):
+            return Given(first, second)
     return None
 
 
-def _parse_named(value: dict[Any, Any], wanted: Wanted) -> Given | None:
-    names = ("question", "context") if wanted == "questions" else ("text", "text_pair")
-    first, second = (value.get(name) for name in names)
-    if not set(value) <= set(names) or not isinstance(first, str) or not isinstance(second, str | None):
+def _parse_named(value: Mapping[object, object], wanted: Wanted) -> Given | None:
+    names = ("text", "text_pair")
+    if wanted == "questions":
+        names = ("question", "context")
+    # A name that is not read is more likely a slip of the pen than meant to be ignored.
+    if not set(value) <= set(names):
+        return None
+    first, second = map(value.get, names)
+    if not isinstance(first, str) or not isinstance(second, str | None):
         return None
     return Given(first, second)
 
 
-def _described(value: Any) -> str:
+def _described(value: object) -> str:
     if isinstance(value, (tuple, list)):
-        kinds = sorted({type(each).__name__ for each in value})
+        kinds = sorted({type(item).__name__ for item in value})
         return f"a {type(value).__name__} of {len(value)} ({', '.join(kinds) or 'empty'})"
     if isinstance(value, dict):
-        return f"a dict with {', '.join(map(repr, value)) or 'nothing'}"
-    return "None" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"
+        names = ", ".join(map(repr, value))
+        return f"a dict with {names or 'nothing'}"
+    if value is None:
+        return "None"
+    return f"{type(value).__name__} {str(value)[:40]!r}"

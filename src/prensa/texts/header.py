@@ -1,7 +1,7 @@
 """Whether the first line of a table names its columns, or is a row already.
 
-Names that are usual settle it, and so do names that the user gives. Where there are neither, a first line
-that could be a row is refused: a row less, or a name as a text, would be lost in silence.
+Names that are usual settle it, and so do names that the user gives. Without either, a first line that could
+be a row is refused: a row less, or a name as a text, would be lost in silence.
 """
 
 from __future__ import annotations
@@ -9,56 +9,97 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from prensa.errors import DataError
 from prensa.texts.names import find, is_usual, split_names
 
 _IDENTIFIER = re.compile(r"[^\W\d][\w.\-/:]*")
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _SENTENCE = re.compile(r".*\s.*[.!?…。！？]|.{60,}|(\S+\s+){4,}\S+", re.DOTALL)
-_LABELS = 20  # different values of a column that may be labels
+# Different values of a column that may be labels.
+_LABELS = 20
+
+Cells = Sequence[Sequence[str]]
+"""Rows of cells; a row may be shorter than the first."""
 
 
-def doubt(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Sequence[str] = ()) -> str:
-    """Say why the first line may be a row, empty where it is plainly a header or ``asked`` settles it."""
-    if not rows or numbered(first, asked) or _names_one(first, asked):
-        return ""
-    for index, cell in enumerate(first):
-        if not _is_number(cell):
-            continue
-        below = [row[index] for row in rows if index < len(row) and row[index]]
-        if below and all(map(_is_number, below)):
-            return f"{cell!r} is a number like those below it"
-    if any(map(is_usual, first)):
-        return ""
-    for index, cell in enumerate(first):
-        if _SENTENCE.fullmatch(cell.strip()):
-            return f"{cell!r} reads like a text"
-        if cell.strip() and len(first) > 1 and any(index < len(row) and row[index] == cell for row in rows):
-            return f"{cell!r} is in a row below, too"
-    return _doubt_of_one(first[0], [row[0] for row in rows]) if len(first) == 1 else ""
+def refuse_doubtful_header(name: str, cells: Cells, asked: Sequence[str], advice: str = "") -> None:
+    """Raise :class:`DataError` if the first of ``cells`` may be a row, saying why and what settles it."""
+    reason = _doubt(cells[0], cells[1:], asked)
+    if reason:
+        raise DataError(
+            f"{name}: the first line may be a row, not a header: {reason}; {advice}{_how_to_settle(cells)}"
+        )
 
 
 def numbered(first: Sequence[str], asked: Sequence[str]) -> bool:
     """Whether ``asked`` gives columns by number, and the first line is no usual header: then it is a row."""
-    numbers = [name for option in asked for name in split_names(option)]
-    if not numbers or any(find(number, first) for number in numbers):
+    numbers: list[str] = []
+    for option in asked:
+        numbers.extend(split_names(option))
+    if not numbers:
         return False
-    in_range = all(number.isdecimal() and 1 <= int(number) <= len(first) for number in numbers)
-    is_header = any(map(is_usual, first)) and not any(map(_is_number, first))
-    return in_range and not is_header
+    for number in numbers:
+        # A column that is called "1" is meant by its name.
+        if find(number, first):
+            return False
+        if not number.isdecimal() or not 1 <= int(number) <= len(first):
+            return False
+    has_usual_name = any(map(is_usual, first))
+    has_number = any(map(_is_number, first))
+    is_header = has_usual_name and not has_number
+    return not is_header
 
 
-def how_to_settle(cells: Sequence[Sequence[str]]) -> str:
+def _doubt(first: Sequence[str], rows: Cells, asked: Sequence[str]) -> str:
+    """Say why the first line may be a row, empty if it is plainly a header or ``asked`` settles it."""
+    if not rows or numbered(first, asked) or _names_one(first, asked):
+        return ""
+    # A number above numbers is one of them, even beside a usual name: "text,0".
+    reason = _doubt_of_numbers(first, rows)
+    if reason or any(map(is_usual, first)):
+        return reason
+    if len(first) == 1:
+        return _doubt_of_one(first[0], rows)
+    return _doubt_of_several(first, rows)
+
+
+def _doubt_of_numbers(first: Sequence[str], rows: Cells) -> str:
+    for index, cell in enumerate(first):
+        if _is_number(cell) and _holds_numbers(rows, index):
+            return f"{cell!r} is a number like those below it"
+    return ""
+
+
+def _doubt_of_several(first: Sequence[str], rows: Cells) -> str:
+    for index, cell in enumerate(first):
+        if _SENTENCE.fullmatch(cell.strip()):
+            return f"{cell!r} reads like a text"
+        if cell.strip() and _comes_again(cell, rows, index):
+            return f"{cell!r} is in a row below, too"
+    return ""
+
+
+def _how_to_settle(cells: Cells) -> str:
     """Say which options read such a table as one without a header, and as one with."""
-    longest = max(range(len(cells[0])), key=lambda i: sum(len(row[i]) for row in cells if i < len(row)))
-    options = f"--text-column {longest + 1}"
-    for index in range(len(cells[0])):
+    width = len(cells[0])
+    sizes = [0] * width
+    for row in cells:
+        for index, cell in enumerate(row[:width]):
+            sizes[index] += len(cell)
+    # The column with the most letters holds the texts.
+    longest = sizes.index(max(sizes))
+    options = f"`text_column={longest + 1}`"
+    few = min(_LABELS, max(2, len(cells) // 2))
+    for index in range(width):
+        if index == longest:
+            continue
         values = {row[index] for row in cells if index < len(row)}
-        if index != longest and len(values) <= min(_LABELS, max(2, len(cells) // 2)):
-            options += f" --label-column {index + 1}"
+        if len(values) <= few:
+            options += f" `label_column={index + 1}`"
             break
     return (
         f"if it is a row, give columns by number ({options}) or add a line of names; if it is a header, name "
-        "one of its columns (--text-column NAME)"
+        "one of its columns (`text_column=NAME`)"
     )
 
 
@@ -66,14 +107,36 @@ def _is_number(cell: str) -> bool:
     return _NUMBER.fullmatch(cell.strip()) is not None
 
 
+def _holds_numbers(rows: Cells, index: int) -> bool:
+    """Whether a column has numbers in all cells that are not empty, and there are such."""
+    below: list[str] = []
+    for row in rows:
+        if index < len(row) and row[index]:
+            below.append(row[index])
+    return bool(below) and all(map(_is_number, below))
+
+
+def _comes_again(cell: str, rows: Cells, index: int) -> bool:
+    return any(index < len(row) and row[index] == cell for row in rows)
+
+
 def _names_one(first: Sequence[str], asked: Sequence[str]) -> bool:
-    wanted = [name for option in asked for name in (option, *split_names(option))]
-    return any(find(name, first) is not None for name in wanted if name)
+    """Whether an option names a column of the first line: as a whole, or one of its names."""
+    for option in asked:
+        for name in (option, *split_names(option)):
+            if name and find(name, first) is not None:
+                return True
+    return False
 
 
-def _doubt_of_one(name: str, below: Sequence[str]) -> str:
+def _doubt_of_one(name: str, rows: Cells) -> str:
     """Doubt the name of an only column, unless it is a single word above texts of several."""
-    of_words = sum(len(cell.split()) > 1 for cell in below)
-    if _IDENTIFIER.fullmatch(name.strip()) and 2 * of_words > len(below):
+    if _SENTENCE.fullmatch(name.strip()):
+        return f"{name!r} reads like a text"
+    of_words = 0
+    for row in rows:
+        if len(row[0].split()) > 1:
+            of_words += 1
+    if _IDENTIFIER.fullmatch(name.strip()) and 2 * of_words > len(rows):
         return ""
     return f"{name!r} is no usual name of a column"

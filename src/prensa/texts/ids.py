@@ -10,143 +10,215 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from prensa.checkpoint.task import SharedLabel
 from prensa.errors import DataError
 from prensa.texts.names import folded
+from prensa.texts.table import Cell, is_nothing
 
-IGNORED = -100  # PyTorch's and transformers' mark for what has no label
-NOT_JUDGED = -1  # what data sets write where nobody knows the label
+IGNORED = -100
+"""PyTorch's and transformers' mark for what has no label."""
 
-Find = Callable[[Any], "int | None"]
+NOT_JUDGED = -1
+"""What data sets write where nobody knows the label."""
+
+Find = Callable[[Cell], "int | None"]
+"""From what a cell says to the id of a label, None for what it does not know."""
+
+Refuse = Callable[[Collection[int], bool], str]
+"""From the ids of a column, and whether it holds -1, to why they cannot be trusted; empty if they can."""
 
 _MISSING = {"", "nan", "na", "n/a", "none", "null", "<na>"}
-_NO_AND_YES = ({"false", "no", "f", "n"}, {"true", "yes", "t", "y"})
+_NO = {"false", "no", "f", "n"}
+_YES = {"true", "yes", "t", "y"}
 _GENERIC = re.compile(r"label[\s_-]?(\d+)", re.IGNORECASE)
 _LEADING = re.compile(r"\d+")
+_TWO = 2
+
+
+def _trust(ids: Collection[int], has_not_judged: bool) -> str:  # noqa: ARG001, FBT001
+    """Find nothing wrong."""
+    return ""
 
 
 @dataclass(frozen=True)
 class Way:
     """One way to read a column: ``find`` returns a label's id, None for what the way does not know.
 
-    ``refuse`` says why the ids of a column cannot be trusted although all are known, empty where they can.
+    ``refuse`` says why the ids of a column cannot be trusted although all are known, empty if they can.
     """
 
     find: Find
-    refuse: Callable[[Collection[int], bool], str] = lambda found, has_not_judged: ""
+    refuse: Refuse = _trust
 
 
 def ways(labels: Sequence[str], classes: Sequence[str], column: str) -> list[Way]:
     """Return the ways to read a column, the plainer first; ``classes`` are the names behind its integers."""
     by_name = name_finder(labels)
+    by_number = _number_finder(len(labels))
 
-    def by_class(value: Any) -> int | None:
+    def refuse(ids: Collection[int], has_not_judged: bool) -> str:  # noqa: FBT001
+        return _other_meaning(labels, column, set(ids), has_not_judged=has_not_judged)
+
+    of_integers = Way(by_number, refuse)
+    # A data set's own names say what its integers mean, but only if the model knows all of them.
+    if classes and all(by_name(name) is not None for name in classes):
+        of_integers = Way(_class_finder(by_name, classes))
+    all_ways = [Way(by_name), of_integers, Way(_generic_finder(by_number))]
+    if len(labels) == _TWO:
+        all_ways.append(Way(as_yes_or_no, refuse))
+    return all_ways
+
+
+def _number_finder(count: int) -> Find:
+    """Return what finds the ids below ``count``."""
+
+    def find(value: Cell) -> int | None:
         index = as_int(value)
-        is_class = index is not None and 0 <= index < len(classes)
-        return by_name(classes[index]) if is_class and index is not None else None
+        if index is None or not 0 <= index < count:
+            return None
+        return index
 
-    def by_number(value: Any) -> int | None:
-        index = as_int(value)
-        return index if index is not None and 0 <= index < len(labels) else None
+    return find
 
-    def by_generic_name(value: Any) -> int | None:
-        match = _GENERIC.fullmatch(value.strip()) if isinstance(value, str) else None
-        return by_number(match[1]) if match else None
 
-    def refuse(found: Collection[int], has_not_judged: bool) -> str:  # noqa: FBT001
-        return _other_meaning(labels, column, found, has_not_judged=has_not_judged)
+def _class_finder(by_name: Find, classes: Sequence[str]) -> Find:
+    """Return what finds a label by the name behind an integer."""
+    find_index = _number_finder(len(classes))
 
-    follows_classes = bool(classes) and all(by_name(name) is not None for name in classes)
-    found = [Way(by_name), Way(by_class) if follows_classes else Way(by_number, refuse), Way(by_generic_name)]
-    if len(labels) == 2:  # noqa: PLR2004
-        found.append(Way(as_yes_or_no, refuse))
-    return found
+    def find(value: Cell) -> int | None:
+        index = find_index(value)
+        if index is None:
+            return None
+        return by_name(classes[index])
+
+    return find
+
+
+def _generic_finder(by_number: Find) -> Find:
+    """Return what finds ``LABEL_1``, as transformers calls labels that nobody named."""
+
+    def find(value: Cell) -> int | None:
+        if not isinstance(value, str):
+            return None
+        match = _GENERIC.fullmatch(value.strip())
+        if match is None:
+            return None
+        return by_number(match[1])
+
+    return find
 
 
 def name_finder(labels: Sequence[str]) -> Find:
     """Return what finds a label by its name: as it is, else whatever its case and separators.
 
     A name that stands for two labels then, or a number, is found as it is or not at all. Raises
-    :class:`DataError` for a name that ``config.json`` gives to several outputs: it does not tell which.
+    :class:`DataError` for a name that ``config.json`` gives to several outputs: it does not say which.
     """
-    shared = {folded(label.shared) for label in labels if isinstance(label, SharedLabel)}
-    exact = {name: index for index, name in reversed(list(enumerate(labels)))}
+    shared: set[str] = set()
+    exact: dict[str, int] = {}
     alike: dict[str, set[int]] = {}
     for index, name in enumerate(labels):
+        if isinstance(name, SharedLabel):
+            shared.add(folded(name.shared))
+        # Not overwritten: of equal names the first is meant.
+        exact.setdefault(name, index)
         for key in _keys(name):
             alike.setdefault(key, set()).add(index)
 
-    def find(value: Any) -> int | None:
+    def find(value: Cell) -> int | None:
         if not isinstance(value, str):
             return None
+        word = value.strip()
         if folded(value) in shared:
             raise DataError(
-                f"the label {value.strip()!r} is in config.json the name of several outputs; use their "
+                f"the label {word!r} is in config.json the name of several outputs; use their "
                 "numbers, or give each its own name in id2label"
             )
-        if value.strip() in exact:
-            return exact[value.strip()]
-        found: set[int] = set().union(*(alike.get(key, set()) for key in _keys(value)))
-        return found.pop() if len(found) == 1 else None
+        if word in exact:
+            return exact[word]
+        indices: set[int] = set()
+        for key in _keys(value):
+            indices |= alike.get(key, set())
+        if len(indices) != 1:
+            return None
+        return indices.pop()
 
     return find
 
 
 def mapped(way: Way, mapping: Mapping[str, str], labels: Sequence[str], classes: Sequence[str]) -> Way:
     """Follow ``mapping`` first, from what the data says to labels of the model or their ids."""
-    targets = {name: _target(label, labels, name) for name, label in mapping.items()}
+    targets: dict[str, int] = {}
+    for name, label in mapping.items():
+        targets[name] = _target(label, labels, name)
 
-    def find(value: Any) -> int | None:
+    def find(value: Cell) -> int | None:
         key = mapping_key(value, mapping, classes)
-        return way.find(value) if key is None else targets[key]
+        if key is None:
+            return way.find(value)
+        return targets[key]
 
-    return Way(find, lambda found, has_not_judged: "")  # the user has said what is meant
+    # Nothing is refused as ambiguous: the user has said what is meant.
+    return Way(find)
 
 
-def mapping_key(value: Any, mapping: Mapping[str, str], classes: Sequence[str]) -> str | None:
+def mapping_key(value: Cell, mapping: Mapping[str, str], classes: Sequence[str]) -> str | None:
     """Return the name under which ``mapping`` has a value: as it is written, or as a number, or its class."""
+    names = [str(value).strip()]
     index = as_int(value)
-    names = [str(value).strip(), "" if index is None else str(index)]
-    if index is not None and 0 <= index < len(classes):
-        names.append(classes[index])
-    return next((name for name in names if name and name in mapping), None)
+    if index is not None:
+        names.append(str(index))
+        if 0 <= index < len(classes):
+            names.append(classes[index])
+    for name in names:
+        if name and name in mapping:
+            return name
+    return None
 
 
-def is_missing(value: Any) -> bool:
-    """Whether a cell says nothing, in one of the ways in which tables do."""
+def is_missing(value: Cell) -> bool:
+    """Whether a cell has no label, in one of the ways in which tables say so."""
     if isinstance(value, str):
         return value.strip().casefold() in _MISSING
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    return is_nothing(value)
 
 
-def as_yes_or_no(value: Any) -> int | None:
+def as_yes_or_no(value: Cell) -> int | None:
     """Return 1 for true or yes, 0 for false or no, None for anything else."""
     word = str(value).strip().casefold()
-    return next((index for index, words in enumerate(_NO_AND_YES) if word in words), None)
+    if word in _NO:
+        return 0
+    if word in _YES:
+        return 1
+    return None
 
 
-def as_number(value: Any) -> float:
-    """Return the number that a cell is or says, NaN where it is none."""
+def as_number(value: Cell) -> float:
+    """Return the number that a cell is or says, NaN if it is none."""
     try:
-        return float(value)
+        return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return math.nan
 
 
-def as_int(value: Any) -> int | None:
-    """Return the whole number that a cell is or says, None where it is none."""
+def as_int(value: Cell) -> int | None:
+    """Return the whole number that a cell is or says, None if it is none."""
     number = as_number(value)
-    return int(number) if number.is_integer() else None
+    if not number.is_integer():
+        return None
+    return int(number)
 
 
 def _keys(name: str) -> set[str]:
     """``"Non-Toxic"`` is ``"non toxic"`` and ``"nontoxic"``; with digits, separators make a difference."""
-    key = folded(name)
     if not math.isnan(as_number(name)):
         return set()
-    return {key} if any(letter.isdigit() for letter in key) else {key, key.replace(" ", "")}
+    key = folded(name)
+    # "1-2" is not "12".
+    if any(map(str.isdigit, key)):
+        return {key}
+    return {key, key.replace(" ", "")}
 
 
 def _target(label: str, labels: Sequence[str], name: str) -> int:
@@ -154,33 +226,45 @@ def _target(label: str, labels: Sequence[str], name: str) -> int:
     if not label:
         return IGNORED
     index = name_finder(labels)(label)
+    if index is not None:
+        return index
     number = as_int(label)
-    if index is None and number is not None and 0 <= number < len(labels):
-        index = number
-    if index is None:
-        known = ", ".join(f"{at} {each!r}" for at, each in enumerate(labels))
-        raise DataError(f"--labels {name}={label}: the model has no label {label!r}; it has {known}")
-    return index
+    if number is not None and 0 <= number < len(labels):
+        return number
+    shown = ", ".join(f"{at} {other!r}" for at, other in enumerate(labels))
+    raise DataError(f"`labels` {name}={label}: the model has no label {label!r}; it has {shown}")
 
 
-def _other_meaning(
-    labels: Sequence[str], column: str, found: Collection[int], *, has_not_judged: bool
-) -> str:
-    """Say what else than ids the numbers of a column may be, empty where they can be nothing else."""
-    if has_not_judged and not {0, len(labels) - 1} <= set(found):
+def _other_meaning(labels: Sequence[str], column: str, ids: set[int], *, has_not_judged: bool) -> str:
+    """Say what else than ids the numbers of a column may be, empty if they can be nothing else."""
+    # Where both the first and the last label come as well, -1 is no label before the first.
+    if has_not_judged and not {0, len(labels) - 1} <= ids:
         return (
-            "holds -1, which may be a label or say that there is none; give --labels -1=LABEL or, to leave "
-            "these rows out, --labels -1="
+            "holds -1, which may be a label or say that there is none; give `labels` -1=LABEL or, to leave "
+            "these rows out, -1="
         )
-    leading = [_LEADING.match(name) for name in labels]  # "1 star", or "1", is label 0
-    numbers = [int(each[0]) for each in leading if each]
-    if len(numbers) == len(labels) and numbers != list(range(len(labels))) and set(found) <= set(numbers):
-        pairs = ",".join(f"{number}={name}" for number, name in zip(numbers, labels, strict=True))
-        return f"holds numbers, which may be ids or the numbers in the names; give --labels {pairs}"
-    named = name_finder(labels)(column)
-    if len(labels) == 2 and named == 0:  # noqa: PLR2004
+    numbers = _leading_numbers(labels)
+    counts_from_0 = numbers == list(range(len(labels)))
+    if numbers and not counts_from_0 and ids <= set(numbers):
+        pairs: list[str] = []
+        for number, name in zip(numbers, labels, strict=True):
+            pairs.append(f"{number}={name}")
+        return f"holds numbers, which may be ids or the numbers in the names; give `labels` {','.join(pairs)}"
+    # Of a column "toxic" with the labels toxic and fine, 1 is yes, and no id.
+    if len(labels) == _TWO and name_finder(labels)(column) == 0:
         return (
             f"is called like the model's label 0, {labels[0]!r}: 1 may mean that or label 1, {labels[1]!r}; "
-            f"give --labels 1={labels[0]},0={labels[1]} or --labels 0={labels[0]},1={labels[1]}"
+            f"give `labels` 1={labels[0]},0={labels[1]} or 0={labels[0]},1={labels[1]}"
         )
     return ""
+
+
+def _leading_numbers(labels: Sequence[str]) -> list[int]:
+    """Return the numbers that labels begin with ("1 star", or "1", is label 0), empty if one has none."""
+    numbers: list[int] = []
+    for name in labels:
+        match = _LEADING.match(name)
+        if match is None:
+            return []
+        numbers.append(int(match[0]))
+    return numbers

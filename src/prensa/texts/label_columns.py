@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from prensa.checkpoint.task import LANGUAGE, Task
 from prensa.errors import DataError
 from prensa.texts.ids import NOT_JUDGED, Find, as_int, as_yes_or_no, is_missing, name_finder
 from prensa.texts.names import LABEL_COLUMNS, find, join_names, quoted, split_names
-from prensa.texts.table import DataTable
+from prensa.texts.table import Cell, DataTable
 
 _WITHOUT_LABELS = {"embedding", *LANGUAGE}
-_BY_COLUMNS = {"multi-label", "classes"}  # models whose labels may have a column each
-_FEWEST = 2  # labels of a classifier
+# Models whose labels may have a column each.
+_BY_COLUMNS = {"multi-label", "classes"}
+# Labels of a classifier.
+_FEWEST = 2
 
 
 def label_columns_of(
@@ -26,8 +27,8 @@ def label_columns_of(
     """Choose the columns of labels: those that are ``wanted``, else those with usual names, else none.
 
     Several columns are in the order of the model's labels, by their names (or what ``mapping`` makes of them)
-    where these are the labels', else as they were given. Raises :class:`DataError` for columns that are not
-    there or do not fit the model.
+    if these are the labels', else as they were given. Raises :class:`DataError` for columns that do not
+    exist or do not fit the model.
     """
     if wanted == "":
         return ()
@@ -36,94 +37,144 @@ def label_columns_of(
     if task.kind in _WITHOUT_LABELS:
         return ()
     if task.kind == "multi-label":
-        own = [find(label, table.columns) for label in task.labels]
-        named = tuple(name for name in own if name is not None)
-        if len(named) == len(own) and not set(named) & set(text_columns):
+        named = _named_like_labels(table, task, text_columns)
+        if named:
             return named
-    names = (*LABEL_COLUMNS, "score") if task.kind == "regression" else LABEL_COLUMNS
-    found = [find(name, table.columns) for name in names]
-    return tuple(name for name in found if name is not None and name not in text_columns)[:1]
+    names: tuple[str, ...] = LABEL_COLUMNS
+    if task.kind == "regression":
+        names = (*LABEL_COLUMNS, "score")
+    for name in names:
+        column = find(name, table.columns)
+        if column is not None and column not in text_columns:
+            return (column,)
+    return ()
 
 
-def unused_labels(table: DataTable, task: Task, text_columns: tuple[str, ...]) -> str:
-    """Say which columns look like labels of the model, where none was taken; empty where none does."""
-    if task.kind not in _BY_COLUMNS:
-        return ""
-    others = [name for name in table.columns if name not in text_columns]
-    marks = [name for name in others if _holds(table.columns[name], 2, name_finder(()), fewest=1)]
-    if task.kind == "multi-label" and marks:
-        are = "1 column of 0 and 1 is" if len(marks) == 1 else f"{len(marks)} columns of 0 and 1 are"
-        option = f"--label-column {join_names(marks)} takes them in the order of the model's labels"
-        if len(marks) != len(task.labels):
-            option = f"--label-column takes one for each of the model's labels ({', '.join(task.labels)})"
-        return f"no labels: {are} not used ({quoted(marks)}); {option}"
-    own = [name for name in marks if name_finder(task.labels)(name) is not None]
-    if len(own) == len(task.labels) > _FEWEST:
-        return (
-            f"no labels: the columns {quoted(own)} are called like the model's labels and not used; "
-            f"--label-column {join_names(own)} takes them where each row has one label"
-        )
-    alike = [
-        name
-        for name in others
-        if _holds(table.columns[name], len(task.labels), name_finder(task.labels), fewest=2)
-    ]
-    if not alike:
-        return ""
-    return f"no labels: not used, but maybe labels: {quoted(alike)}; give --label-column {alike[0]}"
+def columns_named(table: DataTable, option: str, what: str) -> tuple[str, ...]:
+    """Return the columns that an option names: one whose name it is, or several with commas between.
 
-
-def _chosen(table: DataTable, wanted: str, task: Task, mapping: Mapping[str, str] | None) -> tuple[str, ...]:
-    names = [wanted] if find(wanted, table.columns) is not None else split_names(wanted)
+    Raises :class:`DataError` for a name that no column has; ``what`` says what it was to hold.
+    """
+    names = [option]
+    if find(option, table.columns) is None:
+        names = split_names(option)
     columns: list[str] = []
     for name in names:
         column = find(name, table.columns)
         if column is None:
-            raise DataError(f"{table.name}: no column {name!r} for the labels; {table.found}")
+            raise DataError(f"{table.name}: no column {name!r} for the {what}; {table.found}")
         columns.append(column)
+    return tuple(columns)
+
+
+def unused_labels(table: DataTable, task: Task, text_columns: tuple[str, ...]) -> str:
+    """Say which columns look like labels of the model if none was taken; empty if none does."""
+    if task.kind not in _BY_COLUMNS:
+        return ""
+    others = [name for name in table.columns if name not in text_columns]
+    marks: list[str] = []
+    for name in others:
+        if _holds(table.columns[name], _FEWEST, name_finder(()), fewest=1):
+            marks.append(name)
+    if task.kind == "multi-label" and marks:
+        return _unused_marks(marks, task)
+    to_id = name_finder(task.labels)
+    own = [name for name in marks if to_id(name) is not None]
+    if len(own) == len(task.labels) > _FEWEST:
+        return (
+            f"no labels: the columns {quoted(own)} are called like the model's labels and not used; "
+            f"`label_column={join_names(own)}` takes them where each row has one label"
+        )
+    alike: list[str] = []
+    for name in others:
+        if _holds(table.columns[name], len(task.labels), to_id, fewest=2):
+            alike.append(name)
+    if not alike:
+        return ""
+    return f"no labels: not used, but maybe labels: {quoted(alike)}; give `label_column={alike[0]}`"
+
+
+def _unused_marks(marks: Sequence[str], task: Task) -> str:
+    """Say that columns of zeros and ones were not taken, and how they would be."""
+    are = "1 column of 0 and 1 is"
+    if len(marks) > 1:
+        are = f"{len(marks)} columns of 0 and 1 are"
+    advice = f"`label_column={join_names(marks)}` takes them in the order of the model's labels"
+    if len(marks) != len(task.labels):
+        advice = f"`label_column` takes one for each of the model's labels ({', '.join(task.labels)})"
+    return f"no labels: {are} not used ({quoted(marks)}); {advice}"
+
+
+def _named_like_labels(table: DataTable, task: Task, text_columns: Sequence[str]) -> tuple[str, ...]:
+    """Return a column for each label of the model, by its name; none if one is missing or holds texts."""
+    columns: list[str] = []
+    for label in task.labels:
+        column = find(label, table.columns)
+        if column is None or column in text_columns:
+            return ()
+        columns.append(column)
+    return tuple(columns)
+
+
+def _chosen(table: DataTable, wanted: str, task: Task, mapping: Mapping[str, str] | None) -> tuple[str, ...]:
+    columns = columns_named(table, wanted, "labels")
     if task.kind in _WITHOUT_LABELS:
         raise DataError(
-            f"{table.name}: labels in {wanted!r}, but the model gives none; leave --label-column out"
+            f"{table.name}: labels in {wanted!r}, but the model gives none; leave `label_column` out"
         )
     if len(columns) == 1:
-        return tuple(columns)
-    if task.kind not in _BY_COLUMNS or len(columns) != len(task.labels) or len(set(columns)) < len(columns):
-        expected = f"one for each of {', '.join(task.labels)}" if task.kind in _BY_COLUMNS else "one"
+        return columns
+    expected = "one"
+    is_allowed = False
+    if task.kind in _BY_COLUMNS:
+        expected = f"one for each of {', '.join(task.labels)}"
+        is_allowed = len(set(columns)) == len(columns) == len(task.labels)
+    if not is_allowed:
         raise DataError(f"{table.name}: {len(columns)} columns of labels ({wanted}), expected {expected}")
     return _in_order(table, columns, task, mapping or {})
 
 
 def _in_order(
-    table: DataTable, columns: Sequence[str], task: Task, mapping: Mapping[str, str]
+    table: DataTable, columns: tuple[str, ...], task: Task, mapping: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Put columns in the order of the labels that they are called like, where all are; some must stand so."""
+    """Put columns in the order of the labels that they are called like, if all are; some must stand so."""
     to_id = name_finder(task.labels)
-    ids = [to_id(mapping.get(name, name)) for name in columns]
-    if sorted(index for index in ids if index is not None) == list(range(len(columns))):
-        return tuple(
-            name for _, name in sorted(zip(ids, columns, strict=True), key=lambda pair: pair[0] or 0)
+    by_label: dict[int, str] = {}
+    unnamed: list[str] = []
+    misplaced: list[tuple[str, int, int]] = []
+    for at, name in enumerate(columns):
+        index = to_id(mapping.get(name, name))
+        if index is None:
+            unnamed.append(name)
+            continue
+        by_label[index] = name
+        if index != at:
+            misplaced.append((name, index, at))
+    # All labels have a column, and none has two.
+    if len(by_label) == len(columns) and not unnamed:
+        return tuple(by_label[index] for index in sorted(by_label))
+    if misplaced:
+        name, index, at = misplaced[0]
+        unclear = [*unnamed, name][0]
+        raise DataError(
+            f"{table.name}: column {name!r} is called like the model's label {index}, but stands at {at} "
+            "in `label_column` (from 0); give the order of the model's labels, or name the others: "
+            f"`labels` {unclear}=LABEL"
         )
-    for at, (index, name) in enumerate(zip(ids, columns, strict=True)):
-        if index is not None and index != at:
-            others = [other for other, found in zip(columns, ids, strict=True) if found is None]
-            raise DataError(
-                f"{table.name}: column {name!r} is called like the model's label {index}, but stands at {at} "
-                "in --label-column (from 0); give the order of the model's labels, or name the others: "
-                f"--labels {(others or [name])[0]}=LABEL"
-            )
-    return tuple(columns)
+    return columns
 
 
-def _holds(cells: Sequence[Any], count: int, find_name: Find, *, fewest: int) -> bool:
+def _holds(cells: Sequence[Cell], count: int, find_name: Find, *, fewest: int) -> bool:
     """Whether every cell is an id below ``count``, a name, or nothing, with ``fewest`` different ones."""
-    seen: set[Any] = set()
+    seen: set[int] = set()
     for cell in cells:
         if is_missing(cell) or as_int(cell) == NOT_JUDGED:
             continue
         index = find_name(cell)
+        if index is None and count == _FEWEST:
+            index = as_yes_or_no(cell)
         if index is None:
-            yes = as_yes_or_no(cell) if count == _FEWEST else None
-            index = as_int(cell) if yes is None else yes
+            index = as_int(cell)
         if index is None or not 0 <= index < count:
             return False
         seen.add(index)

@@ -8,11 +8,15 @@ from pathlib import Path
 from prensa.errors import DataError
 from prensa.texts.delimited import guess_separator
 from prensa.texts.names import is_usual
-from prensa.texts.table import DataTable
+from prensa.texts.table import Cell, DataTable
 
 _TAG = re.compile(r"O|[BIESLU]-\S+")
-_FASTTEXT = re.compile(r"((?:__label__\S+\s+)+)(.*)")
+_LABEL = "__label__"
+_FASTTEXT = re.compile(rf"((?:{_LABEL}\S+\s+)+)(.*)")
 _NO_SENTENCE = "-DOCSTART-"
+
+_Sentence = list[list[str]]
+"""The cells of each of its words."""
 
 
 def read_lines(path: Path, text: str) -> DataTable:
@@ -22,7 +26,7 @@ def read_lines(path: Path, text: str) -> DataTable:
     """
     lines = _split(text)
     filled = [line for line in lines if line.strip()]
-    if filled and all(line.startswith("__label__") for line in filled):
+    if filled and all(line.startswith(_LABEL) for line in filled):
         return _read_fasttext(path, filled)
     if is_by_word(filled):
         return read_words(path, text)
@@ -32,10 +36,13 @@ def read_lines(path: Path, text: str) -> DataTable:
 
 def is_by_word(lines: list[str]) -> bool:
     """Whether each of the lines that are not empty is as many words, the last of them a tag such as B-PER."""
-    rows = [line.split() for line in lines]
+    rows = list(map(str.split, lines))
+    widths = {len(row) for row in rows}
+    if len(rows) < 2 or len(widths) != 1 or widths == {1}:  # noqa: PLR2004
+        return False
     tags = {row[-1] for row in rows}
-    is_regular = len(rows) > 1 and len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
-    return is_regular and len(tags) > 1 and all(map(_TAG.fullmatch, tags))
+    # A single tag throughout may be a word by chance.
+    return len(tags) > 1 and all(map(_TAG.fullmatch, tags))
 
 
 def read_words(path: Path, text: str) -> DataTable:
@@ -45,11 +52,15 @@ def read_words(path: Path, text: str) -> DataTable:
     line, where another count of cells is found.
     """
     lines = _split(text)
-    separator = "\t" if all("\t" in line for line in lines if line.strip()) else None
-    sentences: list[list[list[str]]] = [[]]
+    separator = None
+    if all("\t" in line for line in lines if line.strip()):
+        separator = "\t"
+    sentences: list[_Sentence] = [[]]
     width = 0
     for number, line in enumerate(lines, 1):
-        cells = [cell.strip() for cell in line.split(separator)] if line.strip() else []
+        cells: list[str] = []
+        if line.strip():
+            cells = list(map(str.strip, line.split(separator)))
         if not cells or cells[0] == _NO_SENTENCE:
             sentences.append([])
             continue
@@ -60,40 +71,63 @@ def read_words(path: Path, text: str) -> DataTable:
                 "behind it, and an empty line after each sentence"
             )
         sentences[-1].append(cells)
-    found = [sentence for sentence in sentences if sentence]
-    names = ["tokens", *(f"column {at}" for at in range(2, width)), "tags"]
-    columns = {name: [[word[at] for word in each] for each in found] for at, name in enumerate(names)}
+    # Two empty lines, or one at the end, begin sentences that nothing follows.
+    sentences = list(filter(None, sentences))
+    names = ["tokens"]
+    for number in range(2, width):
+        names.append(f"column {number}")
+    names.append("tags")
+    columns: dict[str, list[list[str]]] = {}
+    for index, name in enumerate(names):
+        columns[name] = [_column_of(sentence, index) for sentence in sentences]
     return DataTable(path.name, columns, notes=("a word on each line",), by_word=True)
+
+
+def _column_of(sentence: _Sentence, index: int) -> list[str]:
+    return [word[index] for word in sentence]
 
 
 def _read_fasttext(path: Path, lines: list[str]) -> DataTable:
     labels: list[list[str]] = []
     texts: list[str | None] = []
     for number, line in enumerate(lines, 1):
-        parts = _FASTTEXT.fullmatch(line)
-        if parts is None:
+        match = _FASTTEXT.fullmatch(line)
+        if match is None:
             raise DataError(f"{path}: line {number}: expected a text behind the labels")
-        labels.append([name.removeprefix("__label__") for name in parts[1].split()])
-        texts.append(parts[2] or None)
-    is_single = all(len(names) == 1 for names in labels)
-    column = [names[0] for names in labels] if is_single else labels
+        names: list[str] = []
+        for name in match[1].split():
+            names.append(name.removeprefix(_LABEL))
+        labels.append(names)
+        texts.append(match[2] or None)
+    column: list[Cell] = list(labels)
+    # Where each text has one, it is that of a classifier, and no list.
+    if all(len(names) == 1 for names in labels):
+        column = [names[0] for names in labels]
     return DataTable(path.name, {"text": texts, "label": column}, notes=("labels of fastText",))
 
 
 def _refuse_tables(path: Path, text: str, filled: list[str]) -> None:
     """Refuse lines that are rows: their labels would be read as words of the texts."""
+    if not filled:
+        return
     separator = guess_separator(text, "\n")
-    first = filled[0].split(separator) if filled else []
+    first = filled[0].split(separator)
     has_header = separator != "\n" and any(map(is_usual, first))
-    has_tabs = len({line.count("\t") for line in filled}) == 1 and len(filled) > 1 and "\t" in filled[0]
-    if has_header or has_tabs:
-        raise DataError(
-            f"{path}: expected a text on each line, found a table ({filled[0][:60]!r}); name it "
-            f"{'.tsv' if has_tabs or separator == chr(9) else '.csv'}"
-        )
+    tabs = {line.count("\t") for line in filled}
+    has_tabs = len(filled) > 1 and len(tabs) == 1 and tabs != {0}
+    if not has_header and not has_tabs:
+        return
+    ending = ".csv"
+    if has_tabs or separator == "\t":
+        ending = ".tsv"
+    raise DataError(
+        f"{path}: expected a text on each line, found a table ({filled[0][:60]!r}); name it {ending}"
+    )
 
 
 def _split(text: str) -> list[str]:
     """Split at line ends of every system; the last line has one, or ends the file."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return lines if lines[-1] else lines[:-1]
+    if not lines[-1]:
+        lines.pop()
+    return lines

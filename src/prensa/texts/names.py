@@ -6,9 +6,8 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
-from prensa.errors import DataError
+from prensa.errors import SettingError
 
 TEXT_COLUMNS = ("text", "sentence", "comment_text", "comment", "content", "review", "tokens", "words")
 LABEL_COLUMNS = ("label", "labels", "target", "class", "tags", "ner_tags")
@@ -16,15 +15,17 @@ LABEL_COLUMNS = ("label", "labels", "target", "class", "tags", "ner_tags")
 
 _OTHER_COLUMNS = ("id", "idx", "index", "score", "sentence1", "sentence2", "premise", "hypothesis")
 _SEPARATORS = re.compile(r"[\s_-]+")
-_INVISIBLE = "\ufeff\u200b"  # a byte-order mark in the middle of joined files, a space without width
+# A byte-order mark in the middle of joined files, and a space without width.
+_INVISIBLE = "\ufeff\u200b"
 
 
 def folded(name: str) -> str:
     """``" Comment_Text"`` → ``"comment text"``."""
-    return _SEPARATORS.sub(" ", name.strip(_INVISIBLE).casefold()).strip()
+    visible = name.strip(_INVISIBLE).casefold()
+    return _SEPARATORS.sub(" ", visible).strip()
 
 
-_USUAL = {folded(name) for name in (*TEXT_COLUMNS, *LABEL_COLUMNS, *_OTHER_COLUMNS)}
+_USUAL = frozenset(map(folded, (*TEXT_COLUMNS, *LABEL_COLUMNS, *_OTHER_COLUMNS)))
 
 
 def is_usual(name: str) -> bool:
@@ -33,17 +34,22 @@ def is_usual(name: str) -> bool:
 
 
 def find(name: str, names: Collection[str]) -> str | None:
-    """Return the one of ``names`` that is meant, None where there is none or more than one."""
+    """Return the one of ``names`` that is meant, None if none fits or more than one does."""
     if name in names:
         return name
-    alike = [each for each in names if folded(each) == folded(name)]
-    return alike[0] if len(alike) == 1 else None
+    key = folded(name)
+    alike = [other for other in names if folded(other) == key]
+    if len(alike) != 1:
+        return None
+    return alike[0]
 
 
 def split_names(option: str) -> list[str]:
     """Split names with commas between them, as a row of a CSV file: ``'a, "b,c"'`` → ``["a", "b,c"]``."""
-    rows = list(csv.reader(io.StringIO(option), skipinitialspace=True))
-    return [name.strip() for row in rows for name in row]
+    names: list[str] = []
+    for row in csv.reader(io.StringIO(option), skipinitialspace=True):
+        names.extend(map(str.strip, row))
+    return names
 
 
 def join_names(names: str | Iterable[str] | None) -> str | None:
@@ -55,29 +61,33 @@ def join_names(names: str | Iterable[str] | None) -> str | None:
     return row.getvalue()
 
 
-def as_mapping(names: str | Mapping[Any, Any] | None) -> dict[str, str] | None:
+def as_mapping(names: str | Mapping[str, str | None] | None) -> dict[str, str] | None:
     """Return what leads from names to labels: a dict, or ``"hateful=toxic,non-hateful=non-toxic"``.
 
-    Raises :class:`DataError` for anything else.
+    Raises :class:`SettingError` for anything else.
     """
     if names is None:
         return None
+    mapping: dict[str, str] = {}
     if isinstance(names, Mapping):
-        return {
-            str(name).strip(): "" if label is None else str(label).strip() for name, label in names.items()
-        }
-    found: dict[str, str] = {}
+        for name, label in names.items():
+            # None leaves rows out, as an empty label does.
+            label_text = "" if label is None else str(label).strip()
+            mapping[str(name).strip()] = label_text
+        return mapping
     for pair in split_names(names):
+        # The last equals sign: names of a data set hold more of them than a model's labels do.
         name, equals, label = pair.rpartition("=")
-        if not equals or not name.strip() or name.strip() in found:
-            raise DataError(
-                f"--labels {names}: expected NAME=LABEL with commas between, each NAME once, as "
+        name = name.strip()
+        if not equals or not name or name in mapping:
+            raise SettingError(
+                f"`labels` {names}: expected NAME=LABEL with commas between, each NAME once, as "
                 f"hateful=toxic,non-hateful=non-toxic; found {pair!r}"
             )
-        found[name.strip()] = label.strip()
-    if not found:
-        raise DataError("--labels: expected NAME=LABEL, found nothing")
-    return found
+        mapping[name] = label.strip()
+    if not mapping:
+        raise SettingError("`labels`: expected NAME=LABEL, found nothing")
+    return mapping
 
 
 def quoted(names: Sequence[str]) -> str:

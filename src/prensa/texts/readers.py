@@ -7,18 +7,22 @@ import io
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from prensa.errors import DataError, first_line
+from prensa.errors import DataError, SettingError, first_line
 from prensa.extras import require
 from prensa.texts.characters import decode
 from prensa.texts.compressed import SUFFIXES, decompress
 from prensa.texts.delimited import guess_separator, read_delimited
-from prensa.texts.header import doubt, how_to_settle
+from prensa.texts.header import refuse_doubtful_header
 from prensa.texts.lines import read_lines, read_words
 from prensa.texts.records import read_json
+from prensa.texts.source import JUDGED
 from prensa.texts.table import DataTable
 
-_SPLITS = ("test", "validation", "dev")  # which one is taken where none is named
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
 _PARQUET = ".parquet"
 _SHEET = "export the sheet as CSV (UTF-8)"
 _ADVICE = {
@@ -37,27 +41,35 @@ _NO_TEXTS = {
     b"%PDF": "a PDF; save its texts as CSV",
     b"version https://git-lfs": "a pointer of Git LFS instead of the file; run git lfs pull",
 }
+# What `datasets` writes into a directory that `load_from_disk` reads.
+_SAVED = ("dataset_dict.json", "state.json")
 
 _Reader = Callable[[Path, str, Sequence[str]], DataTable]
 
 
 def read_table(
-    source: str, split: str | None = None, *, encoding: str | None = None, asked: Sequence[str] = ()
+    source: str,
+    split: str | None = None,
+    *,
+    splits: Sequence[str] = JUDGED,
+    encoding: str | None = None,
+    asked: Sequence[str] = (),
 ) -> DataTable:
     """Read a file, a directory of a data set, or a data set of the hub (``NAME`` or ``NAME:CONFIG``).
 
-    ``split`` chooses among the parts of a data set, ``encoding`` is that of a file without a byte-order mark.
-    ``asked`` are the options that name columns: they settle whether a table's first line is its header.
-    Raises :class:`DataError`, naming the line where there is one, and
+    ``split`` chooses among the parts of a data set, without it the first of ``splits`` that it has.
+    ``encoding`` is that of a file without a byte-order mark. ``asked`` are the options that name columns:
+    they settle whether a table's first line is its header. Raises :class:`DataError`, naming the line if
+    there is one, :class:`SettingError` for what such a source does not have, and
     :class:`~prensa.errors.MissingPackageError` for Parquet and data sets without ``datasets``.
     """
     path = Path(source).expanduser()
     if path.is_file():
         table = _read_file(path, split, encoding, asked)
     else:
-        table = _read_dataset(source, path, split, asked)
+        table = _read_dataset(source, path, split, splits, asked)
         if encoding is not None:
-            raise DataError(f"{source}: --encoding {encoding} is for files; a data set has none")
+            raise SettingError(f"{source}: `encoding` {encoding} is for files; a data set has none")
     if not len(table):
         raise DataError(f"{source}: empty, expected at least one text")
     return table
@@ -65,36 +77,44 @@ def read_table(
 
 def _read_file(path: Path, split: str | None, encoding: str | None, asked: Sequence[str]) -> DataTable:
     if split is not None:
-        raise DataError(f"{path}: --split {split} is for data sets; a file has no splits")
+        raise SettingError(f"{path}: `split` {split} is for data sets; a file has no splits")
     kind = _kind(path)
     if kind not in {*_READERS, _PARQUET}:
-        advice = f"; {_ADVICE[kind]}" if kind in _ADVICE else ""
-        raise DataError(
-            f"{path}: expected a file that ends in {', '.join((*_READERS, _PARQUET))}, "
-            f"found {kind or 'no ending'!r}{advice}"
-        )
+        raise DataError(_not_a_kind(path, kind))
     try:
         data = decompress(path, path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if kind == _PARQUET:
         if encoding is not None:
-            raise DataError(f"{path}: --encoding {encoding} is for files of text; Parquet has its own")
+            raise SettingError(f"{path}: `encoding` {encoding} is for files of text; Parquet has its own")
         return _read_parquet(path, data)
-    for start, found in _NO_TEXTS.items():
+    for start, content in _NO_TEXTS.items():
         if data.startswith(start):
-            raise DataError(f"{path}: expected {kind}, found {found}")
+            raise DataError(f"{path}: expected {kind}, found {content}")
     text, note = decode(path, data, encoding)
     table = _READERS[kind](path, text, asked)
-    return dataclasses.replace(table, notes=(*table.notes, note)) if note else table
+    if not note:
+        return table
+    return dataclasses.replace(table, notes=(*table.notes, note))
 
 
 def _kind(path: Path) -> str:
     """Return the ending that says what is in a file, in lower case: ``.csv`` of ``A.CSV.gz``."""
-    endings = path.suffixes
-    while endings and endings[-1].lower() in SUFFIXES:
+    endings = [ending.lower() for ending in path.suffixes]
+    while endings and endings[-1] in SUFFIXES:
         endings.pop()
-    return endings[-1].lower() if endings else ""
+    if not endings:
+        return ""
+    return endings[-1]
+
+
+def _not_a_kind(path: Path, kind: str) -> str:
+    expected = ", ".join((*_READERS, _PARQUET))
+    message = f"{path}: expected a file that ends in {expected}, found {kind or 'no ending'!r}"
+    if kind in _ADVICE:
+        message += f"; {_ADVICE[kind]}"
+    return message
 
 
 def _csv(path: Path, text: str, asked: Sequence[str]) -> DataTable:
@@ -105,30 +125,23 @@ def _tsv(path: Path, text: str, asked: Sequence[str]) -> DataTable:
     return read_delimited(path, text, "\t", asked)
 
 
-def _json(path: Path, text: str, asked: Sequence[str]) -> DataTable:  # noqa: ARG001
-    return read_json(path, text)
-
-
-def _lines(path: Path, text: str, asked: Sequence[str]) -> DataTable:  # noqa: ARG001
-    return read_lines(path, text)
-
-
-def _words(path: Path, text: str, asked: Sequence[str]) -> DataTable:  # noqa: ARG001
-    return read_words(path, text)
+def _named(read: Callable[[Path, str], DataTable]) -> _Reader:
+    """Make a reader of one whose columns have names in any case, so that options settle nothing."""
+    return lambda path, text, asked: read(path, text)
 
 
 _READERS: dict[str, _Reader] = {
     ".csv": _csv,
     ".tsv": _tsv,
     ".tab": _tsv,
-    ".json": _json,
-    ".jsonl": _json,
-    ".ndjson": _json,
-    ".txt": _lines,
-    ".conll": _words,
-    ".bio": _words,
-    ".iob": _words,
-    ".iob2": _words,
+    ".json": _named(read_json),
+    ".jsonl": _named(read_json),
+    ".ndjson": _named(read_json),
+    ".txt": _named(read_lines),
+    ".conll": _named(read_words),
+    ".bio": _named(read_words),
+    ".iob": _named(read_words),
+    ".iob2": _named(read_words),
 }
 
 
@@ -146,63 +159,91 @@ def _read_parquet(path: Path, data: bytes) -> DataTable:
 
 def _classes_in(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
     """Return the names behind integers that ``datasets`` wrote into a Parquet file."""
+    classes: dict[str, Sequence[str]] = {}
     try:
-        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-        each = {column: feature.get("feature", feature) for column, feature in features.items()}
-        return {column: feature["names"] for column, feature in each.items() if "names" in feature}
-    except (ValueError, AttributeError, TypeError):  # another program's idea of that key
+        content = json.loads(metadata.get(b"huggingface", b"{}"))
+        features = content.get("info", {}).get("features", {})
+        for column, feature in features.items():
+            # Of a column of lists, the feature of what is in them.
+            inner = feature.get("feature", feature)
+            if "names" in inner:
+                classes[column] = inner["names"]
+    except (ValueError, AttributeError, TypeError):
+        # Another program's idea of that key.
         return {}
+    return classes
 
 
-def _read_dataset(source: str, path: Path, split: str | None, asked: Sequence[str]) -> DataTable:
+def _read_dataset(
+    source: str, path: Path, split: str | None, splits: Sequence[str], asked: Sequence[str]
+) -> DataTable:
     looks_like_a_file = _kind(path) in {*_READERS, _PARQUET} or source.startswith((".", "/", "~"))
     if looks_like_a_file and not path.exists():
         raise DataError(f"{source}: no such file")
-    require("data", f"{source}: a data set")
-    import datasets
-
-    place, _, config = (str(path), "", "") if path.is_dir() else source.partition(":")
-    try:
-        if path.is_dir() and ((path / "dataset_dict.json").is_file() or (path / "state.json").is_file()):
-            found = datasets.load_from_disk(str(path))
-        else:
-            found = datasets.load_dataset(place, config or None)
-    except Exception as error:  # whatever a hub, a disk or a parser can say
-        raise DataError(f"{source}: no such file, and not a data set ({first_line(error)})") from error
-    if split is not None and not isinstance(found, dict):
-        raise DataError(f"{source}: --split {split}, but the data set has no splits")
-    taken = _split(source, found, split) if isinstance(found, dict) else ""
-    part = found[taken] if taken else found
-    features = {column: getattr(each, "feature", each) for column, each in part.features.items()}
-    classes = {column: each.names for column, each in features.items() if hasattr(each, "names")}
-    name = f"{source} (split {taken})" if taken else source
-    table = DataTable(name, {column: part[column][:] for column in part.column_names}, classes)
+    content = _load_dataset(source, path)
+    name = source
+    if isinstance(content, dict):
+        chosen = _choose_split(source, content, split, splits)
+        name = f"{source} (split {chosen})"
+        part = content[chosen]
+    elif split is not None:
+        raise SettingError(f"{source}: `split` {split}, but the data set has no splits")
+    else:
+        part = content
+    classes: dict[str, Sequence[str]] = {}
+    for column, feature in part.features.items():
+        # Of a column of lists, the feature of what is in them.
+        inner = getattr(feature, "feature", feature)
+        if hasattr(inner, "names"):
+            classes[column] = inner.names
+    columns = {column: part[column][:] for column in part.column_names}
+    table = DataTable(name, columns, classes)
     if part.info.builder_name == "csv":
         _check_csv(table, asked)
     return table
 
 
+def _load_dataset(source: str, path: Path) -> Dataset | DatasetDict:
+    require("data", f"{source}: a data set")
+    import datasets
+
+    place, _, config = source.partition(":")
+    if path.is_dir():
+        # A colon in the name of a directory separates nothing.
+        place, config = str(path), ""
+    try:
+        if any((path / name).is_file() for name in _SAVED):
+            return datasets.load_from_disk(str(path))
+        return datasets.load_dataset(place, config or None)
+    except Exception as error:
+        # Whatever a hub, a disk or a parser can raise.
+        raise DataError(f"{source}: no such file, and not a data set ({first_line(error)})") from error
+
+
 def _check_csv(table: DataTable, asked: Sequence[str]) -> None:
     """Refuse what ``datasets`` reads out of CSV files in silence: one column of all, or a header of texts."""
     names = list(table.columns)
-    rows = [["" if cell is None else str(cell) for cell in row] for row in zip(*table.columns.values())]  # noqa: B905
-    if len(names) == 1 and guess_separator("\n".join([names[0], *(row[0] for row in rows)]), "\n") != "\n":
-        raise DataError(
-            f"{table.name}: commas do not separate its columns ({names[0]}); give the file itself"
-        )
-    if all(not option.isdecimal() for option in asked) and (reason := doubt(names, rows, asked)):
-        raise DataError(
-            f"{table.name}: the first line may be a row, not a header: {reason}; give the file itself; "
-            f"{how_to_settle([names, *rows])}"
-        )
+    cells = [names]
+    for row in zip(*table.columns.values(), strict=True):
+        cells.append(["" if cell is None else str(cell) for cell in row])
+    if len(names) == 1:
+        text = "\n".join([row[0] for row in cells])
+        if guess_separator(text, "\n") != "\n":
+            raise DataError(
+                f"{table.name}: commas do not separate its columns ({names[0]}); give the file itself"
+            )
+    # Columns by number are not known to `datasets`: the choice of columns reports them.
+    if not any(map(str.isdecimal, asked)):
+        refuse_doubtful_header(table.name, cells, asked, advice="give the file itself; ")
 
 
-def _split(source: str, splits: Collection[str], wanted: str | None) -> str:
-    names: Iterable[str] = (wanted,) if wanted else _SPLITS
+def _choose_split(source: str, parts: Collection[str], split: str | None, splits: Sequence[str]) -> str:
+    names: Iterable[str] = splits
+    if split:
+        names = (split,)
     for name in names:
-        if name in splits:
+        if name in parts:
             return name
     raise DataError(
-        f"{source}: expected the split {wanted or ' or '.join(_SPLITS)}, found {', '.join(splits)}; "
-        "give --split"
+        f"{source}: expected the split {' or '.join(names)}, found {', '.join(parts)}; give `split`"
     )

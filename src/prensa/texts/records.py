@@ -6,14 +6,18 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from prensa.errors import DataError
-from prensa.texts.table import DataTable
+from prensa.texts.table import Cell, DataTable
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
+# What pandas writes with orient="split".
+_SPLIT = ({"columns", "data"}, {"columns", "index", "data"})
 
-_Found = list[tuple[int, Any]]  # the line that it begins on, and what it is
+_Value = tuple[int, object]
+"""The line that a value begins on, 0 where it is inside another one, and the value."""
+
+_Columns = dict[str, Sequence[Cell]]
 
 
 def read_json(path: Path, text: str) -> DataTable:
@@ -21,80 +25,139 @@ def read_json(path: Path, text: str) -> DataTable:
 
     A single object of lists is a table of columns, but in a file whose name says that each line is a row.
     """
-    is_lines = any(ending in path.name.lower() for ending in (".jsonl", ".ndjson"))
+    name = path.name.lower()
+    is_lines = ".jsonl" in name or ".ndjson" in name
     values = _values(path, text, is_lines=is_lines)
     notes: tuple[str, ...] = ()
-    if len(values) == 1 and isinstance(values[0][1], dict) and not is_lines:
-        content, notes = _of_object(values[0][1])
-        if isinstance(content, dict):
-            return DataTable(path.name, _columns(path, content), notes=notes)
-        values = [(0, each) for each in content]
-    elif len(values) == 1 and isinstance(values[0][1], list):
-        values = [(0, each) for each in values[0][1]]
-    if values and all(isinstance(value, str) for _, value in values):
-        return DataTable(path.name, {"text": [value for _, value in values]}, notes=notes)
-    rows: list[dict[str, Any]] = []
+    if len(values) == 1:
+        _, content = values[0]
+        if isinstance(content, dict) and not is_lines:
+            columns = _columns_of(content)
+            if columns is not None:
+                _check_lengths(path, columns)
+                return DataTable(path.name, columns)
+            records, notes = _records_of(content)
+            values = [(0, record) for record in records]
+        elif isinstance(content, list):
+            values = [(0, record) for record in content]
+    texts = [value for _, value in values if isinstance(value, str)]
+    if values and len(texts) == len(values):
+        return DataTable(path.name, {"text": texts}, notes=notes)
+    return DataTable(path.name, _joined(path, values), notes=notes)
+
+
+def _joined(path: Path, values: Sequence[_Value]) -> _Columns:
+    """Make columns of objects; a name that an object does not have gives None."""
+    rows: list[dict[str, Cell]] = []
+    # Names in the order in which they first come.
+    names: dict[str, None] = {}
     for number, (line, value) in enumerate(values, 1):
         if not isinstance(value, dict):
-            where = f"line {line}" if line else f"record {number}"
+            where = f"record {number}"
+            if line:
+                where = f"line {line}"
             raise DataError(f"{path}: {where}: expected an object, found {type(value).__name__}")
         rows.append(value)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return DataTable(path.name, {name: [row.get(name) for row in rows] for name in names}, notes=notes)
+        names.update(dict.fromkeys(value))
+    columns: _Columns = {}
+    for name in names:
+        columns[name] = [row.get(name) for row in rows]
+    return columns
 
 
-def _values(path: Path, text: str, *, is_lines: bool) -> _Found:
+def _values(path: Path, text: str, *, is_lines: bool) -> list[_Value]:
     """Read values until the end, each with its line: one in all, one on each line, or as jq writes them."""
     decoder = json.JSONDecoder()
-    found: _Found = []
+    values: list[_Value] = []
     at, line, counted = _behind_space(text, 0), 1, 0
     while at < len(text):
+        # Counting from the value before keeps this linear in the length of the file.
         line += text.count("\n", counted, at)
         counted = at
         try:
             value, end = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            where = line if is_lines else error.lineno
+            # A value may go over many lines, and breaks on one of them; in a file of lines it may not.
+            where = error.lineno
+            if is_lines:
+                where = line
             raise DataError(f"{path}: line {where} is not valid JSON ({error.msg})") from error
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {line} is not valid JSON ({error})") from error
-        found.append((line, value))
+        values.append((line, value))
         at = _behind_space(text, end)
-    return found
+    return values
 
 
 def _behind_space(text: str, at: int) -> int:
     space = _SPACE.match(text, at)
-    return at if space is None else space.end()
+    if space is None:
+        return at
+    return space.end()
 
 
-def _of_object(content: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    """Return columns (a dict) or records (a list): the ways in which pandas and others write a table."""
+def _columns_of(content: Mapping[str, object]) -> _Columns | None:
+    """Return columns if an object is a table by columns, None if it holds records or is one."""
     values = list(content.values())
-    if set(content) in ({"columns", "data"}, {"columns", "index", "data"}):  # pandas, orient="split"
-        return [dict(zip(content["columns"], row, strict=False)) for row in content["data"]], ()
-    lists_of_objects = [
-        name for name, value in content.items() if isinstance(value, list) and value and _all(dict, value)
-    ]
-    if len(lists_of_objects) == 1 and sum(isinstance(value, list) for value in values) == 1:
-        return content[lists_of_objects[0]], (f"records in {lists_of_objects[0]!r}",)
-    if values and _all(dict, values):
-        by_row = all(set(value) == set(values[0]) for value in values)
-        if by_row and all(key.lstrip("-").isdecimal() for key in values[0]):  # orient="columns"
-            return {name: list(value.values()) for name, value in content.items()}, ()
-        return values, ()  # orient="index"
-    if values and _all(list, values):
-        return content, ()
+    if not values or set(content) in _SPLIT or _list_of_records(content):
+        return None
+    if _all_are(list, values):
+        return dict(content)  # type: ignore[arg-type]
+    if not _is_by_row_number(values):
+        return None
+    columns: _Columns = {}
+    for name, cells in content.items():
+        if isinstance(cells, dict):
+            columns[name] = list(cells.values())
+    return columns
+
+
+def _is_by_row_number(values: Sequence[object]) -> bool:
+    """Whether all are objects with the same numbers for names: pandas with orient="columns"."""
+    first = values[0]
+    if not isinstance(first, dict):
+        return False
+    for value in values:
+        if not isinstance(value, dict) or set(value) != set(first):
+            return False
+    return all(key.lstrip("-").isdecimal() for key in first)
+
+
+def _records_of(content: Mapping[str, object]) -> tuple[Sequence[object], tuple[str, ...]]:
+    """Return the records that an object holds in one of the usual ways, else itself as the only one."""
+    if set(content) in _SPLIT:
+        names, rows = content["columns"], content["data"]
+        return [dict(zip(names, row, strict=False)) for row in rows], ()  # type: ignore[call-overload, attr-defined]
+    name = _list_of_records(content)
+    if name:
+        return content[name], (f"records in {name!r}",)  # type: ignore[return-value]
+    values = list(content.values())
+    # Named records: pandas with orient="index".
+    if values and _all_are(dict, values):
+        return values, ()
     return [content], ()
 
 
-def _all(kind: type, values: Sequence[Any]) -> bool:
+def _list_of_records(content: Mapping[str, object]) -> str:
+    """Return the name of the only list, if it is one of objects; empty otherwise."""
+    lists: list[str] = []
+    for name, value in content.items():
+        if isinstance(value, list):
+            lists.append(name)
+    if len(lists) != 1:
+        return ""
+    records = content[lists[0]]
+    if isinstance(records, list) and records and _all_are(dict, records):
+        return lists[0]
+    return ""
+
+
+def _all_are(kind: type, values: Sequence[object]) -> bool:
     return all(isinstance(value, kind) for value in values)
 
 
-def _columns(path: Path, content: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
-    lengths = {name: len(values) for name, values in content.items()}
+def _check_lengths(path: Path, columns: Mapping[str, Sequence[Cell]]) -> None:
+    lengths = {name: len(cells) for name, cells in columns.items()}
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
         raise DataError(f"{path}: expected columns of equal length, found {shown}")
-    return content

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+Cell = object
+"""What a cell holds: text, a number, a truth value, a list of these, or None."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class DataTable:
     """
 
     name: str
-    columns: Mapping[str, Sequence[Any]]
+    columns: Mapping[str, Sequence[Cell]]
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     by_word: bool = False
@@ -28,5 +31,12 @@ class DataTable:
     @property
     def found(self) -> str:
         """Name the columns, for messages, with what is unusual about the file."""
-        notes = f" ({', '.join(self.notes)})" if self.notes else ""
-        return f"there are {', '.join(self.columns)}{notes}"
+        names = ", ".join(self.columns)
+        if not self.notes:
+            return f"there are {names}"
+        return f"there are {names} ({', '.join(self.notes)})"
+
+
+def is_nothing(cell: Cell) -> bool:
+    """Whether a cell holds nothing at all. An empty text is something: models answer it."""
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))

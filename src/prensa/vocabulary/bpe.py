@@ -1,93 +1,123 @@
 """Byte-pair encoding, of bytes (RoBERTa, GPT-2, Llama 3) or characters (Llama 2): pairs are merged by rank.
 
 Sennrich et al. 2016 (arXiv 1508.07909). Merges are never undone, so all that happen in a text are those that
-lead to its pieces; where these and the pieces in between stay, the same ones happen in the same order.
+lead to its tokens; where these and the tokens in between stay, the same ones happen in the same order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
 
-from prensa.vocabulary.unigram import BYTE, Parts
+from prensa.vocabulary.content import BYTE, Model, Parts, vocab_of
 from prensa.vocabulary.wordpiece import renumbered
 
-
-def always(model: Mapping[str, Any]) -> set[int]:
-    """Return single characters, which stand for bytes in vocabularies of bytes, and the unknown piece."""
-    vocab: Mapping[str, int] = model["vocab"]
-    before, behind = model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
-    found = {
-        number
-        for piece, number in vocab.items()
-        if len(piece.removeprefix(before).removesuffix(behind)) <= 1 or BYTE.fullmatch(piece)
-    }
-    if model.get("unk_token") in vocab:
-        found.add(vocab[model["unk_token"]])
-    return found
+# A rank behind those of all merges.
+_NEVER = 1 << 60
 
 
-def parts(model: Mapping[str, Any]) -> Parts:
-    """Return a function from a piece to itself and all pieces that are merged on the way to it.
+def always(model: Model) -> set[int]:
+    """Return single characters, which stand for bytes in vocabularies of bytes, and the unknown token."""
+    vocab = vocab_of(model)
+    prefix, suffix = _marks(model)
+    kept: set[int] = set()
+    for token, number in vocab.items():
+        characters = token.removeprefix(prefix).removesuffix(suffix)
+        if len(characters) <= 1 or BYTE.fullmatch(token):
+            kept.add(number)
+    unknown: str | None = model.get("unk_token")
+    if unknown is not None and unknown in vocab:
+        kept.add(vocab[unknown])
+    return kept
 
-    A piece that no merges lead to is taken whole from the text, and needs itself alone.
+
+def parts(model: Model) -> Parts:
+    """Return a function from a token to itself and all tokens that are merged on the way to it.
+
+    A token that no merges lead to is taken whole from the text, and needs itself alone.
     """
-    vocab: Mapping[str, int] = model["vocab"]
-    pieces = {number: piece for piece, number in vocab.items()}
-    before, behind = model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
-    ranks = {tuple(pair): rank for rank, pair in enumerate(_pairs(model))}
+    vocab = vocab_of(model)
+    tokens = {number: token for token, number in vocab.items()}
+    prefix, suffix = _marks(model)
+    ranks: dict[tuple[str, ...], int] = {}
+    for rank, pair in enumerate(_pairs(model)):
+        ranks[tuple(pair)] = rank
 
     @cache
     def needed(number: int) -> frozenset[int]:
-        symbols = _symbols(pieces[number], before, behind)
+        symbols = _symbols(tokens[number], prefix, suffix)
         passed = {number}
+        # As the tokenizer does: of all neighbours the pair of the lowest rank, until one symbol is left.
         while len(symbols) > 1:
-            best = min(
-                range(len(symbols) - 1), key=lambda at: ranks.get((symbols[at], symbols[at + 1]), _NEVER)
-            )
-            if (symbols[best], symbols[best + 1]) not in ranks:
+            at = _best_pair(symbols, ranks)
+            left, right = symbols[at], symbols[at + 1]
+            if (left, right) not in ranks:
                 return frozenset([number])
-            passed |= {vocab[symbol] for symbol in symbols[best : best + 2]}
-            symbols[best : best + 2] = [_merged(symbols[best], symbols[best + 1], before)]
+            passed.add(vocab[left])
+            passed.add(vocab[right])
+            symbols[at : at + 2] = [_merged(left, right, prefix)]
         return frozenset(passed)
 
     return needed
 
 
-_NEVER = 1 << 60
+def trimmed(model: Model, new: Mapping[int, int]) -> dict[str, object]:
+    """Return the model with the tokens that have a new number, and the merges among them."""
+    vocab = renumbered(vocab_of(model), new)
+    prefix, _ = _marks(model)
+    merges: list[object] = []
+    for merge, (left, right) in zip(model["merges"], _pairs(model), strict=True):
+        # A merge is of use where both halves and what they make are left.
+        if left in vocab and right in vocab and _merged(left, right, prefix) in vocab:
+            merges.append(merge)
+    return {**model, "vocab": vocab, "merges": merges}
 
 
-def _symbols(piece: str, before: str, behind: str) -> list[str]:
-    """Return what a piece is merged from, at the start: its characters, marked as their places ask for."""
-    inner, is_first, is_last = piece, True, False
-    if before and piece.startswith(before):
-        inner, is_first = piece.removeprefix(before), False
-    if behind and inner.endswith(behind):
-        inner, is_last = inner.removesuffix(behind), True
-    symbols = [
-        character if is_first and at == 0 else before + character for at, character in enumerate(inner)
-    ]
+def _marks(model: Model) -> tuple[str, str]:
+    """Return what stands before tokens inside a word, and behind those at its end."""
+    return model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
+
+
+def _best_pair(symbols: Sequence[str], ranks: Mapping[tuple[str, ...], int]) -> int:
+    """Return where the neighbours of the lowest rank begin, the first of equals."""
+    best, best_rank = 0, _NEVER
+    for at in range(len(symbols) - 1):
+        rank = ranks.get((symbols[at], symbols[at + 1]), _NEVER)
+        if rank < best_rank:
+            best, best_rank = at, rank
+    return best
+
+
+def _symbols(token: str, prefix: str, suffix: str) -> list[str]:
+    """Return what a token is merged from: its characters, marked as their places in the word require."""
+    inner, is_first, is_last = token, True, False
+    if prefix and token.startswith(prefix):
+        inner = token.removeprefix(prefix)
+        is_first = False
+    if suffix and inner.endswith(suffix):
+        inner = inner.removesuffix(suffix)
+        is_last = True
+    symbols: list[str] = []
+    for at, character in enumerate(inner):
+        if is_first and at == 0:
+            symbols.append(character)
+        else:
+            symbols.append(prefix + character)
     if is_last and symbols:
-        symbols[-1] += behind
+        symbols[-1] += suffix
     return symbols
 
 
-def _merged(left: str, right: str, before: str) -> str:
-    return left + right.removeprefix(before)
+def _merged(left: str, right: str, prefix: str) -> str:
+    return left + right.removeprefix(prefix)
 
 
-def _pairs(model: Mapping[str, Any]) -> list[list[str]]:
-    return [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
-
-
-def cut(model: Mapping[str, Any], new: Mapping[int, int]) -> dict[str, Any]:
-    """Return the model with the pieces that have a new number, and the merges among them."""
-    vocab = renumbered(model["vocab"], new)
-    before = model.get("continuing_subword_prefix") or ""
-    merges = [
-        pair
-        for pair, (left, right) in zip(model["merges"], _pairs(model), strict=True)
-        if left in vocab and right in vocab and _merged(left, right, before) in vocab
-    ]
-    return {**model, "vocab": vocab, "merges": merges}
+def _pairs(model: Model) -> list[Sequence[str]]:
+    """Return the two halves of each merge: files of before 2024 have them in one string."""
+    pairs: list[Sequence[str]] = []
+    for merge in model["merges"]:
+        if isinstance(merge, str):
+            pairs.append(merge.split(" "))
+        else:
+            pairs.append(merge)
+    return pairs

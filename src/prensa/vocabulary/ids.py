@@ -1,34 +1,35 @@
-"""Fields of JSON files that name pieces by their numbers."""
+"""Fields of JSON files that name tokens by their numbers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TypeGuard
 
 _NAMES = re.compile(
     r"(.*_)?token_ids?|(begin_)?suppress_tokens|bad_words_ids|force_words_ids|forced_decoder_ids|sequence_bias"
 )
 
 
-def named(content: Mapping[str, Any]) -> set[int]:
-    """Return all numbers of pieces that a config names."""
+def named(content: Mapping[str, object]) -> set[int]:
+    """Return all numbers of tokens that a config names."""
     return set(_numbers(content))
 
 
-def renamed(content: Mapping[str, Any], new: Mapping[int, int]) -> dict[str, Any]:
-    """Return a config that names the same pieces by their new numbers, and those that are gone no more."""
-    return {
-        key: _renamed(key, value, new)
-        if _NAMES.fullmatch(str(key))
-        else renamed(value, new)
-        if isinstance(value, Mapping)
-        else value
-        for key, value in content.items()
-    }
+def renamed(content: Mapping[str, object], new: Mapping[int, int]) -> dict[str, object]:
+    """Return a config that names the same tokens by their new numbers, and those that are gone no more."""
+    changed: dict[str, object] = {}
+    for key, value in content.items():
+        if _NAMES.fullmatch(str(key)):
+            changed[key] = _renamed(key, value, new)
+        elif isinstance(value, Mapping):
+            changed[key] = renamed(value, new)
+        else:
+            changed[key] = value
+    return changed
 
 
-def _numbers(content: Mapping[str, Any]) -> Iterator[int]:
+def _numbers(content: Mapping[str, object]) -> Iterator[int]:
     for key, value in content.items():
         if _NAMES.fullmatch(str(key)):
             yield from _inside(key, value)
@@ -36,25 +37,43 @@ def _numbers(content: Mapping[str, Any]) -> Iterator[int]:
             yield from _numbers(value)
 
 
-def _inside(key: str, value: Any) -> Iterator[int]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+def _inside(key: str, value: object) -> Iterator[int]:
+    if _is_number(value):
         yield value
-    elif isinstance(value, list) and value:
-        for each in value:
-            if key == "forced_decoder_ids":  # place in the answer, and piece
-                yield from _inside("", each[1])
-            else:  # of sequence_bias: pieces, and a number that is no piece
-                yield from _inside("", each[0] if key == "sequence_bias" else each)
-
-
-def _renamed(key: str, value: Any, new: Mapping[int, int]) -> Any:
-    if isinstance(value, list):
+    if not isinstance(value, list):
+        return
+    for item in value:
         if key == "forced_decoder_ids":
-            return [[place, new[piece]] for place, piece in value if piece in new]
-        if key == "sequence_bias":
-            return [[_renamed("", pieces, new), bias] for pieces, bias in value]
-        found = [_renamed("", each, new) for each in value]
-        return [each for each in found if each is not None]
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            # A place in the answer, and a token.
+            yield from _inside("", item[1])
+        elif key == "sequence_bias":
+            # Tokens, and a number that is no token.
+            yield from _inside("", item[0])
+        else:
+            yield from _inside("", item)
+
+
+def _renamed(key: str, value: object, new: Mapping[int, int]) -> object:
+    if _is_number(value):
         return new.get(value)
-    return value
+    if not isinstance(value, list):
+        return value
+    changed: list[object] = []
+    for item in value:
+        if key == "forced_decoder_ids":
+            place, number = item
+            if number in new:
+                changed.append([place, new[number]])
+        elif key == "sequence_bias":
+            numbers, bias = item
+            changed.append([_renamed("", numbers, new), bias])
+        else:
+            number = _renamed("", item, new)
+            if number is not None:
+                changed.append(number)
+    return changed
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    """Whether a value may be a token's number: a negative one stands for none, True is no number."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

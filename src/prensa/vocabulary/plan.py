@@ -1,13 +1,13 @@
-"""Which pieces stay: counted in the texts, with what they need, before a weight is read."""
+"""Which tokens stay: counted in the texts, with what they need, before a weight is read."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +15,28 @@ from numpy.typing import NDArray
 from prensa.checkpoint.manifest import VocabularyReport
 from prensa.checkpoint.reader import read_config
 from prensa.checkpoint.roles import load_config
-from prensa.checkpoint.task import Task
-from prensa.errors import EvaluationError, VocabularyError
+from prensa.errors import DataError, SettingError, TokenizerError
 from prensa.progress import Progress, silent
 from prensa.temporary import temporary_directory
-from prensa.texts.columns import Texts, read_texts, sample
+from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Row, encode, load_tokenizer, longest
-from prensa.vocabulary.files import named_pieces, new_config, rows_of, tokenizer_files
+from prensa.texts.library import COUNTED, Library
+from prensa.texts.source import Source
+from prensa.vocabulary.content import Content, tokens_of
+from prensa.vocabulary.files import named_tokens, new_config, rows_of, tokenizer_files
 from prensa.vocabulary.scripts import written_in
 from prensa.vocabulary.settings import TrimVocabulary
-from prensa.vocabulary.tokenizer import Content, cut, family_of, pieces_of, read_content
+from prensa.vocabulary.tokenizer import family_of, read_content, trimmed
 
-_COUNTED = 200_000  # texts whose pieces are counted
-_SPACES = "▁Ġ#"  # how vocabularies write spaces, or that there is none
-_CHECKED = 1000  # texts that must be cut as before
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+# How vocabularies write a space, and that a token continues a word: a token of these alone says nothing.
+_SPACES = "▁Ġ#"
+# Texts that must be tokenized as before.
+_CHECKED = 1000
+# Tokens in a message.
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -41,13 +49,13 @@ class Vocabulary:
 
     report: VocabularyReport
     files: Mapping[str, bytes]
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     account: str = ""
 
 
 @dataclass(frozen=True)
-class _Texts:
-    """What the deployment reads, in pieces."""
+class _Counted:
+    """What the deployment reads, as tokens. ``counts`` says how often each comes, without marks."""
 
     texts: Texts
     limit: int | None
@@ -55,125 +63,162 @@ class _Texts:
     counts: NDArray[np.int64]
 
 
-def plan_vocabulary(  # noqa: PLR0913, PLR0917  where the texts are
+def plan_vocabulary(
     path: Path,
     settings: TrimVocabulary,
-    source: str | None = None,
-    text_column: str | None = None,
-    split: str | None = None,
+    source: Source | None,
+    *,
+    library: Library,
     progress: Progress = silent,
-    encoding: str | None = None,
 ) -> Vocabulary:
-    """Choose the pieces that stay and rewrite the tokenizer. Writes nothing.
+    """Choose the tokens that stay and rewrite the tokenizer. Writes nothing.
 
-    Raises :class:`VocabularyError` for what cannot be trimmed or asked for, and whatever reading texts and
-    tokenizers raises.
+    All texts of ``source`` count, whatever its limit; None, or one without a name, counts no texts: what is
+    built in is not what will be read. Raises :class:`TokenizerError` for a tokenizer that cannot be trimmed,
+    :class:`SettingError` for what cannot be kept, and whatever reading texts and tokenizers raises.
     """
+    if source is not None and source.name is None:
+        source = None
     if source is None and not settings.languages:
-        raise VocabularyError(
-            "--trim-vocabulary needs to know what will be read: give --texts, or --languages"
-        )
-    try:
-        tokenizer = load_tokenizer(path)
-    except EvaluationError as error:
-        raise VocabularyError(str(error)) from error
+        raise SettingError("`trim_vocabulary` needs to know what will be read: give `texts`, or `languages`")
+    tokenizer = load_tokenizer(path)
     config = load_config(path)
     content = read_content(path, tokenizer)
-    pieces = pieces_of(content)
+    tokens = tokens_of(content)
     rows = rows_of(config)
-    if max(pieces) >= rows:
-        raise VocabularyError(
-            f"{path}: the tokenizer has {max(pieces) + 1:,} pieces, the model {rows:,} rows for them; the "
+    if max(tokens) >= rows:
+        raise TokenizerError(
+            f"{path}: the tokenizer has {max(tokens) + 1:,} tokens, the model {rows:,} rows for them; the "
             "two do not belong together"
         )
-    texts = None
+    counted = None
     if source is not None:
-        texts = _read(tokenizer, config, (source, text_column, split, encoding), rows, progress)
-        if not any(texts.counts[number] for number, piece in pieces.items() if piece.strip(_SPACES)):
-            raise VocabularyError(
-                f"{path}: the texts of {texts.texts.name} have no piece of its vocabulary; give others"
-            )
-    kept = _choose(content, pieces, settings, _always(path, tokenizer, config, content, settings), texts)
+        limit = longest(tokenizer, config, None)
+        counted = _count(tokenizer, limit, source, rows, library, progress)
+        _check_counted(path, tokens, counted)
+    always = _always(path, tokenizer, config, content, settings)
+    kept = _choose(content, tokens, settings, always, counted)
+    # Tokens keep their order, and the gaps close.
     new = {old: number for number, old in enumerate(kept)}
-    files = tokenizer_files(path, tokenizer, cut(content, new), new)
+    files = tokenizer_files(path, tokenizer, trimmed(content, new), new)
     changed = new_config(read_config(path), config, new)
-    report = VocabularyReport(
+    account = ""
+    if counted is not None:
+        account = counted.texts.account
+    vocabulary = Vocabulary(_report(rows, kept, counted), files, changed, account)
+    _check(path, vocabulary, tokens, counted)
+    return vocabulary
+
+
+def _count(
+    tokenizer: PreTrainedTokenizerBase,
+    limit: int | None,
+    source: Source,
+    rows: int,
+    library: Library,
+    progress: Progress,
+) -> _Counted:
+    """Read the texts, tokenize them as the model will, and count."""
+    texts = sample(library.all_texts(source), COUNTED)
+    step = functools.partial(progress, "counting tokens")
+    token_rows = library.encode(tokenizer, texts, "embedding", limit, step).rows
+    counts = np.zeros(rows, dtype=np.int64)
+    for row in token_rows:
+        np.add.at(counts, row["input_ids"], 1)
+    # Marks stand around every text, and are no part of it.
+    for number in tokenizer.all_special_ids:
+        if number is not None:
+            counts[number] = 0
+    return _Counted(texts, limit, token_rows, counts)
+
+
+def _check_counted(path: Path, tokens: Mapping[int, str], counted: _Counted) -> None:
+    """Raise :class:`DataError` if the texts hold no token but spaces: they are in another script."""
+    for number, token in tokens.items():
+        if counted.counts[number] and token.strip(_SPACES):
+            return
+    raise DataError(f"{path}: the texts of {counted.texts.name} have no token of its vocabulary; give others")
+
+
+def _report(rows: int, kept: Sequence[int], counted: _Counted | None) -> VocabularyReport:
+    """Say what was kept, and what that means for the texts that were counted."""
+    if counted is None:
+        return VocabularyReport(rows, tuple(kept), texts=None, counted=0, covered=None, unchanged=None)
+    covered = counted.counts[kept].sum() / counted.counts.sum()
+    new = dict.fromkeys(kept, 0)
+    are_whole = [_is_whole(row, new) for row in counted.rows]
+    return VocabularyReport(
         before=rows,
         kept=tuple(kept),
-        texts=None if texts is None else texts.texts.name,
-        counted=0 if texts is None else len(texts.rows),
-        covered=None if texts is None else float(texts.counts[kept].sum() / texts.counts.sum()),
-        unchanged=None if texts is None else float(np.mean([_is_whole(row, new) for row in texts.rows])),
+        texts=counted.texts.name,
+        counted=len(counted.rows),
+        covered=float(covered),
+        unchanged=float(np.mean(are_whole)),
     )
-    found = Vocabulary(report, files, changed, "" if texts is None else texts.texts.account)
-    _check(path, found, pieces, texts)
-    return found
 
 
-def _read(
-    tokenizer: Any,
-    config: Any,
-    where: tuple[str, str | None, str | None, str | None],
-    rows: int,
-    progress: Progress,
-) -> _Texts:
-    source, text_column, split, encoding = where
-    texts = read_texts(
-        source, Task("embedding"), text_column=text_column, label_column="", split=split, encoding=encoding
-    )
-    step = functools.partial(progress, "counting pieces")
-    limit = longest(tokenizer, config, None)
-    taken = sample(texts, _COUNTED)
-    found = encode(tokenizer, taken, "embedding", limit, step).rows
-    counts = np.zeros(rows, dtype=np.int64)
-    for row in found:
-        np.add.at(counts, row["input_ids"], 1)
-    counts[[number for number in tokenizer.all_special_ids if number is not None]] = 0
-    return _Texts(taken, limit, found, counts)
-
-
-def _always(path: Path, tokenizer: Any, config: Any, content: Content, settings: TrimVocabulary) -> set[int]:
+def _always(
+    path: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    config: PretrainedConfig,
+    content: Content,
+    settings: TrimVocabulary,
+) -> set[int]:
     """Return what stays whatever the texts say."""
-    pieces = pieces_of(content)
-    numbers = {piece: number for number, piece in pieces.items()}
-    unknown = [piece for piece in settings.keep if piece not in numbers]
-    if unknown:
-        raise VocabularyError(
-            f"{path}: to keep were asked pieces that the vocabulary does not have: "
-            f"{', '.join(map(repr, unknown[:20]))}{' …' if len(unknown) > 20 else ''}"  # noqa: PLR2004
-        )
+    tokens = tokens_of(content)
+    always = family_of(content).always(content["model"])
+    for added in content["added_tokens"]:
+        always.add(added["id"])
+    for number in tokenizer.all_special_ids:
+        if number is not None:
+            always.add(number)
+    # A config may name numbers that its tokenizer does not have.
+    always |= named_tokens(path, config) & tokens.keys()
+    always |= _numbers_of(path, tokens, settings.keep)
+    # What a chat's template writes around messages is in no text.
     template = tokenizer.chat_template or ""
-    templates = template.values() if isinstance(template, dict) else [template]
-    return {
-        *family_of(content).always(content["model"]),
-        *(token["id"] for token in content["added_tokens"]),
-        *(number for number in tokenizer.all_special_ids if number is not None),
-        *(number for number in named_pieces(path, config) if number in pieces),
-        *(numbers[piece] for piece in settings.keep),
-        *(number for text in templates if text for number in tokenizer.encode(text)),
-    }
+    templates: Iterable[str] = [template]
+    if isinstance(template, dict):
+        templates = template.values()
+    for text in templates:
+        if text:
+            always.update(tokenizer.encode(text))
+    return always
+
+
+def _numbers_of(path: Path, tokens: Mapping[int, str], keep: Sequence[str]) -> set[int]:
+    """Return the numbers of tokens to keep. Raises :class:`SettingError` for those that do not exist."""
+    numbers = {token: number for number, token in tokens.items()}
+    unknown = [token for token in keep if token not in numbers]
+    if unknown:
+        shown = ", ".join(map(repr, unknown[:_SHOWN]))
+        if len(unknown) > _SHOWN:
+            shown += " …"
+        raise SettingError(f"{path}: tokens to `keep` that are not in the vocabulary: {shown}")
+    return set(map(numbers.__getitem__, keep))
 
 
 def _choose(
     content: Content,
-    pieces: Mapping[int, str],
+    tokens: Mapping[int, str],
     settings: TrimVocabulary,
     always: Iterable[int],
-    texts: _Texts | None,
+    counted: _Counted | None,
 ) -> list[int]:
-    """Return the numbers of the pieces that stay, in their order."""
+    """Return the numbers of the tokens that stay, in their order."""
     needs = _needs(content)
     kept: set[int] = set()
     for number in always:
         kept |= needs(number)
-    most = settings.pieces or len(pieces)
+    most = settings.pieces or len(tokens)
     if len(kept) > most:
-        raise VocabularyError(
-            f"--trim-vocabulary {most:,}: {len(kept):,} pieces must stay (marks, single characters and "
-            "bytes, and what was asked to keep); ask for more"
+        raise SettingError(
+            f"`trim_vocabulary` {most:,}: {len(kept):,} tokens must stay (marks, single characters and "
+            "bytes, and those of `keep`); give a larger number"
         )
-    for number in _wanted(pieces, settings, texts, kept):
+    for number in _wanted(tokens, settings, counted, kept):
         more = needs(number) - kept
+        # A token without what it is made of would never come out of a text.
         if len(kept) + len(more) > most:
             break
         kept |= more
@@ -181,61 +226,91 @@ def _choose(
 
 
 def _needs(content: Content) -> Callable[[int], frozenset[int]]:
-    """Return a function from a piece to those it is made of, itself too; added tokens are made of nothing."""
+    """Return a function from a token to those it is made of, itself too; added ones are made of nothing."""
     parts = family_of(content).parts(content["model"])
     added = {token["id"] for token in content["added_tokens"]}
-    return lambda number: frozenset([number]) if number in added else parts(number)
+
+    def needs(number: int) -> frozenset[int]:
+        if number in added:
+            return frozenset([number])
+        return parts(number)
+
+    return needs
 
 
 def _wanted(
-    pieces: Mapping[int, str], settings: TrimVocabulary, texts: _Texts | None, kept: set[int]
-) -> Iterable[int]:
-    """Name pieces in the order of their worth: those of the texts, the most used first, then the languages'.
+    tokens: Mapping[int, str], settings: TrimVocabulary, counted: _Counted | None, kept: set[int]
+) -> Iterator[int]:
+    """Name tokens in the order of their worth: those of the texts, the most used first, then the languages'.
 
-    Where a number of pieces was asked for, without languages, all others follow: vocabularies begin with the
-    pieces that are used most.
+    If a number of tokens was given, without languages, all others follow: vocabularies begin with the
+    tokens that are used most. ``kept`` grows meanwhile by what was named and what it needs.
     """
-    if texts is not None:
-        counts = texts.counts
-        order = np.argsort(-counts, kind="stable")
-        total = counts.sum()
-        covered = counts[sorted(kept)].sum()
-        for number in order[: int((counts > 0).sum())].tolist():
-            if covered >= settings.coverage * total:
-                break
-            if number not in kept:
-                covered += counts[number]
-            yield number
+    if counted is not None:
+        yield from _most_used(counted.counts, settings.coverage, kept)
     if settings.languages:
         is_written = written_in(settings.languages)
-        yield from (number for number in sorted(pieces) if is_written(pieces[number]))
+        for number in sorted(tokens):
+            if is_written(tokens[number]):
+                yield number
     elif settings.pieces:
-        yield from sorted(pieces)
+        yield from sorted(tokens)
+
+
+def _most_used(counts: NDArray[np.int64], coverage: float, kept: set[int]) -> Iterator[int]:
+    """Name the tokens of the texts, the most used first, until they make up the share ``coverage``."""
+    # Stable: of tokens that come as often, the lower number goes first, whatever the machine.
+    order = np.argsort(-counts, kind="stable")
+    used = order[: int((counts > 0).sum())]
+    total = counts.sum()
+    covered = counts[sorted(kept)].sum()
+    for number in used.tolist():
+        if covered >= coverage * total:
+            break
+        if number not in kept:
+            covered += counts[number]
+        yield number
 
 
 def _is_whole(row: Row, new: Mapping[int, int]) -> bool:
+    """Whether all tokens of a text stay."""
     return all(number in new for number in row["input_ids"])
 
 
-def _check(path: Path, vocabulary: Vocabulary, pieces: Mapping[int, str], texts: _Texts | None) -> None:
-    """Load the new tokenizer and see that it numbers its pieces, and cuts texts, as it must."""
+def _check(path: Path, vocabulary: Vocabulary, tokens: Mapping[int, str], counted: _Counted | None) -> None:
+    """Load the new tokenizer and see that it numbers its tokens, and tokenizes texts, as it must."""
     new = {old: number for number, old in enumerate(vocabulary.report.kept)}
     with temporary_directory() as directory:
         for name, content in vocabulary.files.items():
             (directory / name).write_bytes(content)
-        (directory / "config.json").write_text(json.dumps(dict(vocabulary.config)), encoding="utf-8")
+        config = json.dumps(dict(vocabulary.config))
+        (directory / "config.json").write_text(config, encoding="utf-8")
         smaller = load_tokenizer(directory)
-    expected = {pieces[old]: number for old, number in new.items() if old in pieces}
-    if smaller.get_vocab() != expected:
-        wrong = sorted(set(smaller.get_vocab().items()) ^ set(expected.items()))[:3]
-        raise VocabularyError(f"{path}: its tokenizer cannot be trimmed, pieces get other numbers ({wrong})")
-    if texts is None:
-        return
-    whole = [at for at, row in enumerate(texts.rows) if _is_whole(row, new)][:_CHECKED]
-    found = encode(smaller, texts.texts.take(whole), "embedding", texts.limit).rows
-    for at, row in zip(whole, found, strict=True):
-        if [new[number] for number in texts.rows[at]["input_ids"]] != row["input_ids"]:
-            raise VocabularyError(
-                f"{path}: its tokenizer cannot be trimmed, it would cut "
-                f"{texts.texts.texts[at][:80]!r} otherwise"
+    expected: dict[str, int] = {}
+    for old, number in new.items():
+        if old in tokens:
+            expected[tokens[old]] = number
+    numbers = smaller.get_vocab()
+    if numbers != expected:
+        wrong = sorted(set(numbers.items()) ^ set(expected.items()))[:3]
+        raise TokenizerError(f"{path}: its tokenizer cannot be trimmed, tokens get other numbers ({wrong})")
+    if counted is not None:
+        _check_texts(path, smaller, new, counted)
+
+
+def _check_texts(
+    path: Path, smaller: PreTrainedTokenizerBase, new: Mapping[int, int], counted: _Counted
+) -> None:
+    """Raise :class:`TokenizerError` if a text all of whose tokens stay gets others."""
+    whole: list[int] = []
+    for at, row in enumerate(counted.rows):
+        if len(whole) < _CHECKED and _is_whole(row, new):
+            whole.append(at)
+    rows = encode(smaller, counted.texts.take(whole), "embedding", counted.limit).rows
+    for at, row in zip(whole, rows, strict=True):
+        expected = [new[number] for number in counted.rows[at]["input_ids"]]
+        if expected != row["input_ids"]:
+            text = counted.texts.texts[at][:80]
+            raise TokenizerError(
+                f"{path}: its tokenizer cannot be trimmed, it would tokenize {text!r} differently"
             )

@@ -1,4 +1,4 @@
-"""Which pieces are written in the scripts of some languages, by the Unicode names of their letters."""
+"""Which tokens are written in the scripts of some languages, by the Unicode names of their letters."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from functools import cache
 
-from prensa.errors import VocabularyError
+from prensa.errors import SettingError
 
 _WRITTEN_IN_LATIN = (
     "af ca cs cy da de en es et eu fi fr ga gl hr hu id is it lt lv ms nl no pl pt ro sk sl sq sv sw tl tr vi"
 )
-_CHINESE, _LATIN = frozenset({"CJK"}), frozenset({"LATIN"})
+_CHINESE = frozenset({"CJK"})
+_LATIN = frozenset({"LATIN"})
+# The first word of a letter's name in Unicode is its script.
 _LANGUAGES: dict[str, frozenset[str]] = {
     **dict.fromkeys(_WRITTEN_IN_LATIN.split(), _LATIN),
     **dict.fromkeys(["be", "bg", "mk", "ru", "uk"], frozenset({"CYRILLIC"})),
@@ -33,27 +35,32 @@ _LANGUAGES: dict[str, frozenset[str]] = {
 
 
 def check_languages(languages: Iterable[str]) -> None:
-    """Raise :class:`VocabularyError` for a language whose script is not known."""
+    """Raise :class:`SettingError` for a language whose script is not known."""
     for language in languages:
         if language not in _LANGUAGES:
-            raise VocabularyError(
-                f"--languages: {language!r} is not known; expected of {', '.join(sorted(_LANGUAGES))}"
+            raise SettingError(
+                f"`languages`: {language!r} is not known; expected of {', '.join(sorted(_LANGUAGES))}"
             )
 
 
 def written_in(languages: Iterable[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether all letters of a piece are of the scripts of these languages."""
-    scripts = frozenset[str]().union(*(_LANGUAGES[language] for language in languages))
+    """Return a function that says whether all letters of a token are of the scripts of these languages."""
+    scripts: set[str] = set()
+    for language in languages:
+        scripts |= _LANGUAGES[language]
 
-    def is_written(piece: str) -> bool:
-        return all(script in scripts for script in map(_script, piece) if script)
+    def is_written(token: str) -> bool:
+        # Digits and signs have no script, and belong to all languages.
+        used = set(map(_script, token)) - {""}
+        return used <= scripts
 
     return is_written
 
 
 @cache
 def _script(character: str) -> str:
-    """Return ``LATIN`` for é, and nothing for what is no letter."""
+    """Return ``LATIN`` for é, and an empty string for what is no letter."""
     if not unicodedata.category(character).startswith("L"):
         return ""
-    return unicodedata.name(character, "?").split(" ")[0]
+    name = unicodedata.name(character, "?")
+    return name.split(" ")[0]

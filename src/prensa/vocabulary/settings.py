@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.atomic import at_home
-from prensa.errors import RecipeError, VocabularyError
+from prensa.errors import RecipeError, SettingError
 from prensa.vocabulary.scripts import check_languages
 
 NAME = "trim_vocabulary"
 
+TEXTS = "texts"
+"""What stands for all tokens that the texts use."""
+
 
 @dataclass(frozen=True)
 class TrimVocabulary:
-    """Keep the pieces that the texts use most, and those that every text may need.
+    """Keep the tokens that the texts use most, and those that every text may need.
 
     ``pieces`` is how many stay in all, 0 for as many as make up the share ``coverage`` of the texts. ``keep``
-    are pieces that stay in any case. ``languages`` (``en``, ``ru`` …) keep all pieces in their scripts.
+    are tokens that stay in any case. ``languages`` (``en``, ``ru`` …) keep all tokens in their scripts.
     """
 
     pieces: int = 0
@@ -33,9 +35,8 @@ class TrimVocabulary:
         is_number = isinstance(self.coverage, (int, float)) and not isinstance(self.coverage, bool)
         if not is_number or not 0 < self.coverage <= 1:
             raise RecipeError(f"{NAME}: coverage must be above 0 and at most 1, found {self.coverage!r}")
-        for key, words in (("keep", self.keep), ("languages", self.languages)):
-            if not isinstance(words, tuple) or not all(isinstance(word, str) and word for word in words):
-                raise RecipeError(f"{NAME}: {key} must be a list of words, found {words!r}")
+        _check_words("keep", self.keep)
+        _check_words("languages", self.languages)
         check_languages(self.languages)
 
 
@@ -44,41 +45,58 @@ def trim_from(
 ) -> TrimVocabulary | None:
     """Read the options of a command line. ``amount`` is a number, ``99.9%``, or ``texts`` for all they use.
 
-    Raises :class:`RecipeError`, and :class:`VocabularyError` for a file that cannot be read.
+    Raises :class:`SettingError` for anything else, and for a file that cannot be read.
     """
     if amount is None:
-        for option, value in (("--keep", keep), ("--languages", languages)):
+        for name, value in (("keep", keep), ("languages", languages)):
             if value is not None:
-                raise RecipeError(f"{option} {value} needs --trim-vocabulary")
+                raise SettingError(f"`{name}` {value} needs `trim_vocabulary`")
         return None
-    words = () if languages is None else tuple(word.strip().lower() for word in languages.split(","))
-    pieces, coverage = (0, 1.0) if amount == TEXTS else _amount(amount)
-    return TrimVocabulary(pieces, coverage, () if keep is None else _lines(at_home(keep)), words)
+    tokens: tuple[str, ...] = ()
+    if keep is not None:
+        tokens = _lines(at_home(keep))
+    words: tuple[str, ...] = ()
+    if languages is not None:
+        words = tuple(word.strip().lower() for word in languages.split(","))
+    count, coverage = _amount(amount)
+    return TrimVocabulary(count, coverage, tokens, words)
+
+
+def _check_words(key: str, words: object) -> None:
+    """Raise :class:`RecipeError` unless ``words`` is a tuple of strings, which a list in TOML becomes."""
+    if not isinstance(words, tuple) or not all(isinstance(word, str) and word for word in words):
+        raise RecipeError(f"{NAME}: {key} must be a list of words, found {words!r}")
 
 
 def _amount(text: str) -> tuple[int, float]:
-    """Return a number of pieces, or 0 and a share."""
-    pieces, coverage = 0, 0.0
-    with contextlib.suppress(ValueError):
+    """Return a number of tokens, or 0 and a share."""
+    if text == TEXTS:
+        return 0, 1.0
+    count, coverage = 0, 0.0
+    try:
         if text.endswith("%"):
             coverage = float(text[:-1]) / 100
         else:
-            pieces = int(text.replace(",", "").replace("_", ""))
-    if pieces < 1 and not 0 < coverage <= 1:
-        raise RecipeError(
-            f"--trim-vocabulary {text}: expected a number of pieces, a share of the texts as 99.9%, or "
-            f"{TEXTS!r} for all pieces they use"
-        )
-    return pieces, coverage or 1.0
-
-
-TEXTS = "texts"
-"""What stands for all pieces that the texts use."""
+            count = int(text.replace(",", "").replace("_", ""))
+    except ValueError:
+        # Neither: refused below, with both at nothing.
+        pass
+    if count >= 1:
+        return count, 1.0
+    if 0 < coverage <= 1:
+        return 0, coverage
+    raise SettingError(
+        f"`trim_vocabulary` {text}: expected a number of tokens, a share of the texts as 99.9%, or "
+        f"{TEXTS!r} for all tokens they use"
+    )
 
 
 def _lines(path: Path) -> tuple[str, ...]:
+    """Return the lines of a file that are not empty, each once."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise VocabularyError(f"--keep {path}: cannot be read ({error})") from error
-    return tuple(dict.fromkeys(line for line in text.splitlines() if line))
+        raise SettingError(f"`keep` {path}: cannot be read ({error})") from error
+    lines = dict.fromkeys(text.splitlines())
+    lines.pop("", None)
+    return tuple(lines)

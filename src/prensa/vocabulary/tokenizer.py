@@ -1,4 +1,4 @@
-"""A tokenizer's JSON, as the library ``tokenizers`` writes it, with fewer pieces."""
+"""A tokenizer's JSON, as the library ``tokenizers`` writes it, with fewer tokens."""
 
 from __future__ import annotations
 
@@ -6,108 +6,108 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prensa.errors import VocabularyError
+from prensa.errors import TokenizerError
 from prensa.vocabulary import bpe, unigram, wordpiece
-from prensa.vocabulary.unigram import Parts
+from prensa.vocabulary.content import FILE, Content, Model, Parts
 
-FILE = "tokenizer.json"
-
-Content = Mapping[str, Any]
-"""Of ``tokenizer.json``."""
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
 class Family:
-    """How tokenizers of one kind are cut down.
+    """How tokenizers of one kind are trimmed.
 
-    ``always`` names what every text may need, ``parts`` what a piece needs, ``cut`` makes the smaller model.
+    ``always`` names what every text may need, ``parts`` what a token needs, ``trimmed`` makes the smaller
+    model.
     """
 
-    always: Callable[[Content], set[int]]
-    parts: Callable[[Content], Parts]
-    cut: Callable[[Content, Mapping[int, int]], dict[str, Any]]
+    always: Callable[[Model], set[int]]
+    parts: Callable[[Model], Parts]
+    trimmed: Callable[[Model, Mapping[int, int]], dict[str, object]]
 
 
 FAMILIES = {
-    "Unigram": Family(unigram.always, unigram.parts, unigram.cut),
-    "WordPiece": Family(wordpiece.always, unigram.parts, wordpiece.cut),
-    "BPE": Family(bpe.always, bpe.parts, bpe.cut),
+    "Unigram": Family(unigram.always, unigram.parts, unigram.trimmed),
+    "WordPiece": Family(wordpiece.always, unigram.parts, wordpiece.trimmed),
+    "BPE": Family(bpe.always, bpe.parts, bpe.trimmed),
 }
 
 
-def read_content(path: Path, tokenizer: Any) -> Content:
-    """Return the JSON of a loaded tokenizer, that of its own file where there is one.
+def read_content(path: Path, tokenizer: PreTrainedTokenizerBase) -> Content:
+    """Return the JSON of a loaded tokenizer, that of its own file if it has one.
 
-    Raises :class:`VocabularyError` for kinds that cannot be trimmed.
+    Raises :class:`TokenizerError` for kinds that cannot be trimmed.
     """
     if not tokenizer.is_fast:
-        raise VocabularyError(
+        raise TokenizerError(
             f"{path}: {type(tokenizer).__name__} has no tokenizer.json and cannot be turned into one; "
             "trimming needs one"
         )
     file = path / FILE
-    text = file.read_text(encoding="utf-8") if file.is_file() else tokenizer.backend_tokenizer.to_str()
+    if file.is_file():
+        text = file.read_text(encoding="utf-8")
+    else:
+        text = tokenizer.backend_tokenizer.to_str()
     content: Content = json.loads(text)
     kind = content["model"].get("type") or _kind(content["model"])
     if kind not in FAMILIES:
-        raise VocabularyError(
+        raise TokenizerError(
             f"{path}: a tokenizer of the kind {kind} cannot be trimmed; expected {', '.join(FAMILIES)}"
         )
     return {**content, "model": {**content["model"], "type": kind}}
 
 
-def _kind(model: Mapping[str, Any]) -> str:
-    """Return the kind of a model that does not say it, as files of before 2021."""
-    if isinstance(model.get("vocab"), list):
-        return "Unigram"
-    return "BPE" if "merges" in model else "WordPiece" if "max_input_chars_per_word" in model else "WordLevel"
-
-
 def family_of(content: Content) -> Family:
-    """Return how a tokenizer is cut down."""
+    """Return how a tokenizer is trimmed."""
     return FAMILIES[content["model"]["type"]]
 
 
-def pieces_of(content: Content) -> dict[int, str]:
-    """Return all pieces by their numbers, added tokens too."""
-    vocab = content["model"]["vocab"]
-    pieces = (
-        {number: piece for piece, number in vocab.items()}
-        if isinstance(vocab, Mapping)
-        else {number: piece for number, (piece, _) in enumerate(vocab)}
-    )
-    return pieces | {token["id"]: token["content"] for token in content["added_tokens"]}
-
-
-def cut(content: Content, new: Mapping[int, int]) -> dict[str, Any]:
-    """Return the JSON with the pieces that have a new number."""
-    tokens = [{**token, "id": new[token["id"]]} for token in content["added_tokens"]]
+def trimmed(content: Content, new: Mapping[int, int]) -> dict[str, object]:
+    """Return the JSON with the tokens that have a new number."""
+    added: list[dict[str, Any]] = []
+    for token in content["added_tokens"]:
+        added.append({**token, "id": new[token["id"]]})
+    added.sort(key=lambda token: token["id"])
     padding = content.get("padding")
     if padding:
         padding = {**padding, "pad_id": new[padding["pad_id"]]}
     return {
         **content,
-        "model": family_of(content).cut(content["model"], new),
-        "added_tokens": sorted(tokens, key=lambda token: token["id"]),
+        "model": family_of(content).trimmed(content["model"], new),
+        "added_tokens": added,
         "post_processor": _processor(content.get("post_processor"), new),
         "padding": padding,
     }
 
 
-def _processor(processor: Any, new: Mapping[int, int]) -> Any:
+def _kind(model: Model) -> str:
+    """Return the kind of a model that does not say it, as files of before 2021."""
+    if isinstance(model.get("vocab"), list):
+        return "Unigram"
+    if "merges" in model:
+        return "BPE"
+    if "max_input_chars_per_word" in model:
+        return "WordPiece"
+    return "WordLevel"
+
+
+def _processor(processor: Mapping[str, Any] | None, new: Mapping[int, int]) -> Mapping[str, Any] | None:
     """Return what puts marks around a text, with their new numbers."""
     if not processor:
         return processor
     changed = dict(processor)
+    # A sequence of several, which may be sequences.
     if "processors" in processor:
-        changed["processors"] = [_processor(each, new) for each in processor["processors"]]
+        changed["processors"] = [_processor(inner, new) for inner in processor["processors"]]
     if isinstance(processor.get("special_tokens"), Mapping):
-        changed["special_tokens"] = {
-            name: {**token, "ids": [new[each] for each in token["ids"]]}
-            for name, token in processor["special_tokens"].items()
-        }
+        tokens: dict[str, object] = {}
+        for name, token in processor["special_tokens"].items():
+            tokens[name] = {**token, "ids": [new[number] for number in token["ids"]]}
+        changed["special_tokens"] = tokens
+    # BERT's and RoBERTa's own ways to say the same.
     for mark in ("sep", "cls"):
         if isinstance(processor.get(mark), list):
             text, number = processor[mark]

@@ -1,34 +1,45 @@
-"""WordPiece vocabularies (BERT, ELECTRA): of each word the longest piece that fits, then the next.
+"""WordPiece vocabularies (BERT, ELECTRA): of each word the longest token that fits, then the next.
 
-Wu et al. 2016 (arXiv 1609.08144). The longest of all pieces is the longest of those that stay, if it stays.
+Wu et al. 2016 (arXiv 1609.08144). The longest of all tokens is the longest of those that stay, if it stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from operator import itemgetter
+
+from prensa.vocabulary.content import Model, vocab_of
 
 
-def always(model: Mapping[str, Any]) -> set[int]:
-    """Return single characters, at the start of words and within, and what holds characters of no piece."""
-    vocab: Mapping[str, int] = model["vocab"]
-    prefix = model["continuing_subword_prefix"]
-    found = {vocab[model["unk_token"]]} if model["unk_token"] in vocab else set()
-    for piece, number in vocab.items():
-        bare = piece.removeprefix(prefix)
-        first = prefix + bare[:1] if piece.startswith(prefix) else bare[:1]
-        smaller = {first, *(prefix + character for character in bare[1:])}
+def always(model: Model) -> set[int]:
+    """Return single characters, at the start of words and within, and what holds characters of no token."""
+    vocab = vocab_of(model)
+    prefix: str = model["continuing_subword_prefix"]
+    kept: set[int] = set()
+    if model["unk_token"] in vocab:
+        kept.add(vocab[model["unk_token"]])
+    for token, number in vocab.items():
+        bare = token.removeprefix(prefix)
+        # The tokens of its characters: the first may begin a word, the others do not.
+        smaller = {prefix + character for character in bare[1:]}
+        if token.startswith(prefix):
+            smaller.add(prefix + bare[:1])
+        else:
+            smaller.add(bare[:1])
         if len(bare) <= 1 or not smaller <= vocab.keys():
-            found.add(number)
-    return found
+            kept.add(number)
+    return kept
 
 
-def cut(model: Mapping[str, Any], new: Mapping[int, int]) -> dict[str, Any]:
-    """Return the model with the pieces that have a new number."""
-    return {**model, "vocab": renumbered(model["vocab"], new)}
+def trimmed(model: Model, new: Mapping[int, int]) -> dict[str, object]:
+    """Return the model with the tokens that have a new number."""
+    return {**model, "vocab": renumbered(vocab_of(model), new)}
 
 
 def renumbered(vocab: Mapping[str, int], new: Mapping[int, int]) -> dict[str, int]:
-    """Return the pieces that have a new number, with it, in its order."""
-    found = {piece: new[number] for piece, number in vocab.items() if number in new}
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    """Return the tokens that have a new number, with it, in its order."""
+    numbers: dict[str, int] = {}
+    for token, number in vocab.items():
+        if number in new:
+            numbers[token] = new[number]
+    return dict(sorted(numbers.items(), key=itemgetter(1)))

@@ -1,0 +1,175 @@
+"""What each matrix of a model sees of the texts: sums, filled by hooks while the model runs.
+
+A matrix is known by the identity of its parameter, not by its name: a tied one has several names, and all of
+its uses belong to one sum. So parameters must stay the same objects while a model is watched.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from prensa.ops.moment import Moment
+
+MATRIX = 2
+"""Dimensions."""
+
+
+@dataclass
+class Sums:
+    """Sums over all texts for one matrix; what a change costs is ``importance × moment`` in the end.
+
+    ``inputs`` and ``gradients`` belong to its use as a linear layer, ``looked_up`` and ``uses`` to that as an
+    embedding, ``own`` and ``rows`` to any other.
+    """
+
+    # Σ x·xᵀ over the inputs x of a linear layer, and how many there were.
+    inputs: Moment | None = None
+    input_count: int = 0
+    # Σ g² over the gradients g of its outputs, for each output by itself.
+    gradients: Tensor | None = None
+    # Σ g·gᵀ over the gradients g of rows that were looked up, how many, and how often each row.
+    looked_up: Moment | None = None
+    look_ups: int = 0
+    uses: Tensor | None = None
+    # Σ Gᵀ·G over the gradients G of the matrix itself, and the squares of each row of these.
+    own: Moment | None = None
+    rows: Tensor | None = None
+
+
+@dataclass
+class Watch:
+    """Sums of every matrix that was met, by its parameter's identity; ``mask`` is the current batch's.
+
+    ``home`` is the device on which sums are kept.
+    """
+
+    home: str
+    mask: Tensor = field(default_factory=lambda: torch.empty(0))
+    sums: dict[int, Sums] = field(default_factory=dict)
+
+    def of(self, weight: Tensor) -> Sums:
+        """Return a matrix' sums, new ones at its first use."""
+        return self.sums.setdefault(id(weight), Sums())
+
+    def moment(self, so_far: Moment | None, vectors: Tensor) -> Moment:
+        """Add the second moment of some vectors to a sum, in place: moments are as large as matrices."""
+        if so_far is None:
+            so_far = Moment.zeros(vectors.shape[-1], self.home)
+        so_far.add(vectors)
+        return so_far
+
+    def plus(self, so_far: Tensor | None, more: Tensor) -> Tensor:
+        """Add to a sum, in place."""
+        more = more.to(self.home)
+        if so_far is None:
+            return more
+        return so_far.add_(more)
+
+
+def watch_layers(model: PreTrainedModel, watch: Watch) -> list[RemovableHandle]:
+    """Have linear layers and embeddings fill the sums of their matrices, until the handles are removed."""
+    handles: list[RemovableHandle] = []
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, nn.Parameter) or weight.dim() != MATRIX:
+            continue
+        if isinstance(module, nn.Embedding) and _looks_up(module):
+            see_embedding = functools.partial(_see_embedding, watch)
+            handles.append(module.register_forward_hook(see_embedding))
+        elif isinstance(module, (nn.Linear, Conv1D)):
+            see_linear = functools.partial(_see_linear, watch)
+            handles.append(module.register_forward_hook(see_linear))
+    return handles
+
+
+def add_own(watch: Watch, weight: Tensor, gradient: Tensor) -> None:
+    """Add the gradient of a matrix itself, over all of its uses in one batch."""
+    sums = watch.of(weight)
+    sums.own = watch.moment(sums.own, gradient)
+    squares = gradient.square().sum(dim=1)
+    sums.rows = watch.plus(sums.rows, squares)
+
+
+def _looks_up(module: nn.Embedding) -> bool:
+    """Whether it gives the rows of its ids, perhaps scaled: tables of positions may compute their own ids."""
+    return type(module).forward is nn.Embedding.forward or hasattr(module, "embed_scale")
+
+
+def _see_linear(
+    watch: Watch, module: nn.Linear | Conv1D, arguments: tuple[Tensor, ...], output: Tensor
+) -> Tensor:
+    # Asked for also without gradients: who runs the model once without them learns which matrices are met.
+    sums = watch.of(module.weight)
+    # Inside of a block, which runs once more with gradients: counted here, inputs would count twice.
+    if not torch.is_grad_enabled():
+        return output
+    inputs = _real(arguments[0].detach(), watch.mask)
+    sums.inputs = watch.moment(sums.inputs, inputs)
+    sums.input_count += len(inputs)
+
+    def see_gradient(gradient: Tensor) -> None:
+        # Padding has no gradient: nothing of it is in what is computed of the outputs.
+        rows = gradient.reshape(-1, gradient.shape[-1])
+        squares = rows.square().sum(dim=0)
+        sums.gradients = watch.plus(sums.gradients, squares)
+
+    return _watched(output, see_gradient)
+
+
+def _see_embedding(
+    watch: Watch, module: nn.Embedding, arguments: tuple[Tensor, ...], output: Tensor
+) -> Tensor | None:
+    ids = arguments[0].detach()
+    sums = watch.of(module.weight)
+    # Bart multiplies what is looked up: a change of a row is multiplied, too, and so is its gradient.
+    scale = getattr(module, "embed_scale", 1.0)
+
+    def see_gradient(gradient: Tensor) -> None:
+        looked_up, rows = ids, gradient
+        # A table of positions is asked for one row of ids, for all texts; there is no padding in it.
+        if ids.shape == watch.mask.shape:
+            looked_up, rows = ids[watch.mask], gradient[watch.mask]
+        looked_up = looked_up.reshape(-1)
+        rows = rows.reshape(-1, rows.shape[-1]) * scale
+        sums.looked_up = watch.moment(sums.looked_up, rows)
+        sums.look_ups += len(rows)
+        uses = torch.zeros(module.num_embeddings, dtype=torch.float32, device=looked_up.device)
+        ones = torch.ones_like(looked_up, dtype=uses.dtype)
+        uses.index_add_(0, looked_up, ones)
+        sums.uses = watch.plus(sums.uses, uses)
+
+    if not torch.is_grad_enabled():
+        return None
+    # Weights get no gradients, which would take as much memory as they do. So gradients begin here, at what
+    # comes out of the tables, and everything behind gets them.
+    if not output.requires_grad:
+        output = output.detach().requires_grad_()
+    return _watched(output, see_gradient)
+
+
+def _watched(output: Tensor, see_gradient: Callable[[Tensor], None]) -> Tensor:
+    """Return a tensor like ``output`` whose gradient is seen.
+
+    The hook stays at the tensor, and the model goes on with a copy. A model that changes the copy in place
+    (``hidden += 1``) would else move the hook behind the change, and the gradient would be another's.
+    """
+    if not output.requires_grad:
+        return output
+    output.register_hook(see_gradient)  # type: ignore[no-untyped-call]
+    return output.clone()
+
+
+def _real(tensor: Tensor, mask: Tensor) -> Tensor:
+    """Return the vectors of a tensor ``[…, size]`` as rows, without those of padding."""
+    if tensor.shape[:-1] == mask.shape:
+        return tensor[mask].float()
+    # Of texts, and not of tokens: a classifier's last layer, or a table of positions.
+    return tensor.reshape(-1, tensor.shape[-1]).float()
