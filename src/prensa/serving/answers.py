@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -102,20 +102,35 @@ class OfTexts:
         # A tokenizer takes texts or pairs, not both at once.
         single = []
         paired = []
+        pairs = []
+        for one in given:
+            if one.pair is None:
+                single.append(one.text)
+            else:
+                paired.append(one.text)
+                pairs.append(one.pair)
+        rows = self._rows(Texts("texts", tuple(single)))
+        rows_of_pairs = self._rows(Texts("texts", tuple(paired), pairs=tuple(pairs)))
+
+        # Each takes its row from those of its kind, in turn.
+        windows = []
         for number, one in enumerate(given):
             if one.pair is None:
-                single.append(number)
+                row = next(rows)
             else:
-                paired.append(number)
-        texts = tuple(given[number].text for number in single)
-        rows = dict(zip(single, self._rows(Texts("texts", texts)), strict=True))
-        texts = tuple(given[number].text for number in paired)
-        pairs = tuple(given[number].pair or "" for number in paired)
-        rows |= dict(zip(paired, self._rows(Texts("texts", texts, pairs=pairs)), strict=True))
-        return [Window(rows[number], number) for number in range(len(given))]
+                row = next(rows_of_pairs)
+            windows.append(Window(row, number))
+        return windows
 
-    def _rows(self, texts: Texts) -> list[Row]:
-        return encode(self.tokenizer, texts, self.kind, self.limit, prompt=self.prompt).rows
+    def _rows(self, texts: Texts) -> Iterator[Row]:
+        encoded = encode(
+            self.tokenizer,
+            texts,
+            self.kind,
+            self.limit,
+            prompt=self.prompt,
+        )
+        return iter(encoded.rows)
 
     def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:  # noqa: ARG002
         """Turn logits into probabilities, or tokens' vectors into one."""
@@ -136,6 +151,7 @@ class OfTexts:
 
     def _vector(self, tokens: Numbers, row: Row) -> Numbers:
         """Make one vector of those of a text's tokens ``[tokens, size]``."""
+        # Some tokenizers give no mask: then all tokens count.
         mask = None
         if "attention_mask" in row:
             mask = torch.tensor([row["attention_mask"]])

@@ -46,10 +46,13 @@ Values: TypeAlias = Tensor | NDArray[np.generic] | Sequence[Sequence[float]]
 Reload: TypeAlias = "Callable[[], Served]"
 """Loads the same model once more, with the same settings, also in another process."""
 
-_TOKENS = 4096  # of a batch: what attention takes grows with the square, and runtimes never give it back
-_AHEAD = 16  # batches whose texts are sorted by length together
+# Tokens of a batch. What attention takes grows with the square, and runtimes never give it back.
+_TOKENS = 4096
+# Batches whose texts are sorted by length together.
+_AHEAD = 16
 
-_OF_MODELS = {"generate", "training"}  # of some classes, or of their instances
+# What some models have, in their classes or their instances.
+_OF_MODELS = {"generate", "training"}
 
 _ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding", "tokens"}
 
@@ -233,7 +236,8 @@ class Served:
         """Answer some texts, of which ``first`` is the number of the first."""
         given = []
         for number, text in enumerate(texts, first):
-            given.append(read_given(text, number, answering.wanted))
+            one = read_given(text, number, answering.wanted)
+            given.append(one)
         with alone(self.tokenizer):
             windows = answering.read(given, first)
         rows = [window.row for window in windows]
@@ -253,10 +257,11 @@ class Served:
         lengths = [len(row["input_ids"]) for row in rows]
         numbers: dict[int, Numbers] = {}
         for batch in by_tokens(lengths, _TOKENS, most=batch_size):
-            inputs = pad([rows[index] for index in batch], padding, "cpu")
+            batch_rows = [rows[index] for index in batch]
+            inputs = pad(batch_rows, padding, "cpu")
             tensors = self(**inputs, return_dict=False)
-            outputs = whole([tensor.numpy() for tensor in tensors])
-            for index, output in zip(batch, outputs, strict=True):
+            arrays = [tensor.numpy() for tensor in tensors]
+            for index, output in zip(batch, whole(arrays), strict=True):
                 # Of vectors or labels of tokens, those of padding go.
                 numbers[index] = output
                 if output.ndim > 1:

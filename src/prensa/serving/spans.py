@@ -23,11 +23,16 @@ from prensa.texts.given import Given, Wanted
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-_NOTHING = "O"  # the label of tokens that are no part of an entity
-_WINDOW = 384  # tokens of a question with a part of its context
-_OVERLAP = 128  # tokens that two such parts share
-_ANSWER = 15  # tokens
-_OUT = -10000.0  # the logit of a token that cannot be in an answer
+# The label of tokens that are no part of an entity.
+_NOTHING = "O"
+# Tokens of a question with a part of its context.
+_WINDOW = 384
+# Tokens that two such parts share.
+_OVERLAP = 128
+# Tokens of an answer at most.
+_ANSWER = 15
+# The logit of a token that cannot be in an answer.
+_OUT = -10000.0
 
 Array = NDArray[np.floating]
 
@@ -75,14 +80,18 @@ def entities(text: str, window: Window, logits: Numbers, labels: Sequence[str]) 
     groups: list[tuple[str, list[int]]] = []
     # Tokens that do not count are passed over: what stands on both sides of them may be one group.
     for token in np.flatnonzero(window.counts).tolist():
-        label = labels[int(shares[token].argmax())]
+        likeliest = int(shares[token].argmax())
+        label = labels[likeliest]
         tag = label
         if label.startswith(("B-", "I-")):
             tag = label[2:]
-        if groups and groups[-1][0] == tag and not label.startswith("B-"):
-            groups[-1][1].append(token)
-        else:
-            groups.append((tag, [token]))
+        begins = label.startswith("B-")
+        if not groups or groups[-1][0] != tag:
+            begins = True
+        if begins:
+            groups.append((tag, []))
+        _, tokens = groups[-1]
+        tokens.append(token)
 
     spans = []
     for tag, tokens in groups:
@@ -90,8 +99,9 @@ def entities(text: str, window: Window, logits: Numbers, labels: Sequence[str]) 
             continue
         start, _ = window.offsets[tokens[0]]
         _, end = window.offsets[tokens[-1]]
-        score = float(shares[tokens].max(axis=-1).mean())
-        spans.append(Span(tag, score, start, end, text[start:end]))
+        score = shares[tokens].max(axis=-1).mean()
+        span = Span(tag, float(score), start, end, text[start:end])
+        spans.append(span)
     return tuple(spans)
 
 
@@ -178,17 +188,21 @@ def _likeliest(context: str, window: Window, logits: Numbers, cls_id: int | None
     counts = np.array(window.counts)
     if not counts.any():
         return None
-    is_start_mark = np.array(window.row["input_ids"]) == cls_id
-    kept = counts | is_start_mark
-    starts = _softmax(np.where(kept, logits[:, 0], _OUT)) * counts
-    ends = _softmax(np.where(kept, logits[:, 1], _OUT)) * counts
+    ids = np.array(window.row["input_ids"])
+    kept = counts | (ids == cls_id)
+    start_logits = np.where(kept, logits[:, 0], _OUT)
+    end_logits = np.where(kept, logits[:, 1], _OUT)
+    starts = _softmax(start_logits) * counts
+    ends = _softmax(end_logits) * counts
     # Row i, column j: the answer from token i to token j. None ends before it starts, or is too long.
     scores = np.outer(starts, ends)
     scores = np.tril(np.triu(scores), _ANSWER - 1)
-    first, last = np.unravel_index(int(scores.argmax()), scores.shape)
-    start, _ = window.offsets[int(first)]
-    _, end = window.offsets[int(last)]
-    return Span("", float(scores[first, last]), start, end, context[start:end])
+    best = int(scores.argmax())
+    first, last = divmod(best, len(ends))
+    score = float(scores[first, last])
+    start, _ = window.offsets[first]
+    _, end = window.offsets[last]
+    return Span("", score, start, end, context[start:end])
 
 
 def _whole_words(tokens: BatchEncoding, number: int, sequence: int) -> list[tuple[int, int]]:
@@ -213,5 +227,7 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def _softmax(logits: Array) -> Array:
     # From the largest one down, so that nothing overflows.
-    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
+    highest = logits.max(axis=-1, keepdims=True)
+    shares = np.exp(logits - highest)
+    total = shares.sum(axis=-1, keepdims=True)
+    return np.asarray(shares / total)
