@@ -57,7 +57,7 @@ def test_unknown_fields_can_be_ignored():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "cannot be read: No such file"),
+        (None, "cannot be read .No such file"),
         (b"{", "not readable as JSON"),
         (b"\xff", "not readable as JSON"),
     ],

@@ -26,7 +26,8 @@ from prensa.integrations import register
 if TYPE_CHECKING:
     from prensa.api import compress, compress_within, evaluate, export, inspect
     from prensa.checkpoint.manifest import Manifest
-    from prensa.evaluation.results import Evaluation, load_results
+    from prensa.evaluation.results import Evaluation
+    from prensa.evaluation.results_file import load_results
     from prensa.pressing.recipe import Recipe, load_preset, load_recipe
     from prensa.report.card import write_cards
     from prensa.report.html import write_report
@@ -78,7 +79,7 @@ _HOMES = {
     "load": "prensa.serving.load",
     "load_preset": "prensa.pressing.recipe",
     "load_recipe": "prensa.pressing.recipe",
-    "load_results": "prensa.evaluation.results",
+    "load_results": "prensa.evaluation.results_file",
     "write_cards": "prensa.report.card",
     "write_report": "prensa.report.html",
 }

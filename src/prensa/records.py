@@ -27,9 +27,9 @@ def read_json(path: Path) -> object:
     try:
         content: object = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from error
+        raise ValueError(f"cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"not readable as JSON: {error}") from error
+        raise ValueError(f"not readable as JSON ({error})") from error
     return content
 
 

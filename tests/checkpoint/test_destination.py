@@ -28,10 +28,10 @@ def test_a_new_or_empty_directory_is_fine(place):
 def test_a_model_is_replaced_only_with_force(place):
     (place / "old").mkdir()
     (place / "old" / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(OutputError, match="is not empty; give --force"):
+    with pytest.raises(OutputError, match="is not empty; give `force`"):
         check(place, "old")
     check(place, "old", force=True)
-    with pytest.raises(OutputError, match="is not empty; give --force"):
+    with pytest.raises(OutputError, match="is not empty; give `force`"):
         check(place, "model")
     check(place, "model", force=True)
 

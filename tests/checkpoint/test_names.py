@@ -11,7 +11,7 @@ from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.names import check_names, fitted
 from prensa.checkpoint.reader import read_headers
 from prensa.checkpoint.roles import model_shape
-from prensa.errors import ModelError, RecipeError
+from prensa.errors import ModelError
 
 QUERY = "deberta.encoder.layer.0.attention.self.query_proj.weight"
 
@@ -192,7 +192,7 @@ def put(name):
     [
         (remove("deberta.encoder.layer.1"), r"16 tensors of the 42 .* config.json counts more of them"),
         (remove(QUERY), rf"1 tensor of the 42 that DebertaV2\w+ needs .* model.safetensors \({QUERY}\)"),
-        (remove("classifier"), "only the head is missing: .* --allow-new-head"),
+        (remove("classifier"), "only the head is missing: .* `allow_new_head`"),
         (put("whatever"), "found in their place: whatever; save the model with save_pretrained"),
         (
             put(QUERY.replace(".weight", ".lora_A.default.weight")),
@@ -233,7 +233,7 @@ def test_what_is_missing_is_one_error_everywhere(model, tmp_path, change, messag
 )
 def test_a_head_that_does_not_fit_the_labels(original, tmp_path, use):
     change_config(original, id2label={"0": "a", "1": "b", "2": "c"}, label2id={"a": 0, "b": 1, "c": 2})
-    with pytest.raises(RecipeError, match=r"classifier\.\w+ has the shape .* config.json asks for"):
+    with pytest.raises(ModelError, match=r"classifier\.\w+ has the shape .* config.json requires"):
         use(original, tmp_path / "out")
 
 
@@ -262,7 +262,7 @@ def test_what_the_model_does_not_use_decides_nothing(model, tmp_path):
     assert (
         "does not use 3 tensors of the checkpoint (deberta.mask, deberta.step, old.bias)" in manifest.notes[0]
     )
-    assert manifest.notes[0].endswith("left as in the file; --drop-unused leaves them out")
+    assert manifest.notes[0].endswith("left as in the file; `drop_unused` leaves them out")
     stored = load_file(tmp_path / "out" / "model.safetensors")
     assert all(torch.equal(stored[name], value) for name, value in extra.items() if name != "old.bias")
     assert not extra.keys() & {report.name for report in manifest.tensors}

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from tests.conftest import SIZES, add_tokenizer, change_config
 
 import prensa
-from prensa.errors import PrensaError, RecipeError
+from prensa.errors import ModelError, PrensaError, RecipeError
 
 CODE = """
 import torch
@@ -65,7 +65,7 @@ def test_own_code_is_refused_by_name(own_code, tmp_path, use):
     message = (
         r"class ScaledBert is the model's own code \(modeling_scaled.ScaledBert\), which is not run; give"
     )
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(ModelError, match=message):
         use(own_code, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "modules").exists()
@@ -77,13 +77,13 @@ def test_a_known_class_with_code_of_its_own_is_refused_too(own_code):
         architectures=["BertForSequenceClassification"],
         auto_map={"AutoModelForSequenceClassification": "modeling_scaled.BertForSequenceClassification"},
     )
-    with pytest.raises(RecipeError, match=r"own code .* remove auto_map"):
+    with pytest.raises(ModelError, match=r"own code .* remove auto_map"):
         prensa.load(own_code)
 
 
 def test_trusted_code_is_run(own_code, tmp_path):
     prensa.compress(own_code, tmp_path / "out", trust_remote_code=True)
-    with pytest.raises(RecipeError, match="own code"):
+    with pytest.raises(ModelError, match="own code"):
         prensa.load(tmp_path / "out")
     loaded = prensa.load(tmp_path / "out", trust_remote_code=True, dtype=torch.float32).eval()
     assert type(loaded).__name__ == "ScaledBert"
@@ -97,7 +97,7 @@ def test_trusted_code_is_run(own_code, tmp_path):
 
 def test_trust_ends_with_the_call(own_code, tmp_path):
     prensa.load(own_code, trust_remote_code=True)
-    with pytest.raises(RecipeError, match="own code"):
+    with pytest.raises(ModelError, match="own code"):
         prensa.load(own_code)
 
 
@@ -110,7 +110,7 @@ def test_unchecked(own_code, tmp_path, recipe):
     manifest = prensa.compress(own_code, tmp_path / "out", recipe=recipe, unchecked=True)
     assert "compressed unchecked" in manifest.notes[-1]
     assert "compressed unchecked" in (tmp_path / "out" / "README.md").read_text()
-    with pytest.raises(RecipeError, match="own code"):
+    with pytest.raises(ModelError, match="own code"):
         prensa.evaluate(own_code, tmp_path / "out")
     right, found = (
         prensa.load(path, trust_remote_code=True, dtype=torch.float32).eval()

@@ -7,7 +7,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file as numpy_file
 from safetensors.torch import load_file
 
-from prensa.checkpoint.reader import SAFETENSORS_NAMES
+from prensa.checkpoint.headers import SAFETENSORS_NAMES
 from prensa.checkpoint.writer import ShardWriter
 
 PLAIN = [dtype for dtype in SAFETENSORS_NAMES if dtype.itemsize <= 8 and not dtype.is_complex]

@@ -21,6 +21,7 @@ from prensa.ops import moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
 from prensa.runtime.text_vector import read_text_vector
+from prensa.texts.batches import by_tokens
 from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Encoded, load_tokenizer, longest
 from prensa.texts.library import COUNTED, Library
@@ -117,7 +118,7 @@ def plan_calibration(
         kind=kind,
         source=texts.name,
         encoded=encoded,
-        batches=_batches(encoded.lengths, tokens_of_a_batch),
+        batches=by_tokens(encoded.lengths, tokens_of_a_batch),
         counts=_counts(counted),
         counted=len(counted.rows),
         device=chosen_device,
@@ -148,20 +149,6 @@ def _goes_by_blocks(device: str, memory: int) -> bool:
         return False
     free, _ = torch.cuda.mem_get_info(device)
     return memory > free
-
-
-def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Put texts of like length together, the longest first: lists of indices of about as many tokens each."""
-    # Sorting is stable: texts of one length stay in their order.
-    indices = range(len(lengths))
-    order = sorted(indices, key=lambda index: -lengths[index])
-    batches: list[list[int]] = []
-    while order:
-        longest_of_batch = max(1, lengths[order[0]])
-        size = max(1, tokens // longest_of_batch)
-        batches.append(order[:size])
-        order = order[size:]
-    return batches
 
 
 def _memory(shape: ModelShape) -> int:

@@ -1,7 +1,7 @@
 """What a user allowed beyond the usual rules, for the length of one job.
 
 A model whose class or names do not fit is refused. These are the three exceptions. A config, a checkpoint
-or a recipe can never set one of them: only the caller can, and every level below asks here instead of taking
+or a recipe can never set one of them: only the caller can. Every level below looks here instead of taking
 three more parameters.
 """
 
@@ -27,6 +27,7 @@ class Allowed:
 
 
 _NOTHING = Allowed()
+# A context variable, not a global: what one thread allows for its job, another one's job does not get.
 _ALLOWED: ContextVar[Allowed] = ContextVar("allowed", default=_NOTHING)
 
 
@@ -37,7 +38,7 @@ def allowed() -> Allowed:
 
 @contextmanager
 def allowing(*, remote_code: bool = False, new_head: bool = False, unchecked: bool = False) -> Iterator[None]:
-    """Allow it while the block runs."""
+    """Allow these exceptions while the block runs."""
     token = _ALLOWED.set(Allowed(remote_code, new_head, unchecked))
     try:
         yield

@@ -7,10 +7,8 @@ the user's. The text of the original's card follows below.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from prensa.atomic import write_text
 from prensa.checkpoint.allowed import allowed
@@ -30,35 +28,44 @@ _NOT_EVALUATED = (
     "Not measured yet. `prensa evaluate ORIGINAL RESULT --data your-texts.csv` compares this model with its "
     "original and writes the answer here."
 )
-_CACHED = re.compile(r"models--(?P<name>[\w.-]+(--[\w.-]+)?)")  # a directory of the hub's cache
+# A directory of the hub's cache.
+_CACHED = re.compile(r"models--(?P<name>[\w.-]+(--[\w.-]+)?)")
 SENTENCES = "sentence-transformers"
-_SENTENCE_TAGS = {  # what each class of that library is for, in the hub's words
+# What each class of that library is for, in the hub's words.
+_SENTENCE_TAGS = {
     "SentenceTransformer": "sentence-similarity",
     "CrossEncoder": "text-ranking",
     "SparseEncoder": "feature-extraction",
     "MultiVectorEncoder": "sentence-similarity",
 }
-_CROSS_ENCODER = ("sentence_transformers", "sbert_ce_default_activation_function")  # entries of its config
+# Entries of a cross-encoder's config.
+_CROSS_ENCODER = ("sentence_transformers", "sbert_ce_default_activation_function")
+# What the original's card says of the original's numbers, and how the hub runs it.
 _NOT_OF_THE_RESULT = ("model-index", "inference", "widget")
 
 
 def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str) -> None:
     """Write the card of a result into ``directory``, from what was done and the card of the original."""
-    metadata, text = _read_card(root_of(original))
-    name = model_name(original)
+    of_original, text = _read_card(root_of(original))
+    metadata = {key: value for key, value in of_original.items() if key not in _NOT_OF_THE_RESULT}
     kind, tag = _class_and_tag(original)
-    metadata = {key: value for key, value in metadata.items() if key not in _NOT_OF_THE_RESULT}
     sentences = library_class(original, metadata)
     metadata["library_name"] = SENTENCES if sentences else "transformers"
-    if (
-        "/" in name or "base_model" not in metadata
-    ):  # what a local model was made from is better than its name
-        metadata |= {"base_model": name, "base_model_relation": "quantized"}
+    name = model_name(original)
+    # What a local model was made from says more than the name of its directory.
+    is_on_hub = "/" in name
+    if is_on_hub or "base_model" not in metadata:
+        metadata["base_model"] = name
+        metadata["base_model_relation"] = "quantized"
+
+    # The hub's tag may say more than the class does: retrieval, paraphrases.
     if sentences:
         metadata.setdefault("pipeline_tag", _SENTENCE_TAGS[sentences])
     elif tag:
         metadata["pipeline_tag"] = tag
-    metadata["tags"] = list(dict.fromkeys([*_as_list(metadata.get("tags")), "prensa"]))
+    tags = [*_as_list(metadata.get("tags")), "prensa"]
+    metadata["tags"] = list(dict.fromkeys(tags))
+
     ours = _body(name, manifest, recipe, _loading(sentences, kind))
     content = f"---\n{_to_yaml(metadata)}\n---\n{_OURS[0]}\n{ours}\n{_OURS[1]}\n{text}"
     (directory / CARD_FILE).write_text(content, encoding="utf-8")
@@ -75,9 +82,8 @@ def _class_and_tag(original: Path) -> tuple[str, str]:
 def set_evaluation(directory: Path, text: str, *, is_smoke_test: bool = False) -> None:
     """Put ``text`` in the place that the card of ``directory`` has for it.
 
-    Where there is no such card, or no such place in it, it is somebody else's and stays as it is. A smoke
-    test gives way to any other evaluation. Raises :class:`~prensa.errors.OutputError` where the card cannot
-    be written.
+    Without such a card, or such a place in it, it is somebody else's and stays as it is. A smoke test only
+    replaces another smoke test. Raises :class:`~prensa.errors.OutputError` if the card cannot be written.
     """
     path = directory / CARD_FILE
     try:
@@ -88,21 +94,24 @@ def set_evaluation(directory: Path, text: str, *, is_smoke_test: bool = False) -
     earlier, stop, after = rest.partition(_EVALUATION[1])
     if not start or not stop:
         return
-    if not is_smoke_test or _SMOKE_TEST in earlier or _NOT_EVALUATED in earlier:
-        mark = f"{_SMOKE_TEST}\n" if is_smoke_test else ""
-        write_text(path, f"{before}{start}\n{mark}{text}\n{stop}{after}")
+    if is_smoke_test:
+        if _SMOKE_TEST not in earlier and _NOT_EVALUATED not in earlier:
+            return
+        text = f"{_SMOKE_TEST}\n{text}"
+    write_text(path, f"{before}{start}\n{text}\n{stop}{after}")
 
 
 def model_name(path: Path) -> str:
     """Return the hub's name of a model in the hub's cache, or the name of its directory."""
     whole = root_of(path.resolve())
     for part in reversed(whole.parts):
-        if found := _CACHED.fullmatch(part):
-            return found["name"].replace("--", "/")
+        cached = _CACHED.fullmatch(part)
+        if cached:
+            return cached["name"].replace("--", "/")
     return whole.name
 
 
-def library_class(model: Path, metadata: Mapping[str, Any]) -> str:
+def library_class(model: Path, metadata: Mapping[str, object]) -> str:
     """Return the class of Sentence Transformers that loads a model, empty for one of another library.
 
     A cross-encoder without ``modules.json`` is known by its config or the ``metadata`` of its card.
@@ -110,28 +119,47 @@ def library_class(model: Path, metadata: Mapping[str, Any]) -> str:
     if allowed().unchecked:
         return ""
     chain = read_chain(model)
-    if chain is not None:
-        kind = str(chain.settings.get("model_type", "SentenceTransformer"))
-        is_whole = chain.is_dense and pipeline_tag(load_config(model)) == "feature-extraction"
-        return kind if kind in _SENTENCE_TAGS and (is_whole or kind != "SentenceTransformer") else ""
+    if chain is None:
+        return _cross_encoder(model, metadata)
+    kind = str(chain.settings.get("model_type", "SentenceTransformer"))
+    if kind not in _SENTENCE_TAGS:
+        return ""
+    # The files of a Sentence Transformer may lie beside a classifier that was trained from it.
+    if kind == "SentenceTransformer":
+        gives_vectors = chain.is_dense and pipeline_tag(load_config(model)) == "feature-extraction"
+        if not gives_vectors:
+            return ""
+    return kind
+
+
+def _cross_encoder(model: Path, metadata: Mapping[str, object]) -> str:
     config = load_config(model)
     is_named = metadata.get("library_name") == SENTENCES
-    is_known = is_named or any(hasattr(config, key) for key in _CROSS_ENCODER)
-    return "CrossEncoder" if is_known and pipeline_tag(config) == "text-classification" else ""
+    has_entry = any(hasattr(config, key) for key in _CROSS_ENCODER)
+    if not is_named and not has_entry:
+        return ""
+    if pipeline_tag(config) != "text-classification":
+        return ""
+    return "CrossEncoder"
 
 
 def _loading(sentences: str, kind: str) -> str:
     if sentences:
         return f'from sentence_transformers import {sentences}\nmodel = {sentences}("path/to/this/model")'
-    trust = ", trust_remote_code=True" if allowed().unchecked or allowed().remote_code else ""
+    trust = ""
+    if allowed().unchecked or allowed().remote_code:
+        trust = ", trust_remote_code=True"
     return f'from transformers import {kind}\nmodel = {kind}.from_pretrained("path/to/this/model"{trust})'
 
 
 def _body(name: str, manifest: Manifest, recipe: str, loading: str) -> str:
-    imports = "import prensa  # makes from_pretrained understand the packed format\n"
-    needs = imports if manifest.format == "packed" else ""
-    known = "".join(f"- {note}\n" for note in manifest.notes)
-    notes = f"\n## What to know\n\n{known}" if known else ""
+    needs = ""
+    if manifest.format == "packed":
+        needs = "import prensa  # makes from_pretrained understand the packed format\n"
+    notes = ""
+    if manifest.notes:
+        lines = "".join(f"- {note}\n" for note in manifest.notes)
+        notes = f"\n## What to know\n\n{lines}"
     return f"""# {name}, pressed
 
 Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {megabytes(manifest.nbytes)}, \
@@ -163,21 +191,22 @@ Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {mega
 
 def _kinds(manifest: Manifest) -> str:
     lines = ["| kind of tensor | tensors | before | after | bits per weight |", "|---|--:|--:|--:|--:|"]
-    before, after, weights, count = (Counter[str]() for _ in range(4))
-    for tensor in manifest.tensors:
-        before[tensor.role] += tensor.nbytes_before
-        after[tensor.role] += tensor.nbytes
-        weights[tensor.role] += 0 if tensor.codec == "tied" else tensor.numel
-        count[tensor.role] += 1
     for role in ROLES:
-        if count[role]:
-            bits = f"{8 * after[role] / weights[role]:.2f}" if weights[role] else "–"
-            sizes = f"{megabytes(before[role])} | {megabytes(after[role])}"
-            lines.append(f"| {role} | {count[role]} | {sizes} | {bits} |")
+        tensors = [tensor for tensor in manifest.tensors if tensor.role == role]
+        if not tensors:
+            continue
+        before = sum(tensor.nbytes_before for tensor in tensors)
+        after = sum(tensor.nbytes for tensor in tensors)
+        # The weights of a tied tensor are counted where they are stored.
+        weights = sum(tensor.numel for tensor in tensors if tensor.codec != "tied")
+        bits = "–"
+        if weights:
+            bits = f"{8 * after / weights:.2f}"
+        lines.append(f"| {role} | {len(tensors)} | {megabytes(before)} | {megabytes(after)} | {bits} |")
     return "\n".join(lines)
 
 
-def _read_card(model: Path) -> tuple[dict[str, Any], str]:
+def _read_card(model: Path) -> tuple[dict[str, object], str]:
     """Return the metadata and the text of a card, without what an earlier pressing wrote."""
     from huggingface_hub import RepoCard
 
@@ -187,20 +216,31 @@ def _read_card(model: Path) -> tuple[dict[str, Any], str]:
         return {}, ""
     try:
         card = RepoCard(content)
-    except Exception:  # noqa: BLE001  whatever a hand-written header can be; its text is kept
+    except Exception:  # noqa: BLE001
+        # A header that was written by hand can be anything; the text is kept.
         return {}, content
-    before, start, rest = card.text.partition(_OURS[0])
+    text = card.text
+    before, start, rest = text.partition(_OURS[0])
     _, stop, after = rest.partition(_OURS[1])
-    text = f"{before.strip()}\n{after.strip()}" if start and stop else card.text
-    metadata: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
-    return metadata, f"\n{text.strip()}\n" if text.strip() else ""
+    if start and stop:
+        text = f"{before.strip()}\n{after.strip()}"
+    text = text.strip()
+    if text:
+        text = f"\n{text}\n"
+    metadata: dict[str, object] = card.data.to_dict()  # type: ignore[no-untyped-call]
+    return metadata, text
 
 
-def _to_yaml(metadata: Mapping[str, Any]) -> str:
+def _to_yaml(metadata: Mapping[str, object]) -> str:
     from huggingface_hub import CardData
 
-    return CardData(**metadata).to_yaml().strip()
+    data = CardData(**metadata)  # type: ignore[arg-type]
+    return data.to_yaml().strip()
 
 
 def _as_list(value: object) -> list[str]:
-    return [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else []
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    return []

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 
 
 def sha256(path: Path) -> str:
-    """Return the digest in hexadecimal, reading the file piece by piece."""
+    """Return the digest in hexadecimal, reading the file in chunks."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
+        chunk = file.read(_CHUNK)
+        while chunk:
+            digest.update(chunk)
+            chunk = file.read(_CHUNK)
     return digest.hexdigest()

@@ -8,45 +8,64 @@ import shutil
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from prensa.checkpoint.reader import WEIGHT_FILES
 from prensa.checkpoint.sentence_transformers import (
     MODULES_FILE,
     modules_of_result,
     read_chain,
     root_of,
 )
+from prensa.checkpoint.weight_files import WEIGHT_FILES
 from prensa.errors import ModelError
 
 INDEX_FILE = "model.safetensors.index.json"
 STATE_DICT_FILE = "model_optimized.pt"
 SEARCH_FILE = "search.json"
+RECIPE_FILE = "recipe.toml"
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 """A PEFT adapter, which ``from_pretrained`` would put on top of a model that lies beside it."""
 
 _REPLACED = (
-    *("model*.safetensors", "pytorch_model*.bin", *WEIGHT_FILES, STATE_DICT_FILE, SEARCH_FILE),
-    *(ADAPTER_CONFIG, *ADAPTER_WEIGHTS),
+    "model*.safetensors",
+    "pytorch_model*.bin",
+    *WEIGHT_FILES,
+    STATE_DICT_FILE,
+    SEARCH_FILE,
+    ADAPTER_CONFIG,
+    *ADAPTER_WEIGHTS,
 )
+"""Patterns of files that a result does not take over from the directory that it replaces."""
+
 WEIGHT_SUFFIXES = {
-    *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot"),
-    *(".npz", ".tflite", ".mlmodel"),
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".h5",
+    ".msgpack",
+    ".onnx",
+    ".gguf",
+    ".ot",
+    ".npz",
+    ".tflite",
+    ".mlmodel",
 }
 
 
 def write_config(
     directory: Path,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     dtype: str | None,
-    quantization: Mapping[str, Any] | None,
+    quantization: Mapping[str, object] | None,
 ) -> None:
     """Write ``config.json``: the original's with the new dtype and quantization method."""
     content = dict(config)
     if dtype is not None:
-        content.pop("torch_dtype", None)  # the name before transformers 5
+        # The name before transformers 5, which would go before the new one there.
+        content.pop("torch_dtype", None)
         content["dtype"] = dtype
     content.pop("quantization_config", None)
     if quantization is not None:
@@ -71,12 +90,13 @@ def companion_bytes(model: Path) -> int:
 def copy_companions(model: Path, directory: Path) -> None:
     """Copy tokenizer files and all else that is not weights; what is there already is left alone.
 
-    Chat templates and the module folders of a Sentence Transformers model are copied whole. Where that keeps
-    its Transformer in a folder of its own, the result has it at the top, as the library does today.
+    Chat templates and the module folders of a Sentence Transformers model are copied whole. If that keeps
+    its Transformer in a separate folder, the result has it at the top, as the library does today.
     """
-    chain = read_chain(model) if root_of(model) != model else None
-    if chain is not None and not (directory / MODULES_FILE).exists():
-        (directory / MODULES_FILE).write_text(modules_of_result(chain), encoding="utf-8")
+    if root_of(model) != model and not (directory / MODULES_FILE).exists():
+        chain = read_chain(model)
+        if chain is not None:
+            (directory / MODULES_FILE).write_text(modules_of_result(chain), encoding="utf-8")
     for name, path in companion_files(model).items():
         target = directory / name
         if not target.exists():
@@ -91,32 +111,46 @@ def keep_others(old: Path, directory: Path) -> None:
     """
     for path in sorted(old.iterdir()):
         target = directory / path.name
-        if target.exists() or any(fnmatchcase(path.name, pattern) for pattern in _REPLACED):
+        if target.exists() or _is_replaced(path.name):
             continue
+        # A link to a directory stays a link: what it points to is not ours to copy.
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, target, symlinks=True, copy_function=_link)
         else:
             _link(path, target)
 
 
+def _is_replaced(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in _REPLACED)
+
+
 def companion_files(model: Path) -> dict[str, Path]:
     """Return the files beside the weights, by the names that a result gives them."""
     root = root_of(model)
-    found = {path.name: path for path in _files(model)}
+    companions = {}
+    for path in _files(model):
+        companions[path.name] = path
     folders = [model / "additional_chat_templates", *_sentence_transformers_modules(root, model)]
     for folder in folders:
-        base = model if folder.is_relative_to(model) else root
-        inside = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        found |= {str(path.relative_to(base)): path for path in inside}
+        # Where the Transformer has a separate folder, the other modules lie beside it, not in it.
+        base = root
+        if folder.is_relative_to(model):
+            base = model
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                companions[str(path.relative_to(base))] = path
+
+    # The Transformer's files go before those of the same name above it.
     for path in _files(root):
-        found.setdefault(path.name, path)
-    return found
+        companions.setdefault(path.name, path)
+    return companions
 
 
 def _files(directory: Path) -> Iterator[Path]:
     for path in sorted(directory.iterdir()):
         is_weights = path.suffix in WEIGHT_SUFFIXES or path.name == ADAPTER_CONFIG
-        if path.is_file() and not path.name.startswith(".") and not is_weights:
+        is_hidden = path.name.startswith(".")
+        if path.is_file() and not is_hidden and not is_weights:
             yield path
 
 
@@ -124,12 +158,21 @@ def _sentence_transformers_modules(root: Path, model: Path) -> list[Path]:
     """Return the folders of all modules but the Transformer."""
     try:
         chain = read_chain(root)
-    except ModelError:  # copied as it is, for whoever can read it
+    except ModelError:
+        # Its files are copied as they are, for whoever can read them.
+        return []
+    if chain is None:
         return []
     top = root.absolute()
-    folders = [] if chain is None else [root / module.folder.relative_to(top) for module in chain.modules]
-    inside = [each for each in folders if each.is_dir() and root.resolve() in each.resolve().parents]
-    return [each for each in inside if each.resolve() != model.resolve()]
+    folders = []
+    for module in chain.modules:
+        folder = root / module.folder.relative_to(top)
+        resolved = folder.resolve()
+        # A link could lead out of the model, and then everything behind it would be copied.
+        is_inside = root.resolve() in resolved.parents
+        if folder.is_dir() and is_inside and resolved != model.resolve():
+            folders.append(folder)
+    return folders
 
 
 def _link(source: str | Path, target: str | Path) -> None:
@@ -139,5 +182,5 @@ def _link(source: str | Path, target: str | Path) -> None:
         shutil.copy2(source, target, follow_symlinks=False)
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 
+from prensa.checkpoint.config import CONFIG_FILE
 from prensa.errors import OutputError
+from prensa.records import read_json
 
 
 def check_destination(model: Path, output: Path, *, force: bool) -> None:
@@ -15,6 +16,7 @@ def check_destination(model: Path, output: Path, *, force: bool) -> None:
 
     Only a model directory is ever replaced, and only with ``force``.
     """
+    # Into itself is allowed: the result then replaces the model as a whole. Into a folder of it is not.
     if output != model and output.is_relative_to(model):
         raise OutputError(f"{output}: lies inside the model directory {model}; choose a place outside it")
     if model != output and model.is_relative_to(output):
@@ -22,17 +24,19 @@ def check_destination(model: Path, output: Path, *, force: bool) -> None:
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output}: expected a directory, found a file; choose another place")
     if output.is_dir() and any(output.iterdir()):
+        # Even with ``force``: a wrong path must not cost a folder of photographs.
         if output != model and not _is_model(output):
             raise OutputError(f"{output}: holds files that are not a model; choose another place")
         if not force:
-            raise OutputError(f"{output}: is not empty; give --force to replace the model in it")
+            raise OutputError(f"{output}: is not empty; give `force` to replace the model in it")
+    # Neither the output nor the folders above it need exist: the nearest that does is written to.
     parent = _existing_parent(output)
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(f"{output}: no permission to write in {parent}; choose another place")
 
 
 def check_space(output: Path, needed: int) -> None:
-    """Raise :class:`OutputError` where the disk has fewer than ``needed`` bytes free."""
+    """Raise :class:`OutputError` if the disk has fewer than ``needed`` bytes free."""
     free = shutil.disk_usage(_existing_parent(output)).free
     if free < needed:
         raise OutputError(
@@ -43,11 +47,14 @@ def check_space(output: Path, needed: int) -> None:
 
 def _is_model(directory: Path) -> bool:
     try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        config = read_json(directory / CONFIG_FILE)
+    except ValueError:
         return False
     return isinstance(config, dict) and "model_type" in config
 
 
 def _existing_parent(path: Path) -> Path:
-    return next(parent for parent in path.parents if parent.exists())
+    parent = path.parent
+    while not parent.exists():
+        parent = parent.parent
+    return parent

@@ -32,7 +32,8 @@ from prensa.temporary import is_full, which_is_full
 
 _UNFINISHED = ".prensa-unfinished-"
 _REPLACED = ".prensa-replaced"
-_TAKEN_AWAY = {errno.ENOENT, errno.EWOULDBLOCK, errno.EAGAIN}  # another run takes it for a leftover
+# What locking a new directory raises if another run takes it for a leftover.
+_TAKEN_AWAY = {errno.ENOENT, errno.EWOULDBLOCK, errno.EAGAIN}
 _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 
 
@@ -41,8 +42,8 @@ def replacing(output: Path, *, force: bool = True) -> Iterator[Path]:
     """Yield a new empty directory that takes the place of ``output`` when the block ends well.
 
     If the block raises, the new directory is removed and ``output`` stays as it was. Raises
-    :class:`OutputError` where the directory cannot be made, and without ``force`` where another run has
-    written ``output`` meanwhile.
+    :class:`OutputError` if the directory cannot be made, and without ``force`` if another run has written
+    ``output`` meanwhile.
     """
     with hidden_beside(output) as new:
         try:
@@ -51,7 +52,8 @@ def replacing(output: Path, *, force: bool = True) -> Iterator[Path]:
             _sync(new)
             _put_in_place(new, output, force=force)
         except Exception as error:
-            cause = error.__cause__ or error  # what a library said may be inside of our own error
+            # What a library reported may be inside of our own error.
+            cause = error.__cause__ or error
             if is_full(cause):
                 raise OutputError(which_is_full(cause, output)) from error
             if isinstance(error, OSError):
@@ -89,7 +91,8 @@ def _make_locked(output: Path) -> tuple[Path, int | None]:
             if error.errno not in _TAKEN_AWAY:
                 return new, None
             continue
-        if new.is_dir():  # otherwise it was removed before it was locked
+        # A directory that was removed before it was locked can still be locked: it has a handle, and no name.
+        if new.is_dir():
             return new, lock
         os.close(lock)
 
@@ -98,14 +101,17 @@ def clean_up(output: Path) -> None:
     """Remove what interrupted runs left beside ``output``, and bring back what they moved away."""
     replaced = _replaced(output)
     if replaced.is_dir() and not output.exists():
-        with suppress(FileNotFoundError):  # another run was faster
+        # Another run may be faster.
+        with suppress(FileNotFoundError):
             replaced.rename(output)
     if not output.parent.is_dir():
         return
-    for leftover in [*output.parent.glob(f".{glob.escape(output.name)}{_UNFINISHED}*"), replaced]:
+    unfinished = output.parent.glob(f".{glob.escape(output.name)}{_UNFINISHED}*")
+    for leftover in [*unfinished, replaced]:
         try:
             lock = _lock(leftover)
-        except OSError:  # another run is writing it, it is gone already, or it is not ours to open
+        except OSError:
+            # Another run is writing it, it is gone already, or it is not ours to open.
             continue
         shutil.rmtree(leftover, ignore_errors=True)
         os.close(lock)
@@ -113,17 +119,24 @@ def clean_up(output: Path) -> None:
 
 def _put_in_place(new: Path, output: Path, *, force: bool) -> None:
     if not _is_new_name(new, output):
-        if not force and any(output.iterdir()):
-            raise OutputError(
-                f"{output}: another run has written it meanwhile; nothing was changed, give --force to "
-                "replace it or choose another place"
-            )
-        if not _exchange(new, output):
-            replaced = _replaced(output)
-            output.rename(replaced)
-            new.rename(output)
-            shutil.rmtree(replaced, ignore_errors=True)
+        _replace(new, output, force=force)
+    # The names are in the folder above: without this a power cut could leave the old one.
     _sync_directory(output.parent)
+
+
+def _replace(new: Path, output: Path, *, force: bool) -> None:
+    if not force and any(output.iterdir()):
+        raise OutputError(
+            f"{output}: another run has written it meanwhile; nothing was changed, give `force` to "
+            "replace it or choose another place"
+        )
+    if _exchange(new, output):
+        return
+    # Two steps, between which nothing has the name: should the machine stop there, clean_up goes back.
+    replaced = _replaced(output)
+    output.rename(replaced)
+    new.rename(output)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _is_new_name(new: Path, output: Path) -> bool:
@@ -141,6 +154,7 @@ def _is_new_name(new: Path, output: Path) -> bool:
 
 def _exchange(first: Path, second: Path) -> bool:
     """Exchange two directories in one step; false where this system or file system cannot."""
+    # Python has no call for it; the C library has one on each system, under different names.
     library = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(first), os.fsencode(second)
     if sys.platform == "linux" and hasattr(library, "renameat2"):
@@ -159,6 +173,7 @@ def _replaced(output: Path) -> Path:
 
 
 def _lock(directory: Path) -> int:
+    # The lock belongs to the handle, and the system lets go of it when the process ends, however it ends.
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -185,7 +200,10 @@ def _sync_directory(directory: Path) -> None:
 
 def _set_modes(new: Path, output: Path) -> None:
     """Give the directory and its files the permissions of those they replace, or the usual ones."""
-    new.chmod(stat.S_IMODE(output.stat().st_mode) if output.exists() else 0o777 & ~umask())
+    mode = 0o777 & ~umask()
+    if output.exists():
+        mode = stat.S_IMODE(output.stat().st_mode)
+    new.chmod(mode)
     for path in new.iterdir():
         replaced = output / path.name
         if path.is_file() and not path.is_symlink() and replaced.is_file():

@@ -31,20 +31,20 @@ _OTHERS = {
     "*.pth": "found {}: rename it to pytorch_model.bin if it is a state dict",
     "*.pkl": "{} is a pickle, which is not run; save the model with save_pretrained",
 }
-"""Files that hold weights for somebody else, the most telling first."""
+"""Files that hold weights for another program, and what to do with one; the first pattern that fits wins."""
 
 
 def no_weights_here(path: Path) -> str:
-    """Say what there is beside the config in place of the usual weight files."""
+    """Report what lies beside the config in place of the usual weight files."""
     for pattern, words in _OTHERS.items():
-        found = sorted(each for each in path.glob(pattern) if each.is_file() and not _is_aside(each))
-        if found:
-            return words.format(found[0].relative_to(path))
+        for file in sorted(path.glob(pattern)):
+            if file.is_file() and not _is_aside(file):
+                return words.format(file.relative_to(path))
     return f"save the model there with save_pretrained{_inner(path)}"
 
 
 def no_model_here(path: Path) -> str:
-    """Say what there is in a directory without ``config.json``."""
+    """Report what a directory without ``config.json`` holds."""
     inner = _inner(path)
     if inner:
         return inner.removeprefix("; ")
@@ -60,17 +60,23 @@ def _is_aside(path: Path) -> bool:
 
 def _inner(path: Path) -> str:
     """Name the directories inside that are models, as a Trainer leaves them."""
-    inside = [each for each in path.iterdir() if (each / "config.json").is_file()]
-    names = [each.name for each in sorted(inside, key=_number)]
-    if not names:
+    models = [folder for folder in path.iterdir() if (folder / "config.json").is_file()]
+    models.sort(key=_number)
+    if not models:
         return ""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    shown = ", ".join(names[:_SHOWN]) + more
-    one = "give that directory" if len(names) == 1 else "give one of these directories"
-    return f"; it holds {shown}: {one}"
+    shown = ", ".join(folder.name for folder in models[:_SHOWN])
+    if len(models) > _SHOWN:
+        shown += f" and {len(models) - _SHOWN} more"
+    advice = "give one of these directories"
+    if len(models) == 1:
+        advice = "give that directory"
+    return f"; it holds {shown}: {advice}"
 
 
 def _number(path: Path) -> tuple[int, str]:
     """Sort ``checkpoint-1000`` behind ``checkpoint-500``."""
     last = path.name.rpartition("-")[2]
-    return (int(last) if last.isdigit() else 0, path.name)
+    number = 0
+    if last.isdigit():
+        number = int(last)
+    return number, path.name

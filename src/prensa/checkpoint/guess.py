@@ -12,15 +12,21 @@ UNCHECKED = (
 )
 
 _HEADS = ("classifier", "score", "lm_head", "qa_outputs", "out_proj", "head")
-_MATRIX = 2  # dimensions
+# Dimensions of a matrix.
+_MATRIX = 2
 
 
 def guessed_shape(checkpoint: Checkpoint) -> ModelShape:
     """Take every tensor as one of the model's, and what its name says as its role."""
     parameters = {spec.name: _parameter(spec) for spec in checkpoint.specs}
-    return ModelShape(
-        parameters, {}, lambda name: name if name in parameters else None, class_name="the model's own class"
-    )
+
+    def own_name(name: str) -> str | None:
+        if name in parameters:
+            return name
+        return None
+
+    # Without the class nothing is known of tied weights. Those that share memory are found on reading.
+    return ModelShape(parameters, {}, own_name, class_name="the model's own class")
 
 
 def _parameter(spec: TensorSpec) -> Parameter:
@@ -32,6 +38,7 @@ def _parameter(spec: TensorSpec) -> Parameter:
 def _role(spec: TensorSpec) -> Role:
     module, _, own = spec.name.rpartition(".")
     words = module.lower()
+    # Normalization first: its weights are vectors, and its biases are named like all others.
     if "norm" in words or words.endswith((".ln", "ln_f")):
         return "norm"
     if own == "bias":
@@ -40,4 +47,6 @@ def _role(spec: TensorSpec) -> Role:
         return "other"
     if "emb" in words or words.endswith(("wte", "wpe")):
         return "embedding"
-    return "head" if module.rpartition(".")[2] in _HEADS else "linear"
+    if module.rpartition(".")[2] in _HEADS:
+        return "head"
+    return "linear"

@@ -41,18 +41,21 @@ def locate(model: str | Path) -> Path:
     path = _find(model)
     _refuse_setfit(path)
     inside = transformer_directory(path)
-    return merged(inside, locate) if is_adapter(inside) else inside
+    if is_adapter(inside):
+        return merged(inside, locate)
+    return inside
 
 
 def _refuse_setfit(path: Path) -> None:
-    """Raise :class:`ModelError` where a pickle beside the model is its head."""
+    """Raise :class:`ModelError` if a pickle beside the model is its head."""
     head, settings = _SETFIT
     if (path / head).is_file():
         raise ModelError(
             f"{path}: {head} is SetFit's classifier, a pickle, which Prensa does not run; to use the "
             "embedding model alone, copy the directory without that file"
         )
-    if "snapshots" in path.parts and (path / settings).is_file():  # of the hub pickles are not fetched
+    # Pickles are not fetched from the hub, so in its cache the settings alone show what it is.
+    if "snapshots" in path.parts and (path / settings).is_file():
         raise ModelError(
             f"{path}: a SetFit model, whose classifier ({head}) is a pickle, which Prensa does not run; to "
             "use the embedding model alone, download it and remove that file"
@@ -76,9 +79,10 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
+        # Safetensors first, and the pickled copy of the same weights only if there are none.
         for weights in _WEIGHTS:
             path = Path(huggingface_hub.snapshot_download(name, allow_patterns=_COMPANIONS + weights))
-            if any(found for pattern in weights for found in path.glob(pattern)):
+            if _holds_any(path, weights):
                 break
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         reason = first_line(error)
@@ -86,3 +90,10 @@ def _from_hub(name: str) -> Path:
             f"{name}: no such directory, and the hub did not give a model of that name ({reason})"
         ) from error
     return path
+
+
+def _holds_any(path: Path, patterns: list[str]) -> bool:
+    for pattern in patterns:
+        for _ in path.glob(pattern):
+            return True
+    return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class TensorReport:
 
     ``nbytes`` are the stored bytes without the file's header; ``dtype`` is the original's,
     ``stored_dtype`` that of the decoded tensor. ``relative_squared_error`` compares it with the original.
-    Zeros and error are None where no weight was read.
+    Zeros and error are None if no weight was read.
     """
 
     name: str
@@ -53,15 +54,14 @@ class TensorReport:
     @property
     def numel(self) -> int:
         """Number of elements."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
     @property
     def bits_per_weight(self) -> float:
-        """Stored bits for each element, 0 where there is none."""
-        return 8 * self.nbytes / self.numel if self.numel else 0.0
+        """Stored bits for each element, 0 for a tensor without elements."""
+        if not self.numel:
+            return 0.0
+        return 8 * self.nbytes / self.numel
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a result was calibrated on. ``unreached`` are the tensors that no text told anything about.
+    """What a result was calibrated on. ``unreached`` are the tensors that no text reached.
 
-    ``count`` texts of ``tokens`` pieces went through the model; pieces were counted in ``counted`` texts.
+    ``count`` texts of ``tokens`` tokens went through the model; tokens were counted in ``counted`` texts.
     """
 
     texts: str
@@ -89,10 +89,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class VocabularyReport:
-    """What became of the vocabulary: piece ``i`` of the result was piece ``kept[i]`` of ``before``.
+    """What became of the vocabulary: token ``i`` of the result was token ``kept[i]`` of ``before``.
 
-    ``covered`` is the share of the pieces of ``counted`` texts in ``texts`` that stayed, ``unchanged`` the
-    share of those texts that are cut as before.
+    ``covered`` is the share of the tokens of ``counted`` texts in ``texts`` that stayed, ``unchanged`` the
+    share of those texts that are tokenized as before.
     """
 
     before: int
@@ -132,6 +132,11 @@ class Manifest:
         """Write ``manifest.json``."""
         text = json.dumps(to_plain(self), indent=1)
         (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def has_manifest(directory: Path) -> bool:
+    """Whether a directory is a result of Prensa, and no other model."""
+    return (directory / MANIFEST_FILE).is_file()
 
 
 def load_manifest(directory: Path) -> Manifest:

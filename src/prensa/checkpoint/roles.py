@@ -14,20 +14,23 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
-from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 from transformers.models.auto import modeling_auto
 from transformers.pytorch_utils import Conv1D
 
 from prensa.checkpoint.allowed import allowed
+from prensa.checkpoint.config import CONFIG_FILE
+from prensa.checkpoint.renaming import Name, ignored_names, names_found, own_names
 from prensa.checkpoint.sentence_transformers import as_loaded
-from prensa.errors import ModelError, RecipeError, first_line
+from prensa.errors import ModelError, first_line
 from prensa.isolation import Shared, building
 from prensa.spec import Role, TensorSpec
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,24 +45,12 @@ class Parameter:
 
 
 @dataclasses.dataclass(frozen=True)
-class Name:
-    """The model's own name for a checkpoint's tensor.
-
-    ``is_merged`` says that ``transformers`` joins it with others, or splits it, while loading; ``own`` is
-    then where the first part goes.
-    """
-
-    own: str
-    is_merged: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
 class ModelShape:
     """A model class without weights: its parameters, which of them are tied, and how it is named on disk.
 
     ``tied`` maps the name of a tied parameter to the one it takes its values from. ``required`` are the
     names that a checkpoint must give values for, in the model's order, and ``head`` those of them outside of
-    the base model. ``find`` gives the model's name for a checkpoint's tensor, ``own_name`` the same where it
+    the base model. ``find`` gives the model's name for a checkpoint's tensor, ``own_name`` the same if it
     is one of its parameters and stored as it is, else None. ``ignores`` says that ``transformers`` expects
     to meet a name that the class has no place for.
     """
@@ -74,117 +65,146 @@ class ModelShape:
     ignores: Callable[[str], bool] = lambda name: False
 
     def describe(self, spec: TensorSpec) -> TensorSpec:
-        """Fill in role and layer. Raises :class:`RecipeError` where the config asks for another shape."""
+        """Fill in role and layer. Raises :class:`ModelError` if the config requires another shape."""
         own = self.own_name(spec.name)
         if own is None:
             return spec
         parameter = self.parameters[own]
         if spec.shape != parameter.shape:
-            raise RecipeError(
+            raise ModelError(
                 f"{spec.file}: tensor {spec.name} has the shape {list(spec.shape)}, but config.json "
-                f"asks for {list(parameter.shape)}; the two do not belong together"
+                f"requires {list(parameter.shape)}; the two do not belong together"
             )
         return dataclasses.replace(spec, role=parameter.role, layer=parameter.layer, in_model=True)
 
 
-def model_class(config: Any) -> Any:
-    """Return the class that ``config.architectures`` names; the model type's base class where it names none.
+def model_class(config: PretrainedConfig) -> type[PreTrainedModel]:
+    """Return the class that ``config.architectures`` names, or else the model type's base class.
 
-    Raises :class:`ModelError` where that class is the model's own code, unless ``allowed().remote_code``, and
-    where ``transformers`` has no such class for the model type.
+    Raises :class:`ModelError` if that class is the model's own code, unless ``allowed().remote_code``, and
+    if ``transformers`` has no such class for the model type.
     """
-    wanted = (getattr(config, "architectures", None) or [""])[0]
+    wanted = _wanted_class(config)
     _, code = own_code_of(config)
     if code and allowed().remote_code:
         return _from_own_code(config, code)
     if code:
-        raise RecipeError(
+        raise ModelError(
             f"{_where(config)}: the class {wanted or code.rpartition('.')[2]} is the model's own code "
-            f"({code}), which is not run; give --trust-remote-code if you trust it, or compress --unchecked "
-            "without texts (or, if transformers' class of that name is meant, remove auto_map)"
+            f"({code}), which is not run; give `trust_remote_code` if you trust it, or compress it "
+            "`unchecked` without texts (or, if transformers' class of that name is meant, remove auto_map)"
         )
-    base = _names(modeling_auto.MODEL_MAPPING_NAMES.get(config.model_type, ""))
-    known = _classes_of(config.model_type)
-    for name in (wanted,) if wanted else base:
-        if name in known or _is_class_for(name, config):
-            return getattr(transformers, name)
+
+    candidates = _names(modeling_auto.MODEL_MAPPING_NAMES.get(config.model_type, ""))
     if wanted:
-        raise RecipeError(
+        candidates = (wanted,)
+    known = _classes_of(config.model_type)
+    for name in candidates:
+        if name in known or _is_class_for(name, config):
+            known_class: type[PreTrainedModel] = getattr(transformers, name)
+            return known_class
+    if wanted:
+        raise ModelError(
             f"{_where(config)}: architectures names the class {wanted}, which transformers "
             f"{transformers.__version__} does not have for the model type {config.model_type!r}; if it is "
-            "your own, add its code with auto_map and give --trust-remote-code, or compress --unchecked "
+            "your own, add its code with auto_map and give `trust_remote_code`, or compress it `unchecked` "
             "without texts"
         )
-    raise RecipeError(f"transformers has no model class for the model type {config.model_type!r}")
+    raise ModelError(f"transformers has no model class for the model type {config.model_type!r}")
 
 
-def _where(config: Any) -> str:
-    return str(Path(config.name_or_path) / "config.json") if config.name_or_path else "config.json"
+def _wanted_class(config: PretrainedConfig) -> str:
+    """Return the first class that ``config.json`` names, empty if it names none."""
+    architectures = getattr(config, "architectures", None)
+    if not architectures:
+        return ""
+    return str(architectures[0])
 
 
-def own_code_of(config: Any) -> tuple[str, str]:
+def _where(config: PretrainedConfig) -> str:
+    if not config.name_or_path:
+        return CONFIG_FILE
+    return str(Path(config.name_or_path) / CONFIG_FILE)
+
+
+def own_code_of(config: PretrainedConfig) -> tuple[str, str]:
     """Return which auto class a model's own code stands for, and its reference (``modeling_x.XModel``).
 
     Both are empty for a model without own code. Of several classes the one that ``architectures`` names
     counts.
     """
-    mapped = getattr(config, "auto_map", None)
-    if not isinstance(mapped, Mapping):
+    auto_map = getattr(config, "auto_map", None)
+    if not isinstance(auto_map, Mapping):
         return "", ""
-    wanted = (getattr(config, "architectures", None) or [""])[0]
-    models = [
-        (str(key), str(each)) for key, each in mapped.items() if str(key).startswith("AutoModel") and each
-    ]
-    named = [(key, each) for key, each in models if each.rpartition(".")[2] == wanted]
-    return (named or models or [("", "")])[0]
+    wanted = _wanted_class(config)
+    models = []
+    for auto_class, reference in auto_map.items():
+        # Others stand for a config or a tokenizer of the same code.
+        if str(auto_class).startswith("AutoModel") and reference:
+            models.append((str(auto_class), str(reference)))
+    for auto_class, reference in models:
+        if reference.rpartition(".")[2] == wanted:
+            return auto_class, reference
+    if not models:
+        return "", ""
+    return models[0]
 
 
-def _from_own_code(config: Any, reference: str) -> Any:
+def _from_own_code(config: PretrainedConfig, reference: str) -> type[PreTrainedModel]:
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     try:
-        return get_class_from_dynamic_module(reference, config.name_or_path)
+        own_class: type[PreTrainedModel] = get_class_from_dynamic_module(reference, config.name_or_path)
     except Exception as error:
         reason = first_line(error)
-        raise RecipeError(
+        raise ModelError(
             f"{_where(config)}: its own code {reference} cannot be imported ({reason})"
         ) from error
+    return own_class
 
 
-def _is_class_for(name: str, config: Any) -> bool:
+def _is_class_for(name: str, config: PretrainedConfig) -> bool:
     """Whether ``name`` is a model class of ``transformers`` made for this kind of config, listed or not."""
-    found = getattr(transformers, name, None) if name.isidentifier() else None
-    is_model = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
-    return is_model and getattr(found, "config_class", None) is type(config)
+    # The name stands in a file: only an attribute may be looked up by it, never a path.
+    if not name.isidentifier():
+        return False
+    candidate = getattr(transformers, name, None)
+    if not isinstance(candidate, type) or not issubclass(candidate, transformers.PreTrainedModel):
+        return False
+    return getattr(candidate, "config_class", None) is type(config)
 
 
-def load_config(path: Path) -> Any:
-    """Read the config as ``transformers`` understands it; its code is run only where that is allowed.
+def load_config(path: Path) -> PretrainedConfig:
+    """Read the config as ``transformers`` understands it; its code is run only if that is allowed.
 
-    Of a Sentence Transformers model it names the class that this library loads.
+    Of a Sentence Transformers model it names the class that this library loads. Raises :class:`ModelError`.
     """
     try:
         config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=allowed().remote_code)
     except Exception as error:
         reason = first_line(error)
         if "trust_remote_code" in str(error):
-            reason = "it is the model's own code, which is not run; give --trust-remote-code if you trust it"
-        raise ModelError(f"{path / 'config.json'}: transformers cannot use it ({reason})") from error
+            reason = "it is the model's own code, which is not run; give `trust_remote_code` if you trust it"
+        raise ModelError(f"{path / CONFIG_FILE}: transformers cannot use it ({reason})") from error
     return as_loaded(path, config)
 
 
-def meta_model(path: Path) -> Any:
-    """Build the model class of a directory on the meta device: names, shapes and modules, no values."""
+def meta_model(path: Path) -> PreTrainedModel:
+    """Build the model class of a directory on the meta device: names, shapes and modules, no values.
+
+    Raises :class:`ModelError`.
+    """
     config = load_config(path)
+    # Kernels that a config names are fetched from the hub when the class is built with them.
     config._attn_implementation = "eager"
     try:
         with building(), torch.device("meta"), quiet_transformers():
             return model_class(config)(config)
-    except RecipeError:
+    except ModelError:
         raise
     except Exception as error:
         reason = first_line(error)
-        raise RecipeError(f"{path / 'config.json'}: the model class cannot be built ({reason})") from error
+        raise ModelError(f"{path / CONFIG_FILE}: the model class cannot be built ({reason})") from error
 
 
 def model_shape(path: Path) -> ModelShape:
@@ -192,79 +212,58 @@ def model_shape(path: Path) -> ModelShape:
     model = meta_model(path)
     tied = dict(model.all_tied_weights_keys)
     parameters = _parameters(model, tied)
-    for target, source in tied.items():  # it holds the other's values, whatever module it is in
+    # A tied parameter holds the other's values, whatever module it is in, and is stored as that one is.
+    for target, source in tied.items():
         parameters[target] = parameters[source]
+
     required = _required(model, parameters, tied)
+    head = frozenset(name for name in required if _is_of_head(model, name))
     return ModelShape(
         parameters,
         tied,
         own_names(model),
         class_name=type(model).__name__,
         required=required,
-        head=frozenset(name for name in required if _is_of_head(model, name)),
-        find=_names_found(model),
-        ignores=_ignored(model),
+        head=head,
+        find=names_found(model),
+        ignores=ignored_names(model),
     )
 
 
-def _required(model: Any, parameters: Mapping[str, Parameter], tied: Mapping[str, str]) -> tuple[str, ...]:
+def _required(
+    model: PreTrainedModel,
+    parameters: Mapping[str, Parameter],
+    tied: Mapping[str, str],
+) -> tuple[str, ...]:
     """Name what a checkpoint must hold.
 
     That is every parameter and every stored buffer of numbers, but for tied ones, whose values come from
-    another, and those that the class itself declares to do without. Buffers of integers (positions) are
-    computed.
+    another, and those that the class itself declares to do without.
     """
-    patterns = "|".join(f"({each})" for each in model._keys_to_ignore_on_load_missing or ())
-    stored = [name for name in model.state_dict() if name not in tied and name in parameters]
-    needed = [name for name in stored if parameters[name].is_float or not parameters[name].is_buffer]
-    return tuple(name for name in needed if not (patterns and re.search(patterns, name)))
+    may_be_missing = "|".join(f"({each})" for each in model._keys_to_ignore_on_load_missing or ())
+    required = []
+    for name in model.state_dict():
+        if name in tied or name not in parameters:
+            continue
+        # Buffers of integers (positions) are computed.
+        parameter = parameters[name]
+        if parameter.is_buffer and not parameter.is_float:
+            continue
+        # No pattern at all would fit every name.
+        if may_be_missing and re.search(may_be_missing, name):
+            continue
+        required.append(name)
+    return tuple(required)
 
 
-def _is_of_head(model: Any, name: str) -> bool:
+def _is_of_head(model: PreTrainedModel, name: str) -> bool:
     """Whether a parameter lies outside of the base model, or in the pooler that heads read from."""
     prefix = f"{model.base_model_prefix}."
-    base = model.base_model is not model
-    inside = name.removeprefix(prefix)
-    return inside.startswith("pooler.") or (base and not name.startswith(prefix))
-
-
-def _ignored(model: Any) -> Callable[[str], bool]:
-    """Return a function: does the class, or transformers, expect a name that it has no place for."""
-    patterns = [*(model._keys_to_ignore_on_load_unexpected or ())]
-    patterns += [r"rotary_emb\.inv_freq", r"(^|\.)position_ids$"]  # buffers of earlier versions
-    pattern = re.compile("|".join(f"({each})" for each in patterns))
-    return lambda name: pattern.search(name) is not None
-
-
-def own_names(model: Any) -> Callable[[str], str | None]:
-    """Return a function from a checkpoint's tensor names to the model's, as ``from_pretrained`` would rename.
-
-    That adds or strips the base model's prefix and follows the renamings that ``transformers`` knows for the
-    model type. A tensor that is merged with others or split on loading has no name of its own in the model,
-    nor has one that the model computes another from (``torch.nn.utils.parametrize``).
-    """
-    find = _names_found(model)
-    names = {name for name, _ in model.named_parameters(remove_duplicate=False)} | set(model.state_dict())
-
-    def own_name(name: str) -> str | None:
-        found = find(name)
-        is_plain = not found.is_merged and found.own in names and ".parametrizations." not in found.own
-        return found.own if is_plain else None
-
-    return own_name
-
-
-def _names_found(model: Any) -> Callable[[str], Name]:
-    transforms = get_model_conversion_mapping(model)
-    renamings = [each for each in transforms if isinstance(each, WeightRenaming)]
-    converters = [each for each in transforms if isinstance(each, WeightConverter)]
-    state = model.state_dict()
-
-    def find(name: str) -> Name:
-        renamed, merged = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
-        return Name(renamed, merged is not None)
-
-    return find
+    # A pooler is in the base model, but was not trained with it: BERT's for masked words has none.
+    if name.removeprefix(prefix).startswith("pooler."):
+        return True
+    has_head = model.base_model is not model
+    return has_head and not name.startswith(prefix)
 
 
 def quiet_transformers() -> AbstractContextManager[None]:
@@ -287,60 +286,82 @@ _QUIET = Shared(_errors_alone)
 
 
 def _classes_of(model_type: str) -> set[str]:
-    tables = (value for key, value in vars(modeling_auto).items() if key.endswith("MAPPING_NAMES"))
-    return {name for table in tables for name in _names(table.get(model_type, ""))}
+    """List the classes that any of the library's auto classes has for a model type."""
+    classes: set[str] = set()
+    for table_name, table in vars(modeling_auto).items():
+        if table_name.endswith("MAPPING_NAMES"):
+            classes.update(_names(table.get(model_type, "")))
+    return classes
 
 
 def names_in(table: Mapping[str, str | Iterable[str]]) -> set[str]:
     """List the classes in one of the library's tables, whose values are one name or several."""
-    return {name for entry in table.values() for name in _names(entry)}
+    classes: set[str] = set()
+    for entry in table.values():
+        classes.update(_names(entry))
+    return classes
 
 
 def _names(entry: str | Iterable[str]) -> tuple[str, ...]:
-    names = (entry,) if isinstance(entry, str) else entry
-    return tuple(name for name in names if name)
+    if isinstance(entry, str):
+        entry = (entry,)
+    return tuple(name for name in entry if name)
 
 
-def _parameters(model: Any, tied: Mapping[str, str]) -> dict[str, Parameter]:
+def _parameters(model: PreTrainedModel, tied: Mapping[str, str]) -> dict[str, Parameter]:
     head = _head_module(model, tied)
-    found = {}
+    parameters = {}
     for module_name, module in model.named_modules():
+        # Not named_parameters(): that leaves out all but one of those that share a tensor.
         own = {**module._parameters, **module._buffers}
         for name, tensor in own.items():
             if tensor is None:
                 continue
-            full = f"{module_name}.{name}" if module_name else name
-            role = "head" if module_name == head and name in {"weight", "bias"} else _role(module, name)
-            found[full] = Parameter(
+            role = _role(module, name)
+            if module_name == head and name in {"weight", "bias"}:
+                role = "head"
+            full = f"{module_name}.{name}".removeprefix(".")
+            parameters[full] = Parameter(
                 tuple(tensor.shape),
                 role,
                 type(module).__name__,
                 is_float=tensor.is_floating_point(),
                 is_buffer=name in module._buffers,
             )
-    return found
+    return parameters
 
 
 def _role(module: torch.nn.Module, name: str) -> Role:
+    # By its class's name: every model has its own normalization.
     if "norm" in type(module).__name__.lower():
         return "norm"
-    if name == "weight" and isinstance(module, torch.nn.Embedding):
+    if name == "bias":
+        return "bias"
+    if name != "weight":
+        return "other"
+    if isinstance(module, torch.nn.Embedding):
         return "embedding"
-    if name == "weight" and isinstance(module, (torch.nn.Linear, Conv1D)):
+    if isinstance(module, (torch.nn.Linear, Conv1D)):
         return "linear"
-    return "bias" if name == "bias" else "other"
+    return "other"
 
 
-def _head_module(model: Any, tied: Mapping[str, str]) -> str | None:
+def _head_module(model: PreTrainedModel, tied: Mapping[str, str]) -> str | None:
     """Find the layer that makes the outputs, by the rule of ``transformers``' own quantizers.
 
     That is the output embedding, else the module that owns the last parameter. A tied output layer
     is no head: its values are the embedding's.
     """
     output = model.get_output_embeddings()
+    head = ""
     if output is None:
-        last = [name for name, _ in model.named_parameters()][-1]
-        name = last.rpartition(".")[0]
+        *_, (last, _) = model.named_parameters()
+        head = last.rpartition(".")[0]
     else:
-        name = next(name for name, module in model.named_modules() if module is output)
-    return None if f"{name}.weight" in tied else name
+        for name, module in model.named_modules():
+            if module is output:
+                head = name
+                break
+    if f"{head}.weight" in tied:
+        return None
+    return head

@@ -12,11 +12,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from transformers.models.auto import modeling_auto
 
+from prensa.checkpoint.config import CONFIG_FILE, read_model_json, read_object
 from prensa.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 MODULES_FILE = "modules.json"
 _SETTINGS_FILE = "config_sentence_transformers.json"
@@ -26,7 +30,8 @@ _INPUT_FILES = tuple(
 )
 _LIBRARY = "sentence_transformers."
 _TRANSFORMER = "Transformer"
-_PLACEHOLDERS = {"query": "", "document": ""}  # prompts that every model of the library has
+# Prompts that every model of the library has.
+_PLACEHOLDERS = {"query": "", "document": ""}
 
 # The library loads the encoder alone of these, whatever class their config names.
 _ENCODERS = {
@@ -47,19 +52,41 @@ _HARMLESS = {
     "max_seq_length",
     "do_lower_case",
     "unpad_inputs",
-    "query_length",  # these four belong to encode_query() and encode_document()
+    # These four belong to encode_query() and encode_document().
+    "query_length",
     "document_length",
     "query_expansion",
     "track_media_counts",
 }
 _LOADING = {
-    *("add_pooling_layer", "attn_implementation", "torch_dtype", "dtype", "low_cpu_mem_usage"),
-    *("use_safetensors", "use_cache", "model_max_length", "padding_side", "use_fast", "max_length"),
-    *("truncation", "padding"),
+    "add_pooling_layer",
+    "attn_implementation",
+    "torch_dtype",
+    "dtype",
+    "low_cpu_mem_usage",
+    "use_safetensors",
+    "use_cache",
+    "model_max_length",
+    "padding_side",
+    "use_fast",
+    "max_length",
+    "truncation",
+    "padding",
 }
 _LOADING_KEYS = {
-    *("model_args", "tokenizer_args", "config_args", "model_kwargs", "processor_kwargs", "config_kwargs"),
+    "model_args",
+    "tokenizer_args",
+    "config_args",
+    "model_kwargs",
+    "processor_kwargs",
+    "config_kwargs",
     "processing_kwargs",
+}
+# Settings that are followed with these values, and with no others.
+_EXPECTED: Mapping[str, object] = {
+    "transformer_task": "feature-extraction",
+    "module_output_name": "token_embeddings",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
 }
 
 
@@ -81,14 +108,16 @@ class Chain:
 
     root: Path
     modules: tuple[Module, ...]
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, Any]
+    settings: Mapping[str, object]
+    inputs: Mapping[str, object]
 
     @property
     def transformer(self) -> Path | None:
-        """The directory of the Transformer, None where the chain starts with another module."""
+        """The directory of the Transformer, None if the chain starts with another module."""
         first = self.modules[0]
-        return first.folder if first.kind == _TRANSFORMER else None
+        if first.kind != _TRANSFORMER:
+            return None
+        return first.folder
 
     @property
     def is_dense(self) -> bool:
@@ -106,11 +135,16 @@ class Chain:
 
     @property
     def max_length(self) -> int | None:
-        """The most tokens that the Transformer reads, None where its tokenizer says it."""
-        kwargs = _first_of(self.inputs, "tokenizer_args", "processor_kwargs")
-        text = _first_of(_first_of(self.inputs, "processing_kwargs"), "text")
-        length = text.get("max_length", kwargs.get("model_max_length", self.inputs.get("max_seq_length")))
-        if length is not None and (not isinstance(length, int) or length < 1):
+        """The most tokens that the Transformer reads, None if its tokenizer decides."""
+        # Three versions of the library keep it in three places; the newest one counts.
+        length = self.inputs.get("max_seq_length")
+        of_tokenizer = _first_of(self.inputs, "tokenizer_args", "processor_kwargs")
+        length = of_tokenizer.get("model_max_length", length)
+        of_text = _first_of(_first_of(self.inputs, "processing_kwargs"), "text")
+        length = of_text.get("max_length", length)
+        if length is None:
+            return None
+        if not isinstance(length, int) or length < 1:
             raise ModelError(f"{self.root}: max_seq_length must be a number of tokens, found {length!r}")
         return length
 
@@ -122,10 +156,13 @@ class Chain:
     @property
     def prompts(self) -> dict[str, str]:
         """What may stand before a text, by name."""
-        found = self.settings.get("prompts") or {}
-        if not isinstance(found, dict):
+        settings = self.settings.get("prompts") or {}
+        if not isinstance(settings, dict):
             raise ModelError(f"{self.root / _SETTINGS_FILE}: prompts: expected names and texts")
-        return {**_PLACEHOLDERS, **{str(name): str(text or "") for name, text in found.items()}}
+        prompts = dict(_PLACEHOLDERS)
+        for name, text in settings.items():
+            prompts[str(name)] = str(text or "")
+        return prompts
 
     @property
     def default_prompt(self) -> str:
@@ -133,27 +170,23 @@ class Chain:
         name = self.settings.get("default_prompt_name")
         if name is None:
             return ""
-        if name not in self.prompts:
+        prompts = self.prompts
+        if not isinstance(name, str) or name not in prompts:
             raise ModelError(
                 f"{self.root / _SETTINGS_FILE}: default_prompt_name {name!r} is none of the prompts "
-                f"({', '.join(self.prompts)})"
+                f"({', '.join(prompts)})"
             )
-        return self.prompts[name]
+        return prompts[name]
 
     def check_inputs(self) -> None:
         """Raise :class:`ModelError` for a setting of the Transformer that is not followed here."""
-        expected: dict[str, Any] = {
-            "transformer_task": "feature-extraction",
-            "module_output_name": "token_embeddings",
-            "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
-        }
         for key, value in self.inputs.items():
             if key in _LOADING_KEYS:
                 unknown = sorted(_innermost_keys(value) - _LOADING)
                 if unknown:
                     raise self.refused(f"the setting {key}.{unknown[0]} of its Transformer")
-            elif key in expected:
-                if value != expected[key]:
+            elif key in _EXPECTED:
+                if value != _EXPECTED[key]:
                     raise self.refused(f"the setting {key}: {json.dumps(value)} of its Transformer")
             elif key not in _HARMLESS and value is not None:
                 raise self.refused(f"the setting {key} of its Transformer")
@@ -162,12 +195,12 @@ class Chain:
         """Return the error that names what Prensa does not compute."""
         return ModelError(
             f"{self.root}: Prensa does not compute {what}, so its vectors are unknown here; compress it "
-            "without --texts and use the result in Sentence Transformers"
+            "without `texts` and use the result in Sentence Transformers"
         )
 
 
 def read_chain(path: Path) -> Chain | None:
-    """Read the chain of a model, or of its Transformer's folder; None where there is no ``modules.json``.
+    """Read the chain of a model, or of its Transformer's folder; None if there is no ``modules.json``.
 
     Raises :class:`ModelError` for a file that cannot be understood.
     """
@@ -177,37 +210,44 @@ def read_chain(path: Path) -> Chain | None:
         return None
     settings = _read_object(root / _SETTINGS_FILE)
     folder = modules[0].folder
-    inputs: Mapping[str, Any] = {}
+    # Each family of Transformers has a file of another name; the library, too, takes the first that it finds.
     for name in _INPUT_FILES:
-        inputs = inputs or _read_object(folder / name)
-    return Chain(root, modules, settings, inputs)
+        inputs = _read_object(folder / name)
+        if inputs:
+            return Chain(root, modules, settings, inputs)
+    return Chain(root, modules, settings, inputs={})
 
 
 def root_of(path: Path) -> Path:
-    """Return the directory with the ``modules.json`` that tells of a Transformer's folder, or ``path``."""
+    """Return the directory with the ``modules.json`` that lists a Transformer's folder, or ``path``."""
     parent = path.absolute().parent
     if (path / MODULES_FILE).is_file() or not (parent / MODULES_FILE).is_file():
         return path
     try:
         modules = _read_modules(parent)
-    except ModelError:  # whatever lies above is not about this model
+    except ModelError:
+        # Whatever lies above is not about this model.
         return path
-    is_its_own = [each.kind == _TRANSFORMER and each.folder == path.absolute() for each in modules[:1]]
-    return parent if any(is_its_own) else path
+    if modules and modules[0] == Module(_TRANSFORMER, path.absolute()):
+        return parent
+    return path
 
 
 def transformer_directory(path: Path) -> Path:
     """Return where config and weights are: ``0_Transformer`` in the library's old layout, else ``path``.
 
-    Raises :class:`ModelError` where the model has no Transformer, but word vectors or the like.
+    Raises :class:`ModelError` if the model has no Transformer, but word vectors or the like.
     """
     modules = _read_modules(path)
     if not modules:
         return path
     first = modules[0]
-    if first.kind == _TRANSFORMER and (first.folder / "config.json").is_file():
-        return first.folder if first.folder != path.absolute() else path
-    if first.kind != _TRANSFORMER and not (path / "config.json").is_file():
+    if first.kind == _TRANSFORMER and (first.folder / CONFIG_FILE).is_file():
+        # A relative path stays one: messages show it as the user wrote it.
+        if first.folder == path.absolute():
+            return path
+        return first.folder
+    if first.kind != _TRANSFORMER and not (path / CONFIG_FILE).is_file():
         raise ModelError(
             f"{path}: its first module is {first.kind}, and Prensa compresses Transformers alone; "
             "use it in Sentence Transformers as it is"
@@ -222,18 +262,21 @@ def modules_of_result(chain: Chain) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
-def as_loaded(path: Path, config: Any) -> Any:
+def as_loaded(path: Path, config: PretrainedConfig) -> PretrainedConfig:
     """Have a config name the class that Sentence Transformers loads: the model without a language head.
 
     Many of its models name the one they were trained from (``MPNetForMaskedLM``), whose head they do not
     have. A classifier keeps its class, whatever lies beside it.
     """
     chain = read_chain(path)
-    wanted = (getattr(config, "architectures", None) or [""])[0]
-    if chain is None or not chain.is_dense or wanted.endswith(_HEADS):
+    if chain is None or not chain.is_dense:
         return config
-    names = modeling_auto.MODEL_MAPPING_NAMES.get(config.model_type, "")
-    default = names if isinstance(names, str) else names[0]
+    architectures = getattr(config, "architectures", None) or [""]
+    if architectures[0].endswith(_HEADS):
+        return config
+    default = modeling_auto.MODEL_MAPPING_NAMES.get(config.model_type, "")
+    if not isinstance(default, str):
+        default = default[0]
     own = _ENCODERS.get(config.model_type, default)
     if own:
         config.architectures = [own]
@@ -241,62 +284,57 @@ def as_loaded(path: Path, config: Any) -> Any:
 
 
 def _read_modules(root: Path) -> tuple[Module, ...]:
-    """Read the modules, none where the file is not there or, not being a list, is another tool's."""
+    """Read the modules, none if the file is missing or, not being a list, is another tool's."""
     path = root / MODULES_FILE
-    content = _read_json(path) if path.is_file() else None
-    return tuple(_module(path, entry) for entry in content) if isinstance(content, list) else ()
+    if not path.is_file():
+        return ()
+    content = read_model_json(path)
+    if not isinstance(content, list):
+        return ()
+    return tuple(_module(path, entry) for entry in content)
 
 
-def _module(path: Path, entry: Any) -> Module:
-    try:
-        folder, kind = PurePosixPath(entry["path"]), str(entry["type"])
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{path}: expected a path and a type for each module ({error!r})") from error
+def _module(path: Path, entry: object) -> Module:
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or "type" not in entry:
+        raise ModelError(f"{path}: expected a path and a type for each module, found {json.dumps(entry)}")
+    folder = PurePosixPath(entry["path"])
+    kind = str(entry["type"])
+    # The path stands in a file that anybody may have written.
     if folder.is_absolute() or ".." in folder.parts:
         raise ModelError(f"{path}: the module's path {str(folder)!r} lies outside the model")
-    short = kind.rpartition(".")[2]
-    return Module(short if kind.startswith(_LIBRARY) else kind, path.parent.absolute() / folder)
+    if kind.startswith(_LIBRARY):
+        kind = kind.rpartition(".")[2]
+    return Module(kind, path.parent.absolute() / folder)
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
-    """Read a module's ``config.json``, empty where there is none."""
-    return _read_object(folder / "config.json")
+def read_settings(folder: Path) -> dict[str, object]:
+    """Read a module's ``config.json``, empty if it has none."""
+    return _read_object(folder / CONFIG_FILE)
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> dict[str, object]:
     if not path.is_file():
         return {}
-    content = _read_json(path)
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
+    return read_object(path)
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not readable as JSON ({error})") from error
-
-
-def _first_of(mapping: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+def _first_of(mapping: Mapping[str, object], *keys: str) -> dict[str, object]:
     """Return the first of some entries that is a mapping, else an empty one."""
     for key in keys:
-        if isinstance(mapping.get(key), dict):
-            return dict(mapping[key])
+        value = mapping.get(key)
+        if isinstance(value, dict):
+            return value
     return {}
 
 
-def _innermost_keys(value: Any) -> set[str]:
+def _innermost_keys(value: object) -> set[str]:
+    """Return the keys of a nested dict that lead to values, but for those that are null."""
     if not isinstance(value, dict):
         return set()
     keys: set[str] = set()
     for key, inner in value.items():
-        keys |= (
-            _innermost_keys(inner)
-            if isinstance(inner, dict) and inner
-            else {key}
-            if inner is not None
-            else set()
-        )
+        if isinstance(inner, dict) and inner:
+            keys |= _innermost_keys(inner)
+        elif inner is not None:
+            keys.add(key)
     return keys

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from transformers.modelcard import TASK_MAPPING
 from transformers.models.auto import modeling_auto
 
 from prensa.checkpoint.roles import model_class, names_in, own_code_of
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "causal", "embedding"]
 """What the outputs are.
@@ -26,7 +29,6 @@ LANGUAGE: frozenset[Kind] = frozenset({"masked", "causal"})
 """The kinds of language models."""
 
 _KINDS: dict[str, Kind] = {
-    "token-classification": "tokens",
     "fill-mask": "masked",
     "text-generation": "causal",
     "feature-extraction": "embedding",
@@ -44,12 +46,14 @@ _TAGS_OF_OWN_CODE = {
 }
 # Names on the hub of what transformers 5 has no pipeline for, or none that takes a model of vectors alone.
 _WITHOUT_PIPELINE = {"question-answering", "text2text-generation", "feature-extraction"}
+_READ_ONCE = {"text-classification", "token-classification", "question-answering", "feature-extraction"}
+"""Tasks whose answers come from one pass over the text, whatever halves the model has."""
 
 
 class SharedLabel(str):
     """A label whose name several outputs have in ``config.json``; the later ones get a number (``other_1``).
 
-    The ``shared`` name does not tell which is meant.
+    The ``shared`` name alone does not say which is meant.
     """
 
     __slots__ = ("shared",)
@@ -58,7 +62,7 @@ class SharedLabel(str):
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is for. ``labels`` are in the order of their ids, empty where there are none.
+    """What a model is for. ``labels`` are in the order of their ids, empty if it has none.
 
     No two are the same: see :class:`SharedLabel`.
     """
@@ -67,74 +71,88 @@ class Task:
     labels: tuple[str, ...] = ()
 
 
-def pipeline_tag(config: Any) -> str:
-    """Return the hub's name of what the model does (``text-classification`` …), empty where unknown."""
+def pipeline_tag(config: PretrainedConfig) -> str:
+    """Return the hub's name of what the model does (``text-classification`` …), empty if unknown."""
     name = model_class(config).__name__
+    # The library's tables do not list own code: only its auto class says what it is for.
     own_code, _ = own_code_of(config)
-    if own_code:  # of which its auto class alone says what it is for
+    if own_code:
         return _TAGS_OF_OWN_CODE.get(own_code, "")
-    tags: dict[str, Any] = TASK_MAPPING
-    for tag, classes in tags.items():
+    for tag, classes in TASK_MAPPING.items():
         if name in names_in(classes):
-            return tag
-    encoders = (modeling_auto.MODEL_MAPPING_NAMES, modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES)
-    return "feature-extraction" if any(name in names_in(table) for table in encoders) else ""
+            return str(tag)
+    for encoders in (modeling_auto.MODEL_MAPPING_NAMES, modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES):
+        if name in names_in(encoders):
+            return "feature-extraction"
+    return ""
 
 
-def task_of(config: Any) -> Task | None:
-    """Return the task of a model of texts, None where it is none of those that can be compared."""
+def task_of(config: PretrainedConfig) -> Task | None:
+    """Return the task of a model of texts, None if it is none of those that can be compared."""
     tag = pipeline_tag(config)
-    labels = _told_apart([str(config.id2label[index]) for index in sorted(config.id2label)])
+    names = [str(config.id2label[index]) for index in sorted(config.id2label)]
+    labels = _without_duplicates(names)
     if tag == "text-classification":
-        if config.problem_type == "multi_label_classification":
-            return Task("multi-label", labels)
-        if len(labels) == 1:
-            return Task("regression")
-        return None if config.problem_type == "regression" else Task("classes", labels)
-    if tag not in _KINDS or (tag != "token-classification" and _has_decoder(config)):
+        return _task_of_classifier(config, labels)
+    if tag == "token-classification":
+        return Task("tokens", labels)
+    if tag not in _KINDS or _has_decoder(config):
         return None
-    return Task(_KINDS[tag], labels if tag == "token-classification" else ())
+    return Task(_KINDS[tag])
 
 
-def _has_decoder(config: Any) -> bool:
-    """Whether the class has two halves: of T5 and its like there are encoders alone."""
+def _task_of_classifier(config: PretrainedConfig, labels: tuple[str, ...]) -> Task | None:
+    if config.problem_type == "multi_label_classification":
+        return Task("multi-label", labels)
+    if len(labels) == 1:
+        return Task("regression")
+    # Several numbers for a text: no one figure could say how far they are from others.
+    if config.problem_type == "regression":
+        return None
+    return Task("classes", labels)
+
+
+def _has_decoder(config: PretrainedConfig) -> bool:
+    """Whether the class has two halves."""
+    # The config of T5 says so even for the class that is its encoder alone.
     name = model_class(config).__name__
-    return bool(config.is_encoder_decoder) and name not in names_in(
-        modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES
-    )
+    encoders = names_in(modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES)
+    return bool(config.is_encoder_decoder) and name not in encoders
 
 
-def _told_apart(names: list[str]) -> tuple[str, ...]:
+def _without_duplicates(names: list[str]) -> tuple[str, ...]:
     """Give each name that was there before a number, one that makes it new."""
-    found: list[str] = []
+    labels: list[str] = []
     for name in names:
-        own, number = name, 0
-        while own in found or (number and own in names):
+        label = name
+        number = 0
+        # A numbered name may be a label, too: two of ``other`` beside an ``other_1``.
+        while label in labels or (number and label in names):
             number += 1
-            own = f"{name}_{number}"
+            label = f"{name}_{number}"
         if names.count(name) > 1:
-            own = SharedLabel(own)
-            own.shared = name
-        found.append(own)
-    return tuple(found)
+            label = SharedLabel(label)
+            label.shared = name
+        labels.append(label)
+    return tuple(labels)
 
 
-def unserved(config: Any) -> str:
-    """Say what a model does that no runtime serves, and what can run it; empty for one that can be served."""
-    name, tag = model_class(config).__name__, pipeline_tag(config)
+def unserved(config: PretrainedConfig) -> str:
+    """Report what a model does that no runtime serves, and what can run it; empty if it can be served."""
+    name = model_class(config).__name__
     if name in names_in(modeling_auto.MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES):
         return "chooses one of several texts; load it without a runtime and call it in PyTorch"
-    is_read_once = tag in {"text-classification", "token-classification", "question-answering"}
-    if _has_decoder(config) and not is_read_once and tag != "feature-extraction":
+    if _has_decoder(config) and pipeline_tag(config) not in _READ_ONCE:
         return "has an encoder and a decoder that writes texts; load it without a runtime and call generate()"
     return ""
 
 
-def unanswered(config: Any) -> str:
-    """Say what a model does that ``predict()`` has no answers of, and what can run it."""
+def unanswered(config: PretrainedConfig) -> str:
+    """Report what a model does that ``predict()`` has no answers of, and what can run it."""
     tag = pipeline_tag(config)
-    if found := unserved(config):
-        return found
+    reason = unserved(config)
+    if reason:
+        return reason
     if tag == "text-classification":
         return "gives several numbers for a text (problem_type); call it with tokenizer output"
     if tag == "question-answering":

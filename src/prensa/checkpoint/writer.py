@@ -17,12 +17,14 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
-from prensa.checkpoint.reader import SAFETENSORS_NAMES
+from prensa.checkpoint.headers import SAFETENSORS_NAMES
 
-_METADATA = {"format": "pt"}  # transformers refuses files that do not say it
+# transformers refuses files that do not say it.
+_METADATA = {"format": "pt"}
 _ALIGNMENT = 8
-_ENTRY = 72  # characters of an entry besides name and shape, with the longest offsets
-_DIMENSION = 12  # characters of one number in a shape
+# Characters of an entry besides name and shape, with the longest offsets; and of one number in a shape.
+_ENTRY = 72
+_DIMENSION = 12
 
 
 class ShardWriter:
@@ -33,8 +35,10 @@ class ShardWriter:
 
     def __init__(self, path: Path, expected: Iterable[tuple[str, int]]) -> None:
         """Open the file and leave room for the header."""
-        entries = ((len(json.dumps(name)), dims) for name, dims in expected)
-        room = 64 + sum(length + _ENTRY + _DIMENSION * dims for length, dims in entries)
+        room = 64
+        for name, dimensions in expected:
+            # As JSON a name may be longer: an umlaut takes six characters.
+            room += len(json.dumps(name)) + _ENTRY + _DIMENSION * dimensions
         self._room = room + -room % _ALIGNMENT
         self._header: dict[str, object] = {"__metadata__": _METADATA}
         self._offset = 0
@@ -57,6 +61,7 @@ class ShardWriter:
             self._append(name, tensor)
 
     def _append(self, name: str, tensor: Tensor) -> None:
+        # The same bytes as numbers of one byte: NumPy knows no bfloat16.
         data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
         self._file.write(data.data)
         self._header[name] = {
@@ -80,9 +85,11 @@ class ShardWriter:
                 self._finish()
 
     def _finish(self) -> None:
+        # Widest numbers first: behind a tensor of eight-byte numbers one of four bytes is aligned, too.
         for name, tensor in sorted(self._waiting, key=lambda pair: -pair[1].dtype.itemsize):
             self._append(name, tensor)
-        header = json.dumps(self._header, separators=(",", ":")).encode().ljust(self._room)
+        text = json.dumps(self._header, separators=(",", ":"))
+        header = text.encode().ljust(self._room)
         if len(header) > self._room:
             raise ValueError("a tensor was added that was not expected")
         self._file.seek(0)

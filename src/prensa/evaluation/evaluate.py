@@ -20,12 +20,13 @@ import torch
 
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.card import model_name
+from prensa.checkpoint.companions import RECIPE_FILE
 from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import LANGUAGE, Task, task_of, unanswered
-from prensa.errors import EvaluationError, check_share
+from prensa.errors import EvaluationError, ModelError, check_share
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.machine import this_machine
@@ -45,7 +46,6 @@ from prensa.evaluation.results import (
     Timing,
 )
 from prensa.evaluation.size import list_files
-from prensa.pressing.pipeline import RECIPE_FILE
 from prensa.progress import Progress, silent
 from prensa.runtime.accelerate import folded_twin
 from prensa.runtime.devices import DTYPES, choose_device, choose_dtype, synchronize
@@ -297,7 +297,7 @@ def _measure_memory(plan: Plan, models: list[Any], found: Found, progress: Progr
         job = memory.Job(str(path.resolve()), dtype, plan.device, own, plan.batch_size, pad_id, permitted)
         try:
             found.memories[number] = memory.measure_memory(job)
-        except EvaluationError as error:  # the rest was measured, and is not lost
+        except ModelError as error:  # the rest was measured, and is not lost
             found.problems.append(str(error))
     progress("memory, each in its own process", len(plan.paths), len(plan.paths))
 

@@ -25,7 +25,7 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from prensa.checkpoint.checksum import sha256
-from prensa.checkpoint.roles import own_names
+from prensa.checkpoint.renaming import own_names
 from prensa.codecs.container import unpack
 from prensa.errors import FormatError
 from prensa.formats.packed import FORMAT_VERSION, QUANT_METHOD, SUFFIX, placeholder

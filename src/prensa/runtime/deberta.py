@@ -257,7 +257,7 @@ def _fold(encoder: Encoder) -> int:
             attention = layer.attention.self
             span = getattr(attention, "pos_ebd_size", attention.max_relative_positions)
             layer.attention.self = FoldedAttention(attention, positions[: 2 * span])
-    # The encoder is asked by its layers, and answers with what is folded instead.
+    # Layers get their positions and masks from the encoder; on this one, from what is folded.
     encoder.register_buffer("positions_of_offsets", _positions_of_offsets(encoder), persistent=False)
     encoder.get_rel_embedding = MethodType(_no_embedding, encoder)
     encoder.get_rel_pos = MethodType(_positions, encoder)

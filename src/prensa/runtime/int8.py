@@ -16,8 +16,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from prensa.checkpoint.reader import weight_files
-from prensa.checkpoint.roles import own_names
+from prensa.checkpoint.renaming import own_names
+from prensa.checkpoint.weight_files import weight_files
 from prensa.codecs.container import unpack
 from prensa.errors import SettingError
 from prensa.formats.packed import SUFFIX

@@ -11,7 +11,7 @@ from pathlib import Path
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.companions import SEARCH_FILE, companion_files
 from prensa.checkpoint.manifest import MANIFEST_FILE
-from prensa.checkpoint.reader import weight_files
+from prensa.checkpoint.weight_files import weight_files
 from prensa.errors import DifferentAnswersError, FormatError, OutputError
 from prensa.extras import require
 from prensa.isolation import as_usual, building

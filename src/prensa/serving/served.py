@@ -24,7 +24,7 @@ from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.sentence_transformers import read_chain
 from prensa.checkpoint.task import Kind, task_of, unanswered
-from prensa.errors import DataError, OnlyAnswersError
+from prensa.errors import DataError, OnlyAnswersError, SettingError
 from prensa.isolation import as_usual_in_thread, building
 from prensa.runtime.text_vector import read_text_vector
 from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Window
@@ -179,12 +179,12 @@ class Served:
         like length are answered together, long ones fewer at a time. ``prompt_name`` chooses one of the
         prompts of a Sentence Transformers model to stand before each text.
 
-        Raises :class:`DataError` for what is no text, naming its index, or where the model's task has no
-        answers, and :class:`~prensa.errors.ModelError` for a module of Sentence Transformers that is not
-        computed here.
+        Raises :class:`SettingError` for a batch size below 1, :class:`DataError` for what is no text, naming
+        its index, or where the model's task has no answers, and :class:`~prensa.errors.ModelError` for a
+        module of Sentence Transformers that is not computed here.
         """
         if batch_size < 1:
-            raise DataError(f"batch_size must be at least 1, found {batch_size}")
+            raise SettingError(f"`batch_size` must be at least 1, found {batch_size}")
         if isinstance(texts, (str, bytes, Mapping)):
             raise DataError("predict() takes many texts, found one; put it in a list")
         with allowing(**self._allowed):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from prensa.checkpoint.config import read_config
 from prensa.checkpoint.manifest import VocabularyReport
-from prensa.checkpoint.reader import read_config
 from prensa.checkpoint.roles import load_config
 from prensa.errors import DataError, SettingError, TokenizerError
 from prensa.progress import Progress, silent
