@@ -21,7 +21,7 @@ from tests.sample import EVALUATION
 import prensa
 from prensa.cli.comparison import print_evaluation
 from prensa.evaluation import evaluate as module
-from prensa.evaluation.results import load_results
+from prensa.evaluation.results_file import load_results
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import sys
 import pytest
 import transformers
 
-from prensa.errors import EvaluationError
+from prensa.errors import ModelError
 from prensa.evaluation.memory import Job, high_water_mark, measure_memory
 
 ROW = {"input_ids": [2, 5, 6, 3], "attention_mask": [1] * 4}
@@ -24,7 +24,7 @@ def test_a_process_of_its_own_measures_and_imports_no_files_where_the_user_stand
 
 
 def test_what_goes_wrong_there_is_one_line(tmp_path):
-    with pytest.raises(EvaluationError, match="none: memory could not be measured") as failed:
+    with pytest.raises(ModelError, match="none: memory could not be measured") as failed:
         measure_memory(Job(str(tmp_path / "none"), "float32", "cpu", ROW, 4, 0))
     assert "\n" not in str(failed.value)
 

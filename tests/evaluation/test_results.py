@@ -6,7 +6,8 @@ import pytest
 from tests.sample import EVALUATION, QUALITY
 
 from prensa.errors import FormatError, OutputError
-from prensa.evaluation.results import Drop, Figure, Guessing, Quality, check_results_place, load_results
+from prensa.evaluation.results import Drop, Figure, Guessing, Quality
+from prensa.evaluation.results_file import check_results_place, load_results
 
 FEW = (Figure("same answer", 0.58, is_share=True, interval=(0.5, 0.66)),)
 GOLDEN = Path(__file__).parents[1] / "golden" / "results.json"

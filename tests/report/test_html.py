@@ -7,7 +7,8 @@ import pytest
 from tests.sample import EVALUATION, MARKUP, manifest
 
 from prensa.errors import MissingPackageError, OutputError
-from prensa.evaluation.results import File, load_results
+from prensa.evaluation.results import File
+from prensa.evaluation.results_file import load_results
 from prensa.report import charts
 from prensa.report.html import check_place, command, load_manifests, render, write_page, write_report
 

@@ -227,7 +227,7 @@ def test_without_modules_it_is_the_mean(tmp_path):
 
 
 def test_padding_before_a_text_does_not_count():
-    from prensa.runtime.text_vector import Pool
+    from prensa.runtime.pooling import Pool
 
     hidden, mask = torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(0)), torch.ones(1, 3).long()
     before = torch.cat([torch.full((1, 2, 4), 99.0), hidden], dim=1)

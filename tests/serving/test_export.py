@@ -13,7 +13,6 @@ from tests.calibration.test_collect import ARCHITECTURES
 from tests.conftest import SIZES, add_tokenizer, change_weights, directory_bytes, leftovers
 
 import prensa
-from prensa.checkpoint.task import Task
 from prensa.errors import (
     DataError,
     DifferentAnswersError,
@@ -242,7 +241,7 @@ class TestLoading:
 
 def judged(model, texts, max_drop):
     """Whatever the texts are, the first label is the right one."""
-    read = read_texts(str(texts), Task("embedding"), label_column="")
+    read = read_texts(Source(texts), None)
     encoded = encode(load_tokenizer(model), read, "classes", None)
     return Judged(encoded, [0] * len(encoded.rows), max_drop)
 

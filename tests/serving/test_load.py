@@ -90,7 +90,7 @@ def test_what_is_no_text(served, wrong):
         DataError, match="takes many texts" if not isinstance(wrong, list) else "expected a text"
     ):
         list(served.predict(wrong))
-    with pytest.raises(DataError, match="at least 1"):
+    with pytest.raises(SettingError, match="at least 1"):
         list(served.predict(["a"], batch_size=0))
 
 

@@ -17,7 +17,7 @@ import transformers
 from tests.conftest import add_tokenizer, build_model
 
 import prensa
-from prensa.errors import DataError, ModelError, OnlyAnswersError, PrensaError
+from prensa.errors import DataError, OnlyAnswersError, PrensaError, SettingError
 from prensa.serving.served import Served
 
 RUNTIMES = ["torch", "int8", "openvino", "onnxruntime"]
@@ -48,7 +48,7 @@ def _load(source, runtime):
     if runtime == "int8":
         try:
             return prensa.load(source, runtime="torch", dtype="int8")
-        except ModelError as error:
+        except SettingError as error:
             pytest.skip(str(error))
     pytest.importorskip(runtime)
     output = source.parent / runtime

@@ -8,7 +8,7 @@ from tests.bert import bert
 
 import prensa
 from prensa.errors import DataError, ModelError
-from prensa.serving.answers import Reading
+from prensa.serving.answers import Window
 from prensa.serving.spans import entities
 
 LABELS = ("O", "B-X", "I-X", "B-Y", "I-Y", "Z")
@@ -54,7 +54,7 @@ def test_groups_of_labels():
     tags = ["O", "B-X", "I-X", "I-X", "B-X", "I-Y", "O", "Z", "Z"]
     logits = np.array([[9.0 * (label == tag) for label in LABELS] for tag in tags], dtype=np.float32)
     offsets = [(at, at + 1) for at in range(len(tags))]
-    asked = Reading({"input_ids": [0] * len(tags)}, 0, offsets, [True] * len(tags))
+    asked = Window({"input_ids": [0] * len(tags)}, 0, offsets, [True] * len(tags))
     found = entities("012345678", asked, logits, LABELS)
     assert [(span.label, span.text) for span in found] == [("X", "123"), ("X", "4"), ("Y", "5"), ("Z", "78")]
 

@@ -97,7 +97,8 @@ def _forward(
             places.append(place)
             given.append(leaf)
     visit = partial(_visit, block, device)
-    if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in given):
+    needs_gradients = any(tensor.requires_grad for tensor in given)
+    if not needs_gradients or not torch.is_grad_enabled():
         with visit():
             return forward(*arguments, **named)
     # Replaced by the form of the results as soon as there are some.
@@ -109,7 +110,8 @@ def _forward(
         for place, tensor in zip(places, tensors, strict=True):
             filled[place] = tensor
         again, also = pytree.tree_unflatten(filled, form)
-        results, result_form = pytree.tree_flatten(forward(*again, **also))
+        result = forward(*again, **also)
+        results, result_form = pytree.tree_flatten(result)
         return tuple(results)
 
     results = _Again.apply(run, visit, *given)  # type: ignore[no-untyped-call]

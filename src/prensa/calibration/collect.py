@@ -50,7 +50,8 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
     table = token_table(model)
     # Without a table, ids are no numbers of rows: code points, bytes.
     if table is not None:
-        check_ids(plan.path, max(len(plan.counts) - 1, padding), len(table))
+        largest = len(plan.counts) - 1
+        check_ids(plan.path, max(largest, padding), len(table))
     for parameter in model.parameters():
         parameter.requires_grad_(requires_grad=False)
     watch = Watch(home)
@@ -78,7 +79,7 @@ def _explained(error: Exception, model: PreTrainedModel, plan: CalibrationPlan) 
             f"{plan.path}: cannot be calibrated in a forked process ({first_line(error)}); start it with "
             "multiprocessing's spawn method"
         )
-    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+    if _is_out_of_memory(error):
         return DeviceError(
             f"{plan.path}: out of memory on {plan.device}; the model and its moments take "
             f"{plan.memory / 1e9:.1f} GB, and what a batch leaves for the way back comes on top; free some, "
@@ -90,6 +91,14 @@ def _explained(error: Exception, model: PreTrainedModel, plan: CalibrationPlan) 
     )
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    # PyTorch has no class of errors for main memory.
+    if isinstance(error, MemoryError):
+        return True
+    message = str(error)
+    return any(words in message for words in OUT_OF_MEMORY)
+
+
 def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: Progress) -> Outputs:
     """Send all batches through, forwards and backwards, and measure the outputs."""
     # Which signs are drawn must not depend on what was drawn before: same input, same bytes.
@@ -97,7 +106,8 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
     pool = read_text_vector(plan.path, plan.kind)
     spread = _Spread()
     others: list[nn.Parameter] = []
-    done, tokens = 0, sum(plan.encoded.lengths)
+    texts, tokens = len(plan.encoded.rows), sum(plan.encoded.lengths)
+    done = 0
     for number, indices in enumerate(plan.batches):
         rows = [plan.encoded.rows[index] for index in indices]
         batch = pad(rows, plan.encoded, plan.device)
@@ -107,7 +117,8 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
             others = _not_met(model, watch, batch, plan.kind)
         # Some models compute with the default dtype, which loading another one changes.
         with building(), torch.enable_grad():
-            output = model(**batch, **_other_inputs(model, batch, plan.kind))
+            others_of_model = _other_inputs(model, batch, plan.kind)
+            output = model(**batch, **others_of_model)
             outputs = outputs_of(output, batch, plan.kind, pool)
             if not torch.isfinite(outputs).all():
                 raise ModelError(
@@ -120,7 +131,7 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
         spread.add(outputs)
         for row in rows:
             done += len(row["input_ids"])
-        progress(f"reading {len(plan.encoded.rows):,} texts", done, tokens)
+        progress(f"reading {texts:,} texts", done, tokens)
     # A divergence needs no measure: it is in nats.
     if plan.kind in LANGUAGE:
         return Outputs(spread.count, 1.0)
@@ -142,8 +153,9 @@ class _Spread:
         """Add outputs ``[count, size]``."""
         outputs = outputs.detach().double().cpu()
         self.count += len(outputs)
+        squares = outputs.square()
         self._total = self._total + outputs.sum(dim=0)
-        self._squares = self._squares + outputs.square().sum(dim=0)
+        self._squares = self._squares + squares.sum(dim=0)
 
     def variance(self) -> float:
         """Return the variance, summed up over all entries; where all outputs are equal, their mean square."""
@@ -170,8 +182,11 @@ def _other_inputs(
     others: dict[str, Tensor | bool] = {}
     if hasattr(model.config, "use_cache"):
         others["use_cache"] = False
+    if kind is not None or not model.config.is_encoder_decoder:
+        return others
+    # A whole encoder-decoder has nothing to decode but the text itself.
     arguments = inspect.signature(model.forward).parameters
-    if kind is None and model.config.is_encoder_decoder and "decoder_input_ids" in arguments:
+    if "decoder_input_ids" in arguments:
         others["decoder_input_ids"] = batch["input_ids"]
         others["decoder_attention_mask"] = batch["attention_mask"]
     return others

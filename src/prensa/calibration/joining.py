@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prensa.calibration.plan import CalibrationPlan
-from prensa.calibration.watch import MATRIX, Sums, Watch
+from prensa.calibration.watch import Sums, Watch, matrix_of
 from prensa.errors import ModelError
 from prensa.ops.moment import Moment
 from prensa.ops.statistics import MatrixStatistics, Statistics
@@ -42,10 +42,7 @@ def token_table(model: PreTrainedModel) -> nn.Parameter | None:
         table = model.get_input_embeddings()
     except (NotImplementedError, AttributeError):
         return None
-    weight = getattr(table, "weight", None)
-    if not isinstance(weight, nn.Parameter) or weight.dim() != MATRIX:
-        return None
-    return weight
+    return matrix_of(table)
 
 
 def statistics_of(
@@ -72,7 +69,8 @@ def statistics_of(
             # All texts were counted, and some went through the model. Scaled to these, the counts of all
             # are a better estimate of how often a token comes.
             one_use = texts / plan.counted
-            sums.uses = one_use * _padded(plan.counts, len(weight))
+            counts = _padded(plan.counts, len(weight))
+            sums.uses = one_use * counts
         elif sums.uses is not None:
             sums.uses = _at_least_as_seen(sums.uses)
         if sums.rows is not None:
@@ -80,7 +78,7 @@ def statistics_of(
         statistics = _join(sums, weight, per_output, one_use)
         if statistics is None:
             continue
-        if not statistics.moment.is_finite() or not torch.isfinite(statistics.importance).all():
+        if not _is_finite(statistics):
             raise ModelError(
                 f"{plan.path}: what {names[0]} sees has no finite second moment; use a model that works"
             )
@@ -96,6 +94,12 @@ def statistics_of(
     )
 
 
+def _is_finite(statistics: MatrixStatistics) -> bool:
+    if not statistics.moment.is_finite():
+        return False
+    return bool(torch.isfinite(statistics.importance).all())
+
+
 def _by_parameter(model: PreTrainedModel) -> list[tuple[list[str], nn.Parameter]]:
     """List the parameters, each with all of its names: a tied one is one matrix, and is quantized once."""
     names: dict[int, list[str]] = {}
@@ -103,12 +107,17 @@ def _by_parameter(model: PreTrainedModel) -> list[tuple[list[str], nn.Parameter]
     for name, weight in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(weight), []).append(name)
         parameters[id(weight)] = weight
-    return [(names[key], weight) for key, weight in parameters.items()]
+    named: list[tuple[list[str], nn.Parameter]] = []
+    for key, weight in parameters.items():
+        named.append((names[key], weight))
+    return named
 
 
 def _padded(counts: Tensor, rows: int) -> Tensor:
     """Return counts of ids as those of rows: no text has the last ones."""
-    return nn.functional.pad(counts, (0, rows - len(counts))).float()
+    missing = rows - len(counts)
+    padded = nn.functional.pad(counts, (0, missing))
+    return padded.float()
 
 
 def _at_least_as_seen(uses: Tensor) -> Tensor:
@@ -125,7 +134,8 @@ def _join(sums: Sums, weight: Tensor, per_output: float, one_use: float) -> Matr
     Every row of the word embedding counts as used once more than it was (``one_use``). A token that none of
     the texts has would else cost nothing, and its row would become anything; the next texts may have it.
     """
-    uses = [*_as_linear(sums, per_output), *_as_embedding(sums, per_output, one_use)]
+    uses = _as_linear(sums, per_output)
+    uses += _as_embedding(sums, per_output, one_use)
     uses += _as_itself(sums, per_output)
     # A use that costs nothing says nothing of the directions in which a change costs.
     known: list[tuple[Moment, Tensor]] = []
@@ -140,7 +150,8 @@ def _join(sums: Sums, weight: Tensor, per_output: float, one_use: float) -> Matr
     offset = None
     # Rows of an embedding share a mean, which is best kept apart: those of linear layers have none.
     if sums.uses is not None:
-        offset = weight.detach().float().mean(dim=0).cpu()
+        rows = weight.detach().float()
+        offset = rows.mean(dim=0).cpu()
     return MatrixStatistics(moment.to("cpu"), importance.cpu(), offset)
 
 
@@ -167,7 +178,8 @@ def _as_itself(sums: Sums, per_output: float) -> list[tuple[Moment, Tensor]]:
     trace = _trace(sums.own)
     if not trace > 0:
         return []
-    return [(sums.own.scaled(1 / trace), sums.rows * per_output)]
+    moment = sums.own.scaled(1 / trace)
+    return [(moment, sums.rows * per_output)]
 
 
 def _of_tied(known: list[tuple[Moment, Tensor]]) -> tuple[Moment, Tensor]:
@@ -176,13 +188,15 @@ def _of_tied(known: list[tuple[Moment, Tensor]]) -> tuple[Moment, Tensor]:
     The moment is the sum of all, weighted by what each use costs; the importance of a row is what it costs in
     all uses together. Moments are scaled in place, so their traces are taken first.
     """
-    costs = torch.stack([importance * _trace(moment) for moment, importance in known])
+    costs: list[Tensor] = []
+    for moment, importance in known:
+        costs.append(importance * _trace(moment))
     scaled: list[Moment] = []
     for moment, importance in known:
         mean = float(importance.mean())
         scaled.append(moment.scaled(mean))
     joined = functools.reduce(Moment.plus, scaled)
-    importance = costs.sum(dim=0)
+    importance = torch.stack(costs).sum(dim=0)
     importance /= _trace(joined)
     return joined, importance
 

@@ -34,14 +34,17 @@ def outputs_of(
         logits: Tensor = output.logits
         return logits.reshape(len(mask), -1).float()
     tensors = _tensors_of(output, kind)
+    count = int(mask.sum())
     of_tokens: list[Tensor] = []
     for tensor in tensors:
         if tensor.shape[:2] == mask.shape:
             # All entries of a token count as its outputs, however many dimensions they have.
-            of_tokens.append(tensor[mask].reshape(int(mask.sum()), -1))
+            rows = tensor[mask].reshape(count, -1)
+            of_tokens.append(rows)
     if of_tokens:
         return torch.cat(of_tokens, dim=1).float()
-    return tensors[0].reshape(len(mask), -1).float()
+    first = tensors[0].reshape(len(mask), -1)
+    return first.float()
 
 
 def objective(outputs: Tensor, kind: Kind | None, generator: torch.Generator) -> Tensor:
@@ -57,9 +60,11 @@ def objective(outputs: Tensor, kind: Kind | None, generator: torch.Generator) ->
         scores = outputs.log_softmax(dim=-1)
         # Drawn on the processor, where a seed gives the same numbers on every machine.
         likelihoods = scores.detach().exp().cpu()
-        drawn = torch.multinomial(likelihoods, 1, generator=generator).to(scores.device)
-        return scores.gather(1, drawn).sum()
-    signs = torch.randint(0, 2, outputs.shape, generator=generator) * 2 - 1
+        drawn = torch.multinomial(likelihoods, 1, generator=generator)
+        chosen = scores.gather(1, drawn.to(scores.device))
+        return chosen.sum()
+    bits = torch.randint(0, 2, outputs.shape, generator=generator)
+    signs = bits * 2 - 1
     return (outputs * signs.to(outputs)).sum()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from prensa.ops import moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
 from prensa.runtime.text_vector import read_text_vector
+from prensa.texts.batches import by_tokens
 from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Encoded
 from prensa.texts.library import COUNTED, Library
@@ -96,8 +98,7 @@ def plan_calibration(
     # All texts say how often a token comes, as a model reads them; a few shorter ones go through it.
     limit = longest(tokenizer, config, None)
     step = functools.partial(progress, "counting tokens")
-    rows = library.encode(tokenizer, sample(texts, COUNTED), "embedding", limit, step).rows
-    tokens = np.concatenate([row["input_ids"] for row in rows]).astype(np.int64)
+    counted = library.encode(tokenizer, sample(texts, COUNTED), "embedding", limit, step)
     shorter = min(limit or _LONGEST, _LONGEST)
     encoded = library.encode(tokenizer, sample(texts, count), "embedding", shorter)
     kind = None
@@ -118,9 +119,9 @@ def plan_calibration(
         kind=kind,
         source=texts.name,
         encoded=encoded,
-        batches=_batches(encoded.lengths, tokens_of_a_batch),
-        counts=torch.from_numpy(np.bincount(tokens)),
-        counted=len(rows),
+        batches=by_tokens(encoded.lengths, tokens_of_a_batch),
+        counts=_counts(counted),
+        counted=len(counted.rows),
         device=chosen_device,
         memory=memory,
         by_blocks=by_blocks,
@@ -136,25 +137,19 @@ def texts_to_calibrate_on(source: Source, library: Library) -> Texts:
     return library.all_texts(source)
 
 
+def _counts(encoded: Encoded) -> Tensor:
+    """Return how often each id comes, up to the largest of them."""
+    ids = [row["input_ids"] for row in encoded.rows]
+    tokens = np.concatenate(ids).astype(np.int64)
+    return torch.from_numpy(np.bincount(tokens))
+
+
 def _goes_by_blocks(device: str, memory: int) -> bool:
     """Whether a model is too large for a GPU."""
     if not device.startswith("cuda"):
         return False
     free, _ = torch.cuda.mem_get_info(device)
     return memory > free
-
-
-def _batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Put texts of like length together, the longest first: lists of indices of about as many tokens each."""
-    # Sorting is stable: texts of one length stay in their order.
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    batches: list[list[int]] = []
-    while order:
-        longest_of_batch = max(1, lengths[order[0]])
-        size = max(1, tokens // longest_of_batch)
-        batches.append(order[:size])
-        order = order[size:]
-    return batches
 
 
 def _memory(shape: ModelShape) -> int:
@@ -164,7 +159,7 @@ def _memory(shape: ModelShape) -> int:
         # A tied one is another's memory.
         if name in shape.tied:
             continue
-        nbytes += 4 * int(np.prod(parameter.shape, dtype=np.int64))
+        nbytes += 4 * math.prod(parameter.shape)
         if len(parameter.shape) == _MATRIX:
             rows, columns = parameter.shape
             # GPT-2's layers are stored the other way round.

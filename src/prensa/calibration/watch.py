@@ -62,7 +62,8 @@ class Watch:
     def moment(self, so_far: Moment | None, vectors: Tensor) -> Moment:
         """Add the second moment of some vectors to a sum, in place: moments are as large as matrices."""
         if so_far is None:
-            so_far = Moment.zeros(vectors.shape[-1], self.home)
+            size = vectors.shape[-1]
+            so_far = Moment.zeros(size, self.home)
         so_far.add(vectors)
         return so_far
 
@@ -74,12 +75,21 @@ class Watch:
         return so_far.add_(more)
 
 
+def matrix_of(module: nn.Module) -> nn.Parameter | None:
+    """Return a module's weight if it is a matrix: norms have vectors, and convolutions more dimensions."""
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, nn.Parameter):
+        return None
+    if weight.dim() != MATRIX:
+        return None
+    return weight
+
+
 def watch_layers(model: PreTrainedModel, watch: Watch) -> list[RemovableHandle]:
     """Have linear layers and embeddings fill the sums of their matrices, until the handles are removed."""
     handles: list[RemovableHandle] = []
     for module in model.modules():
-        weight = getattr(module, "weight", None)
-        if not isinstance(weight, nn.Parameter) or weight.dim() != MATRIX:
+        if matrix_of(module) is None:
             continue
         if isinstance(module, nn.Embedding) and _looks_up(module):
             see_embedding = functools.partial(_see_embedding, watch)
@@ -100,7 +110,8 @@ def add_own(watch: Watch, weight: Tensor, gradient: Tensor) -> None:
 
 def _looks_up(module: nn.Embedding) -> bool:
     """Whether it gives the rows of its ids, perhaps scaled: tables of positions may compute their own ids."""
-    return type(module).forward is nn.Embedding.forward or hasattr(module, "embed_scale")
+    is_plain = type(module).forward is nn.Embedding.forward
+    return is_plain or hasattr(module, "embed_scale")
 
 
 def _see_linear(
@@ -117,8 +128,7 @@ def _see_linear(
 
     def see_gradient(gradient: Tensor) -> None:
         # Padding has no gradient: nothing of it is in what is computed of the outputs.
-        rows = gradient.reshape(-1, gradient.shape[-1])
-        squares = rows.square().sum(dim=0)
+        squares = _rows(gradient).square().sum(dim=0)
         sums.gradients = watch.plus(sums.gradients, squares)
 
     return _watched(output, see_gradient)
@@ -136,12 +146,17 @@ def _see_embedding(
         looked_up, rows = ids, gradient
         # A table of positions is asked for one row of ids, for all texts; there is no padding in it.
         if ids.shape == watch.mask.shape:
-            looked_up, rows = ids[watch.mask], gradient[watch.mask]
+            looked_up = ids[watch.mask]
+            rows = gradient[watch.mask]
         looked_up = looked_up.reshape(-1)
-        rows = rows.reshape(-1, rows.shape[-1]) * scale
+        rows = _rows(rows) * scale
         sums.looked_up = watch.moment(sums.looked_up, rows)
         sums.look_ups += len(rows)
-        uses = torch.zeros(module.num_embeddings, dtype=torch.float32, device=looked_up.device)
+        uses = torch.zeros(
+            module.num_embeddings,
+            dtype=torch.float32,
+            device=looked_up.device,
+        )
         ones = torch.ones_like(looked_up, dtype=uses.dtype)
         uses.index_add_(0, looked_up, ones)
         sums.uses = watch.plus(sums.uses, uses)
@@ -172,4 +187,10 @@ def _real(tensor: Tensor, mask: Tensor) -> Tensor:
     if tensor.shape[:-1] == mask.shape:
         return tensor[mask].float()
     # Of texts, and not of tokens: a classifier's last layer, or a table of positions.
-    return tensor.reshape(-1, tensor.shape[-1]).float()
+    return _rows(tensor).float()
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """Return the vectors of a tensor ``[…, size]`` as rows."""
+    size = tensor.shape[-1]
+    return tensor.reshape(-1, size)

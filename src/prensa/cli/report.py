@@ -19,7 +19,7 @@ def report(
     from prensa.extras import require
 
     require("evaluate", "a report")
-    from prensa.evaluation.results import load_results
+    from prensa.evaluation.results_file import load_results
     from prensa.report.html import REPORT_FILE, check_page, write_page
 
     evaluation = load_results(results)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,27 +20,33 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Draws:
-    """How many resamples to draw (0: no intervals), and whom to tell how many are done."""
+    """How many resamples to draw (0: no intervals); ``step`` is called with those done and to do."""
 
     count: int = field(default_factory=lambda: RESAMPLES)
     step: Callable[[int, int], None] = lambda done, total: None
 
 
 def intervals(
-    statistics: Callable[[NDArray[Any]], Sequence[float]], texts: int, draws: Draws
+    statistics: Callable[[NDArray[np.int64]], Sequence[float]],
+    texts: int,
+    draws: Draws,
 ) -> list[Interval | None]:
     """Return a 95 % interval for each number that ``statistics`` makes of the indices of some ``texts``.
 
     A number that is NaN on a resample (a metric that needs two classes, on one that has one) is left out
     there; without any number there is no interval.
     """
+    # A generator of this call alone: the same texts give the same interval, whatever was computed before.
     generator = np.random.default_rng(0)
     values = []
     for done in range(draws.count):
-        values.append(statistics(generator.integers(0, texts, texts)))
+        drawn = generator.integers(0, texts, texts)
+        values.append(statistics(drawn))
         draws.step(done + 1, draws.count)
+    # Without resamples it is still known how many numbers there would be.
     if not values:
         return [None] * len(statistics(np.arange(texts)))
+    # Turned over: a row for each number, with its value on every resample.
     columns = np.array(values, dtype=float).T
     return [_middle(column[~np.isnan(column)]) for column in columns]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +19,28 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.calibration import calibration_error
-from prensa.evaluation.results import ACCURACY, AGREEMENT, CHANGED, MACRO_F1, Drop, Figure, McNemar, Metric
+from prensa.evaluation.results import (
+    ACCURACY,
+    AGREEMENT,
+    CHANGED,
+    MACRO_F1,
+    Drop,
+    Figure,
+    McNemar,
+    Metric,
+    number_or_none,
+)
 
-Array = NDArray[Any]
+Floats = NDArray[np.floating]
+Ids = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 ROC_AUC, CALIBRATION_ERROR = "ROC-AUC", "calibration error"
+
+# A label applies if it is more likely than not.
+_APPLIES = 0.5
+# Of two classes the second one stands for both.
+_TWO = 2
 
 _NO_METRIC = {
     ROC_AUC: "needs right answers of at least two classes",
@@ -36,143 +52,183 @@ _NO_METRIC = {
 class Truth:
     """What is right: ids ``[things]``, or zeros and ones ``[things, labels]``, and the labels' names.
 
-    ``groups`` are the things of each text, where a text has several.
+    ``groups`` are the indices of each text's things, None if a text is one thing.
     """
 
-    values: Array
+    values: Ids
     labels: Sequence[str]
-    groups: Sequence[Array] | None = None
+    groups: Sequence[Ids] | None = None
 
     @property
     def texts(self) -> int:
         """Count the texts."""
-        return len(self.values if self.groups is None else self.groups)
+        if self.groups is None:
+            return len(self.values)
+        return len(self.groups)
 
-    def things(self, texts: Array) -> Array:
+    def things(self, texts: Ids) -> Ids:
         """Return the indices of what is in some of the texts."""
-        return texts if self.groups is None else np.concatenate([self.groups[i] for i in texts])
+        if self.groups is None:
+            return texts
+        return np.concatenate([self.groups[text] for text in texts])
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier says of some things: logits and probabilities ``[things, labels]``.
+    """What a classifier answers for some things: logits and probabilities ``[things, labels]``.
 
     Each row is a distribution or, with ``many``, each number the probability that its label applies.
     """
 
-    logits: Array
-    probabilities: Array
+    logits: Floats
+    probabilities: Floats
     many: bool
 
     @cached_property
-    def chosen(self) -> Array:
+    def chosen(self) -> Ids:
         """Ids ``[things]``, or zeros and ones ``[things, labels]``."""
         if self.many:
-            return (self.probabilities > 0.5).astype(np.int64)  # noqa: PLR2004
+            return (self.probabilities > _APPLIES).astype(np.int64)
         return np.asarray(self.probabilities.argmax(axis=1))
 
-    def at(self, indices: Array) -> Answers:
+    def at(self, indices: Ids) -> Answers:
         """Return the answers for some of the things."""
         return Answers(self.logits[indices], self.probabilities[indices], self.many)
 
 
-def answers(outputs: Sequence[Array], *, many: bool) -> Answers:
+def answers(outputs: Sequence[Floats], *, many: bool) -> Answers:
     """Turn logits of texts ``[labels]``, or of their words ``[words, labels]``, into probabilities."""
-    logits = np.concatenate([np.atleast_2d(output) for output in outputs]).astype(np.float64)
-    return Answers(logits, expit(logits) if many else softmax(logits, axis=1), many)
+    rows = [np.atleast_2d(output) for output in outputs]
+    # In float64: differences of small probabilities are what divergences are made of.
+    logits = np.concatenate(rows).astype(np.float64)
+    if many:
+        return Answers(logits, expit(logits), many)
+    return Answers(logits, softmax(logits, axis=1), many)
 
 
-def scores(truth: Array, given: Answers, labels: Sequence[str]) -> dict[str, float]:
-    """Compute every metric; NaN where it is not defined.
+def scores(truth: Ids, given: Answers, labels: Sequence[str]) -> dict[str, float]:
+    """Compute every metric; NaN if it is not defined.
 
     ``truth`` are ids ``[things]``, or zeros and ones ``[things, labels]``. Macro F1 is the mean over the
     labels that occur in the truth or in the answers, as in scikit-learn. ROC-AUC of several labels is the
     mean over those that both occur and do not.
     """
-    each = _f1(truth, given.chosen, len(labels))
-    return {
+    f1 = _f1(truth, given.chosen, len(labels))
+    metrics = {
         ACCURACY: float(accuracy_score(truth, given.chosen)),
-        MACRO_F1: _mean(each),
-        **{f"F1: {label}": float(f1) for label, f1 in zip(labels, each, strict=True)},
-        ROC_AUC: _roc_auc(truth, given),
-        CALIBRATION_ERROR: calibration_error(*confidences(truth, given)),
+        MACRO_F1: _mean(f1),
     }
+    for label, of_label in zip(labels, f1, strict=True):
+        metrics[f"F1: {label}"] = float(of_label)
+    metrics[ROC_AUC] = _roc_auc(truth, given)
+    confidence, right = confidences(truth, given)
+    metrics[CALIBRATION_ERROR] = calibration_error(confidence, right)
+    return metrics
 
 
 def compare_with_labels(
-    truth: Truth, original: Answers, result: Answers, draws: Draws
+    truth: Truth,
+    original: Answers,
+    result: Answers,
+    draws: Draws,
 ) -> tuple[tuple[Metric, ...], McNemar | None]:
-    """Return the metrics of both, and McNemar's test where there is one answer for each text.
+    """Return the metrics of both, and McNemar's test if there is one answer for each text.
 
     Whole texts are drawn for the intervals, since the words of one text have much in common; the test takes
     things to be independent, so it is left out for words.
     """
-    before, after = (scores(truth.values, given, truth.labels) for given in (original, result))
+    before = scores(truth.values, original, truth.labels)
+    after = scores(truth.values, result, truth.labels)
 
-    def differences(texts: Array) -> list[float]:
+    def differences(texts: Ids) -> list[float]:
         at = truth.things(texts)
-        if not len(at):  # texts without words
+        # All of the drawn texts may be without words.
+        if not len(at):
             return [float("nan")] * len(before)
-        one, other = (scores(truth.values[at], each.at(at), truth.labels) for each in (original, result))
+        one = scores(truth.values[at], original.at(at), truth.labels)
+        other = scores(truth.values[at], result.at(at), truth.labels)
         return [other[name] - one[name] for name in one]
 
-    found = dict(zip(before, intervals(differences, truth.texts, draws), strict=True))
-    if same_answer(original, result).all():
-        for name in (ACCURACY, MACRO_F1):
-            found[name] = found[name] and _none_changed(truth.texts)
-    metrics = tuple(
-        Metric(
-            name,
-            _known(before[name]),
-            _known(after[name]),
-            found[name],
-            higher_is_better=name != CALIBRATION_ERROR,
-            note=_note(name, before[name], after[name]),
-        )
-        for name in before
-    )
+    of_metrics = intervals(differences, truth.texts, draws)
+    is_unchanged = bool(same_answer(original, result).all())
+    metrics = []
+    for name, interval in zip(before, of_metrics, strict=True):
+        # Resamples of texts with the same answers all differ by 0, which other texts may not.
+        if is_unchanged and interval and name in {ACCURACY, MACRO_F1}:
+            interval = _none_changed(truth.texts)  # noqa: PLW2901
+        metrics.append(_metric(name, before[name], after[name], interval))
+
     if original.many or truth.groups is not None:
-        return metrics, None
-    return metrics, _mcnemar(original.chosen == truth.values, result.chosen == truth.values)
+        return tuple(metrics), None
+    test = _mcnemar(original.chosen == truth.values, result.chosen == truth.values)
+    return tuple(metrics), test
+
+
+def _metric(name: str, before: float, after: float, interval: Interval | None) -> Metric:
+    note = ""
+    if np.isnan(before) or np.isnan(after):
+        note = _NO_METRIC.get(name.partition(":")[0], "not defined here")
+    return Metric(
+        name,
+        number_or_none(before),
+        number_or_none(after),
+        interval,
+        higher_is_better=name != CALIBRATION_ERROR,
+        note=note,
+    )
 
 
 def compare_outputs(
-    original: Answers, result: Answers, groups: Sequence[Array] | None, draws: Draws
+    original: Answers,
+    result: Answers,
+    groups: Sequence[Ids] | None,
+    draws: Draws,
 ) -> tuple[Figure, ...]:
     """Compare without labels: share of the same answers, divergence, change of probabilities."""
-    divergence = divergences(original, result)
     changed = share_changed(same_answer(original, result), groups, draws)
-    interval = changed.interval and (1 - changed.interval[1], 1 - changed.interval[0])
+    interval = None
+    if changed.interval:
+        low, high = changed.interval
+        interval = (1 - high, 1 - low)
+    divergence = divergences(original, result)
+    shift = shifts(original, result).max()
     return (
         Figure(AGREEMENT, 1 - changed.value, is_share=True, interval=interval),
         Figure("mean divergence (KL, nats)", float(divergence.mean())),
         Figure("largest divergence (KL, nats)", float(divergence.max())),
-        Figure("largest change of a probability", float(shifts(original, result).max()), is_share=True),
+        Figure("largest change of a probability", float(shift), is_share=True),
     )
 
 
-def same_answer(original: Answers, result: Answers) -> Array:
-    """Whether the models choose the same, for each thing."""
+def same_answer(original: Answers, result: Answers) -> Flags:
+    """Whether the models choose the same, for each thing ``[things]``."""
     same = original.chosen == result.chosen
-    return np.asarray(same.all(axis=1) if original.many else same)
+    if original.many:
+        same = same.all(axis=1)
+    return np.asarray(same)
 
 
-def divergences(original: Answers, result: Answers) -> Array:
-    """Return the Kullback–Leibler divergence of each thing's answer from the original's, in nats."""
-    p, before, after = original.probabilities, original.logits, result.logits
+def divergences(original: Answers, result: Answers) -> Floats:
+    """Return the Kullback–Leibler divergence from the original, in nats, for each thing ``[things]``."""
+    p = original.probabilities
+    before = original.logits
+    after = result.logits
+    # From logits, not from probabilities: those that round to 0 have no logarithm.
     if not original.many:
-        return np.asarray((p * (log_softmax(before, axis=1) - log_softmax(after, axis=1))).sum(axis=1))
+        log_ratio = log_softmax(before, axis=1) - log_softmax(after, axis=1)
+        return np.asarray((p * log_ratio).sum(axis=1))
     applies = p * (log_expit(before) - log_expit(after))
     applies_not = (1 - p) * (log_expit(-before) - log_expit(-after))
     return np.asarray((applies + applies_not).sum(axis=1))
 
 
-def shifts(original: Answers, result: Answers) -> Array:
-    """Return the largest change of a probability, for each thing."""
-    return np.asarray(np.abs(original.probabilities - result.probabilities).max(axis=1))
+def shifts(original: Answers, result: Answers) -> Floats:
+    """Return the largest change of a probability, for each thing ``[things]``."""
+    change = np.abs(original.probabilities - result.probabilities)
+    return np.asarray(change.max(axis=1))
 
 
-def confidences(truth: Array, given: Answers) -> tuple[Array, Array]:
+def confidences(truth: Ids, given: Answers) -> tuple[Floats, Ids | Flags]:
     """Return how sure the model is of each answer, and whether it is right; with ``many``, of each label."""
     if given.many:
         return given.probabilities.ravel(), truth.ravel()
@@ -181,93 +237,107 @@ def confidences(truth: Array, given: Answers) -> tuple[Array, Array]:
 
 def drop_of(metrics: Sequence[Metric], name: str) -> Drop | None:
     """Return how much a score of the result is below the original's."""
-    metric = next(each for each in metrics if each.name == name)
+    by_name = {metric.name: metric for metric in metrics}
+    metric = by_name[name]
     if metric.difference is None:
         return None
-    interval = metric.interval and (0.0 - metric.interval[1], 0.0 - metric.interval[0])  # no negative zero
-    return Drop(name, 0.0 - metric.difference, interval)
+    # From 0.0, not with a minus sign: that would make a negative zero, which JSON keeps.
+    value = 0.0 - metric.difference
+    if not metric.interval:
+        return Drop(name, value, None)
+    low, high = metric.interval
+    return Drop(name, value, (0.0 - high, 0.0 - low))
 
 
-def share_changed(same: Array, groups: Sequence[Array] | None, draws: Draws) -> Drop:
+def share_changed(same: Flags, groups: Sequence[Ids] | None, draws: Draws) -> Drop:
     """Return the share of changed answers.
 
-    Its interval is the exact one of Clopper and Pearson or, for words, that of resampled texts; where no word
+    Its interval is the exact one of Clopper and Pearson or, for words, that of resampled texts; if no word
     changed, so that no resample can differ, the exact one of 0 of so many texts.
     """
     changed = float((~same).mean())
     if groups is None:
-        return Drop(CHANGED, changed, _exact(int((~same).sum()), len(same)))
+        count = int((~same).sum())
+        return Drop(CHANGED, changed, _exact(count, len(same)))
     if draws.count and same.all():
         return Drop(CHANGED, changed, _exact(0, len(groups)))
+
+    # [texts, 2]: changed words and all words of each text, so that a resample is a sum of rows.
     counts = np.array([[(~same[group]).sum(), len(group)] for group in groups], dtype=float)
 
-    def share(texts: Array) -> list[float]:
-        drawn = counts[texts].sum(axis=0)
-        return [float(drawn[0] / drawn[1]) if drawn[1] else float("nan")]
+    def share(texts: Ids) -> list[float]:
+        changed_words, words = counts[texts].sum(axis=0)
+        if not words:
+            return [float("nan")]
+        return [float(changed_words / words)]
 
-    return Drop(CHANGED, changed, intervals(share, len(groups), draws)[0])
+    (interval,) = intervals(share, len(groups), draws)
+    return Drop(CHANGED, changed, interval)
 
 
 def _none_changed(texts: int) -> Interval:
-    """Return an interval for a difference where no answer differs.
+    """Return an interval for a difference between models that give the same answers.
 
     Resamples of such texts cannot differ either; but the share of other texts on which the models would may
-    be as high as the exact interval of 0 of so many says.
+    be as high as the exact interval of 0 of so many.
     """
-    high = _exact(0, texts)[1]
+    _, high = _exact(0, texts)
     return -high, high
 
 
 def _exact(count: int, of: int) -> Interval:
-    found = binomtest(count, of).proportion_ci(0.95)
-    return float(found.low), float(found.high)
+    interval = binomtest(count, of).proportion_ci(0.95)
+    return float(interval.low), float(interval.high)
 
 
-def _f1(truth: Array, chosen: Array, labels: int) -> Array:
-    """Return each label's F1; scikit-learn takes a single column for answers of its own, so it gets a row."""
+def _f1(truth: Ids, chosen: Ids, labels: int) -> Floats:
+    """Return each label's F1 ``[labels]``."""
+    ids = list(range(labels))
+    # scikit-learn takes a single column for the answers of one classifier, with two labels, so it gets a row.
     if truth.ndim > 1 and labels == 1:
-        truth, chosen, ids = truth[:, 0], chosen[:, 0], [1]
-    else:
-        ids = list(range(labels))
+        truth = truth[:, 0]
+        chosen = chosen[:, 0]
+        ids = [1]
     return np.asarray(f1_score(truth, chosen, labels=ids, average=None, zero_division=np.nan))
 
 
-def _roc_auc(truth: Array, given: Answers) -> float:
+def _roc_auc(truth: Ids, given: Answers) -> float:
     """Return the area under the ROC curve by the ranks of the positives (Mann and Whitney's U)."""
+    # Both [things, labels]: whether a label is right, and how likely the model finds it.
     p = given.probabilities
     if given.many:
         positive = truth.astype(bool)
-    elif p.shape[1] == 2:  # noqa: PLR2004  the second class stands for both
-        positive, p = (truth == 1)[:, None], p[:, 1:]
+    elif p.shape[1] == _TWO:
+        positive = (truth == 1)[:, None]
+        p = p[:, 1:]
     else:
         positive = truth[:, None] == np.arange(p.shape[1])
-    hits, misses = positive.sum(axis=0), (~positive).sum(axis=0)
-    applies = (hits > 0) & (misses > 0)
-    if not applies.any():
+
+    hits = positive.sum(axis=0)
+    misses = (~positive).sum(axis=0)
+    has_both = (hits > 0) & (misses > 0)
+    if not has_both.any():
         return float("nan")
     ranks = np.where(positive, rankdata(p, axis=0), 0).sum(axis=0)
+    # U counts the pairs of a positive and a negative that are in the right order; the area is their share.
     u = ranks - hits * (hits + 1) / 2
-    return float((u[applies] / (hits * misses)[applies]).mean())
+    pairs = hits * misses
+    return float((u[has_both] / pairs[has_both]).mean())
 
 
-def _mcnemar(original_right: Array, result_right: Array) -> McNemar:
+def _mcnemar(original_right: Flags, result_right: Flags) -> McNemar:
     """Test whether the things that only one has right are shared out by chance (McNemar, exact form)."""
     only_original = int((original_right & ~result_right).sum())
     only_result = int((result_right & ~original_right).sum())
     discordant = only_original + only_result
-    p_value = binomtest(only_original, discordant).pvalue if discordant else 1.0
+    p_value = 1.0
+    if discordant:
+        p_value = binomtest(only_original, discordant).pvalue
     return McNemar(only_original, only_result, float(p_value))
 
 
-def _mean(values: Array) -> float:
-    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value
-
-
-def _note(name: str, before: float, after: float) -> str:
-    if not np.isnan([before, after]).any():
-        return ""
-    return _NO_METRIC.get(name.partition(":")[0], "not defined here")
+def _mean(values: Floats) -> float:
+    # NumPy warns of a mean of nothing.
+    if np.isnan(values).all():
+        return float("nan")
+    return float(np.nanmean(values))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
@@ -12,31 +10,46 @@ from sklearn.preprocessing import normalize
 from prensa.evaluation.bootstrap import Draws, intervals
 from prensa.evaluation.results import DISTANCE, Drop, Figure, Quality
 
-Array = NDArray[Any]
+_FEWEST_NEIGHBOURS = 3
+
+Vectors = NDArray[np.generic]
+"""``[texts, size]``"""
 
 
-def compare(original: Array, result: Array, draws: Draws) -> Quality:
-    """Compare vectors ``[texts, size]``; judged by 1 minus the mean cosine."""
+def compare(original: Vectors, result: Vectors, draws: Draws) -> Quality:
+    """Compare the vectors of the same texts; judged by 1 minus the mean cosine."""
     distance = 1 - cosines(original, result)
-    (interval,) = intervals(lambda texts: [float(distance[texts].mean())], len(distance), draws)
-    drop = Drop(DISTANCE, float(distance.mean()), interval)
+
+    def mean_distance(texts: NDArray[np.int64]) -> list[float]:
+        return [float(distance[texts].mean())]
+
+    (interval,) = intervals(mean_distance, len(distance), draws)
+    mean = distance.mean()
+    drop = Drop(DISTANCE, float(mean), interval)
     figures = [
-        Figure("mean cosine", float(1 - distance.mean())),
+        Figure("mean cosine", float(1 - mean)),
         Figure("smallest cosine", float(1 - distance.max())),
     ]
-    if len(distance) > 2:  # noqa: PLR2004  of two texts each is the other's neighbour
+    # Of two texts each is the other's neighbour, whatever the vectors are.
+    if len(distance) >= _FEWEST_NEIGHBOURS:
         same = float((_neighbours(original) == _neighbours(result)).mean())
         figures.append(Figure("same nearest neighbour among the texts", same, is_share=True))
     return Quality(drop=drop, figures=tuple(figures))
 
 
-def cosines(original: Array, result: Array) -> Array:
-    """Return the cosine of each text's vectors."""
-    products = (normalize(original.astype(np.float64)) * normalize(result.astype(np.float64))).sum(axis=1)
+def cosines(original: Vectors, result: Vectors) -> NDArray[np.float64]:
+    """Return the cosine of each text's vectors ``[texts]``."""
+    before = normalize(original.astype(np.float64))
+    after = normalize(result.astype(np.float64))
+    products = (before * after).sum(axis=1)
+    # Rounding may take the product of a vector with itself beyond 1.
     return np.asarray(np.clip(products, -1, 1))
 
 
-def _neighbours(vectors: Array) -> Array:
+def _neighbours(vectors: Vectors) -> NDArray[np.int64]:
     """Return for each text the index of the one whose vector is nearest in angle."""
-    search = NearestNeighbors(n_neighbors=1, metric="cosine").fit(vectors.astype(np.float64))
-    return np.asarray(search.kneighbors(return_distance=False)[:, 0])
+    search = NearestNeighbors(n_neighbors=1, metric="cosine")
+    search.fit(vectors.astype(np.float64))
+    # Without vectors to look up, each text's own is left out of its neighbours.
+    neighbours = search.kneighbors(return_distance=False)
+    return np.asarray(neighbours[:, 0])

@@ -1,89 +1,120 @@
 """Compare language models by how well they foresee text, from the sums that ``predict`` keeps of each text.
 
 Bits per byte stand beside perplexity because they do not depend on the vocabulary: a pass that changes the
-pieces of text cannot flatter them. For a masked model they are the bits per byte of what was masked.
+tokens cannot flatter them. For a masked model they are the bits per byte of what was masked.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, intervals
+from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.predict import SUMS
-from prensa.evaluation.results import BITS, Drop, Figure, Metric, Quality
+from prensa.evaluation.results import BITS, Drop, Figure, Metric, Quality, number_or_none
 
-Array = NDArray[Any]
+Sums = NDArray[np.generic]
+"""``[texts, len(SUMS)]``"""
 
 PERPLEXITY = "perplexity"
 _COLUMN = {name: index for index, name in enumerate(SUMS)}
-_LARGEST = 700  # nats whose exponential is still a number
+# Nats whose exponential is still a number.
+_LARGEST = 700
 _NOTHING = "no text has anything to predict, or the model foresees nothing at all"
 
 
-def compare(original: Array, result: Array, draws: Draws) -> Quality:
-    """Compare sums ``[texts, len(SUMS)]``; judged by the relative increase of bits per byte."""
+def compare(original: Sums, result: Sums, draws: Draws) -> Quality:
+    """Compare the sums of the same texts; judged by the relative increase of bits per byte."""
 
-    def numbers(texts: Array) -> list[float]:
-        before, after = scores(original[texts]), scores(result[texts])
-        return [after[name] - before[name] for name in before] + [_ratio(before[BITS], after[BITS])]
+    def differences(texts: NDArray[np.int64]) -> list[float]:
+        before = scores(original[texts])
+        after = scores(result[texts])
+        numbers = [after[name] - before[name] for name in before]
+        numbers.append(_ratio(before[BITS], after[BITS]))
+        return numbers
 
-    before, after = scores(original), scores(result)
-    *found, of_ratio = intervals(numbers, len(original), draws)
-    metrics = tuple(
-        Metric(
-            name,
-            None if math.isnan(before[name]) else before[name],
-            None if math.isnan(after[name]) else after[name],
-            interval,
-            higher_is_better=False,
-            is_share=False,
-            note=_NOTHING if math.isnan(before[name] + after[name]) else "",
-        )
-        for name, interval in zip(before, found, strict=True)
-    )
+    before = scores(original)
+    after = scores(result)
+    *of_metrics, of_ratio = intervals(differences, len(original), draws)
+    metrics = []
+    for name, interval in zip(before, of_metrics, strict=True):
+        metrics.append(_metric(name, before[name], after[name], interval))
     rise = _ratio(before[BITS], after[BITS])
-    drop = None if math.isnan(rise) else Drop(BITS, rise, of_ratio)
-    return Quality(drop=drop, metrics=metrics, figures=_figures(result))
+    drop = None
+    if not math.isnan(rise):
+        drop = Drop(BITS, rise, of_ratio)
+    return Quality(drop=drop, metrics=tuple(metrics), figures=_figures(result))
 
 
-def scores(sums: Array) -> dict[str, float]:
-    """Perplexity (a piece) and bits per byte of text, over all texts together."""
-    nats, pieces, nbytes = (float(_column(sums, name).sum()) for name in ("nats", "pieces", "bytes"))
-    return {
-        PERPLEXITY: math.exp(nats / pieces) if pieces and nats / pieces < _LARGEST else math.nan,
-        BITS: nats / math.log(2) / nbytes if nbytes else math.nan,
-    }
-
-
-def mean_divergences(sums: Array) -> Array:
-    """Return the mean divergence of a piece, for each text."""
-    return np.asarray(_column(sums, "divergence") / np.maximum(1, _column(sums, "pieces")))
-
-
-def describe(sums: Array) -> str:
-    """``2.31 bits per byte``, of one text."""
-    return f"{scores(sums[None])[BITS]:.3f} {BITS}"
-
-
-def _figures(sums: Array) -> tuple[Figure, ...]:
-    pieces = float(_column(sums, "pieces").sum())
-    if not pieces:
-        return ()
-    return (
-        Figure("same likeliest piece", float(_column(sums, "same").sum()) / pieces, is_share=True),
-        Figure("mean divergence (KL, nats)", float(_column(sums, "divergence").sum()) / pieces),
-        Figure("largest divergence (KL, nats)", float(_column(sums, "largest divergence").max())),
-        Figure("largest change of a probability", float(_column(sums, "largest shift").max()), is_share=True),
+def _metric(name: str, before: float, after: float, interval: Interval | None) -> Metric:
+    note = ""
+    if math.isnan(before) or math.isnan(after):
+        note = _NOTHING
+    return Metric(
+        name,
+        number_or_none(before),
+        number_or_none(after),
+        interval,
+        higher_is_better=False,
+        is_share=False,
+        note=note,
     )
 
 
-def _column(sums: Array, name: str) -> Array:
+def scores(sums: Sums) -> dict[str, float]:
+    """Compute perplexity (of a token) and bits per byte, over all texts together; NaN if undefined."""
+    nats = _total(sums, "nats")
+    tokens = _total(sums, "pieces")
+    nbytes = _total(sums, "bytes")
+    perplexity = math.nan
+    if tokens and nats / tokens < _LARGEST:
+        perplexity = math.exp(nats / tokens)
+    bits = math.nan
+    if nbytes:
+        bits = nats / math.log(2) / nbytes
+    return {PERPLEXITY: perplexity, BITS: bits}
+
+
+def mean_divergences(sums: Sums) -> NDArray[np.floating]:
+    """Return the mean divergence of a token, for each text ``[texts]``."""
+    # A text without anything to predict has no divergence either: 0 / 1.
+    tokens = np.maximum(1, _column(sums, "pieces"))
+    return np.asarray(_column(sums, "divergence") / tokens)
+
+
+def describe(sums: Sums) -> str:
+    """``2.31 bits per byte``, of one text."""
+    bits = scores(sums[None])[BITS]
+    return f"{bits:.3f} {BITS}"
+
+
+def _figures(sums: Sums) -> tuple[Figure, ...]:
+    tokens = _total(sums, "pieces")
+    if not tokens:
+        return ()
+    same = _total(sums, "same") / tokens
+    mean = _total(sums, "divergence") / tokens
+    largest = float(_column(sums, "largest divergence").max())
+    shift = float(_column(sums, "largest shift").max())
+    return (
+        Figure("same likeliest piece", same, is_share=True),
+        Figure("mean divergence (KL, nats)", mean),
+        Figure("largest divergence (KL, nats)", largest),
+        Figure("largest change of a probability", shift, is_share=True),
+    )
+
+
+def _column(sums: Sums, name: str) -> NDArray[np.floating]:
     return np.asarray(sums[:, _COLUMN[name]])
 
 
+def _total(sums: Sums, name: str) -> float:
+    return float(_column(sums, name).sum())
+
+
 def _ratio(before: float, after: float) -> float:
-    return after / before - 1 if before else math.nan
+    if not before:
+        return math.nan
+    return after / before - 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -17,25 +18,56 @@ from prensa.evaluation.results import Machine
 from prensa.runtime.processor import cpu_facts, cpu_flags
 
 _PACKAGES = (
-    *("prensa", "torch", "transformers", "tokenizers", "safetensors", "bitsandbytes"),
-    *("numpy", "scipy", "scikit-learn"),
+    "prensa",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "bitsandbytes",
+    "numpy",
+    "scipy",
+    "scikit-learn",
 )
 _INSTRUCTION_SETS = (
-    *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16"),
-    *("avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),
-    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"),
+    # Of x86: vectors, products of 8-bit integers, and matrices.
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx_vnni",
+    "avx512f",
+    "avx512bw",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "amx_fp16",
+    # The same of Arm.
+    "asimd",
+    "asimdhp",
+    "asimddp",
+    "i8mm",
+    "bf16",
+    "sve",
+    "sve2",
+    "sme",
 )
 
 
 def this_machine(device: str = "cpu") -> Machine:
     """Describe the machine that this process runs on; ``device`` is PyTorch's name of what computes."""
-    facts, flags = cpu_facts(), cpu_flags()
+    flags = cpu_flags()
+    instruction_sets = [name for name in _INSTRUCTION_SETS if name in flags]
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    pages = os.sysconf("SC_PHYS_PAGES")
     return Machine(
-        processor=_processor(facts),
-        instruction_sets=tuple(name for name in _INSTRUCTION_SETS if name in flags),
+        processor=_processor(cpu_facts()),
+        instruction_sets=tuple(instruction_sets),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory_bytes=page_bytes * pages,
         system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         accelerator=_accelerator(device),
         versions=installed_versions(_PACKAGES),
@@ -44,26 +76,29 @@ def this_machine(device: str = "cpu") -> Machine:
 
 def installed_versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Return the versions of those packages that are installed."""
-    found = {}
+    versions = {}
     for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 def _processor(facts: dict[str, str]) -> str:
     if "model name" in facts:
-        family, model = facts.get("cpu family", "?"), facts.get("model", "?")
+        # Cloud machines share a name over several generations; family and model differ.
+        family = facts.get("cpu family", "?")
+        model = facts.get("model", "?")
         return f"{facts['model name']}, family {family}, model {model}"
     if platform.system() == "Darwin":
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        return answer.stdout.strip()
     return platform.processor() or platform.machine()
 
 
 def _accelerator(device: str) -> str:
     if device.startswith("cuda"):
         return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
-    return "" if device == "cpu" else device
+    if device == "cpu":
+        return ""
+    return device

@@ -1,4 +1,4 @@
-"""Peak memory and load time of a model, in a process of its own that does nothing else.
+"""Peak memory and load time of a model, in a separate process that does nothing else.
 
 :func:`main` is that process: it reads a :class:`Job` as JSON from stdin and writes a
 :class:`~prensa.evaluation.results.Memory` as JSON to stdout.
@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import resource
 import subprocess
@@ -19,8 +18,9 @@ import torch
 
 from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.roles import load_config, model_class
-from prensa.errors import EvaluationError
+from prensa.errors import ModelError
 from prensa.evaluation.results import Memory
+from prensa.records import from_plain, to_plain
 from prensa.runtime.devices import DTYPES, synchronize
 from prensa.serving.load import load_to_compare
 from prensa.texts.encoding import Row
@@ -48,43 +48,64 @@ class Job:
 def measure_memory(job: Job) -> Memory:
     """Start the process, wait for it, and return what it measured.
 
-    Raises :class:`EvaluationError` where it could not do its work.
+    Raises :class:`ModelError` if it could not do its work.
     """
-    found_in = [place for place in sys.path if place]  # not where the user stands: files there are not ours
-    command = [sys.executable, "-c", _CHILD, *found_in]
-    with subprocess.Popen(  # noqa: S603  our own module
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    # Not where the user stands, which is an empty place in the path: files there are not ours.
+    places = [place for place in sys.path if place]
+    command = [sys.executable, "-c", _CHILD, *places]
+    # The command is our own module.
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
-            out, err = process.communicate(json.dumps(dataclasses.asdict(job)))
+            out, err = process.communicate(json.dumps(to_plain(job)))
         except BaseException:
+            # An interrupted evaluation must not leave a process that goes on loading models.
             process.kill()
             raise
     if process.returncode:
-        reason = (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-        raise EvaluationError(f"{job.path}: memory could not be measured in a process of its own ({reason})")
-    content = json.loads(out.splitlines()[-1])
-    return Memory(load_seconds=tuple(content.pop("load_seconds")), **content)
+        # The last line of a traceback is the error itself.
+        lines = err.strip().splitlines() or [f"exit code {process.returncode}"]
+        raise ModelError(f"{job.path}: memory could not be measured in a separate process ({lines[-1]})")
+    # Libraries may have printed something before it.
+    measured = json.loads(out.splitlines()[-1])
+    return from_plain(measured, Memory)
 
 
 def _measure(job: Job) -> Memory:
-    model_class(load_config(Path(job.path)))  # imports what loading would import
+    path = Path(job.path)
     dtype = DTYPES.get(job.dtype, job.dtype)
-    before, seconds = _resident(), []
+    # Imports what loading would import, so that the first load is timed like the others.
+    model_class(load_config(path))
+    before = _resident()
+    seconds = []
     for turn in range(_LOADS):
         start = time.perf_counter()
-        model = load_to_compare(Path(job.path), dtype, job.device, job.pad_id)
+        model = load_to_compare(path, dtype, job.device, job.pad_id)
         synchronize(job.device)
         seconds.append(round(time.perf_counter() - start, 6))
+        # After the first one alone: what later loads take on top depends on how memory was given back.
         if turn == 0:
-            batch = {k: torch.tensor([v] * job.batch_size, device=job.device) for k, v in job.row.items()}
             with torch.inference_mode():
-                model(**batch)
+                model(**_batch(job))
             peak = high_water_mark()
         del model
-    on_cuda = job.device.startswith("cuda")
-    allocated = torch.cuda.max_memory_allocated(job.device) if on_cuda else None
+    allocated = None
+    if job.device.startswith("cuda"):
+        allocated = torch.cuda.max_memory_allocated(job.device)
     return Memory(tuple(seconds), before, peak, allocated)
+
+
+def _batch(job: Job) -> dict[str, torch.Tensor]:
+    """Make copies of the text ``[batch_size, length]``, by the names of the model's inputs."""
+    batch = {}
+    for name, ids in job.row.items():
+        batch[name] = torch.tensor([ids] * job.batch_size, device=job.device)
+    return batch
 
 
 def high_water_mark() -> int:
@@ -101,21 +122,29 @@ def _resident() -> int:
 
 
 def _largest() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, Linux KiB.
+    if sys.platform == "darwin":
+        return peak
+    return 1024 * peak
 
 
 def _status(field: str) -> int:
+    """Read a line of the kernel's account of this process, ``VmHWM:  123456 kB``, as bytes; 0 if missing."""
     try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:
         return 0
-    return 1024 * next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), 0)
+    for line in status.splitlines():
+        if line.startswith(f"{field}:"):
+            kib = line.split()[1]
+            return 1024 * int(kib)
+    return 0
 
 
 def main() -> None:
     """Do the job on stdin."""
-    job = Job(**json.load(sys.stdin))
+    job = from_plain(json.load(sys.stdin), Job)
     with allowing(**job.allowed):
         measured = _measure(job)
-    sys.stdout.write(json.dumps(dataclasses.asdict(measured)) + "\n")
+    sys.stdout.write(json.dumps(to_plain(measured)) + "\n")

@@ -2,78 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from prensa.evaluation.bootstrap import Draws, intervals
+from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.classification import drop_of
-from prensa.evaluation.results import SPEARMAN, Drop, Figure, Metric, Quality
+from prensa.evaluation.results import SPEARMAN, Drop, Figure, Metric, Quality, number_or_none
 from prensa.isolation import WITHOUT_WARNINGS
 
-Array = NDArray[Any]
+Numbers = NDArray[np.floating]
+"""``[texts]``"""
 
 ERROR = "mean absolute error"
+_RANK_WITH_ORIGINAL = "rank correlation with the original"
 _CONSTANT = "needs numbers that differ"
+_FEWEST = 2
 
 
-def scores(truth: Array, given: Array) -> dict[str, float]:
-    """Compute every metric of numbers ``[texts]``; NaN where it is not defined."""
+class _Correlation(Protocol):
+    """What SciPy returns of two variables."""
+
+    @property
+    def statistic(self) -> float: ...
+
+
+def scores(truth: Numbers, given: Numbers) -> dict[str, float]:
+    """Compute every metric; NaN if it is not defined."""
+    r2 = float("nan")
+    if np.ptp(truth) > 0:
+        r2 = float(r2_score(truth, given))
     return {
         SPEARMAN: _correlation(spearmanr, truth, given),
         "Pearson correlation": _correlation(pearsonr, truth, given),
-        "R²": float(r2_score(truth, given)) if np.ptp(truth) > 0 else float("nan"),
+        "R²": r2,
         ERROR: float(mean_absolute_error(truth, given)),
     }
 
 
-def compare(truth: Array | None, original: Array, result: Array, draws: Draws) -> Quality:
-    """Compare numbers ``[texts]``; judged by the rank correlation with the truth, or with the original."""
-
-    def against_original(texts: Array) -> list[float]:
-        return [1 - _correlation(spearmanr, original[texts], result[texts])]
-
-    distance = np.abs(result - original)
-    figures: tuple[Figure, ...] = (
-        Figure("Spearman correlation with the original", 1 - against_original(np.arange(len(original)))[0]),
-        Figure("mean distance", float(distance.mean())),
-        Figure("largest distance", float(distance.max())),
-    )
-    figures = tuple(figure for figure in figures if not np.isnan(figure.value))
+def compare(truth: Numbers | None, original: Numbers, result: Numbers, draws: Draws) -> Quality:
+    """Compare the numbers; judged by the rank correlation with the truth, or with the original."""
+    figures = _figures(original, result)
     if truth is None:
-        (interval,) = intervals(against_original, len(original), draws)
-        value = against_original(np.arange(len(original)))[0]
-        of = "rank correlation with the original"
-        return Quality(drop=None if np.isnan(value) else Drop(of, value, interval), figures=figures)
-    known = truth
-
-    def differences(texts: Array) -> list[float]:
-        one, other = (scores(known[texts], given[texts]) for given in (original, result))
-        return [other[name] - one[name] for name in one]
-
-    before, after = scores(truth, original), scores(truth, result)
-    found = dict(zip(before, intervals(differences, len(truth), draws), strict=True))
-    metrics = tuple(
-        Metric(
-            name,
-            None if np.isnan(before[name]) else before[name],
-            None if np.isnan(after[name]) else after[name],
-            found[name],
-            higher_is_better=name != ERROR,
-            is_share=False,
-            note=_CONSTANT if np.isnan([before[name], after[name]]).any() else "",
-        )
-        for name in before
-    )
+        drop = _drop_from_original(original, result, draws)
+        return Quality(drop=drop, figures=figures)
+    metrics = _metrics(truth, original, result, draws)
     return Quality(drop=drop_of(metrics, SPEARMAN), metrics=metrics, figures=figures)
 
 
-def _correlation(method: Callable[..., Any], one: Array, other: Array) -> float:
-    if len(one) < 2:  # noqa: PLR2004
+def _figures(original: Numbers, result: Numbers) -> tuple[Figure, ...]:
+    distance = np.abs(result - original)
+    # By way of the drop, as everywhere else: 1 − (1 − x) is not x in the last digit.
+    correlation = 1 - _rank_distance(original, result)
+    figures = [
+        Figure("Spearman correlation with the original", correlation),
+        Figure("mean distance", float(distance.mean())),
+        Figure("largest distance", float(distance.max())),
+    ]
+    return tuple(figure for figure in figures if not np.isnan(figure.value))
+
+
+def _drop_from_original(original: Numbers, result: Numbers, draws: Draws) -> Drop | None:
+    """Judge without labels: how far the ranks are from the original's."""
+
+    def distance(texts: NDArray[np.int64]) -> list[float]:
+        return [_rank_distance(original[texts], result[texts])]
+
+    (interval,) = intervals(distance, len(original), draws)
+    value = _rank_distance(original, result)
+    if np.isnan(value):
+        return None
+    return Drop(_RANK_WITH_ORIGINAL, value, interval)
+
+
+def _metrics(truth: Numbers, original: Numbers, result: Numbers, draws: Draws) -> tuple[Metric, ...]:
+    def differences(texts: NDArray[np.int64]) -> list[float]:
+        before = scores(truth[texts], original[texts])
+        after = scores(truth[texts], result[texts])
+        return [after[name] - before[name] for name in before]
+
+    before = scores(truth, original)
+    after = scores(truth, result)
+    of_metrics: Sequence[Interval | None] = intervals(differences, len(truth), draws)
+    metrics = []
+    for name, interval in zip(before, of_metrics, strict=True):
+        metrics.append(_metric(name, before[name], after[name], interval))
+    return tuple(metrics)
+
+
+def _metric(name: str, before: float, after: float, interval: Interval | None) -> Metric:
+    note = ""
+    if np.isnan(before) or np.isnan(after):
+        note = _CONSTANT
+    return Metric(
+        name,
+        number_or_none(before),
+        number_or_none(after),
+        interval,
+        higher_is_better=name != ERROR,
+        is_share=False,
+        note=note,
+    )
+
+
+def _rank_distance(original: Numbers, result: Numbers) -> float:
+    return 1 - _correlation(spearmanr, original, result)
+
+
+def _correlation(method: Callable[[Numbers, Numbers], _Correlation], one: Numbers, other: Numbers) -> float:
+    if len(one) < _FEWEST:
         return float("nan")
-    with WITHOUT_WARNINGS:  # of constant numbers: the answer says it
+    # SciPy warns of constant numbers, of which the correlation is NaN: the answer says it already.
+    with WITHOUT_WARNINGS:
         return float(method(one, other).statistic)

@@ -7,22 +7,21 @@ What was not measured is None, or missing from its tuple.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal, TypeGuard
+from typing import Literal
 
 from prensa.atomic import at_home, write_text
 from prensa.checkpoint.task import Task
-from prensa.errors import FormatError, OutputError
 from prensa.evaluation.decision import KEPT, decide
-from prensa.records import from_plain, read_json, to_plain
+from prensa.records import to_plain
 
 ACCURACY, MACRO_F1, SPEARMAN = "accuracy", "macro F1", "Spearman correlation"
 BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
 """What a drop may be of."""
 
-RESULTS_FILE = "results.json"
 RESULTS_VERSION = 1
 
 AGREEMENT = "same answer"
@@ -36,7 +35,7 @@ Budget = Literal["none", "held", "doubtful", "undecided", "exceeded", "unknown"]
 
 ``none``       none was given
 ``held``       the drop is within it, and so is its interval
-``doubtful``   the drop is within it, but its interval reaches beyond, or there is none, or fewer than
+``doubtful``   the drop is within it, but its interval reaches beyond or is missing, or fewer than
                ``FEW_SAME`` of the answers are the original's
 ``undecided``  the interval reaches beyond it and is wider than twice the budget: too few texts
 ``exceeded``   the drop is beyond it, or the result gives no numbers
@@ -53,7 +52,7 @@ Alike = Literal["", "constant", "one-sided"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for: the parameters of :func:`prensa.evaluate`, None where the default was taken."""
+    """The parameters of :func:`prensa.evaluate`, None where the default was taken."""
 
     original: str
     results: tuple[str, ...]
@@ -127,10 +126,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Memory:
-    """Of a process of its own: seconds of each load, and peak memory, that before loading included.
+    """Load times and peak memory, measured in a separate process.
 
-    ``peak_bytes`` and ``before_bytes`` are resident memory, ``accelerator_bytes`` the peak of the device's
-    allocator, None on a processor.
+    ``load_seconds`` are those of each load; the peak includes memory used before loading. ``peak_bytes`` and
+    ``before_bytes`` are resident memory, ``accelerator_bytes`` the peak of the device's allocator, None on a
+    processor.
     """
 
     load_seconds: tuple[float, ...]
@@ -157,14 +157,23 @@ class Metric:
     @property
     def difference(self) -> float | None:
         """Result minus original."""
-        return None if self.original is None or self.result is None else self.result - self.original
+        if self.original is None or self.result is None:
+            return None
+        return self.result - self.original
+
+
+def number_or_none(value: float) -> float | None:
+    """Return a number that a file of JSON can hold: None in place of NaN."""
+    if math.isnan(value):
+        return None
+    return value
 
 
 @dataclass(frozen=True)
 class Figure:
     """A number that compares the result's outputs with the original's, whatever the right answer is.
 
-    ``interval`` is the 95 % interval, None where it was not asked for.
+    ``interval`` is the 95 % interval, None if it was not computed.
     """
 
     name: str
@@ -207,7 +216,7 @@ class Drop:
     """How much worse the result is, by the figure that its task is judged by; negative where it is better.
 
     All of them are shares: of accuracy or another score, of bits per byte (relative), of changed answers.
-    There is no interval where an interruption left no time for it.
+    The interval is missing if an interruption left no time for it.
     """
 
     of: str
@@ -246,13 +255,19 @@ class Quality:
 
     @property
     def agreement(self) -> Figure | None:
-        """The share of answers that are the original's, None where answers are no choices."""
-        return next((figure for figure in self.figures if figure.name == AGREEMENT), None)
+        """The share of answers that are the original's, None if answers are no choices."""
+        for figure in self.figures:
+            if figure.name == AGREEMENT:
+                return figure
+        return None
 
     @property
     def has_few_same(self) -> bool:
         """Whether a score may stay as it was although many answers are others."""
-        return self.agreement is not None and self.agreement.value < FEW_SAME and self.is_of_a_score
+        agreement = self.agreement
+        if agreement is None or not self.is_of_a_score:
+            return False
+        return agreement.value < FEW_SAME
 
     @property
     def is_of_a_score(self) -> bool:
@@ -262,7 +277,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Retokenized:
-    """How many of the texts a trimmed vocabulary cuts into other pieces, and what is lost on them alone.
+    """How many of the texts a trimmed vocabulary tokenizes differently, and what is lost on them alone.
 
     Of language models these texts were left out.
     """
@@ -298,7 +313,9 @@ class Model:
     @property
     def load_seconds(self) -> float | None:
         """Median time to load."""
-        return median(self.memory.load_seconds) if self.memory else None
+        if self.memory is None:
+            return None
+        return median(self.memory.load_seconds)
 
 
 @dataclass(frozen=True)
@@ -307,7 +324,7 @@ class Evaluation:
 
     ``missing`` names what an interruption left out, ``problems`` says why something could not be measured,
     ``notes`` what a user should know of the models' checkpoints.
-    ``folded`` are the timings of the original with its attention folded, where there is any to fold.
+    ``folded`` are the timings of the original with its attention folded, empty if it has none to fold.
     """
 
     settings: Settings
@@ -328,16 +345,21 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def budget(self, result: Model) -> Budget:
-        """Say whether a result's drop, as measured, is within ``max_drop``."""
-        allowed, quality = self.settings.max_drop, result.quality
+        """Return whether a result's drop, as measured, is within ``max_drop``."""
+        allowed = self.settings.max_drop
+        quality = result.quality
         if allowed is None:
             return "none"
+        # Before everything else: a result without numbers has no drop either, and is no doubt worse.
         if quality is not None and quality.broken:
             return "exceeded"
         if quality is None or quality.drop is None or quality.alike == "constant":
             return "unknown"
-        found = decide(quality.drop.value, quality.drop.interval, allowed)
-        return "doubtful" if found == "held" and quality.has_few_same else found
+        decision = decide(quality.drop.value, quality.drop.interval, allowed)
+        # The same score from other answers may be luck with these texts.
+        if decision == "held" and quality.has_few_same:
+            return "doubtful"
+        return decision
 
     @property
     def within_budget(self) -> bool:
@@ -351,47 +373,3 @@ class Evaluation:
     def save(self, path: Path) -> None:
         """Write ``path``, whole or not at all. Raises :class:`OutputError`."""
         write_text(at_home(path), self.to_json())
-
-
-def load_results(path: str | Path) -> Evaluation:
-    """Read what :meth:`Evaluation.save` wrote; of a directory, its ``results.json``.
-
-    Raises :class:`FormatError` if the file is missing, damaged, or of another version.
-    """
-    place = at_home(path)
-    if place.is_dir():
-        place = place / RESULTS_FILE
-    try:
-        content = read_json(place)
-    except ValueError as error:
-        raise FormatError(f"{place}: {error}") from error
-    if not _is_ours(content):
-        raise FormatError(f"{place}: not the results of an evaluation; expected what prensa evaluate writes")
-    if content["version"] != RESULTS_VERSION:
-        raise FormatError(
-            f"{place}: expected version {RESULTS_VERSION}, found {content['version']!r}; "
-            "install a newer prensa"
-        )
-    try:
-        # Fields of a later version of Prensa that did not change the form are passed over.
-        return from_plain(content, Evaluation, ignore_unknown=True)
-    except ValueError as error:
-        raise FormatError(f"{place}: damaged ({error}); evaluate again") from error
-
-
-def check_results_place(path: Path) -> None:
-    """Raise :class:`OutputError` where ``path`` is a file that no evaluation wrote."""
-    if not path.exists():
-        return
-    try:
-        content = read_json(path)
-    except ValueError:
-        content = None
-    if not _is_ours(content):
-        raise OutputError(f"{path}: would be replaced, and no evaluation wrote it; choose another folder")
-
-
-def _is_ours(content: object) -> TypeGuard[dict[str, object]]:
-    if not isinstance(content, dict):
-        return False
-    return {"version", "prensa_version", "settings"} <= set(content)

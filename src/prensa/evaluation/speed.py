@@ -16,8 +16,11 @@ from prensa.evaluation.results import Timing
 from prensa.runtime.devices import timer, warm_up
 from prensa.texts.encoding import Row
 
-_SECONDS = 4.0  # spent on each length and batch size, if that gives neither too few nor too many rounds
-_FEWEST, _FEWEST_OF_BATCHES, _MOST = 20, 7, 200
+# Spent on each length and batch size, if that gives neither too few nor too many rounds.
+_SECONDS = 4.0
+_FEWEST = 20
+_FEWEST_OF_BATCHES = 7
+_MOST = 200
 
 Step = Callable[[int, int], None]
 
@@ -49,42 +52,59 @@ def loads(rows: Sequence[Row], batch_size: int) -> list[Load]:
     for size in dict.fromkeys((1, batch_size)):
         for quarter in (1, 2, 3):
             at = round(quarter / 4 * (len(order) - 1))
-            start = max(0, min(at - size // 2, len(order) - size))
-            part = order[at : at + 1] if size == 1 else order[start : start + size]
-            part = [part[i % len(part)] for i in range(size)]  # fewer texts than a batch holds
-            tokens = max(len(row["input_ids"]) for row in part)
-            chosen.setdefault((size, tokens), Load(part, tokens))
+            batch = _neighbours(order, at, size)
+            tokens = max(len(row["input_ids"]) for row in batch)
+            # Two quartiles of the same length would be timed twice.
+            chosen.setdefault((size, tokens), Load(batch, tokens))
     return list(chosen.values())
+
+
+def _neighbours(order: Sequence[Row], at: int, size: int) -> list[Row]:
+    """Return ``size`` texts around the one at a place, again from the first if there are not so many."""
+    start = max(0, min(at - size // 2, len(order) - size))
+    if size == 1:
+        start = at
+    texts = order[start : start + size]
+    return [texts[i % len(texts)] for i in range(size)]
 
 
 def measure(works: Sequence[Callable[[], object]], load: Load, device: str, step: Step) -> list[Timing]:
     """Time each model's work on one load, in turns, and return a timing for each.
 
-    ``step`` is told of rounds done and to do.
+    ``step`` is called with the rounds done and to do.
     """
     time = timer(device)
     for work in works:
         warm_up(device, work)
-    seconds: list[list[float]] = [[time(work)] for work in works]
+
+    # The first round shows how long one takes, and counts like all others.
+    seconds = [[time(work)] for work in works]
+    first_round = sum(of_model[0] for of_model in seconds)
     size = len(load.rows)
-    rounds = _rounds(sum(each[0] for each in seconds), size)
+    rounds = _rounds(first_round, size)
+    order = list(range(len(works)))
     for done in range(1, rounds):
-        turn = range(len(works)) if done % 2 else reversed(range(len(works)))
-        for index in turn:
+        # Back and forth: whoever comes second in each round may find a processor that is warmer.
+        if done > 1:
+            order.reverse()
+        for index in order:
             seconds[index].append(time(works[index]))
         step(done + 1, rounds)
-    return [Timing(load.tokens, size, tuple(round(second, 7) for second in each)) for each in seconds]
+
+    timings = []
+    for of_model in seconds:
+        rounded = [round(second, 7) for second in of_model]
+        timings.append(Timing(load.tokens, size, tuple(rounded)))
+    return timings
 
 
 def ratio(original: Timing, result: Timing) -> Ratio:
     """Compare two timings of the same rounds: above 1 the result is faster."""
+    # Round by round, since both ran at the same moment; a slow moment makes both slow.
     rounds = np.array(original.seconds) / np.array(result.seconds)
     low, high = np.quantile(rounds, [0.25, 0.75])
-    return Ratio(
-        median(original.seconds) / median(result.seconds),
-        float(low),
-        float(high),
-    )
+    middle = median(original.seconds) / median(result.seconds)
+    return Ratio(middle, float(low), float(high))
 
 
 def percentile(timing: Timing, percent: float) -> float:
@@ -99,11 +119,15 @@ def throughput(timing: Timing) -> float:
 
 def typical(timings: Sequence[Timing], tokens: int) -> Timing | None:
     """Return the timing of one text whose length is nearest to ``tokens``: the one that verdicts quote."""
-    single = (timing for timing in timings if timing.batch_size == 1)
+    single = [timing for timing in timings if timing.batch_size == 1]
     return min(single, key=lambda timing: abs(timing.tokens - tokens), default=None)
 
 
 def _rounds(seconds: float, size: int) -> int:
-    """Return how many rounds to run where one takes so long."""
-    fewest = _FEWEST if size == 1 else _FEWEST_OF_BATCHES
-    return min(_MOST, max(fewest, int(_SECONDS / max(seconds, 1e-9))))
+    """Return how many rounds to run if one takes so long."""
+    fewest = _FEWEST_OF_BATCHES
+    if size == 1:
+        fewest = _FEWEST
+    # A clock that is too coarse may measure nothing at all.
+    in_time = int(_SECONDS / max(seconds, 1e-9))
+    return min(_MOST, max(fewest, in_time))

@@ -22,24 +22,29 @@ from prensa.wording import megabytes, number, percent
 
 def verdict(evaluation: Evaluation, result: Model) -> str:
     """Return the sentence for one result: bytes, times faster, drop and its interval, budget."""
-    text = f"{_size(evaluation.original, result)}, {_speed(evaluation, result)}"
-    end = _budget(evaluation, result)
-    return f"{result.name} {text}, and {_quality(evaluation, result)}{end}."
+    size = _size(evaluation.original, result)
+    speed = _speed(evaluation, result)
+    quality = _quality(evaluation, result)
+    budget = _budget(evaluation, result)
+    return f"{result.name} {size}, {speed}, and {quality}{budget}."
 
 
 def _size(original: Model, result: Model) -> str:
-    before, after = original.weight_bytes, result.weight_bytes
+    before = original.weight_bytes
+    after = result.weight_bytes
     return f"takes {megabytes(after)}, {percent(after, before)} of the original's {megabytes(before)}"
 
 
 def _speed(evaluation: Evaluation, result: Model) -> str:
-    middle = evaluation.data.quartiles[2]
-    before, after = (typical(each.timings, middle) for each in (evaluation.original, result))
+    # Of several lengths the one that is nearest to the median text is quoted.
+    _, _, middle, *_ = evaluation.data.quartiles
+    before = typical(evaluation.original.timings, middle)
+    after = typical(result.timings, middle)
     if before is None or after is None:
         return "was not timed"
-    found = ratio(before, after)
-    spread = f"{found.low:.2f} to {found.high:.2f}"
-    return f"answers {found.median:.2f} times as fast (one text of {before.tokens} tokens; {spread})"
+    speed = ratio(before, after)
+    spread = f"{speed.low:.2f} to {speed.high:.2f}"
+    return f"answers {speed.median:.2f} times as fast (one text of {before.tokens} tokens; {spread})"
 
 
 def _quality(evaluation: Evaluation, result: Model) -> str:
@@ -51,12 +56,11 @@ def _quality(evaluation: Evaluation, result: Model) -> str:
         return f"gives no number (NaN or infinity) on {quality.broken:,} of {texts}: it cannot be used"
     if quality.drop is None:
         return f"could not be judged on {texts}"
-    same = f", with {agreement_in_words(quality.agreement)}," if _needs_agreement(quality) else ""
-    return f"{drop_in_words(quality.drop)}{same} on {texts}"
-
-
-def _needs_agreement(quality: Quality) -> bool:
-    return quality.is_of_a_score and quality.agreement is not None
+    text = drop_in_words(quality.drop)
+    # A score may stay as it was although the answers are others: only the agreement shows that.
+    if quality.is_of_a_score and quality.agreement is not None:
+        text += f", with {agreement_in_words(quality.agreement)},"
+    return f"{text} on {texts}"
 
 
 def drop_in_words(drop: Drop) -> str:
@@ -67,8 +71,11 @@ def drop_in_words(drop: Drop) -> str:
     if drop.of == DISTANCE:
         return f"turns vectors by {size} % (1 − cosine; {_interval(drop)} %)"
     if drop.of == BITS:
-        verb = "rises" if drop.value >= 0 else "falls"
+        verb = "falls"
+        if drop.value >= 0:
+            verb = "rises"
         return f"its cost in {BITS} {verb} by {size} % ({_interval(drop, ' of the rise')} %)"
+    # What rounds to zero has no direction.
     if not float(size):
         return f"its {drop.of} stays as it was ({_interval(drop, ' of the drop')} points)"
     if drop.value < 0:
@@ -79,8 +86,13 @@ def drop_in_words(drop: Drop) -> str:
 def _interval(drop: Drop, of: str = "") -> str:
     if drop.interval is None:
         return "95 % interval not known"
-    low, high = (number(100 * end) for end in drop.interval)
-    return f"95 % interval{of} {low} to {high}"
+    return f"95 % interval{of} {range_in_words(drop.interval)}"
+
+
+def range_in_words(interval: tuple[float, float]) -> str:
+    """``(-0.0005, 0.001)`` → ``"−0.05 to 0.10"``: the ends of an interval of shares, in hundredths."""
+    low, high = interval
+    return f"{number(100 * low)} to {number(100 * high)}"
 
 
 def _texts(data: Data) -> str:
@@ -90,7 +102,7 @@ def _texts(data: Data) -> str:
 
 
 def agreement_in_words(agreement: Figure | None) -> str:
-    """Say how many answers are the original's, empty where answers are no choices.
+    """Word how many answers are the original's, empty if answers are no choices.
 
     ``the original's answer on 98.90 % (95 % interval 98.46 to 99.25)``.
     """
@@ -99,39 +111,44 @@ def agreement_in_words(agreement: Figure | None) -> str:
     text = f"the original's answer on {number(100 * agreement.value)} %"
     if agreement.interval is None:
         return text
-    low, high = (number(100 * end) for end in agreement.interval)
-    return f"{text} (95 % interval {low} to {high})"
+    return f"{text} (95 % interval {range_in_words(agreement.interval)})"
 
 
 def _budget(evaluation: Evaluation, result: Model) -> str:
-    allowed, quality = evaluation.settings.max_drop, result.quality
+    allowed = evaluation.settings.max_drop
+    quality = result.quality
     if allowed is None:
         return ""
     name = f"the budget of {number(100 * allowed)} points"
     decision = evaluation.budget(result)
-    if decision == "unknown":
-        reason = f": {SAME_TO_ALL}" if quality and quality.alike == "constant" else ""
+    if quality is None or decision == "unknown":
+        reason = ""
+        if quality is not None and quality.alike == "constant":
+            reason = f": {SAME_TO_ALL}"
         return f"; whether {name} was held is not known{reason}"
     if decision == "held":
         return f"; {name} was held"
     if decision == "undecided":
-        assert quality is not None  # noqa: S101  there is an interval
         return f"; {name} is NOT decided: {too_few(quality, allowed, evaluation.data.measured)}"
     if decision == "exceeded":
         return f"; {name} was NOT held"
-    reasons = _doubts(quality, allowed) if quality else []
-    return f"; {name} was held, but not for certain: {'; '.join(reasons)}"
+    reasons = "; ".join(_doubts(quality, allowed))
+    return f"; {name} was held, but not for certain: {reasons}"
 
 
 def too_few(quality: Quality, allowed: float, texts: int) -> str:
-    """Say why a drop's interval decides nothing, and about how many texts would."""
-    assert quality.drop is not None  # noqa: S101
-    assert quality.drop.interval is not None  # noqa: S101
-    return how_many(quality.drop.interval, allowed, texts, none_changed=_has_none_changed(quality))
+    """Explain why a drop's interval decides nothing, and about how many texts would.
+
+    Raises :class:`ValueError` for a drop without an interval, which is never undecided.
+    """
+    if quality.drop is None or quality.drop.interval is None:
+        raise ValueError("a drop without an interval is not undecided")
+    none_changed = quality.agreement is not None and quality.agreement.value == 1
+    return how_many(quality.drop.interval, allowed, texts, none_changed=none_changed)
 
 
 def how_many(interval: tuple[float, float], allowed: float, texts: int, *, none_changed: bool) -> str:
-    """Say that an interval is too wide, and about how many texts make one that decides."""
+    """Explain that an interval is too wide, and about how many texts make one that decides."""
     needed = texts_needed(texts, interval, allowed, none_changed=none_changed)
     return (
         f"the 95 % interval is wider than twice the budget on {texts:,} texts; about {needed:,} texts would "
@@ -139,32 +156,35 @@ def how_many(interval: tuple[float, float], allowed: float, texts: int, *, none_
     )
 
 
-def _has_none_changed(quality: Quality) -> bool:
-    return quality.agreement is not None and quality.agreement.value == 1
-
-
 def _doubts(quality: Quality, allowed: float) -> list[str]:
     drop = quality.drop
-    found = []
+    reasons = []
     if drop is None or drop.interval is None:
-        found.append("there is no interval")
-    elif not is_within(drop.interval[1], allowed):
-        found.append("the interval goes beyond it")
-    return found + [f"{reason}; --label-column '' judges the answers alone" for reason in few_same(quality)]
+        reasons.append("there is no interval")
+    else:
+        _, high = drop.interval
+        if not is_within(high, allowed):
+            reasons.append("the interval goes beyond it")
+    reasons += [f"{few}; an empty label_column judges the answers alone" for few in few_same(quality)]
+    return reasons
 
 
 def few_same(quality: Quality) -> list[str]:
-    """Say that a score stayed although many answers did not; empty where they did."""
+    """Explain that a score stayed although many answers did not; empty if they did."""
     if not quality.has_few_same or quality.agreement is None:
         return []
-    same = f"only {number(100 * quality.agreement.value)} % of the answers are the original's"
-    guesses = "" if quality.guessing is None else f", and {guessing_in_words(quality.guessing)}"
-    return [f"{same}{guesses}"]
+    share = number(100 * quality.agreement.value)
+    text = f"only {share} % of the answers are the original's"
+    if quality.guessing is not None:
+        text += f", and {guessing_in_words(quality.guessing)}"
+    return [text]
 
 
 def guessing_in_words(guessing: Guessing) -> str:
-    """Say how often the original is right, and how often it would be by chance."""
+    """Word how often the original is right, and how often it would be by chance."""
+    right = number(100 * guessing.accuracy)
+    by_chance = number(100 * guessing.shuffled)
     return (
         "the original does no better than guessing on these labels (right: "
-        f"{number(100 * guessing.accuracy)} %; with its answers shuffled {number(100 * guessing.shuffled)} %)"
+        f"{right} %; with its answers shuffled {by_chance} %)"
     )

@@ -19,7 +19,8 @@ from prensa.checkpoint.card import model_name
 from prensa.checkpoint.destination import check_space
 from prensa.checkpoint.manifest import MANIFEST_FILE, Manifest, load_manifest
 from prensa.errors import OutputError, PrensaError
-from prensa.evaluation.results import RESULTS_FILE, Evaluation, check_results_place
+from prensa.evaluation.results import Evaluation
+from prensa.evaluation.results_file import RESULTS_FILE, check_results_place
 from prensa.evaluation.verdict import verdict
 from prensa.extras import require
 from prensa.report import charts

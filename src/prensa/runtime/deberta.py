@@ -29,8 +29,10 @@ Attention: TypeAlias = v1.DisentangledSelfAttention | v2.DisentangledSelfAttenti
 Encoder: TypeAlias = v1.DebertaEncoder | v2.DebertaV2Encoder
 
 _ENCODERS = (v1.DebertaEncoder, v2.DebertaV2Encoder)
-_FARTHEST = 1 << 16  # offset that is looked at
-_MATRIX, _BY_HEAD = 2, 4  # dimensions of masks [batch, length] and [batch, 1, length, length]
+# The farthest offset that is looked at.
+_FARTHEST = 1 << 16
+# Dimensions of masks ``[batch, length]`` and ``[batch, 1, length, length]``.
+_MATRIX, _BY_HEAD = 2, 4
 
 
 class FoldedAttention(nn.Module):
@@ -71,8 +73,10 @@ class FoldedAttention(nn.Module):
         key, query = self._projected(original, positions)
         # Buffers move with the model, and not persistent ones are not saved with it. Queries are scaled as
         # they are projected, and so are the queries of positions, once.
-        self.register_buffer("pos_key", self._table(key), persistent=False)
-        self.register_buffer("pos_query", self._table(query) * self.scale, persistent=False)
+        pos_key = self._table(key)
+        pos_query = self._table(query) * self.scale
+        self.register_buffer("pos_key", pos_key, persistent=False)
+        self.register_buffer("pos_query", pos_query, persistent=False)
         self.eval()
 
     @property
@@ -101,35 +105,44 @@ class FoldedAttention(nn.Module):
         ``relative_pos`` ``[2, 2·length]`` says which position stands for each offset 1 − length … length, and
         for its opposite.
         """
-        batch, length = hidden_states.shape[:2]
-        rows = length if query_states is None else query_states.shape[1]
         query, key, value = self._project(hidden_states, query_states)
-        # What the contents of two tokens say about each other.
-        scores = torch.bmm(_joined(query), _joined(key).transpose(1, 2))
-        scores = scores.view(self.heads, batch, rows, length)
-        # And what they say about how far it is from one to the other.
+        heads, batch, rows, size = query.shape
+        length = key.shape[2]
+
+        # What the contents of two tokens say about each other, and what their distance does.
+        turned = _joined(key).transpose(1, 2)
+        scores = torch.bmm(_joined(query), turned)
+        scores = scores.view(heads, batch, rows, length)
         if relative_pos is not None:
-            to_query, to_key = relative_pos.unbind(0)
-            if query_states is not None:
-                # Of the first tokens, offsets to the left are few: as many as there are such tokens.
-                to_query = to_query[: length + rows]
-                to_key = to_key[length - rows :]
-            if self.pos_key.numel():
-                scores = scores + _by_offset(query, self.pos_key, to_key, length)
-            if self.pos_query.numel():
-                by_key = _by_offset(key, self.pos_query, to_query, rows)
-                scores = scores + by_key.transpose(-1, -2)
+            scores = self._add_positions(scores, query, key, relative_pos)
         if attention_mask is not None:
             lowest = torch.finfo(scores.dtype).min
-            scores = scores.masked_fill(attention_mask[:, :rows], lowest)
+            mask = attention_mask[:, :rows]
+            scores = scores.masked_fill(mask, lowest)
 
         shares = torch.softmax(scores, dim=-1)
         seen = torch.bmm(_joined(shares), _joined(value))
-        seen = seen.view(self.heads, batch, rows, self.size).permute(1, 2, 0, 3)
-        seen = seen.reshape(batch, rows, self.heads * self.size)
+        seen = seen.view(heads, batch, rows, size)
+        seen = seen.permute(1, 2, 0, 3)
+        seen = seen.reshape(batch, rows, heads * size)
         if not output_attentions:
             return seen, None
         return seen, shares.transpose(0, 1)
+
+    def _add_positions(self, scores: Tensor, query: Tensor, key: Tensor, relative_pos: Tensor) -> Tensor:
+        """Add to scores ``[heads, batch, rows, length]`` what contents and offsets say about each other."""
+        to_query, to_key = relative_pos.unbind(0)
+        rows, length = scores.shape[2:]
+        # With all tokens these are all positions. The first ones alone have as few offsets to the left.
+        to_query = to_query[: length + rows]
+        to_key = to_key[length - rows :]
+        if self.pos_key.numel():
+            by_query = _by_offset(query, self.pos_key, to_key, length)
+            scores = scores + by_query
+        if self.pos_query.numel():
+            by_key = _by_offset(key, self.pos_query, to_query, rows)
+            scores = scores + by_key.transpose(-1, -2)
+        return scores
 
     def _is_first(self) -> bool:
         return hasattr(self, "in_proj")
@@ -139,25 +152,33 @@ class FoldedAttention(nn.Module):
         if self._is_first():
             query, key, value = self._split(self.in_proj(hidden))
             if others is not None:
-                query = self._split(self.in_proj(others))[0]
+                query, _, _ = self._split(self.in_proj(others))
+            # Keys have no bias: it would change all scores of a query alike.
             by_head = (self.heads, 1, 1, self.size)
-            query = query + self.q_bias.view(by_head)
-            value = value + self.v_bias.view(by_head)
-            return query * self.scale, key, value
+            q_bias = self.q_bias.view(by_head)
+            v_bias = self.v_bias.view(by_head)
+            query = (query + q_bias) * self.scale
+            return query, key, value + v_bias
         if others is None:
             others = hidden
         query = self.query_proj(others) * self.scale
         key = self.key_proj(hidden)
         value = self.value_proj(hidden)
-        return self._by_head(query), self._by_head(key), self._by_head(value)
+        query = self._by_head(query)
+        key = self._by_head(key)
+        value = self._by_head(value)
+        return query, key, value
 
     def _by_head(self, vectors: Tensor) -> Tensor:
         """Turn ``[batch, length, heads · size]`` into ``[heads, batch, length, size]``."""
-        return vectors.view(*vectors.shape[:2], self.heads, self.size).permute(2, 0, 1, 3)
+        batch, length = vectors.shape[:2]
+        parts = vectors.view(batch, length, self.heads, self.size)
+        return parts.permute(2, 0, 1, 3)
 
     def _split(self, three: Tensor) -> tuple[Tensor, ...]:
         """Split what the first DeBERTa projects to queries, keys and values at once."""
-        parts = three.view(*three.shape[:2], self.heads, 3, self.size)
+        batch, length = three.shape[:2]
+        parts = three.view(batch, length, self.heads, 3, self.size)
         return parts.permute(3, 2, 0, 1, 4).unbind(0)
 
     @torch.no_grad()
@@ -236,7 +257,7 @@ def _fold(encoder: Encoder) -> int:
             attention = layer.attention.self
             span = getattr(attention, "pos_ebd_size", attention.max_relative_positions)
             layer.attention.self = FoldedAttention(attention, positions[: 2 * span])
-    # The encoder is asked by its layers, and answers with what is folded instead.
+    # Layers get their positions and masks from the encoder; on this one, from what is folded.
     encoder.register_buffer("positions_of_offsets", _positions_of_offsets(encoder), persistent=False)
     encoder.get_rel_embedding = MethodType(_no_embedding, encoder)
     encoder.get_rel_pos = MethodType(_positions, encoder)
@@ -268,9 +289,11 @@ def _positions_of_offsets(encoder: Encoder) -> Tensor:
         if buckets > 0:
             offsets = v2.make_log_bucket_position(offsets, buckets, most).long()
         positions = (offsets + span).clamp(0, last)
-        ends = {int(positions[0]), int(positions[-1])}
-        if ends == {0, last} or reach > _FARTHEST:
-            return positions.to(encoder.rel_embeddings.weight.device)
+        first_found = int(positions[0])
+        last_found = int(positions[-1])
+        if {first_found, last_found} == {0, last} or reach > _FARTHEST:
+            device = encoder.rel_embeddings.weight.device
+            return positions.to(device)
         # There are more buckets than positions: they go on beyond the last one.
         reach *= 2
 
@@ -288,12 +311,15 @@ def _by_offset(vectors: Tensor, table: Tensor, positions: Tensor, tokens: int) -
     """
     heads, batch, rows, size = vectors.shape
     offsets = rows + tokens
-    by_offset = table[:, positions].transpose(1, 2)
-    every = torch.bmm(vectors.reshape(heads, batch * rows, size), by_offset)
+    left = vectors.reshape(heads, batch * rows, size)
+    right = table[:, positions].transpose(1, 2)
+    every = torch.bmm(left, right)
     # Vector i has offset j − i in column rows − 1 + j − i. Read as rows that are one number shorter, from
     # number rows − 1 on, each row starts one column earlier than the one before: column j is token j in all.
-    flat = every.view(heads, batch, rows * offsets)[..., rows - 1 : -1]
-    return flat.view(heads, batch, rows, offsets - 1)[..., :tokens]
+    flat = every.view(heads, batch, rows * offsets)
+    flat = flat[..., rows - 1 : -1]
+    shifted = flat.view(heads, batch, rows, offsets - 1)
+    return shifted[..., :tokens]
 
 
 def _no_embedding(encoder: Encoder) -> None:
@@ -303,12 +329,13 @@ def _no_embedding(encoder: Encoder) -> None:
 def _positions(encoder: Encoder, hidden_states: Tensor, *_: object) -> Tensor:
     """Stand for ``get_rel_pos``: give the positions of all offsets, and of their opposites."""
     length = hidden_states.shape[1]
+    table: Tensor = encoder.positions_of_offsets
+    most = len(table) // 2
+    offsets = torch.arange(1 - length, length + 1, device=hidden_states.device)
     # Beyond what the table has, positions are as at its ends.
-    most = len(encoder.positions_of_offsets) // 2
-    offsets = torch.arange(1 - length, length + 1, device=hidden_states.device).clamp(-most, most)
+    offsets = offsets.clamp(-most, most)
     both = torch.stack([most + offsets, most - offsets])
-    positions: Tensor = encoder.positions_of_offsets[both]
-    return positions
+    return table[both]
 
 
 def _hidden(encoder: Encoder, attention_mask: Tensor) -> Tensor | None:  # noqa: ARG001

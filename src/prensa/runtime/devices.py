@@ -11,7 +11,8 @@ from prensa.errors import DeviceError, SettingError, first_line
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
-_WARM = 1.0  # seconds of work until an accelerator runs at its full clock
+# Seconds of work until an accelerator runs at its full clock.
+_WARM = 1.0
 
 
 def choose_device(wanted: str | None) -> str:

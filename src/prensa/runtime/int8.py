@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 # Rows of a product at a time on a processor: what lies between is then in its cache.
 _ROWS = 256
 
-_TOKENS = (64, 1024)  # that a layer is timed with: those of one text, and of a batch
+# Tokens that a layer is timed with: those of one text, and of a batch.
+_TOKENS = (64, 1024)
 _ROUNDS = 5
-_WORTH = 0.9  # of the time: what gains less is lost again in a whole model
+# As a share of the time: what gains less is lost again in a whole model.
+_WORTH = 0.9
 
-_TINY = 1e-30  # its reciprocal, times 127, is a float32
-_FEWEST_ON_CUDA = 32  # rows that CUDA's kernel takes
+# So small that it changes nothing, and its reciprocal, times 127, is still a float32.
+_TINY = 1e-30
+# Rows that CUDA's kernel takes.
+_FEWEST_ON_CUDA = 32
 
 
 class Int8Linear(nn.Module):
@@ -66,26 +70,34 @@ class Int8Linear(nn.Module):
         at_once = max(1, len(rows))
         if rows.device.type == "cpu":
             at_once = _ROWS
-        blocks = [self._multiply(block) for block in torch.split(rows, at_once)]
+        blocks = []
+        for block in torch.split(rows, at_once):
+            blocks.append(self._multiply(block))
+        out = blocks[0]
         # Of a single block there is nothing to copy.
-        out = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+        if len(blocks) > 1:
+            out = torch.cat(blocks)
         return out.view(*hidden.shape[:-1], self.out_features)
 
     def _multiply(self, rows: Tensor) -> Tensor:
         count = len(rows)
         # Each row has a grid whose last level is its largest magnitude; a row of zeros has a tiny one.
-        largest = rows.abs().amax(dim=1, keepdim=True).float()
-        step = largest.clamp_min_(_TINY).div_(INT8_LEVELS)
+        largest = rows.abs().amax(dim=1, keepdim=True)
+        largest = largest.float().clamp_min_(_TINY)
+        step = largest.div_(INT8_LEVELS)
         scaled = rows * step.reciprocal()
         integers = scaled.round_().to(torch.int8)
         if rows.is_cuda and count < _FEWEST_ON_CUDA:
-            integers = nn.functional.pad(integers, (0, 0, 0, _FEWEST_ON_CUDA - count))
+            missing = _FEWEST_ON_CUDA - count
+            integers = nn.functional.pad(integers, (0, 0, 0, missing))
         products = _multiply_integers(integers, self.weight)
         # From here on in float32: exact sums, times the step of the row and that of the column.
         sums = products[:count] * step
         if self.bias is None:
-            return sums.mul_(self.step).to(rows.dtype)
-        return torch.addcmul(self.bias, sums, self.step).to(rows.dtype)
+            out = sums.mul_(self.step)
+        else:
+            out = torch.addcmul(self.bias, sums, self.step)
+        return out.to(rows.dtype)
 
 
 def _multiply_integers(left: Tensor, right: Tensor) -> Tensor:
@@ -192,12 +204,14 @@ def _is_exact(layer: Int8Linear) -> bool:
     generator = torch.Generator().manual_seed(0)
     shape = (_FEWEST_ON_CUDA, layer.in_features)
     rows = torch.randint(-INT8_LEVELS, INT8_LEVELS + 1, shape, generator=generator)
-    rows[: _FEWEST_ON_CUDA // 2] = INT8_LEVELS
+    half = _FEWEST_ON_CUDA // 2
+    rows[:half] = INT8_LEVELS
     rows = rows.to(device=layer.weight.device, dtype=torch.int8)
-    sums = _multiply_integers(rows, layer.weight).cpu()
+    sums = _multiply_integers(rows, layer.weight)
     # Integers below 2^53 are exact in float64, and so are their sums.
-    exact = rows.cpu().double() @ layer.weight.cpu().double()
-    return torch.equal(sums.double(), exact)
+    left = rows.cpu().double()
+    right = layer.weight.cpu().double()
+    return torch.equal(sums.cpu().double(), left @ right)
 
 
 def stored_integers(directory: Path, model: PreTrainedModel) -> dict[str, Quantized]:

@@ -19,14 +19,8 @@ from torch.nn import functional
 from prensa.checkpoint.sentence_transformers import Chain, Module, read_chain, read_settings
 from prensa.checkpoint.task import Kind
 from prensa.errors import ModelError, first_line
+from prensa.runtime.pooling import POOLED, SENTENCE, TOKENS, Features, Pool
 from prensa.texts.tokenizers import load_tokenizer
-
-_TOKENS, _SENTENCE = "token_embeddings", "sentence_embedding"
-_LEAST = 1e-9  # that a sum is divided by, where no token counts
-
-Features = dict[str, Tensor]
-"""What the library's modules hand on: vectors of tokens ``[texts, tokens, size]``, of texts
-``[texts, size]``."""
 
 Step = Callable[[Features, Tensor], Features]
 """A module: takes features and the attention mask ``[texts, tokens]``."""
@@ -64,93 +58,6 @@ _OLD_KEYS = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
-}
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Vectors of the tokens put together in one way or several, one behind the other.
-
-    ``prompt`` is how many tokens at the start do not count: those of a prompt that is left out.
-    """
-
-    modes: tuple[str, ...] = ("mean",)
-    prompt: int = 0
-
-    def __call__(self, features: Features, mask: Tensor) -> Features:
-        """Add the vectors of texts."""
-        hidden = features[_TOKENS]
-        counted = self._without_prompt(mask)
-        vectors = [_POOLED[mode](hidden, counted, mask) for mode in self.modes]
-        return {**features, _SENTENCE: torch.cat(vectors, dim=-1)}
-
-    def _without_prompt(self, mask: Tensor) -> Tensor:
-        if not self.prompt:
-            return mask
-        places = torch.arange(mask.shape[1], device=mask.device)
-        behind = _first(mask)[:, None] + self.prompt
-        return mask * (places >= behind)
-
-
-def _first(mask: Tensor) -> Tensor:
-    """Return the place of each text's first token: padding may stand before it."""
-    return mask.int().argmax(dim=1)
-
-
-# What pools has three arguments for all: the vectors ``[texts, tokens, size]``, which tokens count, and the
-# attention mask, which has those of a prompt, too.
-
-
-def _first_token(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
-    texts = torch.arange(len(hidden), device=hidden.device)
-    return hidden[texts, _first(counted)]
-
-
-def _last_token(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
-    texts = torch.arange(len(hidden), device=hidden.device)
-    from_end = _first(counted.flip(1))
-    last = counted.shape[1] - 1 - from_end
-    # A text without a token that counts has no last one: its vector is zero, as in the library.
-    return hidden[texts, last] * counted.any(dim=1, keepdim=True)
-
-
-def _largest(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
-    left_out = counted[..., None] == 0
-    return hidden.masked_fill(left_out, float("-inf")).amax(dim=1)
-
-
-def _mean(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
-    return _sum(hidden, counted) / _total(counted)
-
-
-def _mean_by_root(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001
-    return _sum(hidden, counted) / _total(counted).sqrt()
-
-
-def _weighted_mean(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
-    """Weigh tokens 1, 2, 3 …, a prompt that does not count included."""
-    places = torch.arange(1, hidden.shape[1] + 1, device=hidden.device)
-    weights = counted * (places - _first(mask)[:, None])
-    return _sum(hidden, weights) / _total(weights)
-
-
-def _sum(hidden: Tensor, weights: Tensor) -> Tensor:
-    weighted = hidden * weights[..., None].to(hidden.dtype)
-    return weighted.sum(dim=1)
-
-
-def _total(weights: Tensor) -> Tensor:
-    total = weights.sum(dim=1, keepdim=True).float()
-    return total.clamp(min=_LEAST)
-
-
-_POOLED: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "cls": _first_token,
-    "max": _largest,
-    "mean": _mean,
-    "mean_sqrt_len_tokens": _mean_by_root,
-    "weightedmean": _weighted_mean,
-    "lasttoken": _last_token,
 }
 
 
@@ -204,11 +111,11 @@ class _LayerNorm:
     bias: Tensor
 
     def __call__(self, features: Features, mask: Tensor) -> Features:  # noqa: ARG002
-        given = features[_SENTENCE]
+        given = features[SENTENCE]
         weight = self.weight.to(given)
         bias = self.bias.to(given)
         normal = functional.layer_norm(given, given.shape[-1:], weight, bias)
-        return {**features, _SENTENCE: normal}
+        return {**features, SENTENCE: normal}
 
 
 @dataclass(frozen=True)
@@ -225,10 +132,10 @@ class TextVector:
         """
         if mask is None:
             mask = torch.ones(hidden.shape[:2], dtype=torch.int64, device=hidden.device)
-        features = {_TOKENS: hidden}
+        features = {TOKENS: hidden}
         for step in self.steps:
             features = step(features, mask)
-        return features[_SENTENCE][..., : self.size]
+        return features[SENTENCE][..., : self.size]
 
 
 def read_text_vector(path: Path, kind: Kind | None = "embedding", prompt: str | None = None) -> TextVector:
@@ -282,7 +189,7 @@ def _read_pool(module: Module, chain: Chain, path: Path, prompt: str | None) -> 
         raise ModelError(f"{module.folder / 'config.json'}: missing; fetch the model again")
     modes = _pooling_modes(settings)
     for mode in modes:
-        if mode not in _POOLED:
+        if mode not in POOLED:
             raise chain.refused(f"the pooling mode {mode!r}")
     if settings.get("include_prompt", True):
         return Pool(modes)
@@ -379,10 +286,10 @@ def _settings(module: Module, chain: Chain, known: set[str]) -> dict[str, object
 
 def _names(settings: dict[str, object], chain: Chain) -> tuple[str, str]:
     """Return which vectors a module reads and which it gives."""
-    source = settings.get("module_input_name") or _SENTENCE
+    source = settings.get("module_input_name") or SENTENCE
     target = settings.get("module_output_name") or source
     for name in (source, target):
-        if name not in {_TOKENS, _SENTENCE}:
+        if name not in {TOKENS, SENTENCE}:
             raise chain.refused(f"a module that reads or gives {name!r}")
     return str(source), str(target)
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _TEXT = "A short text."
-_IDS = 8  # that take the place of a text
+# Ids that take the place of a text.
+_IDS = 8
 
 
 def check_answers(directory: Path) -> None:

@@ -24,18 +24,22 @@ Way = Literal["padded", "of equal length", "one by one"]
 WAYS: tuple[Way, ...] = ("padded", "of equal length", "one by one")
 """From the fastest to the one that is always right."""
 
-_TOKENS = 2048  # of a batch, padding included: more is no faster
+# Tokens of a batch, padding included: more is no faster.
+_TOKENS = 2048
 _PROBES = 4
 
 
 def probes(encoded: Encoded) -> list[int]:
     """Choose texts to try a way with: short ones of different lengths, the shortest twice if possible."""
     lengths = encoded.lengths
+    # Short ones, since each is answered several times.
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    shorter = order[: max(_PROBES, len(order) // 2)]
+    half = max(_PROBES, len(order) // 2)
+    shorter = order[:half]
+    last = len(shorter) - 1
     chosen = []
     for number in range(_PROBES):
-        at = round(number * (len(shorter) - 1) / (_PROBES - 1))
+        at = round(number * last / (_PROBES - 1))
         chosen.append(shorter[at])
     # Two of one length, for the way that answers texts of equal length together.
     shortest = lengths[chosen[0]]
@@ -61,12 +65,14 @@ class Answering:
 
     def answers(self, encoded: Encoded) -> Iterator[tuple[int, Rows]]:
         """Yield each text's number and answer, the longest first."""
-        for batch in _batches(encoded.lengths, self.way):
+        lengths = encoded.lengths
+        for batch in _batches(lengths, self.way):
             rows = [encoded.rows[index] for index in batch]
             inputs = together(rows, encoded, self.names)
             outputs = whole(self.engine(inputs))
-            for index, row, output in zip(batch, rows, outputs, strict=True):
-                yield index, own_rows(output, len(row["input_ids"]), encoded.side)
+            for index, output in zip(batch, outputs, strict=True):
+                answer = own_rows(output, lengths[index], encoded.side)
+                yield index, answer
 
 
 def one_by_one(engine: Engine, encoded: Encoded, names: tuple[str, ...]) -> list[Rows]:
@@ -80,6 +86,7 @@ def one_by_one(engine: Engine, encoded: Encoded, names: tuple[str, ...]) -> list
 
 def find_way(engine: Engine, encoded: Encoded, names: tuple[str, ...], truth: Sequence[Rows]) -> Way | None:
     """Return the fastest way in which an engine gives ``truth``, None where it gives it in no way."""
+    # From the fastest on: the first one that is right is the best one.
     for way in WAYS:
         answering = Answering(engine, names, way)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,7 +57,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Window:
     """What the model reads at once of an input, the ``owner``-th.
 
     ``offsets`` are the characters that each token stands for, and ``counts`` which tokens may be in a span.
@@ -75,10 +75,10 @@ class Answering(Protocol):
     kind: Kind
     wanted: Wanted
 
-    def read(self, given: Sequence[Given], first: int) -> list[Reading]:
+    def read(self, given: Sequence[Given], first: int) -> list[Window]:
         """Tokenize inputs, of which ``first`` is the number of the first."""
 
-    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:
+    def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:
         """Put an answer together from what the model gave for an input's rows, without padding."""
 
 
@@ -97,31 +97,46 @@ class OfTexts:
     prompt: str | None = None
     wanted: Wanted = "texts"
 
-    def read(self, given: Sequence[Given], first: int) -> list[Reading]:  # noqa: ARG002
+    def read(self, given: Sequence[Given], first: int) -> list[Window]:  # noqa: ARG002
         """Tokenize texts and pairs, each as what it is."""
         # A tokenizer takes texts or pairs, not both at once.
         single = []
         paired = []
+        pairs = []
+        for one in given:
+            if one.pair is None:
+                single.append(one.text)
+            else:
+                paired.append(one.text)
+                pairs.append(one.pair)
+        rows = self._rows(Texts("texts", tuple(single)))
+        rows_of_pairs = self._rows(Texts("texts", tuple(paired), pairs=tuple(pairs)))
+
+        # Each takes its row from those of its kind, in turn.
+        windows = []
         for number, one in enumerate(given):
             if one.pair is None:
-                single.append(number)
+                row = next(rows)
             else:
-                paired.append(number)
-        texts = tuple(given[number].text for number in single)
-        rows = dict(zip(single, self._rows(Texts("texts", texts)), strict=True))
-        texts = tuple(given[number].text for number in paired)
-        pairs = tuple(given[number].pair or "" for number in paired)
-        rows |= dict(zip(paired, self._rows(Texts("texts", texts, pairs=pairs)), strict=True))
-        return [Reading(rows[number], number) for number in range(len(given))]
+                row = next(rows_of_pairs)
+            windows.append(Window(row, number))
+        return windows
 
-    def _rows(self, texts: Texts) -> list[Row]:
-        return encode(self.tokenizer, texts, self.kind, self.limit, prompt=self.prompt).rows
+    def _rows(self, texts: Texts) -> Iterator[Row]:
+        encoded = encode(
+            self.tokenizer,
+            texts,
+            self.kind,
+            self.limit,
+            prompt=self.prompt,
+        )
+        return iter(encoded.rows)
 
-    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:  # noqa: ARG002
+    def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:  # noqa: ARG002
         """Turn logits into probabilities, or tokens' vectors into one."""
         (output,) = outputs
         if self.kind == "embedding":
-            return Answer(self._vector(output, readings[0].row), {})
+            return Answer(self._vector(output, windows[0].row), {})
         if not self.labels:
             return Answer(output, {})
         logits = torch.from_numpy(output)
@@ -136,6 +151,7 @@ class OfTexts:
 
     def _vector(self, tokens: Numbers, row: Row) -> Numbers:
         """Make one vector of those of a text's tokens ``[tokens, size]``."""
+        # Some tokenizers give no mask: then all tokens count.
         mask = None
         if "attention_mask" in row:
             mask = torch.tensor([row["attention_mask"]])

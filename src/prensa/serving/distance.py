@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 Rows = NDArray[np.float32]
 """What a model answers to one text, ``[1, labels]`` or ``[tokens, size]``."""
 
-_ALIKE = 1e-5  # of the numbers' size: answers that differ by less are the same but for rounding
-_ROUNDING = 1e-5  # of the numbers' size: what float32 loses on the way through a deep model
-_KEPT = 4096  # numbers of an answer that a record keeps
+# As a share of the numbers' size: answers that differ by less are the same but for rounding.
+_ALIKE = 1e-5
+# As a share of the numbers' size: what float32 loses on the way through a deep model.
+_ROUNDING = 1e-5
+# Numbers of an answer that a record keeps.
+_KEPT = 4096
 
 
 def as_rows(output: NDArray[np.float32]) -> Rows:
@@ -38,7 +41,10 @@ def thinned(rows: Rows) -> Rows:
     fitting = max(1, _KEPT // columns.shape[1])
     count = min(len(columns), fitting)
     # The last row of each of so many parts of equal length.
-    ends = [(number + 1) * len(columns) // count - 1 for number in range(count)]
+    ends = []
+    for number in range(1, count + 1):
+        end = number * len(columns) // count
+        ends.append(end - 1)
     return columns[ends]
 
 
@@ -69,8 +75,8 @@ class Comparison:
         # Distances from the first row: sums of squares of the numbers themselves would drown a small spread.
         centred = truth - self._origin
         self._sums += centred.sum(axis=0)
-        self._around += float(np.square(centred).sum())
-        self._squares += float(np.square(truth).sum())
+        self._around += _sum_of_squares(centred)
+        self._squares += _sum_of_squares(truth)
         self._rows += len(truth)
         self._numbers += truth.size
         self._error += squared_error(answer, exact)
@@ -80,7 +86,7 @@ class Comparison:
         """Root mean square distance of the exact numbers from their column's mean."""
         if not self._rows:
             return 0.0
-        around = self._around - float(np.square(self._sums).sum()) / self._rows
+        around = self._around - _sum_of_squares(self._sums) / self._rows
         return math.sqrt(max(around, 0.0) / self._numbers)
 
     @property
@@ -122,8 +128,12 @@ def squared_error(answer: Rows, exact: Rows) -> float:
     if answer.shape != exact.shape:
         return math.inf
     with np.errstate(over="ignore", invalid="ignore"):
-        error = float(np.square(answer.astype(np.float64) - exact).sum())
+        error = _sum_of_squares(answer.astype(np.float64) - exact)
     return _finite(error)
+
+
+def _sum_of_squares(numbers: NDArray[np.float64]) -> float:
+    return float(np.square(numbers).sum())
 
 
 def _finite(number: float) -> float:

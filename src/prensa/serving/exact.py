@@ -42,6 +42,7 @@ class NamedEngine:
         """Answer. Raises :class:`ModelError` where the engine fails."""
         try:
             return self._engine(inputs)
+        # These say already what is wrong.
         except PrensaError:
             raise
         except Exception as error:
@@ -69,6 +70,7 @@ def exact_answering(
         if not np.isfinite(answer).all():
             raise ModelError(f"{plan.model}: {_BROKEN}")
 
+    # What makes it faster, and what the runtime converts best.
     accelerate_answers(model)
     if _slides(model.config):
         attention = PLAIN
@@ -106,6 +108,7 @@ def _slides(config: PretrainedConfig) -> bool:
     Fused kernels then give no number, and that times a weight of zero is no number either. The plain
     implementation has no such rows.
     """
+    # Newer configs name the kind of each layer; of older ones a window is all there is.
     kinds = getattr(config, "layer_types", None) or ()
     if kinds:
         return "sliding_attention" in kinds

@@ -30,7 +30,8 @@ __all__ = ["ExportPlan", "Judged", "plan_export", "run_export"]
 Approve = Callable[[Path], float | None]
 """Takes the finished export, not yet in its place; returns the record's ``drop``, or raises to end it."""
 
-_STEPS = 5  # the model loaded, its graph, the runtime's files, the answers compared, all written
+# The model loaded, its graph, the runtime's files, the answers compared, all written.
+_STEPS = 5
 
 
 def run_export(plan: ExportPlan, progress: Progress = silent, approve: Approve | None = None) -> Record:
@@ -56,22 +57,25 @@ def _run(plan: ExportPlan, progress: Progress, approve: Approve | None, attentio
     """Export with an implementation of attention, None for the model's own."""
     step = partial(progress, "exporting")
     step(0, _STEPS)
-    some_row = plan.samples.rows[0]
-    model = load_on(plan.model, torch.float32, "cpu", plan.samples.fill["input_ids"])
-    exact = exact_answering(plan, model, input_names(model, some_row), attention)
+    texts = plan.samples
+    some_row = texts.rows[0]
+    model = load_on(plan.model, torch.float32, "cpu", texts.fill["input_ids"])
+    names = input_names(model, some_row)
+    exact = exact_answering(plan, model, names, attention)
 
     step(1, _STEPS)
     program = trace(model, some_row, plan.longest)
-    samples = [arrays(row, program.inputs) for row in plan.samples.rows]
-    gate = None if plan.judged is None else _gate(plan.judged, program.inputs)
+    samples = [arrays(row, program.inputs) for row in texts.rows]
+    gate = _gate(plan.judged, program.inputs)
 
     step(2, _STEPS)
     with replacing(plan.output, force=plan.force) as directory:
         plan.runtime.write(program, directory, plan.precision, samples, gate)
 
         step(3, _STEPS)
-        engine = NamedEngine(plan.model, plan.runtime.NAME, plan.runtime.Engine(directory, plan.precision))
-        compared = compare(engine, program.inputs, exact, plan.samples)
+        loaded = plan.runtime.Engine(directory, plan.precision)
+        engine = NamedEngine(plan.model, plan.runtime.NAME, loaded)
+        compared = compare(engine, program.inputs, exact, texts)
         check_comparable(plan, compared.total)
         check_distance(plan, compared.total.distance, model, samples)
 
@@ -82,19 +86,26 @@ def _run(plan: ExportPlan, progress: Progress, approve: Approve | None, attentio
         _write_companions(plan, model, directory)
         if approve is not None:
             # Approving may load the export, so the record is there by then, and gets its drop afterwards.
-            record = dataclasses.replace(record, drop=approve(directory))
+            drop = approve(directory)
+            record = dataclasses.replace(record, drop=drop)
             record.save(directory)
     step(_STEPS, _STEPS)
     return record
 
 
-def _gate(judged: Judged, names: tuple[str, ...]) -> Gate:
+def _gate(judged: Judged | None, names: tuple[str, ...]) -> Gate | None:
+    if judged is None:
+        return None
     inputs = [arrays(row, names) for row in judged.encoded.rows]
     return Gate(inputs, judged.right, judged.max_drop)
 
 
 def _record(plan: ExportPlan, program: Program, compared: Compared) -> Record:
-    kept = compared.kept(plan.samples)
+    rows = []
+    answers = []
+    for index in compared.kept(plan.samples):
+        rows.append(plan.samples.rows[index])
+        answers.append(compared.answer(index))
     return Record(
         runtime=plan.runtime.NAME,
         precision=plan.precision,
@@ -103,8 +114,8 @@ def _record(plan: ExportPlan, program: Program, compared: Compared) -> Record:
         longest=plan.longest,
         texts=plan.texts,
         difference=compared.total.distance,
-        rows=tuple(plan.samples.rows[index] for index in kept),
-        answers=tuple(compared.answer(index) for index in kept),
+        rows=tuple(rows),
+        answers=tuple(answers),
         scale=compared.total.scale,
     )
 

@@ -72,6 +72,7 @@ class Record:
 
     def save(self, directory: Path) -> None:
         """Write it into a directory."""
+        # The version comes first, so that whoever looks at the file sees it.
         content = {"version": _VERSION}
         content |= cast("dict[str, int]", to_plain(self))
         (directory / FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
@@ -87,6 +88,7 @@ def read_record(directory: Path) -> Record:
     path = directory / FILE
     try:
         content = read_json(path)
+        # Before the fields: those of a version that is not known would look like damage.
         version = None
         if isinstance(content, dict):
             version = content.pop("version", None)
@@ -138,7 +140,9 @@ def apart_on_record(record: Record, engine: Engine) -> float:
 
     comparison = Comparison(record.scale)
     for output, truth in zip(outputs, exact, strict=True):
-        comparison.add(thinned(output).reshape(1, -1), truth.reshape(1, -1))
+        # As exporting did, and in one row: the record has the numbers alone.
+        kept = thinned(output)
+        comparison.add(kept.reshape(1, -1), truth.reshape(1, -1))
     if comparison.broken:
         return math.inf
     return comparison.distance
@@ -147,6 +151,9 @@ def apart_on_record(record: Record, engine: Engine) -> float:
 def _apart_of_first_numbers(outputs: Sequence[Rows], exact: Sequence[Rows]) -> float:
     """Compare as version 1 of a record was: as many numbers of each answer as the shortest one has."""
     shortest = min(map(len, exact), default=0)
-    first_outputs = [output.reshape(1, -1)[:, :shortest] for output in outputs]
-    first_exact = [truth.reshape(1, -1)[:, :shortest] for truth in exact]
+    first_outputs = []
+    first_exact = []
+    for output, truth in zip(outputs, exact, strict=True):
+        first_outputs.append(output.reshape(1, -1)[:, :shortest])
+        first_exact.append(truth.reshape(1, -1)[:, :shortest])
     return distance(first_outputs, first_exact)

@@ -27,7 +27,8 @@ from prensa.serving.runtimes import RUNTIMES
 from prensa.serving.served import Served
 from prensa.texts.encoding import Encoded
 
-_SECONDS = 1.0  # that models are timed for in all
+# Seconds that models are timed for in all.
+_SECONDS = 1.0
 
 _PRECISIONS: dict[Dtype, str] = {INT8: INT8, torch.float32: "fp32", torch.bfloat16: "bf16"}
 """What exports call a dtype."""
@@ -61,12 +62,14 @@ def serve_fastest(directory: Path, device: str, dtype: Dtype | None) -> Served:
     Where none is left, as for a model that cannot be exported, it is PyTorch in float32.
     """
     check_dtype(dtype)
+    # What all others are compared with, one of the ways itself, and what is left if every other one fails.
     exact = serve_in_pytorch(directory, device, torch.float32)
     encoded, _ = some_texts(directory)
     truth = one_by_one(exact.engine, encoded, exact.record.inputs)
     allowed = TOLERANCES[INT8] if dtype == INT8 else TOLERANCES["bf16"]
     right = []
     for way in _ways(directory, exact, device, dtype):
+        # One that this machine or this model cannot do is not the end: there are others.
         try:
             served = way.load()
         except PrensaError as error:
@@ -160,6 +163,9 @@ def _quickest(contenders: Sequence[Served], encoded: Encoded) -> Served:
         for served, times in zip(contenders, seconds, strict=True):
             start = time.perf_counter()
             one_by_one(served.engine, encoded, served.record.inputs)
-            times.append(time.perf_counter() - start)
+            end = time.perf_counter()
+            times.append(end - start)
+    # The median: a first answer may take much longer, and so may any other.
     medians = [median(times) for times in seconds]
-    return contenders[medians.index(min(medians))]
+    smallest = min(medians)
+    return contenders[medians.index(smallest)]

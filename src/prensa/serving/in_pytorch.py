@@ -36,7 +36,8 @@ INT8 = "int8"
 Dtype: TypeAlias = str | torch.dtype
 """``int8``, the name of one of :data:`~prensa.runtime.devices.DTYPES`, or a dtype of PyTorch."""
 
-_TEXTS = 8  # built-in texts that answers are compared on
+# Built-in texts that answers are compared on.
+_TEXTS = 8
 
 
 def check_dtype(dtype: Dtype | None) -> None:
@@ -63,7 +64,9 @@ def serve_in_pytorch(directory: Path, device: str, dtype: Dtype | None) -> Serve
         dtype = _fast_dtype(device)
     check_dtype(dtype)
     encoded, limit = some_texts(directory)
+    # In float32 for 8 bits: integers are rounded from exact weights, and compared with exact answers.
     model = load_on(directory, as_torch_dtype(dtype), device, encoded.fill["input_ids"])
+    # Before anything is made faster: a model that cannot be served is named by its own first answer.
     output = _named_output(directory, model, encoded)
     difference = 0.0
     if dtype == INT8:
@@ -81,6 +84,7 @@ def serve_in_pytorch(directory: Path, device: str, dtype: Dtype | None) -> Serve
         rows=(),
         answers=(),
     )
+    # A copy in another process is loaded by the same permissions, which are this thread's now.
     again = partial(
         _serve_again,
         directory.absolute(),
@@ -104,7 +108,7 @@ def _serve_again(
 def some_texts(directory: Path) -> tuple[Encoded, int | None]:
     """Tokenize a few built-in texts, and return them with the most tokens that the model reads.
 
-    Raises :class:`TokenizerError` for ids that have no embedding.
+    Raises :class:`~prensa.errors.TokenizerError` for ids that have no embedding.
     """
     config = load_config(directory)
     tokenizer = load_tokenizer(directory)
@@ -142,6 +146,7 @@ def _put_in_int8(directory: Path, model: PreTrainedModel, device: str, encoded: 
     names = input_names(model, encoded.rows[0])
     engine = Engine(model)
     truth = one_by_one(engine, encoded, names)
+    # The integers of a pressed file, so that weights are not rounded twice.
     integers = stored_integers(directory, model)
     accelerate_answers(model)
     multiply_in_int8(model, integers, DTYPES[_fast_dtype(device)])

@@ -26,7 +26,8 @@ _CALL = (
 _WITHOUT_EFFECT = {"return_dict", "use_cache", "token_type_ids", "attention_mask"}
 """What callers pass to every model: how answers are returned, and what this one may not read."""
 
-_DIMENSIONS = 2  # texts, tokens
+# Of inputs: texts, tokens.
+_DIMENSIONS = 2
 
 
 def read_inputs(

@@ -65,6 +65,7 @@ def load(
     """
     with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
         directory = locate(path)
+        # First: an export has a config of its model, but none of its weights.
         if is_export(directory):
             return _load_export(directory, runtime, device, dtype)
         if runtime is None:

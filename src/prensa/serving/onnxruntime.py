@@ -25,9 +25,11 @@ FILE = "onnx/model.onnx"
 """Where transformers.js looks, and optimum-onnx, too."""
 
 PRECISIONS: tuple[str, ...] = ("fp32", "int8")
-ATTENTION: str | None = "eager"  # PyTorch's exporter fails on the layout of the fused one in T5
+# PyTorch's exporter fails on the layout of the fused one in T5.
+ATTENTION: str | None = "eager"
 
-_ERRORS = 3  # the severity from which on ONNX Runtime logs
+# The severity from which on ONNX Runtime logs.
+_ERRORS = 3
 
 
 def write(
@@ -47,6 +49,7 @@ def write(
     # A plain temporary directory in this one: quantizing reads the graph from a file, on the same disk.
     with quiet(), tempfile.TemporaryDirectory(dir=directory) as place:
         exported = _exported(program)
+        # Weights of more than 2 GB go into a file beside it.
         if precision == "fp32":
             exported.save(target)
             return
@@ -100,6 +103,7 @@ def _open(file: Path) -> InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    # By default it would take all cores, those that this process may not use, too.
     options.intra_op_num_threads = physical_cores()
     options.log_severity_level = _ERRORS
     try:

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 NAME = "openvino"
 FILE = "openvino_model.xml"
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
-ATTENTION: str | None = None  # as it is: OpenVINO has a kernel for it
+# The model's own: OpenVINO has a kernel for it.
+ATTENTION: str | None = None
 
-_RANKED = 100  # texts that layers are ranked on, where some must go back
-_ERRORS = 40  # the level from which on NNCF logs
+# Texts that layers are ranked on, where some must go back.
+_RANKED = 100
+# The level from which on NNCF logs.
+_ERRORS = 40
 
 
 def write(

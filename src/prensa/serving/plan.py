@@ -22,9 +22,12 @@ from prensa.texts.library import Library
 from prensa.texts.source import Source
 from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, longest
 
-_SAMPLES = 128  # texts that ranges are measured and answers compared on
-_LONGEST = 256  # tokens of each
-_SIDED: tuple[Kind, ...] = ("classes", "multi-label", "regression")  # padded as their tokenizer says
+# Texts that ranges are measured and answers compared on.
+_SAMPLES = 128
+# Tokens of each of them; what is behind is more of the same.
+_LONGEST = 256
+# Tasks whose texts are padded as their tokenizer says.
+_SIDED: tuple[Kind, ...] = ("classes", "multi-label", "regression")
 
 _TIMES_THE_MODEL = 3
 """Disk space that an export takes at most, as a multiple of the model: its files, and what is in between."""
@@ -77,8 +80,8 @@ def plan_export(
 ) -> ExportPlan:
     """Decide how a model is exported ``to`` openvino or onnxruntime (``onnx`` is the same).
 
-    Raises :class:`SettingError` for a runtime or a precision that does not exist, and whatever checking the
-    model, the output and the texts raises.
+    ``library`` has what the job has read and tokenized already. Raises :class:`SettingError` for a runtime or
+    a precision that does not exist, and whatever checking the model, the output and the texts raises.
     """
     runtime = runtime_named(to)
     require(runtime.NAME, f"exporting to {runtime.NAME}")
@@ -86,6 +89,7 @@ def plan_export(
         expected = ", ".join(runtime.PRECISIONS)
         raise SettingError(f"`precision={precision}`: {runtime.NAME} has {expected} on processors")
 
+    # Everything that names, shapes and sizes can reveal, before a text is read.
     model = model.resolve()
     output = at_home(output).resolve()
     config = load_config(model)
@@ -94,6 +98,7 @@ def plan_export(
     check_destination(model, output, force=force)
     check_space(output, _TIMES_THE_MODEL * _bytes_of_files(model))
 
+    # Texts as the model reads them, but no longer than it takes to measure ranges.
     tokenizer = load_tokenizer(model)
     limit = longest(tokenizer, config, None)
     sample_limit = min(limit or _LONGEST, _LONGEST)
@@ -129,6 +134,7 @@ def _bytes_of_files(directory: Path) -> int:
 def _kind(model: Path) -> Kind:
     """Return the kind of task that texts are tokenized for: it decides on which side they are padded."""
     task = task_of(load_config(model))
+    # Answers of these tasks may depend on where padding is; vectors and logits of tokens do not.
     if task is not None and task.kind in _SIDED:
         return task.kind
     return "embedding"

@@ -33,8 +33,10 @@ _GIVEN = ((LOGITS,), (STARTS, ENDS), (VECTORS,))
 _ALONE = threading.RLock()
 """Streams and logs belong to the process: two exports that silence them in turns would leave them silent."""
 
-_EXAMPLE = 8  # tokens of the texts that a model is traced with
-_MOST_TOKENS = 1 << 15  # of a model without a maximum: exporters want to know one
+# Tokens of the texts that a model is traced with.
+_EXAMPLE = 8
+# Of a model without a maximum: exporters want to know one.
+_MOST_TOKENS = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def input_names(model: PreTrainedModel, row: Row) -> tuple[str, ...]:
     # Own code that passes on whatever it is given.
     if "input_ids" not in read:
         read = set(row)
+    # Such a model takes them and has no row for them.
     if getattr(model.config, "type_vocab_size", 1) == 0:
         read.discard("token_type_ids")
     return tuple(name for name in row if name in read)
@@ -124,6 +127,7 @@ def trace(model: PreTrainedModel, row: Row, longest: int | None, *, layers: bool
             "use prensa.load(path, runtime='torch')"
         ) from error
     finally:
+        # The config is copied into the export.
         if before is not None:
             model.config.use_cache = before
     if layers:

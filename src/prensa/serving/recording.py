@@ -14,7 +14,9 @@ from prensa.serving.distance import Comparison, Rows, as_rows, thinned
 from prensa.serving.exported import Engine, arrays, whole
 from prensa.texts.encoding import Encoded
 
-_KEPT, _TOKENS = 8, 512  # texts that a record keeps, and about how many tokens they may have in all
+# Texts that a record keeps, and about how many tokens they may have in all.
+_KEPT = 8
+_TOKENS = 512
 
 
 @dataclass

@@ -44,6 +44,7 @@ _ALIASES = {"onnx": onnxruntime.NAME}
 
 def runtime_named(name: str) -> Runtime:
     """Return a runtime by its name or an alias. Raises :class:`SettingError` for one that is not known."""
+    # Records and messages have the full name alone.
     full_name = _ALIASES.get(name, name)
     if full_name not in RUNTIMES:
         expected = ", ".join([*RUNTIMES, *_ALIASES])

@@ -24,10 +24,10 @@ from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.sentence_transformers import read_chain
 from prensa.checkpoint.task import Kind, task_of, unanswered
-from prensa.errors import DataError, OnlyAnswersError
+from prensa.errors import DataError, OnlyAnswersError, SettingError
 from prensa.isolation import as_usual_in_thread, building
 from prensa.runtime.text_vector import read_text_vector
-from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Reading
+from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Window
 from prensa.serving.exported import Engine, Record, whole
 from prensa.serving.inputs import read_inputs
 from prensa.serving.program import LOGITS, STARTS
@@ -46,10 +46,13 @@ Values: TypeAlias = Tensor | NDArray[np.generic] | Sequence[Sequence[float]]
 Reload: TypeAlias = "Callable[[], Served]"
 """Loads the same model once more, with the same settings, also in another process."""
 
-_TOKENS = 4096  # of a batch: what attention takes grows with the square, and runtimes never give it back
-_AHEAD = 16  # batches whose texts are sorted by length together
+# Tokens of a batch. What attention takes grows with the square, and runtimes never give it back.
+_TOKENS = 4096
+# Batches whose texts are sorted by length together.
+_AHEAD = 16
 
-_OF_MODELS = {"generate", "training"}  # of some classes, or of their instances
+# What some models have, in their classes or their instances.
+_OF_MODELS = {"generate", "training"}
 
 _ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding", "tokens"}
 
@@ -176,12 +179,12 @@ class Served:
         like length are answered together, long ones fewer at a time. ``prompt_name`` chooses one of the
         prompts of a Sentence Transformers model to stand before each text.
 
-        Raises :class:`DataError` for what is no text, naming its index, or where the model's task has no
-        answers, and :class:`~prensa.errors.ModelError` for a module of Sentence Transformers that is not
-        computed here.
+        Raises :class:`SettingError` for a batch size below 1, :class:`DataError` for what is no text, naming
+        its index, or where the model's task has no answers, and :class:`~prensa.errors.ModelError` for a
+        module of Sentence Transformers that is not computed here.
         """
         if batch_size < 1:
-            raise DataError(f"batch_size must be at least 1, found {batch_size}")
+            raise SettingError(f"`batch_size` must be at least 1, found {batch_size}")
         if isinstance(texts, (str, bytes, Mapping)):
             raise DataError("predict() takes many texts, found one; put it in a list")
         with allowing(**self._allowed):
@@ -233,19 +236,20 @@ class Served:
         """Answer some texts, of which ``first`` is the number of the first."""
         given = []
         for number, text in enumerate(texts, first):
-            given.append(read_given(text, number, answering.wanted))
+            one = read_given(text, number, answering.wanted)
+            given.append(one)
         with alone(self.tokenizer):
-            readings = answering.read(given, first)
-        rows = [reading.row for reading in readings]
+            windows = answering.read(given, first)
+        rows = [window.row for window in windows]
         outputs = self._outputs(rows, answering.kind, batch_size)
 
-        # A text that the model reads in several windows has several readings.
-        own_readings: list[list[Reading]] = [[] for _ in given]
+        # A text that is longer than the model reads may have several windows.
+        own_windows: list[list[Window]] = [[] for _ in given]
         own_outputs: list[list[Numbers]] = [[] for _ in given]
-        for reading, output in zip(readings, outputs, strict=True):
-            own_readings[reading.owner].append(reading)
-            own_outputs[reading.owner].append(output)
-        return list(map(answering.answer, given, own_readings, own_outputs))
+        for window, output in zip(windows, outputs, strict=True):
+            own_windows[window.owner].append(window)
+            own_outputs[window.owner].append(output)
+        return list(map(answering.answer, given, own_windows, own_outputs))
 
     def _outputs(self, rows: Sequence[Row], kind: Kind, batch_size: int) -> list[Numbers]:
         """Return what the model gives for each row, without padding."""
@@ -253,10 +257,11 @@ class Served:
         lengths = [len(row["input_ids"]) for row in rows]
         numbers: dict[int, Numbers] = {}
         for batch in by_tokens(lengths, _TOKENS, most=batch_size):
-            inputs = pad([rows[index] for index in batch], padding, "cpu")
+            batch_rows = [rows[index] for index in batch]
+            inputs = pad(batch_rows, padding, "cpu")
             tensors = self(**inputs, return_dict=False)
-            outputs = whole([tensor.numpy() for tensor in tensors])
-            for index, output in zip(batch, outputs, strict=True):
+            arrays = [tensor.numpy() for tensor in tensors]
+            for index, output in zip(batch, whole(arrays), strict=True):
                 # Of vectors or labels of tokens, those of padding go.
                 numbers[index] = output
                 if output.ndim > 1:

@@ -16,18 +16,23 @@ from numpy.typing import NDArray
 
 from prensa.checkpoint.task import Kind
 from prensa.errors import DataError
-from prensa.serving.answers import Answer, Numbers, Reading, Span
+from prensa.serving.answers import Answer, Numbers, Span, Window
 from prensa.texts.encoding import row_at
 from prensa.texts.given import Given, Wanted
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-_NOTHING = "O"  # the label of tokens that are no part of an entity
-_WINDOW = 384  # tokens of a question with a part of its context
-_OVERLAP = 128  # tokens that two such parts share
-_ANSWER = 15  # tokens
-_OUT = -10000.0  # the logit of a token that cannot be in an answer
+# The label of tokens that are no part of an entity.
+_NOTHING = "O"
+# Tokens of a question with a part of its context.
+_WINDOW = 384
+# Tokens that two such parts share.
+_OVERLAP = 128
+# Tokens of an answer at most.
+_ANSWER = 15
+# The logit of a token that cannot be in an answer.
+_OUT = -10000.0
 
 Array = NDArray[np.floating]
 
@@ -42,7 +47,7 @@ class OfWords:
     kind: Kind = "tokens"
     wanted: Wanted = "words"
 
-    def read(self, given: Sequence[Given], first: int) -> list[Reading]:  # noqa: ARG002
+    def read(self, given: Sequence[Given], first: int) -> list[Window]:  # noqa: ARG002
         """Tokenize texts with the places of their tokens."""
         _check_tokenizer(self.tokenizer)
         tokens = self.tokenizer(
@@ -53,45 +58,50 @@ class OfWords:
             return_special_tokens_mask=True,
             verbose=False,
         )
-        readings = []
+        windows = []
         for number in range(len(given)):
             row = row_at(self.tokenizer, tokens, number)
             # The marks around a text are in no entity.
             counts = [not is_special for is_special in tokens["special_tokens_mask"][number]]
-            readings.append(Reading(row, number, tokens["offset_mapping"][number], counts))
-        return readings
+            windows.append(Window(row, number, tokens["offset_mapping"][number], counts))
+        return windows
 
-    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:
+    def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:
         """Put tokens of one label together."""
-        (reading,) = readings
+        (window,) = windows
         (output,) = outputs
-        spans = entities(given.text, reading, output, self.labels)
+        spans = entities(given.text, window, output, self.labels)
         return Answer(output, {}, spans)
 
 
-def entities(text: str, reading: Reading, logits: Numbers, labels: Sequence[str]) -> tuple[Span, ...]:
+def entities(text: str, window: Window, logits: Numbers, labels: Sequence[str]) -> tuple[Span, ...]:
     """Group tokens ``[tokens, labels]`` of like label; one that begins (``B-``) starts a new group."""
     shares = _softmax(logits)
     groups: list[tuple[str, list[int]]] = []
     # Tokens that do not count are passed over: what stands on both sides of them may be one group.
-    for token in np.flatnonzero(reading.counts).tolist():
-        label = labels[int(shares[token].argmax())]
+    for token in np.flatnonzero(window.counts).tolist():
+        likeliest = int(shares[token].argmax())
+        label = labels[likeliest]
         tag = label
         if label.startswith(("B-", "I-")):
             tag = label[2:]
-        if groups and groups[-1][0] == tag and not label.startswith("B-"):
-            groups[-1][1].append(token)
-        else:
-            groups.append((tag, [token]))
+        begins = label.startswith("B-")
+        if not groups or groups[-1][0] != tag:
+            begins = True
+        if begins:
+            groups.append((tag, []))
+        _, tokens = groups[-1]
+        tokens.append(token)
 
     spans = []
     for tag, tokens in groups:
         if tag == _NOTHING:
             continue
-        start, _ = reading.offsets[tokens[0]]
-        _, end = reading.offsets[tokens[-1]]
-        score = float(shares[tokens].max(axis=-1).mean())
-        spans.append(Span(tag, score, start, end, text[start:end]))
+        start, _ = window.offsets[tokens[0]]
+        _, end = window.offsets[tokens[-1]]
+        score = shares[tokens].max(axis=-1).mean()
+        span = Span(tag, float(score), start, end, text[start:end])
+        spans.append(span)
     return tuple(spans)
 
 
@@ -104,15 +114,15 @@ class OfQuestions:
     kind: Kind = "tokens"
     wanted: Wanted = "questions"
 
-    def read(self, given: Sequence[Given], first: int) -> list[Reading]:
+    def read(self, given: Sequence[Given], first: int) -> list[Window]:
         """Tokenize questions with their contexts, in as many windows as they need."""
         _check_tokenizer(self.tokenizer)
-        readings = []
-        for number, question in enumerate(given):
-            readings += self._windows(question, number, first + number)
-        return readings
+        windows = []
+        for owner, question in enumerate(given):
+            windows += self._windows(question, owner, first + owner)
+        return windows
 
-    def _windows(self, given: Given, owner: int, index: int) -> list[Reading]:
+    def _windows(self, given: Given, owner: int, index: int) -> list[Window]:
         size = min(self.limit or _WINDOW, _WINDOW)
         room = size - self._tokens_around(given.text, index, size)
         texts = [given.text, given.pair or ""]
@@ -133,13 +143,13 @@ class OfQuestions:
             return_offsets_mapping=True,
             verbose=False,
         )
-        readings = []
-        for window in range(len(tokens["input_ids"])):
-            row = row_at(self.tokenizer, tokens, window)
-            offsets = _whole_words(tokens, window, context)
-            counts = [sequence == context for sequence in tokens.sequence_ids(window)]
-            readings.append(Reading(row, owner, offsets, counts))
-        return readings
+        windows = []
+        for number in range(len(tokens["input_ids"])):
+            row = row_at(self.tokenizer, tokens, number)
+            offsets = _whole_words(tokens, number, context)
+            counts = [sequence == context for sequence in tokens.sequence_ids(number)]
+            windows.append(Window(row, owner, offsets, counts))
+        return windows
 
     def _tokens_around(self, question: str, index: int, size: int) -> int:
         """Count the tokens of a question and the marks. Raises :class:`DataError` if no context fits in."""
@@ -153,13 +163,13 @@ class OfQuestions:
             )
         return count + int(marks)
 
-    def answer(self, given: Given, readings: Sequence[Reading], outputs: Sequence[Numbers]) -> Answer:
+    def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:
         """Choose the likeliest part over all windows. ``output`` is that of the window it is in."""
         context = given.pair or ""
         best = None
         best_output = outputs[0]
-        for reading, output in zip(readings, outputs, strict=True):
-            span = _likeliest(context, reading, output, self.tokenizer.cls_token_id)
+        for window, output in zip(windows, outputs, strict=True):
+            span = _likeliest(context, window, output, self.tokenizer.cls_token_id)
             if span is None or (best is not None and span.score <= best.score):
                 continue
             best = span
@@ -169,32 +179,36 @@ class OfQuestions:
         return Answer(best_output, {}, (best,))
 
 
-def _likeliest(context: str, reading: Reading, logits: Numbers, cls_id: int | None) -> Span | None:
+def _likeliest(context: str, window: Window, logits: Numbers, cls_id: int | None) -> Span | None:
     """Return the likeliest answer in one window, None where nothing of the context is in it.
 
     The mark at the start keeps its share of the probability (a model may say there that no answer is in the
     context) and is never chosen.
     """
-    counts = np.array(reading.counts)
+    counts = np.array(window.counts)
     if not counts.any():
         return None
-    is_start_mark = np.array(reading.row["input_ids"]) == cls_id
-    kept = counts | is_start_mark
-    starts = _softmax(np.where(kept, logits[:, 0], _OUT)) * counts
-    ends = _softmax(np.where(kept, logits[:, 1], _OUT)) * counts
+    ids = np.array(window.row["input_ids"])
+    kept = counts | (ids == cls_id)
+    start_logits = np.where(kept, logits[:, 0], _OUT)
+    end_logits = np.where(kept, logits[:, 1], _OUT)
+    starts = _softmax(start_logits) * counts
+    ends = _softmax(end_logits) * counts
     # Row i, column j: the answer from token i to token j. None ends before it starts, or is too long.
     scores = np.outer(starts, ends)
     scores = np.tril(np.triu(scores), _ANSWER - 1)
-    first, last = np.unravel_index(int(scores.argmax()), scores.shape)
-    start, _ = reading.offsets[int(first)]
-    _, end = reading.offsets[int(last)]
-    return Span("", float(scores[first, last]), start, end, context[start:end])
+    best = int(scores.argmax())
+    first, last = divmod(best, len(ends))
+    score = float(scores[first, last])
+    start, _ = window.offsets[first]
+    _, end = window.offsets[last]
+    return Span("", score, start, end, context[start:end])
 
 
-def _whole_words(tokens: BatchEncoding, window: int, sequence: int) -> list[tuple[int, int]]:
+def _whole_words(tokens: BatchEncoding, number: int, sequence: int) -> list[tuple[int, int]]:
     """Return for each token where its word starts and ends: an answer never ends inside of one."""
-    offsets = [(start, end) for start, end in tokens["offset_mapping"][window]]
-    encoding = tokens.encodings[window]
+    offsets = [(start, end) for start, end in tokens["offset_mapping"][number]]
+    encoding = tokens.encodings[number]
     in_words = zip(encoding.word_ids, encoding.sequence_ids, strict=True)
     for token, (word, own_sequence) in enumerate(in_words):
         # Marks are in no word, and the other text has words of the same numbers.
@@ -213,5 +227,7 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def _softmax(logits: Array) -> Array:
     # From the largest one down, so that nothing overflows.
-    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
+    highest = logits.max(axis=-1, keepdims=True)
+    shares = np.exp(logits - highest)
+    total = shares.sum(axis=-1, keepdims=True)
+    return np.asarray(shares / total)

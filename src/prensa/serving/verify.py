@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from prensa.errors import DifferentAnswersError
 from prensa.serving.answering import Answering, own_rows, together
@@ -19,8 +20,10 @@ from prensa.temporary import temporary_directory
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_TOGETHER = 2  # tolerances that padded texts may be apart by: 8-bit ranges reach over all of a batch
-_EXPLAINED = 8  # texts that the layers of an export that differs are compared on
+# Tolerances that padded texts may be apart by: 8-bit ranges reach over all of a batch.
+_TOGETHER = 2
+# Texts that the layers of an export that differs are compared on.
+_EXPLAINED = 8
 
 
 class PaddingError(DifferentAnswersError):
@@ -39,6 +42,7 @@ def check_record(plan: ExportPlan, record: Record, exact: Answering, engine: Eng
 
     Raises :class:`DifferentAnswersError`, and for the second :class:`PaddingError`.
     """
+    # The same comparison that loading makes.
     apart = apart_on_record(record, engine)
     if apart > TOLERANCES[record.precision]:
         raise DifferentAnswersError(_differs(plan, f"short texts of {plan.texts}", apart))
@@ -52,19 +56,21 @@ def check_record(plan: ExportPlan, record: Record, exact: Answering, engine: Eng
 
 def _apart_together(plan: ExportPlan, record: Record, exact: Answering, engine: Engine) -> float:
     """Return how far answers are apart where short texts are padded to the length of the longest."""
-    longest_row = max(plan.samples.rows, key=lambda row: len(row["input_ids"]))
-    rows = [record.rows[0], record.rows[-1], longest_row]
-    inputs = together(rows, plan.samples, exact.names)
+    texts = plan.samples
+    lengths = texts.lengths
+    longest = lengths.index(max(lengths))
+    rows = [record.rows[0], record.rows[-1], texts.rows[longest]]
+    inputs = together(rows, texts, exact.names)
     # The graph may have fewer inputs than the model: those that nothing reads were dropped.
     read_inputs = {name: inputs[name] for name in record.inputs}
     outputs = whole(engine(read_inputs))
-    truth = whole(exact.engine(inputs))
+    truths = whole(exact.engine(inputs))
     comparison = Comparison(record.scale)
-    for at, row in enumerate(rows):
+    for row, output, truth in zip(rows, outputs, truths, strict=True):
         length = len(row["input_ids"])
-        own = own_rows(outputs[at], length, plan.samples.side)
-        own_truth = own_rows(truth[at], length, plan.samples.side)
-        comparison.add(own, own_truth)
+        answer = own_rows(output, length, texts.side)
+        right = own_rows(truth, length, texts.side)
+        comparison.add(answer, right)
     return comparison.distance
 
 
@@ -81,12 +87,10 @@ def _first_layer_apart(plan: ExportPlan, model: PreTrainedModel, samples: Sequen
     some = samples[:_EXPLAINED]
     try:
         outputs = _layers_of_export(plan, model, samples, some)
-        exact = [_hidden_states(model, inputs) for inputs in some]
+        exact = _layers_of_model(model, some)
     except Exception:  # noqa: BLE001  the error that is being explained is what counts
         return ""
-    for number in range(len(exact[0])):
-        of_export = [layers[number] for layers in outputs]
-        of_model = [layers[number] for layers in exact]
+    for number, (of_export, of_model) in enumerate(zip(outputs, exact, strict=True)):
         if distance(of_export, of_model) > TOLERANCES[plan.precision]:
             # The first hidden state is what the embeddings give.
             layer = "the embeddings" if number == 0 else f"layer {number - 1}"
@@ -97,20 +101,36 @@ def _first_layer_apart(plan: ExportPlan, model: PreTrainedModel, samples: Sequen
 def _layers_of_export(
     plan: ExportPlan, model: PreTrainedModel, samples: Sequence[Inputs], some: Sequence[Inputs]
 ) -> list[list[Rows]]:
-    """Export the model once more, with its hidden states as outputs, and return those for some texts."""
+    """Export the model once more, with its hidden states as outputs; return each layer's for some texts."""
     program = trace(model, plan.samples.rows[0], plan.longest, layers=True)
     with temporary_directory() as place:
         plan.runtime.write(program, place, plan.precision, samples)
         engine = plan.runtime.Engine(place, plan.precision)
-        layers = []
+        by_text = []
         for inputs in some:
-            outputs = engine(inputs)
-            layers.append([as_rows(output[0]) for output in outputs[1:]])
-    return layers
+            # The first output is that of the head.
+            states = engine(inputs)[1:]
+            by_text.append(_as_rows(states))
+    return _by_layer(by_text)
 
 
 @torch.inference_mode()
-def _hidden_states(model: PreTrainedModel, inputs: Inputs) -> list[Rows]:
-    tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
-    output = model(**tensors, output_hidden_states=True)
-    return [as_rows(np.asarray(state[0].numpy())) for state in output.hidden_states]
+def _layers_of_model(model: PreTrainedModel, some: Sequence[Inputs]) -> list[list[Rows]]:
+    """Return the hidden states of each layer for some texts, in PyTorch."""
+    by_text = []
+    for inputs in some:
+        tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
+        output = model(**tensors, output_hidden_states=True)
+        states = [state.numpy() for state in output.hidden_states]
+        by_text.append(_as_rows(states))
+    return _by_layer(by_text)
+
+
+def _as_rows(states: Sequence[NDArray[np.float32]]) -> list[Rows]:
+    """Return each layer's hidden states ``[1, tokens, size]`` as rows."""
+    return [as_rows(state[0]) for state in states]
+
+
+def _by_layer(by_text: Sequence[Sequence[Rows]]) -> list[list[Rows]]:
+    """Turn what each text has of all layers into what each layer has of all texts."""
+    return [list(layer) for layer in zip(*by_text, strict=True)]

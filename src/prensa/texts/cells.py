@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from prensa.errors import DataError
 from prensa.texts.characters import has_half_character
@@ -44,6 +45,7 @@ def words_in(table: DataTable, column: str) -> list[Words | None] | None:
     None for a column of texts. Raises :class:`DataError`, naming the row, for a list of anything else.
     """
     cells = table.columns[column]
+    # The first cell says what the others must be.
     first = _first_cell(cells)
     if isinstance(first, str):
         lists = _written_lists(cells)
@@ -57,15 +59,22 @@ def words_in(table: DataTable, column: str) -> list[Words | None] | None:
         if is_nothing(cell):
             words.append(None)
             continue
-        if not isinstance(cell, (list, tuple)) or not all(isinstance(word, str) for word in cell):
+        if not _is_list_of_words(cell):
             raise DataError(f"{table.name}: row {row}, column {column!r}: expected a list of words")
         _refuse_half_characters(table, column, row, "".join(cell))
         words.append(tuple(cell))
     return words
 
 
+def _is_list_of_words(cell: Cell) -> TypeGuard[Sequence[str]]:
+    if not isinstance(cell, (list, tuple)):
+        return False
+    return all(isinstance(word, str) for word in cell)
+
+
 def refuse_numbers(table: DataTable, column: str) -> None:
     """Raise :class:`DataError` for a column of numbers that nobody named as texts: ids, or labels."""
+    # A column in which nothing stands is no column of numbers.
     has_cells = False
     for cell in table.columns[column]:
         if is_nothing(cell):
@@ -86,12 +95,14 @@ def as_list(value: Cell) -> list[object] | None:
         return list(value)
     if not isinstance(value, str) or not value.strip().startswith("["):
         return None
+    # Python's own lists, as pandas writes them, have single quotes, which JSON does not read.
     for read in (json.loads, ast.literal_eval):
         if read is ast.literal_eval and _LIST_WITHOUT_COMMAS.search(value):
             return None
         try:
             content = read(value.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
+            # Brackets that open a text are nothing unusual.
             continue
         if isinstance(content, (list, tuple)):
             return list(content)

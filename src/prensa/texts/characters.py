@@ -70,10 +70,7 @@ def decode(path: Path, data: bytes, encoding: str | None = None) -> tuple[str, s
             return text, f"encoding {marked.upper()} by its byte-order mark"
     if encoding is not None:
         text = _checked(path, _decoded(path, data, encoding))
-        note = f"encoding {encoding}"
-        if not data.isascii() and _is_utf8(data) and codecs.lookup(encoding).name != "utf-8":
-            note += ", though it is valid UTF-8"
-        return text, note
+        return text, _note(data, encoding)
     likely = _utf16(data)
     if likely:
         raise DataError(
@@ -84,6 +81,16 @@ def decode(path: Path, data: bytes, encoding: str | None = None) -> tuple[str, s
     except UnicodeDecodeError as error:
         raise DataError(_not_utf8(path, data, error.start)) from error
     return _checked(path, text), ""
+
+
+def _note(data: bytes, encoding: str) -> str:
+    """Name an encoding that the user gave, and say if the bytes are UTF-8 as well: one of two is wrong."""
+    note = f"encoding {encoding}"
+    # By its own name: "utf8" and "U8" are the same one.
+    name = codecs.lookup(encoding).name
+    if name != "utf-8" and not data.isascii() and _is_utf8(data):
+        note += ", though it is valid UTF-8"
+    return note
 
 
 def has_half_character(text: str) -> bool:
@@ -141,7 +148,8 @@ def _utf16(data: bytes) -> str:
 
 def _is_mostly_zero(high: bytes, low: bytes) -> bool:
     """Whether the upper halves of 16-bit characters are often zero and the lower ones are not."""
-    often = high.count(0) > max(1, len(high) / 10)
+    few = max(1, len(high) / 10)
+    often = high.count(0) > few
     rarely = low.count(0) <= len(low) / 100
     return often and rarely
 
@@ -199,13 +207,19 @@ def _share_of_expected(data: bytes, encoding: str) -> float:
     except UnicodeDecodeError:
         return 0
     letters = _LETTERS[encoding]
+    # Outside of Latin scripts, a single such letter may be chance: two together are a word.
     words = re.findall(r"\w+", text)
     expected = re.compile(f"[{letters}]{{2,}}")
     if encoding in _LATIN:
         # “Ïðèâåò” are Latin letters, too, but no word: most have a letter from a to z.
-        words = [word for word in words if len(word) == 1 or re.search("[a-zA-Z]", word)]
+        words = list(filter(_may_be_latin, words))
         expected = re.compile(f"[{letters}]")
     matches = expected.findall(" ".join(words))
-    count = len("".join(matches)) + len(re.findall(f"[{_SIGNS}]", text))
-    beyond = len(_BEYOND_ASCII.findall(text))
-    return count / max(1, beyond)
+    signs = re.findall(f"[{_SIGNS}]", text)
+    beyond = _BEYOND_ASCII.findall(text)
+    expected_count = len("".join(matches)) + len(signs)
+    return expected_count / max(1, len(beyond))
+
+
+def _may_be_latin(word: str) -> bool:
+    return len(word) == 1 or re.search("[a-zA-Z]", word) is not None

@@ -113,6 +113,7 @@ def table_of(source: Source, splits: Sequence[str]) -> DataTable:
 def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
     """Take the texts and labels out of a table that was read; ``source.limit`` is not applied here."""
     if task is not None and table.by_word and task.kind in _OF_TEXTS:
+        # Words joined to texts could be classified, but their tags are no labels of texts.
         raise DataError(
             f"{table.name}: holds a word and its tag on each line, for models that label words; this one "
             "labels texts: give a table with a column of texts"
@@ -143,12 +144,16 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
         account.append(_left_out_account(left_out))
     if labelled is None:
         account += _unused_account(table, source, task, columns)
+    labels = None
+    if labelled is not None:
+        # A row without a text has no label either: it was skipped.
+        labels = [label for label in labelled.rows if label is not None]
     return Texts(
         table.name,
-        tuple(_taken(texts, kept)),
-        pairs=None if pairs is None else tuple(_taken(pairs, kept)),
-        words=None if words is None else tuple(_taken(words, kept)),
-        labels=None if labelled is None else _taken(labelled.rows, kept),
+        _taken(texts, kept) or (),
+        pairs=_taken(pairs, kept),
+        words=_taken(words, kept),
+        labels=labels,
         columns=columns,
         label_columns=label_columns,
         account=f"{table.name}: {'; '.join(account)}",
@@ -159,6 +164,7 @@ def sample(texts: Texts, limit: int | None) -> Texts:
     """Keep ``limit`` texts drawn at random, the same ones every time, in their order."""
     if limit is None or limit >= len(texts):
         return texts
+    # A generator of our own: the program's random numbers are not touched, and change nothing here.
     indices = random.Random(0).sample(range(len(texts)), limit)  # noqa: S311
     return texts.take(sorted(indices))
 
@@ -212,6 +218,7 @@ def _kept(
     labelled: Labelled | None,
 ) -> tuple[list[int], Counter[str]]:
     """Return the rows that have all that is needed, and how many have not, by what they lack."""
+    # What is missing first is named: a row is left out once, however much it lacks.
     kept: list[int] = []
     left_out: Counter[str] = Counter()
     for row in range(len(table)):
@@ -227,18 +234,21 @@ def _kept(
         hint = ""
         if left_out["without a label"]:
             hint = "; `label_column=''` reads the texts alone"
-        raise DataError(f"{table.name}: no row is left of {len(table):,}: {_reasons(left_out)}{hint}")
+        reasons = _reasons(left_out)
+        raise DataError(f"{table.name}: no row is left of {len(table):,}: {reasons}{hint}")
     return kept, left_out
 
 
-def _taken(values: Sequence[_Value | None], kept: Sequence[int]) -> list[_Value]:
-    """Return the values of the rows that are kept, all of which have one."""
+def _taken(values: Sequence[_Value | None] | None, kept: Sequence[int]) -> tuple[_Value, ...] | None:
+    """Return the values of the rows that are kept, all of which have one; None if no column holds any."""
+    if values is None:
+        return None
     taken: list[_Value] = []
     for row in kept:
         value = values[row]
         if value is not None:
             taken.append(value)
-    return taken
+    return tuple(taken)
 
 
 def _read_account(table: DataTable) -> str:
@@ -271,4 +281,8 @@ def _left_out_account(left_out: Counter[str]) -> str:
 
 
 def _reasons(left_out: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in left_out.items() if count)
+    reasons: list[str] = []
+    for reason, count in left_out.items():
+        if count:
+            reasons.append(f"{count:,} {reason}")
+    return ", ".join(reasons)

@@ -9,15 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import os
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.errors import DataError
+from prensa.isolation import Shared
 from prensa.texts.header import numbered, refuse_doubtful_header
 from prensa.texts.table import DataTable
 
@@ -47,31 +46,19 @@ _ESCAPED = _Quoting("escaped by backslashes", escape="\\")
 _UNQUOTED = _Quoting("quotes read as letters", quoting=csv.QUOTE_NONE)
 
 
-_long_cells_lock = threading.RLock()
-
-
-def _new_lock_after_fork() -> None:
-    """Replace the lock in a forked process: another thread may have held it, which is not there any more."""
-    global _long_cells_lock  # noqa: PLW0603
-    _long_cells_lock = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_new_lock_after_fork)
-
-
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    """Let csv read long cells meanwhile.
+    """Let csv read long cells."""
+    limit = csv.field_size_limit(_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
-    Its limit holds for the whole process. Without the lock, a thread that is done would set it back while
-    another one still reads, or leave it as the other one had set it.
-    """
-    with _long_cells_lock:
-        limit = csv.field_size_limit(_CELL)
-        try:
-            yield
-        finally:
-            csv.field_size_limit(limit)
+
+# The limit holds for the whole process. Set and taken back by each thread, it would end for all when the
+# first of them is done, or stay as another one had set it.
+_LONG_CELLS = Shared(_long_cells)
 
 
 def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ()) -> DataTable:
@@ -80,7 +67,7 @@ def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ())
     ``asked`` are the options that name columns: they settle whether the first line is a header where it could
     be a row. Raises :class:`DataError`, naming the line, for rows that do not fit and for a doubtful header.
     """
-    with _long_cells():
+    with _LONG_CELLS:
         separator, text = _separator(text, usual)
         rows, note = _rows(path, text, separator, asked)
     if not rows:
@@ -93,7 +80,8 @@ def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ())
         notes.append(note)
     cells = _cells(rows)
     if numbered(cells[0], asked):
-        names = [str(number + 1) for number in range(len(cells[0]))]
+        width = len(cells[0])
+        names = list(map(str, range(1, width + 1)))
         notes.append("no line of column names")
     else:
         first = cells.pop(0)
@@ -124,6 +112,7 @@ def _regular_share(text: str, separator: str) -> float:
     try:
         rows = list(itertools.islice(filter(None, reader), _FIRST))
     except csv.Error:
+        # No table with this separator; the strict reading says what is wrong.
         return 0
     if not rows or len(rows[0]) == 1:
         return 0
@@ -133,6 +122,7 @@ def _regular_share(text: str, separator: str) -> float:
 
 def _separator(text: str, usual: str) -> tuple[str, str]:
     """Return the separator, and the text without the line by which Excel names it."""
+    # A first line "sep=;" is Excel's own, and no row.
     named = _OF_EXCEL.match(text)
     if named is None:
         return guess_separator(text, usual), text
@@ -157,9 +147,11 @@ def _rows(path: Path, text: str, separator: str, asked: Sequence[str]) -> tuple[
         except DataError as error:
             problems.append(error)
             continue
+        # Then quotes are not letters, and what is wrong with them was found in an earlier way.
         if way is _UNQUOTED and _has_quoted_cells(rows):
             break
         note = way.note
+        # A quote that opens a text may swallow lines up to the next one, in silence.
         if way is _PLAIN and separator == "\t":
             lines = _lines(path, text)
             if lines:
@@ -174,7 +166,8 @@ def _parsed(path: Path, text: str, separator: str, way: _Quoting) -> list[_Row]:
     if way is _ESCAPED:
         text = _without_plain_backslashes(text, separator)
     # Where a space stands between separator and quote, the quote still begins a cell: a, "b"
-    is_spaced = re.match(rf'.*\n?.*{re.escape(separator)} +"', text) is not None
+    spaced = re.compile(rf'.*\n?.*{re.escape(separator)} +"')
+    is_spaced = spaced.match(text) is not None
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=separator,
@@ -220,8 +213,11 @@ def _lines(path: Path, text: str) -> list[_Row]:
     if not quoted or len(quoted[0][1]) == 1:
         return []
     lines = _parsed(path, text, "\t", _UNQUOTED)
-    widths = {len(row) for _, row in lines}
-    if len(lines) <= len(quoted) or len(widths) != 1 or _has_quoted_cells(lines):
+    # Quotes that join no lines are read as such, and so are those around whole cells.
+    if len(lines) <= len(quoted) or _has_quoted_cells(lines):
+        return []
+    widths = set(map(len, _cells(lines)))
+    if len(widths) != 1:
         return []
     return lines
 
@@ -273,4 +269,7 @@ def _is_empty(first: Sequence[str], rows: Sequence[Sequence[str]], index: int) -
     """Whether a column has neither a name nor a cell that holds anything."""
     if first[index].strip():
         return False
-    return not any(row[index] for row in rows)
+    for row in rows:
+        if row[index]:
+            return False
+    return True

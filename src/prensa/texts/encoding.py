@@ -150,12 +150,12 @@ def prepared(
     if kind in {"tokens", *LANGUAGE} and not tokenizer.is_fast:
         raise TokenizerError(f"{tokenizer.name_or_path}: comparing this task needs a tokenizer.json")
     if kind == "tokens":
-        words = texts.words
-        if not words:
-            words = tuple(tuple(text.split()) for text in texts.texts)
-        texts = replace(texts, words=words)
+        # A column of texts has its words between spaces.
+        if not texts.words:
+            texts = replace(texts, words=tuple(map(_words_of, texts.texts)))
         _match_words(texts)
         return texts
+    # What a language model is asked to predict is the text, and nothing before it.
     if kind in LANGUAGE:
         return texts
     if prompt is None:
@@ -203,6 +203,7 @@ def tokenize(
 
 def unread(tokenizer: PreTrainedTokenizerBase, kind: Kind) -> Encoded:
     """Return no texts yet, and how they will be padded."""
+    # What is read word by word is padded behind, so that places stay what they are.
     side: Literal["left", "right"] = "right"
     if kind in _PADDED_LIKE_THEIR_TOKENIZER and tokenizer.padding_side == "left":
         side = "left"
@@ -234,11 +235,13 @@ def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
     the same one every time: what was measured by any moment is a fair sample of all.
     """
     # Sorting is stable: texts of one length stay in their order.
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    indices = range(len(lengths))
+    order = sorted(indices, key=lambda index: -lengths[index])
     groups: list[list[int]] = []
     for start in range(0, len(order), size):
         groups.append(order[start : start + size])
     rest = groups[1:]
+    # A generator of our own: the program's random numbers are not touched, and change nothing here.
     random.Random(0).shuffle(rest)  # noqa: S311
     return groups[:1] + rest
 
@@ -247,9 +250,11 @@ def pad(rows: Sequence[Row], encoded: Encoded, device: torch.device | str) -> di
     """Put rows into tensors ``[rows, longest]``."""
     tensors: dict[str, Tensor] = {}
     for key in rows[0]:
+        vectors = [torch.tensor(row[key]) for row in rows]
         padded = pad_sequence(
-            [torch.tensor(row[key]) for row in rows],
+            vectors,
             batch_first=True,
+            # Keys without a number of their own are masks: 0 says that nothing stands there.
             padding_value=encoded.fill.get(key, 0),
             padding_side=encoded.side,
         )
@@ -275,6 +280,10 @@ def _truncated(
     return [len(ids) > limit for ids in whole["input_ids"]]
 
 
+def _words_of(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 def _match_words(texts: Texts) -> None:
     """Raise :class:`DataError` unless each word has a label."""
     pairs = zip(texts.words or (), texts.labels or (), strict=False)
@@ -292,8 +301,11 @@ def _first_tokens(word_ids: Sequence[int | None]) -> list[int]:
     for position, word in enumerate(word_ids):
         if word is not None:
             first.setdefault(word, position)
-    last = max(first, default=-1)
-    return [first.get(word, IGNORED) for word in range(last + 1)]
+    # A word without a token lies between two that have some, or before the first.
+    places: list[int] = []
+    for word in range(max(first, default=-1) + 1):
+        places.append(first.get(word, IGNORED))
+    return places
 
 
 def _token_bytes(text: str, offsets: Sequence[tuple[int, int]], is_special: Sequence[int]) -> list[int]:

@@ -38,16 +38,17 @@ def numbered(first: Sequence[str], asked: Sequence[str]) -> bool:
         numbers.extend(split_names(option))
     if not numbers:
         return False
+    width = len(first)
     for number in numbers:
         # A column that is called "1" is meant by its name.
         if find(number, first):
             return False
-        if not number.isdecimal() or not 1 <= int(number) <= len(first):
+        if not number.isdecimal() or not 1 <= int(number) <= width:
             return False
+    # A usual name in it makes it a header, unless a number says that it is none.
     has_usual_name = any(map(is_usual, first))
     has_number = any(map(_is_number, first))
-    is_header = has_usual_name and not has_number
-    return not is_header
+    return has_number or not has_usual_name
 
 
 def _doubt(first: Sequence[str], rows: Cells, asked: Sequence[str]) -> str:
@@ -117,7 +118,10 @@ def _holds_numbers(rows: Cells, index: int) -> bool:
 
 
 def _comes_again(cell: str, rows: Cells, index: int) -> bool:
-    return any(index < len(row) and row[index] == cell for row in rows)
+    for row in rows:
+        if index < len(row) and row[index] == cell:
+            return True
+    return False
 
 
 def _names_one(first: Sequence[str], asked: Sequence[str]) -> bool:
@@ -133,10 +137,12 @@ def _doubt_of_one(name: str, rows: Cells) -> str:
     """Doubt the name of an only column, unless it is a single word above texts of several."""
     if _SENTENCE.fullmatch(name.strip()):
         return f"{name!r} reads like a text"
+    # Above single words, a single word may be one of them: "good", "bad".
     of_words = 0
     for row in rows:
         if len(row[0].split()) > 1:
             of_words += 1
-    if _IDENTIFIER.fullmatch(name.strip()) and 2 * of_words > len(rows):
+    are_texts = 2 * of_words > len(rows)
+    if are_texts and _IDENTIFIER.fullmatch(name.strip()):
         return ""
     return f"{name!r} is no usual name of a column"

@@ -6,9 +6,10 @@ and an id in the next. A way that could mean two things is not taken; its proble
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prensa.checkpoint.task import SharedLabel
@@ -25,8 +26,9 @@ NOT_JUDGED = -1
 Find = Callable[[Cell], "int | None"]
 """From what a cell says to the id of a label, None for what it does not know."""
 
-Refuse = Callable[[Collection[int], bool], str]
-"""From the ids of a column, and whether it holds -1, to why they cannot be trusted; empty if they can."""
+Refuse = Callable[[set[int]], str]
+"""From the ids of a column, with ``NOT_JUDGED`` if it holds that, to why they cannot be trusted; empty if
+they can."""
 
 _MISSING = {"", "nan", "na", "n/a", "none", "null", "<na>"}
 _NO = {"false", "no", "f", "n"}
@@ -34,11 +36,6 @@ _YES = {"true", "yes", "t", "y"}
 _GENERIC = re.compile(r"label[\s_-]?(\d+)", re.IGNORECASE)
 _LEADING = re.compile(r"\d+")
 _TWO = 2
-
-
-def _trust(ids: Collection[int], has_not_judged: bool) -> str:  # noqa: ARG001, FBT001
-    """Find nothing wrong."""
-    return ""
 
 
 @dataclass(frozen=True)
@@ -49,17 +46,14 @@ class Way:
     """
 
     find: Find
-    refuse: Refuse = _trust
+    refuse: Refuse = lambda ids: ""
 
 
 def ways(labels: Sequence[str], classes: Sequence[str], column: str) -> list[Way]:
     """Return the ways to read a column, the plainer first; ``classes`` are the names behind its integers."""
     by_name = name_finder(labels)
     by_number = _number_finder(len(labels))
-
-    def refuse(ids: Collection[int], has_not_judged: bool) -> str:  # noqa: FBT001
-        return _other_meaning(labels, column, set(ids), has_not_judged=has_not_judged)
-
+    refuse = functools.partial(_other_meaning, labels, column)
     of_integers = Way(by_number, refuse)
     # A data set's own names say what its integers mean, but only if the model knows all of them.
     if classes and all(by_name(name) is not None for name in classes):
@@ -231,21 +225,24 @@ def _target(label: str, labels: Sequence[str], name: str) -> int:
     number = as_int(label)
     if number is not None and 0 <= number < len(labels):
         return number
-    shown = ", ".join(f"{at} {other!r}" for at, other in enumerate(labels))
+    names = [f"{at} {other!r}" for at, other in enumerate(labels)]
+    shown = ", ".join(names)
     raise DataError(f"`labels` {name}={label}: the model has no label {label!r}; it has {shown}")
 
 
-def _other_meaning(labels: Sequence[str], column: str, ids: set[int], *, has_not_judged: bool) -> str:
+def _other_meaning(labels: Sequence[str], column: str, ids: set[int]) -> str:
     """Say what else than ids the numbers of a column may be, empty if they can be nothing else."""
     # Where both the first and the last label come as well, -1 is no label before the first.
-    if has_not_judged and not {0, len(labels) - 1} <= ids:
+    ends = {0, len(labels) - 1}
+    if NOT_JUDGED in ids and not ends <= ids:
         return (
             "holds -1, which may be a label or say that there is none; give `labels` -1=LABEL or, to leave "
             "these rows out, -1="
         )
     numbers = _leading_numbers(labels)
     counts_from_0 = numbers == list(range(len(labels)))
-    if numbers and not counts_from_0 and ids <= set(numbers):
+    are_leading = ids - {NOT_JUDGED} <= set(numbers)
+    if numbers and not counts_from_0 and are_leading:
         pairs: list[str] = []
         for number, name in zip(numbers, labels, strict=True):
             pairs.append(f"{number}={name}")

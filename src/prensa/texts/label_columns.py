@@ -72,6 +72,7 @@ def unused_labels(table: DataTable, task: Task, text_columns: tuple[str, ...]) -
     if task.kind not in _BY_COLUMNS:
         return ""
     others = [name for name in table.columns if name not in text_columns]
+    # Columns of nothing but zeros and ones, also of ones alone: a rare label may not come at all.
     marks: list[str] = []
     for name in others:
         if _holds(table.columns[name], _FEWEST, name_finder(()), fewest=1):
@@ -85,6 +86,7 @@ def unused_labels(table: DataTable, task: Task, text_columns: tuple[str, ...]) -
             f"no labels: the columns {quoted(own)} are called like the model's labels and not used; "
             f"`label_column={join_names(own)}` takes them where each row has one label"
         )
+    # One value says nothing: a column of the same word throughout is no column of labels.
     alike: list[str] = []
     for name in others:
         if _holds(table.columns[name], len(task.labels), to_id, fewest=2):
@@ -124,6 +126,7 @@ def _chosen(table: DataTable, wanted: str, task: Task, mapping: Mapping[str, str
         )
     if len(columns) == 1:
         return columns
+    # Several are a column for each label, and a model of words or numbers has no use for them.
     expected = "one"
     is_allowed = False
     if task.kind in _BY_COLUMNS:
@@ -152,7 +155,8 @@ def _in_order(
             misplaced.append((name, index, at))
     # All labels have a column, and none has two.
     if len(by_label) == len(columns) and not unnamed:
-        return tuple(by_label[index] for index in sorted(by_label))
+        return tuple(map(by_label.__getitem__, sorted(by_label)))
+    # With some names unclear, their places decide; a clear name in another's place shows that they cannot.
     if misplaced:
         name, index, at = misplaced[0]
         unclear = [*unnamed, name][0]

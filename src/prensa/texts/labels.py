@@ -14,7 +14,7 @@ from prensa.texts.ids import IGNORED, as_number, is_missing, mapped, mapping_key
 from prensa.texts.labelled import SHARES, Label, Labelled, Labels
 from prensa.texts.marks import read_marks, refuse_marks_of_one_label
 from prensa.texts.names import quoted
-from prensa.texts.reading import PARSES, Reading, words_of
+from prensa.texts.reading import Reading, parses_of, words_of
 from prensa.texts.table import DataTable
 
 __all__ = ["IGNORED", "Labelled", "Labels", "read_labels"]
@@ -56,14 +56,14 @@ def read_labels(
     problem = ""
     unknown: Counter[str] = Counter()
     for way in all_ways:
-        for parse in PARSES[task.kind]:
+        for parse in parses_of(task):
             reading = Reading(way, task)
             rows = reading.rows(table.columns[column], parse, skipped)
             refused = reading.refused()
             if not reading.unknown and not refused:
                 return Labelled(rows, reading.account(rows))
             problem = problem or refused
-            if reading.unknown and (not unknown or len(reading.unknown) < len(unknown)):
+            if not unknown or 0 < len(reading.unknown) < len(unknown):
                 unknown = reading.unknown
     if problem:
         raise DataError(f"{table.name}: column {column!r} {problem}")
@@ -81,6 +81,7 @@ def _read_numbers(
         if row in skipped or is_missing(cell):
             rows.append(None)
             continue
+        # Infinity is a number to Python, and nothing that a model can be measured by.
         number = as_number(cell)
         if not math.isfinite(number):
             raise DataError(
@@ -108,10 +109,13 @@ def _refuse_idle(table: DataTable, column: str, mapping: Mapping[str, str]) -> N
 
 def _unknown(name: str, column: str, unknown: Counter[str], task: Task) -> str:
     """Word which labels the model does not know, and what may be meant by them."""
-    numbers = [as_number(word) for word in unknown]
+    numbers = list(map(as_number, unknown))
     if _are_shares(numbers):
         return f"{name}: column {column!r} {SHARES}"
-    shown = ", ".join(f"{word!r} ({count}×)" for word, count in unknown.most_common(_SHOWN))
+    words: list[str] = []
+    for word, count in unknown.most_common(_SHOWN):
+        words.append(f"{word!r} ({count}×)")
+    shown = ", ".join(words)
     if len(unknown) > _SHOWN:
         shown += " …"
     labels: list[str] = []

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COUNTED = 200_000
 """Texts whose tokens are counted at most: more change no share by anything that counts."""
 
+# The largest number of one byte.
+_BYTE = 255
+
 _Text = tuple[str | tuple[str, ...], str | None]
 """A text as a tokenizer is given it, or its words, and the second text of a pair."""
 
@@ -102,6 +105,7 @@ class _Shelf:
         for index, key in enumerate(keys):
             if self._find(key, limit, needs_bytes=needs_bytes) is None:
                 missing.setdefault(key, index)
+        # Their order does not matter: what a text becomes depends on no other.
         if missing:
             fresh = tokenize(tokenizer, texts.take(list(missing.values())), kind, limit)
             for key, text in zip(missing, fresh, strict=True):
@@ -115,7 +119,7 @@ class _Shelf:
 
     def _find(self, key: _Text, limit: int | None, *, needs_bytes: bool) -> _Kept | None:
         kept = self.whole.get(key)
-        if kept is None or (limit is not None and kept.length > limit):
+        if kept is None or not kept.fits(limit):
             kept = self.truncated.get((key, limit))
         # A text that was read for another kind of task has no bytes: they take time to count.
         if kept is None or (needs_bytes and kept.nbytes is None):
@@ -153,10 +157,9 @@ class _Kept:
             nbytes = _packed(text.nbytes)
         return cls(row, text.is_truncated, places, nbytes)
 
-    @property
-    def length(self) -> int:
-        """Tokens."""
-        return len(self.row["input_ids"])
+    def fits(self, limit: int | None) -> bool:
+        """Whether a text that was not truncated would not be at this limit either."""
+        return limit is None or len(self.row["input_ids"]) <= limit
 
     def unpacked(self, *, with_bytes: bool) -> Tokenized:
         row: dict[str, list[int]] = {}
@@ -173,9 +176,11 @@ class _Kept:
 def _packed(values: Iterable[int]) -> array[int]:
     """Keep numbers in one byte each if they allow it, as masks do, else in four."""
     numbers = array("i", values)
-    if not numbers or (min(numbers) >= 0 and max(numbers) < 1 << 8):
-        return array("B", numbers)
-    return numbers
+    if not numbers:
+        return numbers
+    if min(numbers) < 0 or max(numbers) > _BYTE:
+        return numbers
+    return array("B", numbers)
 
 
 def _keys(texts: Texts, kind: Kind) -> list[_Text]:

@@ -25,8 +25,9 @@ def read_lines(path: Path, text: str) -> DataTable:
     Raises :class:`DataError` for lines that are rows of a table.
     """
     lines = _split(text)
-    filled = [line for line in lines if line.strip()]
-    if filled and all(line.startswith(_LABEL) for line in filled):
+    filled = list(filter(str.strip, lines))
+    labelled = [line for line in filled if line.startswith(_LABEL)]
+    if filled and len(labelled) == len(filled):
         return _read_fasttext(path, filled)
     if is_by_word(filled):
         return read_words(path, text)
@@ -37,8 +38,8 @@ def read_lines(path: Path, text: str) -> DataTable:
 def is_by_word(lines: list[str]) -> bool:
     """Whether each of the lines that are not empty is as many words, the last of them a tag such as B-PER."""
     rows = list(map(str.split, lines))
-    widths = {len(row) for row in rows}
-    if len(rows) < 2 or len(widths) != 1 or widths == {1}:  # noqa: PLR2004
+    widths = set(map(len, rows))
+    if len(rows) <= 1 or len(widths) != 1 or widths == {1}:
         return False
     tags = {row[-1] for row in rows}
     # A single tag throughout may be a word by chance.
@@ -52,8 +53,10 @@ def read_words(path: Path, text: str) -> DataTable:
     line, where another count of cells is found.
     """
     lines = _split(text)
+    # Without tabs throughout, any space separates; with them, words may hold spaces.
     separator = None
-    if all("\t" in line for line in lines if line.strip()):
+    with_tabs = [line for line in lines if "\t" in line and line.strip()]
+    if len(with_tabs) == len(list(filter(str.strip, lines))):
         separator = "\t"
     sentences: list[_Sentence] = [[]]
     width = 0
@@ -79,12 +82,16 @@ def read_words(path: Path, text: str) -> DataTable:
     names.append("tags")
     columns: dict[str, list[list[str]]] = {}
     for index, name in enumerate(names):
-        columns[name] = [_column_of(sentence, index) for sentence in sentences]
+        columns[name] = _column_of(sentences, index)
     return DataTable(path.name, columns, notes=("a word on each line",), by_word=True)
 
 
-def _column_of(sentence: _Sentence, index: int) -> list[str]:
-    return [word[index] for word in sentence]
+def _column_of(sentences: list[_Sentence], index: int) -> list[list[str]]:
+    """Return a cell of each word, by sentence."""
+    column: list[list[str]] = []
+    for sentence in sentences:
+        column.append([cells[index] for cells in sentence])
+    return column
 
 
 def _read_fasttext(path: Path, lines: list[str]) -> DataTable:
@@ -101,7 +108,8 @@ def _read_fasttext(path: Path, lines: list[str]) -> DataTable:
         texts.append(match[2] or None)
     column: list[Cell] = list(labels)
     # Where each text has one, it is that of a classifier, and no list.
-    if all(len(names) == 1 for names in labels):
+    most = max(map(len, labels))
+    if most == 1:
         column = [names[0] for names in labels]
     return DataTable(path.name, {"text": texts, "label": column}, notes=("labels of fastText",))
 
@@ -113,8 +121,9 @@ def _refuse_tables(path: Path, text: str, filled: list[str]) -> None:
     separator = guess_separator(text, "\n")
     first = filled[0].split(separator)
     has_header = separator != "\n" and any(map(is_usual, first))
+    # As many tabs on each of several lines are no chance.
     tabs = {line.count("\t") for line in filled}
-    has_tabs = len(filled) > 1 and len(tabs) == 1 and tabs != {0}
+    has_tabs = len(tabs) == 1 and tabs != {0} and len(filled) > 1
     if not has_header and not has_tabs:
         return
     ending = ".csv"

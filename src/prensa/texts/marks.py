@@ -34,8 +34,9 @@ def read_marks(table: DataTable, columns: tuple[str, ...], task: Task, skipped: 
             counts[index] += mark == 1
         if task.kind == "classes":
             if row.sum() != 1:
+                names = ", ".join(columns)
                 raise DataError(
-                    f"{table.name}: row {number + 1} has {row.sum()} labels ({', '.join(columns)}); the "
+                    f"{table.name}: row {number + 1} has {row.sum()} labels ({names}); the "
                     "model gives one for each text (multi-label models say so in config.json: problem_type)"
                 )
             # The id of the only one.
@@ -56,7 +57,7 @@ def refuse_marks_of_one_label(
 
     They may be marks of one label, or ids of two; a ``mapping`` says which.
     """
-    if mapping is not None or len(task.labels) < 2:  # noqa: PLR2004
+    if mapping is not None or len(task.labels) <= 1:
         return
     has_marks = False
     for cell in table.columns[column]:
@@ -102,4 +103,6 @@ def _mark(table: DataTable, column: str, row: int, cell: Cell) -> int | None:
 
 
 def _is_mark(cell: Cell) -> bool:
-    return as_int(cell) in {NOT_JUDGED, 0, 1} or as_yes_or_no(cell) is not None
+    if as_int(cell) in {NOT_JUDGED, 0, 1}:
+        return True
+    return as_yes_or_no(cell) is not None

@@ -18,7 +18,7 @@ from prensa.texts.header import refuse_doubtful_header
 from prensa.texts.lines import read_lines, read_words
 from prensa.texts.records import read_json
 from prensa.texts.source import JUDGED
-from prensa.texts.table import DataTable
+from prensa.texts.table import Cell, DataTable
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -177,7 +177,9 @@ def _classes_in(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
 def _read_dataset(
     source: str, path: Path, split: str | None, splits: Sequence[str], asked: Sequence[str]
 ) -> DataTable:
-    looks_like_a_file = _kind(path) in {*_READERS, _PARQUET} or source.startswith((".", "/", "~"))
+    # The hub is not asked for what can only be a file.
+    has_ending = _kind(path) in {*_READERS, _PARQUET}
+    looks_like_a_file = has_ending or source.startswith((".", "/", "~"))
     if looks_like_a_file and not path.exists():
         raise DataError(f"{source}: no such file")
     content = _load_dataset(source, path)
@@ -196,7 +198,10 @@ def _read_dataset(
         inner = getattr(feature, "feature", feature)
         if hasattr(inner, "names"):
             classes[column] = inner.names
-    columns = {column: part[column][:] for column in part.column_names}
+    columns: dict[str, list[Cell]] = {}
+    for column in part.column_names:
+        # A slice is a list; a column by itself is read cell by cell, from disk.
+        columns[column] = part[column][:]
     table = DataTable(name, columns, classes)
     if part.info.builder_name == "csv":
         _check_csv(table, asked)
@@ -225,9 +230,10 @@ def _check_csv(table: DataTable, asked: Sequence[str]) -> None:
     names = list(table.columns)
     cells = [names]
     for row in zip(*table.columns.values(), strict=True):
-        cells.append(["" if cell is None else str(cell) for cell in row])
+        cells.append(list(map(_as_text, row)))
     if len(names) == 1:
-        text = "\n".join([row[0] for row in cells])
+        lines = [row[0] for row in cells]
+        text = "\n".join(lines)
         if guess_separator(text, "\n") != "\n":
             raise DataError(
                 f"{table.name}: commas do not separate its columns ({names[0]}); give the file itself"
@@ -235,6 +241,13 @@ def _check_csv(table: DataTable, asked: Sequence[str]) -> None:
     # Columns by number are not known to `datasets`: the choice of columns reports them.
     if not any(map(str.isdecimal, asked)):
         refuse_doubtful_header(table.name, cells, asked, advice="give the file itself; ")
+
+
+def _as_text(cell: Cell) -> str:
+    """Return a cell as the file had it: ``datasets`` makes numbers of what looks like them."""
+    if cell is None:
+        return ""
+    return str(cell)
 
 
 def _choose_split(source: str, parts: Collection[str], split: str | None, splits: Sequence[str]) -> str:

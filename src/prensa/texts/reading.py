@@ -22,8 +22,8 @@ _SEPARATORS = (",", ";", "|")
 
 ToId = Callable[[Cell], int]
 
-Parse = Callable[[Cell, ToId, int], Label]
-"""From a cell, what leads from a word to an id, and the number of the model's labels, to a text's label."""
+Parse = Callable[[Cell, ToId], Label]
+"""From a cell, and what leads from a word to an id, to a text's label."""
 
 
 class Reading:
@@ -45,7 +45,9 @@ class Reading:
 
     def rows(self, cells: Sequence[Cell], parse: Parse, skipped: Collection[int]) -> list[Label | None]:
         """Read every cell, those that are alike once: there are few different labels, and many rows."""
-        keys = [_key(row, cell, skipped) for row, cell in enumerate(cells)]
+        keys: list[Hashable] = []
+        for row, cell in enumerate(cells):
+            keys.append(_key(row, cell, skipped))
         counts = Counter(keys)
         labels: dict[Hashable, Label | None] = {None: None}
         for key, cell in zip(keys, cells, strict=True):
@@ -58,7 +60,10 @@ class Reading:
         """Say why the ids cannot be trusted although all are known; empty if they can."""
         if self.unknown:
             return ""
-        return self.way.refuse(self.ids, self.has_not_judged)
+        ids = self.ids
+        if self.has_not_judged:
+            ids.add(NOT_JUDGED)
+        return self.way.refuse(ids)
 
     def account(self, rows: Sequence[Label | None]) -> str:
         """Say which labels came how often, and as what if the data says it in other words."""
@@ -69,6 +74,7 @@ class Reading:
             accounts.append(worded(word, labels[index], count))
         if len(seen) > _COUNTED:
             accounts.append(f"{len(seen) - _COUNTED} more")
+        # A label that never comes may be a slip of the pen: what a model does with it is not measured.
         came = {index for _, index in seen}
         absent: list[str] = []
         for index, name in enumerate(labels):
@@ -103,14 +109,15 @@ class Reading:
     def _label(self, cell: Cell, parse: Parse) -> Label | None:
         """Read a cell; None if it has no label."""
         # Of several labels, an empty cell says that none applies.
-        says_none = self.task.kind == "multi-label" and (cell is None or not str(cell).strip())
+        is_empty = cell is None or not str(cell).strip()
+        says_none = is_empty and self.task.kind == "multi-label"
         # A model may have a label that is called "none".
         if is_missing(cell) and self.way.find(cell) is None and not says_none:
             return None
         if self.task.kind != "tokens" and self._is_not_judged(cell):
             self.has_not_judged = True
             return None
-        label = parse(cell, self._to_id, len(self.task.labels))
+        label = parse(cell, self._to_id)
         if self.task.kind == "classes" and int(label) == IGNORED:
             return None
         return label
@@ -159,21 +166,30 @@ def _key(row: int, cell: Cell, skipped: Collection[int]) -> Hashable:
     return row
 
 
-def _one(value: Cell, to_id: ToId, count: int) -> Label:  # noqa: ARG001
+def parses_of(task: Task) -> list[Parse]:
+    """Return the ways to find labels in a cell, the more usual first."""
+    if task.kind == "classes":
+        return [_one]
+    if task.kind == "tokens":
+        return [_each]
+    parses: list[Parse] = []
+    for separator in _SEPARATORS:
+        parses.append(functools.partial(_marked, count=len(task.labels), separator=separator))
+    return parses
+
+
+def _one(value: Cell, to_id: ToId) -> Label:
     return np.array(to_id(value))
 
 
-def _each(value: Cell, to_id: ToId, count: int) -> Label:  # noqa: ARG001
-    return np.array(list(map(to_id, _listed(value, None))), dtype=np.int64)
+def _each(value: Cell, to_id: ToId) -> Label:
+    ids = list(map(to_id, _listed(value, None)))
+    return np.array(ids, dtype=np.int64)
 
 
-def _marked(value: Cell, to_id: ToId, count: int, separator: str) -> Label:
+def _marked(value: Cell, to_id: ToId, *, count: int, separator: str) -> Label:
     """Read several labels of one text as zeros and ones, which they may be already."""
-    words: list[Cell] = []
-    for word in _listed(value, separator):
-        if isinstance(word, str):
-            word = word.strip()  # noqa: PLW2901
-        words.append(word)
+    words = list(map(_stripped, _listed(value, separator)))
     numbers = list(map(as_int, words))
     if len(words) == count and set(numbers) <= {0, 1}:
         return np.array(numbers)
@@ -184,12 +200,10 @@ def _marked(value: Cell, to_id: ToId, count: int, separator: str) -> Label:
     return marks
 
 
-PARSES: dict[str, list[Parse]] = {
-    "classes": [_one],
-    "tokens": [_each],
-    "multi-label": [functools.partial(_marked, separator=separator) for separator in _SEPARATORS],
-}
-"""By the kind of task, the ways to find labels in a cell, the more usual first."""
+def _stripped(word: Cell) -> Cell:
+    if isinstance(word, str):
+        return word.strip()
+    return word
 
 
 def _listed(value: Cell, separator: str | None) -> list[Cell]:

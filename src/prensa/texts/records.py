@@ -37,13 +37,19 @@ def read_json(path: Path, text: str) -> DataTable:
                 _check_lengths(path, columns)
                 return DataTable(path.name, columns)
             records, notes = _records_of(content)
-            values = [(0, record) for record in records]
+            values = _without_lines(records)
         elif isinstance(content, list):
-            values = [(0, record) for record in content]
+            values = _without_lines(content)
+    # A list of strings is a list of texts.
     texts = [value for _, value in values if isinstance(value, str)]
     if values and len(texts) == len(values):
         return DataTable(path.name, {"text": texts}, notes=notes)
     return DataTable(path.name, _joined(path, values), notes=notes)
+
+
+def _without_lines(records: Sequence[object]) -> list[_Value]:
+    """Return records inside of one value: JSON does not say on which lines they begin."""
+    return [(0, record) for record in records]
 
 
 def _joined(path: Path, values: Sequence[_Value]) -> _Columns:
@@ -99,7 +105,7 @@ def _behind_space(text: str, at: int) -> int:
 def _columns_of(content: Mapping[str, object]) -> _Columns | None:
     """Return columns if an object is a table by columns, None if it holds records or is one."""
     values = list(content.values())
-    if not values or set(content) in _SPLIT or _list_of_records(content):
+    if not values or _is_split(content) or _list_of_records(content):
         return None
     if _all_are(list, values):
         return dict(content)  # type: ignore[arg-type]
@@ -120,14 +126,17 @@ def _is_by_row_number(values: Sequence[object]) -> bool:
     for value in values:
         if not isinstance(value, dict) or set(value) != set(first):
             return False
-    return all(key.lstrip("-").isdecimal() for key in first)
+    # An index may be negative.
+    for key in first:
+        if not key.lstrip("-").isdecimal():
+            return False
+    return True
 
 
 def _records_of(content: Mapping[str, object]) -> tuple[Sequence[object], tuple[str, ...]]:
     """Return the records that an object holds in one of the usual ways, else itself as the only one."""
-    if set(content) in _SPLIT:
-        names, rows = content["columns"], content["data"]
-        return [dict(zip(names, row, strict=False)) for row in rows], ()  # type: ignore[call-overload, attr-defined]
+    if _is_split(content):
+        return _named(content["columns"], content["data"]), ()  # type: ignore[arg-type]
     name = _list_of_records(content)
     if name:
         return content[name], (f"records in {name!r}",)  # type: ignore[return-value]
@@ -136,6 +145,22 @@ def _records_of(content: Mapping[str, object]) -> tuple[Sequence[object], tuple[
     if values and _all_are(dict, values):
         return values, ()
     return [content], ()
+
+
+def _is_split(content: Mapping[str, object]) -> bool:
+    """Whether an object lists the names of columns and, apart from them, rows of cells."""
+    if set(content) not in _SPLIT:
+        return False
+    names, rows = content["columns"], content["data"]
+    return isinstance(names, list) and isinstance(rows, list) and _all_are(list, rows)
+
+
+def _named(names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[object]:
+    """Give each row of cells its names."""
+    records: list[object] = []
+    for row in rows:
+        records.append(dict(zip(names, row, strict=False)))
+    return records
 
 
 def _list_of_records(content: Mapping[str, object]) -> str:
@@ -157,7 +182,10 @@ def _all_are(kind: type, values: Sequence[object]) -> bool:
 
 
 def _check_lengths(path: Path, columns: Mapping[str, Sequence[Cell]]) -> None:
-    lengths = {name: len(cells) for name, cells in columns.items()}
-    if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-        raise DataError(f"{path}: expected columns of equal length, found {shown}")
+    lengths = set(map(len, columns.values()))
+    if len(lengths) <= 1:
+        return
+    shown: list[str] = []
+    for name, cells in columns.items():
+        shown.append(f"{name} {len(cells):,}")
+    raise DataError(f"{path}: expected columns of equal length, found {', '.join(shown)}")

@@ -82,7 +82,10 @@ def longest(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, wanted
         positions -= config.pad_token_id + 1
     limit: int | None = None
     for size in (tokenizer.model_max_length, positions):
-        if size and 0 < size < _UNLIMITED and (limit is None or size < limit):
+        if not size or not 0 < size < _UNLIMITED:
+            continue
+        # The smaller of the two counts.
+        if limit is None or size < limit:
             limit = size
     if wanted is None:
         return limit

@@ -20,6 +20,7 @@ def always(model: Model) -> set[int]:
     """Return single characters, which stand for bytes in vocabularies of bytes, and the unknown token."""
     vocab = vocab_of(model)
     prefix, suffix = _marks(model)
+    # Any text can be written with these, so no text becomes unknown that was not.
     kept: set[int] = set()
     for token, number in vocab.items():
         characters = token.removeprefix(prefix).removesuffix(suffix)
@@ -39,10 +40,12 @@ def parts(model: Model) -> Parts:
     vocab = vocab_of(model)
     tokens = {number: token for token, number in vocab.items()}
     prefix, suffix = _marks(model)
+    # The earlier a merge was learned, the earlier it is done.
     ranks: dict[tuple[str, ...], int] = {}
     for rank, pair in enumerate(_pairs(model)):
         ranks[tuple(pair)] = rank
 
+    # Tokens are asked for again and again, as parts of others.
     @cache
     def needed(number: int) -> frozenset[int]:
         symbols = _symbols(tokens[number], prefix, suffix)
@@ -51,6 +54,7 @@ def parts(model: Model) -> Parts:
         while len(symbols) > 1:
             at = _best_pair(symbols, ranks)
             left, right = symbols[at], symbols[at + 1]
+            # No merges lead to it, so it was not merged.
             if (left, right) not in ranks:
                 return frozenset([number])
             passed.add(vocab[left])
@@ -68,21 +72,26 @@ def trimmed(model: Model, new: Mapping[int, int]) -> dict[str, object]:
     merges: list[object] = []
     for merge, (left, right) in zip(model["merges"], _pairs(model), strict=True):
         # A merge is of use where both halves and what they make are left.
-        if left in vocab and right in vocab and _merged(left, right, prefix) in vocab:
+        symbols = {left, right, _merged(left, right, prefix)}
+        if symbols <= vocab.keys():
             merges.append(merge)
     return {**model, "vocab": vocab, "merges": merges}
 
 
 def _marks(model: Model) -> tuple[str, str]:
     """Return what stands before tokens inside a word, and behind those at its end."""
-    return model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""
+    # Most vocabularies have neither, and say so by null.
+    prefix = model.get("continuing_subword_prefix") or ""
+    suffix = model.get("end_of_word_suffix") or ""
+    return prefix, suffix
 
 
 def _best_pair(symbols: Sequence[str], ranks: Mapping[tuple[str, ...], int]) -> int:
     """Return where the neighbours of the lowest rank begin, the first of equals."""
     best, best_rank = 0, _NEVER
     for at in range(len(symbols) - 1):
-        rank = ranks.get((symbols[at], symbols[at + 1]), _NEVER)
+        pair = (symbols[at], symbols[at + 1])
+        rank = ranks.get(pair, _NEVER)
         if rank < best_rank:
             best, best_rank = at, rank
     return best
@@ -90,7 +99,8 @@ def _best_pair(symbols: Sequence[str], ranks: Mapping[tuple[str, ...], int]) -> 
 
 def _symbols(token: str, prefix: str, suffix: str) -> list[str]:
     """Return what a token is merged from: its characters, marked as their places in the word require."""
-    inner, is_first, is_last = token, True, False
+    inner = token
+    is_first, is_last = True, False
     if prefix and token.startswith(prefix):
         inner = token.removeprefix(prefix)
         is_first = False

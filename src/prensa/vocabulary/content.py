@@ -37,6 +37,7 @@ def scores_of(model: Model) -> Sequence[tuple[str, float]]:
 def tokens_of(content: Content) -> dict[int, str]:
     """Return all tokens by their numbers, added ones too."""
     model: Model = content["model"]
+    # By number, since added tokens may stand in the vocabulary as well.
     tokens: dict[int, str] = {}
     if isinstance(model["vocab"], Mapping):
         for token, number in vocab_of(model).items():

@@ -33,16 +33,19 @@ def tokenizer_files(
     Beside it those are rewritten that ``path`` has. If it has a SentencePiece file alone, ``tokenizer``
     says what its marks are. Raises :class:`TokenizerError` for one that is damaged.
     """
+    # All of them say the same, and transformers takes now one and now the other.
     files = {FILE: _json(content)}
     if isinstance(content["model"]["vocab"], Mapping):
         files |= _vocabulary_files(path, content["model"])
     for name in (_CONFIG, _ADDED, _GENERATION):
         file = path / name
         if file.is_file():
-            files[name] = _json(_renumbered(name, _read(file), new))
+            changed = _renumbered(name, _read(file), new)
+            files[name] = _json(changed)
     # transformers needs to know its class, which a directory with a SentencePiece file alone does not say.
     if _CONFIG not in files:
-        files[_CONFIG] = _json(_renumbered(_CONFIG, _saved_config(tokenizer), new))
+        config = _saved_config(tokenizer)
+        files[_CONFIG] = _json(_renumbered(_CONFIG, config, new))
     kept = set(tokens_of(content).values())
     for file in path.iterdir():
         if file.suffix in _SENTENCEPIECE:
@@ -62,11 +65,13 @@ def new_config(
     for name, value in config.to_dict().items():
         if name not in content:
             assumed[name] = value
+    # Nothing else is written out: what a class assumes may change with its version.
     changed: dict[str, object] = {}
     for name, value in ids.renamed(assumed, new).items():
         if value != assumed[name]:
             changed[name] = value
-    return {**ids.renamed(content, new), **changed, _key(config): len(new)}
+    rows = {_key(config): len(new)}
+    return {**ids.renamed(content, new), **changed, **rows}
 
 
 def rows_of(config: PretrainedConfig) -> int:
@@ -82,6 +87,7 @@ def rows_of(config: PretrainedConfig) -> int:
 
 def named_tokens(path: Path, config: PretrainedConfig) -> set[int]:
     """Return the numbers of all tokens that the config, or the one for generation, names."""
+    # With what the class assumes: a model may need a token that its file does not name.
     numbers = ids.named(config.to_dict())
     file = path / _GENERATION
     if file.is_file():
@@ -91,6 +97,7 @@ def named_tokens(path: Path, config: PretrainedConfig) -> set[int]:
 
 def _key(config: PretrainedConfig) -> str:
     """Return what a class calls its number of rows."""
+    # Some classes have a name of their own for it, and map the usual one to that.
     names = getattr(config, "attribute_map", {})
     return str(names.get("vocab_size", "vocab_size"))
 
@@ -99,19 +106,26 @@ def _vocabulary_files(path: Path, model: Model) -> dict[str, bytes]:
     """Return the files of WordPiece and BPE vocabularies that a directory has beside ``tokenizer.json``."""
     files: dict[str, bytes] = {}
     by_number = sorted(vocab_of(model).items(), key=itemgetter(1))
+    # In vocab.txt the line is the number.
     if (path / "vocab.txt").is_file():
-        files["vocab.txt"] = "".join(f"{token}\n" for token, _ in by_number).encode()
+        lines = [token + "\n" for token, _ in by_number]
+        files["vocab.txt"] = "".join(lines).encode()
     if (path / "vocab.json").is_file():
         files["vocab.json"] = _json(dict(by_number))
     if (path / "merges.txt").is_file() and "merges" in model:
-        lines = ["#version: 0.2"]
-        for merge in model["merges"]:
-            if isinstance(merge, str):
-                lines.append(merge)
-            else:
-                lines.append(" ".join(merge))
-        files["merges.txt"] = ("\n".join(lines) + "\n").encode()
+        files["merges.txt"] = _merges(model).encode()
     return files
+
+
+def _merges(model: Model) -> str:
+    """Return the lines of ``merges.txt``, below the version that transformers skips."""
+    lines = ["#version: 0.2"]
+    for merge in model["merges"]:
+        if isinstance(merge, str):
+            lines.append(merge)
+        else:
+            lines.append(" ".join(merge))
+    return "\n".join(lines) + "\n"
 
 
 def _renumbered(name: str, content: Mapping[str, Any], new: Mapping[int, int]) -> dict[str, object]:
@@ -148,6 +162,7 @@ def _sentencepiece(path: Path, kept: Collection[str]) -> bytes:
         model = import_protobuf().ModelProto.FromString(path.read_bytes())
     except Exception as error:
         raise TokenizerError(f"{path}: not a SentencePiece model ({first_line(error)})") from error
+    # A "piece" is what SentencePiece calls a token.
     pieces = [piece for piece in model.pieces if piece.type != _PLAIN or piece.piece in kept]
     # A list of protobuf can be emptied and filled, and not replaced.
     del model.pieces[:]
@@ -160,11 +175,14 @@ def _sentencepiece(path: Path, kept: Collection[str]) -> bytes:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content: dict[str, Any] = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise TokenizerError(f"{path}: not readable as JSON ({error})") from error
     return content
 
 
 def _json(content: Mapping[str, object]) -> bytes:
-    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
+    # As tokenizers writes it: tokens readable, and the same bytes every time.
+    text = json.dumps(content, ensure_ascii=False, indent=2)
+    return (text + "\n").encode()

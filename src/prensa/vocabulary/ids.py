@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TypeGuard
 
+# What configs call the numbers of tokens, in models and for generation.
 _NAMES = re.compile(
     r"(.*_)?token_ids?|(begin_)?suppress_tokens|bad_words_ids|force_words_ids|forced_decoder_ids|sequence_bias"
 )
@@ -68,6 +69,7 @@ def _renamed(key: str, value: object, new: Mapping[int, int]) -> object:
             numbers, bias = item
             changed.append([_renamed("", numbers, new), bias])
         else:
+            # A token that is gone is never generated, so nothing is lost by not naming it.
             number = _renamed("", item, new)
             if number is not None:
                 changed.append(number)
@@ -76,4 +78,6 @@ def _renamed(key: str, value: object, new: Mapping[int, int]) -> object:
 
 def _is_number(value: object) -> TypeGuard[int]:
     """Whether a value may be a token's number: a negative one stands for none, True is no number."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return value >= 0

@@ -87,9 +87,11 @@ def plan_vocabulary(
     content = read_content(path, tokenizer)
     tokens = tokens_of(content)
     rows = rows_of(config)
-    if max(tokens) >= rows:
+    # Fewer is usual: models have more rows than tokens, up to a round number.
+    largest = max(tokens)
+    if largest >= rows:
         raise TokenizerError(
-            f"{path}: the tokenizer has {max(tokens) + 1:,} tokens, the model {rows:,} rows for them; the "
+            f"{path}: the tokenizer has {largest + 1:,} tokens, the model {rows:,} rows for them; the "
             "two do not belong together"
         )
     counted = None
@@ -125,6 +127,7 @@ def _count(
     token_rows = library.encode(tokenizer, texts, "embedding", limit, step).rows
     counts = np.zeros(rows, dtype=np.int64)
     for row in token_rows:
+        # Not `counts[ids] += 1`, which counts an id that comes twice in a row once.
         np.add.at(counts, row["input_ids"], 1)
     # Marks stand around every text, and are no part of it.
     for number in tokenizer.all_special_ids:
@@ -144,10 +147,20 @@ def _check_counted(path: Path, tokens: Mapping[int, str], counted: _Counted) -> 
 def _report(rows: int, kept: Sequence[int], counted: _Counted | None) -> VocabularyReport:
     """Say what was kept, and what that means for the texts that were counted."""
     if counted is None:
-        return VocabularyReport(rows, tuple(kept), texts=None, counted=0, covered=None, unchanged=None)
-    covered = counted.counts[kept].sum() / counted.counts.sum()
+        return VocabularyReport(
+            before=rows,
+            kept=tuple(kept),
+            texts=None,
+            counted=0,
+            covered=None,
+            unchanged=None,
+        )
+    of_kept = counted.counts[kept].sum()
+    covered = of_kept / counted.counts.sum()
     new = dict.fromkeys(kept, 0)
-    are_whole = [_is_whole(row, new) for row in counted.rows]
+    are_whole: list[bool] = []
+    for row in counted.rows:
+        are_whole.append(_is_whole(row, new))
     return VocabularyReport(
         before=rows,
         kept=tuple(kept),
@@ -189,7 +202,9 @@ def _always(
 
 def _numbers_of(path: Path, tokens: Mapping[int, str], keep: Sequence[str]) -> set[int]:
     """Return the numbers of tokens to keep. Raises :class:`SettingError` for those that do not exist."""
-    numbers = {token: number for number, token in tokens.items()}
+    numbers: dict[str, int] = {}
+    for number, token in tokens.items():
+        numbers[token] = number
     unknown = [token for token in keep if token not in numbers]
     if unknown:
         shown = ", ".join(map(repr, unknown[:_SHOWN]))
@@ -207,6 +222,7 @@ def _choose(
     counted: _Counted | None,
 ) -> list[int]:
     """Return the numbers of the tokens that stay, in their order."""
+    # What must stay needs others, too: all of them come before any choice.
     needs = _needs(content)
     kept: set[int] = set()
     for number in always:
@@ -229,6 +245,7 @@ def _choose(
 def _needs(content: Content) -> Callable[[int], frozenset[int]]:
     """Return a function from a token to those it is made of, itself too; added ones are made of nothing."""
     parts = family_of(content).parts(content["model"])
+    # They are cut out of a text before its words are tokenized.
     added = {token["id"] for token in content["added_tokens"]}
 
     def needs(number: int) -> frozenset[int]:
@@ -262,7 +279,8 @@ def _most_used(counts: NDArray[np.int64], coverage: float, kept: set[int]) -> It
     """Name the tokens of the texts, the most used first, until they make up the share ``coverage``."""
     # Stable: of tokens that come as often, the lower number goes first, whatever the machine.
     order = np.argsort(-counts, kind="stable")
-    used = order[: int((counts > 0).sum())]
+    count = int((counts > 0).sum())
+    used = order[:count]
     total = counts.sum()
     covered = counts[sorted(kept)].sum()
     for number in used.tolist():
@@ -287,13 +305,15 @@ def _check(path: Path, vocabulary: Vocabulary, tokens: Mapping[int, str], counte
         config = json.dumps(dict(vocabulary.config))
         (directory / "config.json").write_text(config, encoding="utf-8")
         smaller = load_tokenizer(directory)
+    # A model may name numbers that no token has; these stay numbers without a token.
     expected: dict[str, int] = {}
     for old, number in new.items():
         if old in tokens:
             expected[tokens[old]] = number
     numbers = smaller.get_vocab()
     if numbers != expected:
-        wrong = sorted(set(numbers.items()) ^ set(expected.items()))[:3]
+        differences = set(numbers.items()) ^ set(expected.items())
+        wrong = sorted(differences)[:3]
         raise TokenizerError(f"{path}: its tokenizer cannot be trimmed, tokens get other numbers ({wrong})")
     if counted is not None:
         _check_texts(path, smaller, new, counted)
@@ -303,11 +323,13 @@ def _check_texts(
     path: Path, smaller: PreTrainedTokenizerBase, new: Mapping[int, int], counted: _Counted
 ) -> None:
     """Raise :class:`TokenizerError` if a text all of whose tokens stay gets others."""
+    # The first ones are as good as any: texts that lost a token must change, and say nothing.
     whole: list[int] = []
     for at, row in enumerate(counted.rows):
         if len(whole) < _CHECKED and _is_whole(row, new):
             whole.append(at)
-    rows = encode(smaller, counted.texts.take(whole), "embedding", counted.limit).rows
+    texts = counted.texts.take(whole)
+    rows = encode(smaller, texts, "embedding", counted.limit).rows
     for at, row in zip(whole, rows, strict=True):
         expected = [new[number] for number in counted.rows[at]["input_ids"]]
         if expected != row["input_ids"]:

@@ -25,18 +25,24 @@ def trimmed(
     Which tensors have a row for each token is seen by building the class with both numbers of tokens: their
     shapes differ. Raises :class:`ModelError` if another dimension than the first does.
     """
+    # Names tell nothing: classes call these tensors what they like, and some are biases.
     after = _shape_with(vocabulary.config)
     kept = torch.tensor(vocabulary.report.kept)
     specs: list[TensorSpec] = []
     rows: dict[str, Tensor] = {}
     for spec in checkpoint.specs:
         own = shape.own_name(spec.name)
-        if own is None or shape.parameters[own].shape == after.parameters[own].shape:
+        # What the class does not have it does not use, and it stays as it is.
+        if own is None:
+            specs.append(spec)
+            continue
+        shape_after = after.parameters[own].shape
+        if shape.parameters[own].shape == shape_after:
             specs.append(spec)
             continue
         count, *columns = spec.shape
         new_shape = (len(kept), *columns)
-        if after.parameters[own].shape != new_shape:
+        if shape_after != new_shape:
             raise ModelError(
                 f"{spec.file}: tensor {spec.name} counts the tokens, but not in its rows "
                 f"({list(spec.shape)}); such a model cannot be trimmed"

@@ -30,10 +30,12 @@ class TrimVocabulary:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not isinstance(self.pieces, int) or isinstance(self.pieces, bool) or self.pieces < 0:
+        # True is a number to Python, and a slip of the pen in a recipe.
+        is_whole = isinstance(self.pieces, int) and not isinstance(self.pieces, bool)
+        if not is_whole or self.pieces < 0:
             raise RecipeError(f"{NAME}: pieces must be a whole number, found {self.pieces!r}")
-        is_number = isinstance(self.coverage, (int, float)) and not isinstance(self.coverage, bool)
-        if not is_number or not 0 < self.coverage <= 1:
+        is_number = isinstance(self.coverage, (int, float))
+        if isinstance(self.coverage, bool) or not is_number or not 0 < self.coverage <= 1:
             raise RecipeError(f"{NAME}: coverage must be above 0 and at most 1, found {self.coverage!r}")
         _check_words("keep", self.keep)
         _check_words("languages", self.languages)
@@ -57,15 +59,20 @@ def trim_from(
         tokens = _lines(at_home(keep))
     words: tuple[str, ...] = ()
     if languages is not None:
-        words = tuple(word.strip().lower() for word in languages.split(","))
+        words = tuple(map(str.strip, languages.lower().split(",")))
     count, coverage = _amount(amount)
     return TrimVocabulary(count, coverage, tokens, words)
 
 
 def _check_words(key: str, words: object) -> None:
     """Raise :class:`RecipeError` unless ``words`` is a tuple of strings, which a list in TOML becomes."""
-    if not isinstance(words, tuple) or not all(isinstance(word, str) and word for word in words):
+    is_list = isinstance(words, tuple) and all(map(_is_word, words))
+    if not is_list:
         raise RecipeError(f"{NAME}: {key} must be a list of words, found {words!r}")
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _amount(text: str) -> tuple[int, float]:
@@ -73,11 +80,14 @@ def _amount(text: str) -> tuple[int, float]:
     if text == TEXTS:
         return 0, 1.0
     count, coverage = 0, 0.0
+    # 32,000 and 32_000 are one number to people.
     try:
         if text.endswith("%"):
-            coverage = float(text[:-1]) / 100
+            percent = float(text[:-1])
+            coverage = percent / 100
         else:
-            count = int(text.replace(",", "").replace("_", ""))
+            digits = text.replace(",", "").replace("_", "")
+            count = int(digits)
     except ValueError:
         # Neither: refused below, with both at nothing.
         pass
@@ -97,6 +107,7 @@ def _lines(path: Path) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"`keep` {path}: cannot be read ({error})") from error
+    # A dict keeps the order of a file, and a token that comes twice once.
     lines = dict.fromkeys(text.splitlines())
     lines.pop("", None)
     return tuple(lines)

@@ -46,18 +46,20 @@ def read_content(path: Path, tokenizer: PreTrainedTokenizerBase) -> Content:
             f"{path}: {type(tokenizer).__name__} has no tokenizer.json and cannot be turned into one; "
             "trimming needs one"
         )
+    # What tokenizers writes of a loaded one may say more than the file, which should change by little.
     file = path / FILE
     if file.is_file():
         text = file.read_text(encoding="utf-8")
     else:
         text = tokenizer.backend_tokenizer.to_str()
     content: Content = json.loads(text)
-    kind = content["model"].get("type") or _kind(content["model"])
+    model: Model = content["model"]
+    kind = model.get("type") or _kind(model)
     if kind not in FAMILIES:
         raise TokenizerError(
             f"{path}: a tokenizer of the kind {kind} cannot be trimmed; expected {', '.join(FAMILIES)}"
         )
-    return {**content, "model": {**content["model"], "type": kind}}
+    return {**content, "model": {**model, "type": kind}}
 
 
 def family_of(content: Content) -> Family:
@@ -70,7 +72,9 @@ def trimmed(content: Content, new: Mapping[int, int]) -> dict[str, object]:
     added: list[dict[str, Any]] = []
     for token in content["added_tokens"]:
         added.append({**token, "id": new[token["id"]]})
+    # By number, as tokenizers expects: it adds them one after another.
     added.sort(key=lambda token: token["id"])
+    # Marks and padding always stay: see `always` of the plan.
     padding = content.get("padding")
     if padding:
         padding = {**padding, "pad_id": new[padding["pad_id"]]}
@@ -105,7 +109,8 @@ def _processor(processor: Mapping[str, Any] | None, new: Mapping[int, int]) -> M
     if isinstance(processor.get("special_tokens"), Mapping):
         tokens: dict[str, object] = {}
         for name, token in processor["special_tokens"].items():
-            tokens[name] = {**token, "ids": [new[number] for number in token["ids"]]}
+            numbers = list(map(new.__getitem__, token["ids"]))
+            tokens[name] = {**token, "ids": numbers}
         changed["special_tokens"] = tokens
     # BERT's and RoBERTa's own ways to say the same.
     for mark in ("sep", "cls"):

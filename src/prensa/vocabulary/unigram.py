@@ -15,9 +15,11 @@ from prensa.vocabulary.content import BYTE, Model, Parts, scores_of
 def always(model: Model) -> set[int]:
     """Return single characters, bytes, the token of least score, and what holds characters of no token."""
     entries = scores_of(model)
+    # Any text can be written with these, so no text becomes unknown that was not.
     characters = {token for token, _ in entries if len(token) == 1}
     falls_back_to_bytes = bool(model.get("byte_fallback"))
     kept: set[int] = set()
+    # What an unknown character costs is reckoned from the least score, so that must stay the least.
     least, least_score = 0, float("inf")
     for number, (token, score) in enumerate(entries):
         if score < least_score:
@@ -33,7 +35,7 @@ def always(model: Model) -> set[int]:
     return kept
 
 
-def parts(model: Model) -> Parts:  # noqa: ARG001  as for BPE
+def parts(_model: Model) -> Parts:
     """Return a function from a token to what it needs: itself, in WordPiece vocabularies, too."""
     return lambda number: frozenset([number])
 

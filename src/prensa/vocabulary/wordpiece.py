@@ -15,6 +15,7 @@ def always(model: Model) -> set[int]:
     """Return single characters, at the start of words and within, and what holds characters of no token."""
     vocab = vocab_of(model)
     prefix: str = model["continuing_subword_prefix"]
+    # Any word can be written with these, so no word becomes unknown that was not.
     kept: set[int] = set()
     if model["unk_token"] in vocab:
         kept.add(vocab[model["unk_token"]])
@@ -26,7 +27,8 @@ def always(model: Model) -> set[int]:
             smaller.add(prefix + bare[:1])
         else:
             smaller.add(bare[:1])
-        if len(bare) <= 1 or not smaller <= vocab.keys():
+        is_written_otherwise = smaller <= vocab.keys()
+        if len(bare) <= 1 or not is_written_otherwise:
             kept.add(number)
     return kept
 
@@ -38,6 +40,7 @@ def trimmed(model: Model, new: Mapping[int, int]) -> dict[str, object]:
 
 def renumbered(vocab: Mapping[str, int], new: Mapping[int, int]) -> dict[str, int]:
     """Return the tokens that have a new number, with it, in its order."""
+    # In the order of the numbers, whatever that of the file was: vocab.txt has no other numbers.
     numbers: dict[str, int] = {}
     for token, number in vocab.items():
         if number in new:
