@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from prensa.api import compress, evaluate, export, frontier, inspect
     from prensa.checkpoint.manifest import Manifest
     from prensa.evaluation.budget import Budget
-    from prensa.evaluation.results import Evaluation, load_results
+    from prensa.evaluation.results import Evaluation
+    from prensa.evaluation.results_file import load_results
     from prensa.jobs.comparison import Comparison
     from prensa.jobs.compression import Compression, Result
     from prensa.jobs.conversion import Conversion
@@ -123,7 +124,7 @@ _HOMES = {
     "load": "prensa.serving.load",
     "load_preset": "prensa.pressing.recipe",
     "load_recipe": "prensa.pressing.recipe",
-    "load_results": "prensa.evaluation.results",
+    "load_results": "prensa.evaluation.results_file",
     "write_cards": "prensa.report.card",
     "write_report": "prensa.report.html",
 }

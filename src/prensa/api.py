@@ -18,8 +18,8 @@ from prensa.jobs.compression import Compression, Result
 from prensa.jobs.conversion import Conversion
 from prensa.jobs.exploration import Exploration
 from prensa.jobs.permissions import Permissions
-from prensa.jobs.recipes import choose_recipe
-from prensa.pressing.recipe import Recipe
+from prensa.jobs.recipes import check_noise, choose_recipe
+from prensa.pressing.recipe import Recipe, adjusted
 from prensa.progress import Progress, silent
 from prensa.search.frontier import Frontier, OnPoint, ignore_point
 from prensa.search.search import OnTrial, ignore_trial
@@ -83,15 +83,14 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     Raises a :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
     """
     budget = Budget(max_drop, min_agreement, max_size, on=data)
-    has_texts = texts is not None or data is not None
+    check_noise(noise, budget)
+    is_calibrated = texts is not None or data is not None or noise is not None or budget.is_given
+    chosen = choose_recipe(preset, recipe, is_calibrated=is_calibrated)
     job = Compression(
         model,
         output,
-        recipe=choose_recipe(
-            preset,
-            recipe,
-            is_calibrated=has_texts or budget.is_given,
-            searches=budget.is_given,
+        recipe=adjusted(
+            chosen,
             format=format,
             prune=prune,
             prune_by=prune_by,

@@ -120,7 +120,8 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from prensa.evaluation.budget import Budget
     from prensa.jobs.compression import Compression
     from prensa.jobs.permissions import Permissions
-    from prensa.jobs.recipes import choose_recipe
+    from prensa.jobs.recipes import check_noise, choose_recipe
+    from prensa.pressing.recipe import adjusted
     from prensa.vocabulary.settings import trim_from
 
     if runtime is not None and as_json:
@@ -131,14 +132,14 @@ def compress(  # noqa: PLR0913  one parameter for each option
         max_size,
         on=judged_source(data, data_column, label_column, data_split, labels, encoding, texts=texts),
     )
+    check_noise(noise, budget)
+    is_calibrated = texts is not None or data is not None or noise is not None or budget.is_given
+    chosen = choose_recipe(preset, recipe, is_calibrated=is_calibrated)
     job = Compression(
         model,
         output,
-        recipe=choose_recipe(
-            preset,
-            recipe,
-            is_calibrated=texts is not None or data is not None or budget.is_given,
-            searches=budget.is_given,
+        recipe=adjusted(
+            chosen,
             format=format,
             prune=prune,
             prune_by=prune_by,

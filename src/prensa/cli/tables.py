@@ -11,6 +11,7 @@ from rich.table import Table
 
 from prensa.checkpoint.card import library_class
 from prensa.checkpoint.manifest import Calibration, Manifest, TensorReport, VocabularyReport
+from prensa.formats import FORMATS
 from prensa.spec import ROLES
 from prensa.texts.columns import BUILT_IN
 from prensa.wording import megabytes, percent
@@ -165,9 +166,9 @@ def _error(error: float | None) -> str:
 
 
 def _how_to_load(manifest: Manifest, output: Path) -> str:
-    needs = {"packed": "import prensa, then ", "bitsandbytes": "with bitsandbytes installed, "}
+    before = FORMATS[manifest.format].before_loading
     loader = library_class(output, {}) or "AutoModel….from_pretrained"
-    return f"To load it: {needs.get(manifest.format, '')}{loader}({str(output)!r})."
+    return f"To load it: {before}{loader}({str(output)!r})."
 
 
 def new_table(*columns: str, left: Collection[str] = _LEFT, wrapped: bool = False) -> Table:

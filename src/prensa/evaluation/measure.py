@@ -16,6 +16,7 @@ from prensa.checkpoint.task import LANGUAGE
 from prensa.errors import PrensaError
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
+from prensa.evaluation.plan import Plan
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, own_row
@@ -28,7 +29,6 @@ from prensa.texts.encoding import Row, pad
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from prensa.evaluation.evaluate import Plan
     from prensa.serving.served import Served
 
 Models: TypeAlias = "list[PreTrainedModel | Served]"

@@ -24,7 +24,7 @@ from prensa.texts.ids import IGNORED
 from prensa.texts.labelled import Label
 
 Floats: TypeAlias = "NDArray[np.floating]"
-Integers: TypeAlias = "NDArray[np.integer]"
+Integers: TypeAlias = "NDArray[np.int64]"
 
 SHOWN = 20
 """Texts on which the models disagree most that are listed."""
@@ -75,7 +75,7 @@ def _of_texts(outputs: Outputs, draws: Draws) -> Quality:
     truth = None
     known = None
     if labels is not None:
-        truth = np.stack(labels)
+        truth = np.stack(labels).astype(np.int64, copy=False)
         known = cls.Truth(truth, names)
     quality = _classification(known, None, before, after, draws)
 

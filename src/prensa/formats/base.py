@@ -47,12 +47,14 @@ class Format(ABC):
 
     ``needs_class``         the model's class must be known: the format depends on its modules
     ``imports``             lines that a program needs before it can load the files
+    ``before_loading``      the same in words, in front of the call that loads them
     ``is_sized_by_noise``   more noise makes smaller files, so that a size can be searched for
     """
 
     name: ClassVar[str]
     needs_class: ClassVar[bool] = False
     imports: ClassVar[str] = ""
+    before_loading: ClassVar[str] = ""
     is_sized_by_noise: ClassVar[bool] = False
 
     def refuses_recipe(self, passes: Passes, *, state_dict: bool) -> str:

@@ -28,6 +28,7 @@ _ROW_MAJOR = 0
 class BitsAndBytes(Format):
     """Linear layers in LLM.int8() serialization."""
 
+    before_loading: ClassVar[str] = "with bitsandbytes installed, "
     name: ClassVar[str] = "bitsandbytes"
     needs_class: ClassVar[bool] = True
 

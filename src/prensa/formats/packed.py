@@ -32,6 +32,7 @@ class PackedFormat(Format):
     """The smallest of Prensa's codecs for each tensor."""
 
     name: ClassVar[str] = "packed"
+    before_loading: ClassVar[str] = "import prensa, then "
     imports: ClassVar[str] = "import prensa  # makes from_pretrained understand the packed format\n"
     is_sized_by_noise: ClassVar[bool] = True
 

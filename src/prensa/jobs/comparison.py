@@ -10,6 +10,7 @@ from prensa.errors import SettingError
 from prensa.evaluation import evaluate
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.judge import Judge, plan_judge
+from prensa.evaluation.plan import Plan, plan
 from prensa.evaluation.results import Evaluation, Settings
 from prensa.extras import require
 from prensa.jobs.permissions import Permissions
@@ -60,7 +61,7 @@ class Comparison:
         """Do so with a judge that has read the texts already."""
         with self.permissions.granted():
             results = [locate(result) for result in self.results]
-            return ComparisonPlan(self, evaluate.plan(self.settings(), judge, results))
+            return ComparisonPlan(self, plan(self.settings(), judge, results))
 
     def settings(self) -> Settings:
         """Return what ``results.json`` keeps of the job."""
@@ -92,7 +93,7 @@ class ComparisonPlan:
     """A comparison that can be done. ``notes`` say what was read."""
 
     job: Comparison
-    evaluation: evaluate.Plan
+    evaluation: Plan
 
     @property
     def notes(self) -> tuple[str, ...]:

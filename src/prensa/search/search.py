@@ -303,7 +303,7 @@ def check_recipe(recipe: Recipe) -> float:
         raise RecipeError(
             "a budget needs a calibrated recipe: use `preset=small` or a recipe with a gptq pass"
         )
-    if recipe.format != "packed":
+    if not recipe.stored_as.is_sized_by_noise:
         raise RecipeError(
             f"format {recipe.format}: takes the same bytes whatever the noise; use the format packed"
         )
