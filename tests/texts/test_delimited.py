@@ -1,3 +1,6 @@
+import csv
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from prensa.errors import DataError
@@ -111,3 +114,17 @@ def test_options_settle_what_the_first_line_is(tmp_path):
 @pytest.mark.parametrize("name", ["text", "Text", "tweet", "review_body"])
 def test_a_plain_name_of_an_only_column(tmp_path, name):
     assert read(tmp_path, f"{name}\na text\nand one more\n").columns == {name: ["a text", "and one more"]}
+
+
+def test_long_cells_are_read_by_threads_at_once_and_the_limit_is_as_before(tmp_path):
+    before = csv.field_size_limit()
+    content = f"text\n{'x' * 200_000} y\n" * 20
+    for name in ("a.csv", "b.csv", "c.csv", "d.csv"):
+        (tmp_path / name).write_text(content.replace("\ntext\n", "\n"))
+
+    def width(name):
+        return len(read_table(str(tmp_path / name)).columns["text"][0])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(width, ["a.csv", "b.csv", "c.csv", "d.csv"] * 3)) == [200_002] * 12
+    assert csv.field_size_limit() == before

@@ -1,1 +1,1 @@
-"""What texts tell about a model: what its matrices see, and how much its outputs hang on each."""
+"""What texts show of a model: what its matrices see, and how much its outputs depend on each."""

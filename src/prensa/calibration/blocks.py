@@ -147,11 +147,11 @@ class _Again(torch.autograd.Function):
             results = ctx.run(*given)
             # Results that nothing behind depends on have no gradient, and others are no tensors.
             outputs: list[Tensor] = []
-            known: list[Tensor] = []
+            of_outputs: list[Tensor] = []
             for result, gradient in zip(results, gradients, strict=True):
                 if gradient is not None and isinstance(result, Tensor) and result.requires_grad:
                     outputs.append(result)
-                    known.append(gradient)
-            torch.autograd.backward(outputs, known)
+                    of_outputs.append(gradient)
+            torch.autograd.backward(outputs, of_outputs)
         # `run` and `visit` have none.
         return None, None, *(tensor.grad for tensor in given)

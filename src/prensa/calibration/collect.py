@@ -105,7 +105,7 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
     generator = torch.Generator().manual_seed(0)
     pool = read_text_vector(plan.path, plan.kind)
     spread = _Spread()
-    others: list[nn.Parameter] = []
+    unmet: list[nn.Parameter] = []
     texts, tokens = len(plan.encoded.rows), sum(plan.encoded.lengths)
     done = 0
     for number, indices in enumerate(plan.batches):
@@ -114,11 +114,11 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
         batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
         watch.mask = batch["attention_mask"].bool()
         if number == 0:
-            others = _not_met(model, watch, batch, plan.kind)
+            unmet = _not_met(model, watch, batch, plan.kind)
         # Some models compute with the default dtype, which loading another one changes.
         with building(), torch.enable_grad():
-            others_of_model = _other_inputs(model, batch, plan.kind)
-            output = model(**batch, **others_of_model)
+            arguments = _other_inputs(model, batch, plan.kind)
+            output = model(**batch, **arguments)
             outputs = outputs_of(output, batch, plan.kind, pool)
             if not torch.isfinite(outputs).all():
                 raise ModelError(
@@ -127,7 +127,7 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
                 )
             # The hooks see all gradients on the way back.
             objective(outputs, plan.kind, generator).backward()  # type: ignore[no-untyped-call]
-        _take_own_gradients(watch, others)
+        _take_own_gradients(watch, unmet)
         spread.add(outputs)
         for row in rows:
             done += len(row["input_ids"])
@@ -168,7 +168,7 @@ class _Spread:
 
 
 def _take_own_gradients(watch: Watch, weights: list[nn.Parameter]) -> None:
-    """Add the gradients of matrices themselves, and let go of them: they add up over batches otherwise."""
+    """Add the gradients of matrices themselves, and drop them: autograd would add those of the next batch."""
     for weight in weights:
         if weight.grad is not None:
             add_own(watch, weight, weight.grad)
@@ -179,17 +179,17 @@ def _other_inputs(
     model: PreTrainedModel, batch: Mapping[str, Tensor], kind: Kind | None
 ) -> dict[str, Tensor | bool]:
     """Return what a model needs beside its texts: to keep no past, and something to decode."""
-    others: dict[str, Tensor | bool] = {}
+    inputs: dict[str, Tensor | bool] = {}
     if hasattr(model.config, "use_cache"):
-        others["use_cache"] = False
+        inputs["use_cache"] = False
     if kind is not None or not model.config.is_encoder_decoder:
-        return others
+        return inputs
     # A whole encoder-decoder has nothing to decode but the text itself.
     arguments = inspect.signature(model.forward).parameters
     if "decoder_input_ids" in arguments:
-        others["decoder_input_ids"] = batch["input_ids"]
-        others["decoder_attention_mask"] = batch["attention_mask"]
-    return others
+        inputs["decoder_input_ids"] = batch["input_ids"]
+        inputs["decoder_attention_mask"] = batch["attention_mask"]
+    return inputs
 
 
 @torch.no_grad()
@@ -201,9 +201,9 @@ def _not_met(
     model(**batch, **_other_inputs(model, batch, kind))
     met = set(watch.sums)
     watch.sums.clear()
-    others: list[nn.Parameter] = []
+    unmet: list[nn.Parameter] = []
     for weight in model.parameters():
         if weight.dim() == MATRIX and id(weight) not in met:
             weight.requires_grad_()
-            others.append(weight)
-    return others
+            unmet.append(weight)
+    return unmet

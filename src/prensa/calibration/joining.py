@@ -138,15 +138,15 @@ def _join(sums: Sums, weight: Tensor, per_output: float, one_use: float) -> Matr
     uses += _as_embedding(sums, per_output, one_use)
     uses += _as_itself(sums, per_output)
     # A use that costs nothing says nothing of the directions in which a change costs.
-    known: list[tuple[Moment, Tensor]] = []
+    counting: list[tuple[Moment, Tensor]] = []
     for moment, importance in uses:
         if _trace(moment) * importance.sum() > 0:
-            known.append((moment, importance))
-    if not known:
+            counting.append((moment, importance))
+    if not counting:
         return None
-    moment, importance = known[0]
-    if len(known) > 1:
-        moment, importance = _of_tied(known)
+    moment, importance = counting[0]
+    if len(counting) > 1:
+        moment, importance = _of_tied(counting)
     offset = None
     # Rows of an embedding share a mean, which is best kept apart: those of linear layers have none.
     if sums.uses is not None:
@@ -182,17 +182,17 @@ def _as_itself(sums: Sums, per_output: float) -> list[tuple[Moment, Tensor]]:
     return [(moment, sums.rows * per_output)]
 
 
-def _of_tied(known: list[tuple[Moment, Tensor]]) -> tuple[Moment, Tensor]:
+def _of_tied(uses: list[tuple[Moment, Tensor]]) -> tuple[Moment, Tensor]:
     """Return one moment and importance for all uses of a tied matrix: a change of it is a change in each.
 
     The moment is the sum of all, weighted by what each use costs; the importance of a row is what it costs in
     all uses together. Moments are scaled in place, so their traces are taken first.
     """
     costs: list[Tensor] = []
-    for moment, importance in known:
+    for moment, importance in uses:
         costs.append(importance * _trace(moment))
     scaled: list[Moment] = []
-    for moment, importance in known:
+    for moment, importance in uses:
         mean = float(importance.mean())
         scaled.append(moment.scaled(mean))
     joined = functools.reduce(Moment.plus, scaled)

@@ -144,7 +144,7 @@ def _see_embedding(
 
     def see_gradient(gradient: Tensor) -> None:
         looked_up, rows = ids, gradient
-        # A table of positions is asked for one row of ids, for all texts; there is no padding in it.
+        # A table of positions gets one row of ids for all texts, and no padding.
         if ids.shape == watch.mask.shape:
             looked_up = ids[watch.mask]
             rows = gradient[watch.mask]

@@ -79,7 +79,8 @@ def refuse_numbers(table: DataTable, column: str) -> None:
     for cell in table.columns[column]:
         if is_nothing(cell):
             continue
-        if not isinstance(cell, str) or math.isnan(as_number(cell)):
+        number = as_number(cell)
+        if not isinstance(cell, str) or math.isnan(number):
             return
         has_cells = True
     if has_cells:
@@ -93,14 +94,21 @@ def as_list(value: Cell) -> list[object] | None:
     """Return a list that a cell is, or that it writes in JSON or as Python does; None for anything else."""
     if isinstance(value, (list, tuple)):
         return list(value)
-    if not isinstance(value, str) or not value.strip().startswith("["):
+    if isinstance(value, str):
+        return _list_in(value.strip())
+    return None
+
+
+def _list_in(text: str) -> list[object] | None:
+    """Return the list that a text writes."""
+    if not text.startswith("["):
         return None
     # Python's own lists, as pandas writes them, have single quotes, which JSON does not read.
     for read in (json.loads, ast.literal_eval):
-        if read is ast.literal_eval and _LIST_WITHOUT_COMMAS.search(value):
+        if read is ast.literal_eval and _LIST_WITHOUT_COMMAS.search(text):
             return None
         try:
-            content = read(value.strip())
+            content = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             # Brackets that open a text are nothing unusual.
             continue

@@ -138,7 +138,8 @@ def _is_utf8(data: bytes) -> bool:
 def _utf16(data: bytes) -> str:
     """Return which UTF-16 it is, empty if there are too few zeros: spaces and line ends are half zero."""
     start = data[:_LOOKED_AT]
-    even, odd = start[::2], start[1::2]
+    even = start[::2]
+    odd = start[1::2]
     if _is_mostly_zero(odd, even):
         return "utf-16-le"
     if _is_mostly_zero(even, odd):
@@ -150,14 +151,16 @@ def _is_mostly_zero(high: bytes, low: bytes) -> bool:
     """Whether the upper halves of 16-bit characters are often zero and the lower ones are not."""
     few = max(1, len(high) / 10)
     often = high.count(0) > few
-    rarely = low.count(0) <= len(low) / 100
+    rare = len(low) / 100
+    rarely = low.count(0) <= rare
     return often and rarely
 
 
 def _not_utf8(path: Path, data: bytes, at: int) -> str:
     """Word what is wrong with the byte at ``at``, and what the file may be instead."""
     line = data[:at].count(b"\n") + 1
-    message = f"{path}: line {line} is not UTF-8 (byte 0x{data[at]:02x})"
+    byte = data[at]
+    message = f"{path}: line {line} is not UTF-8 (byte 0x{byte:02x})"
     # Where most letters beyond ASCII are valid, the file is UTF-8 that was damaged.
     mixed = data.decode(errors="surrogateescape")
     broken = len(_BROKEN.findall(mixed))
@@ -217,7 +220,8 @@ def _share_of_expected(data: bytes, encoding: str) -> float:
     matches = expected.findall(" ".join(words))
     signs = re.findall(f"[{_SIGNS}]", text)
     beyond = _BEYOND_ASCII.findall(text)
-    expected_count = len("".join(matches)) + len(signs)
+    letters_of_words = "".join(matches)
+    expected_count = len(letters_of_words) + len(signs)
     return expected_count / max(1, len(beyond))
 
 

@@ -77,7 +77,8 @@ def built_in_texts() -> Texts:
         texts.append(json.loads(line)["text"])
     # Some that are longer than models read, of every other forty.
     for start in range(0, len(texts), 2 * _LONG):
-        texts.append(" ".join(texts[start : start + _LONG]))
+        together = texts[start : start + _LONG]
+        texts.append(" ".join(together))
     return Texts(BUILT_IN, tuple(texts), is_smoke_test=True)
 
 
@@ -134,12 +135,14 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
     labelled = None
     if task is not None and label_columns:
         # Labels of rows that are left out anyway are not counted.
-        skipped = _empty_rows(texts) | _empty_rows(pairs or ())
+        skipped = _empty_rows(texts)
+        skipped |= _empty_rows(pairs or ())
         labelled = read_labels(table, label_columns, task, source.mapping, skipped)
     kept, left_out = _kept(table, texts, pairs, labelled)
     account = [_read_account(table), f"texts in {quoted(columns)}"]
     if labelled is not None:
-        account.append(f"labels in {quoted(label_columns)}: {labelled.account}")
+        names = quoted(label_columns)
+        account.append(f"labels in {names}: {labelled.account}")
     if left_out:
         account.append(_left_out_account(left_out))
     if labelled is None:
@@ -164,8 +167,9 @@ def sample(texts: Texts, limit: int | None) -> Texts:
     """Keep ``limit`` texts drawn at random, the same ones every time, in their order."""
     if limit is None or limit >= len(texts):
         return texts
-    # A generator of our own: the program's random numbers are not touched, and change nothing here.
-    indices = random.Random(0).sample(range(len(texts)), limit)  # noqa: S311
+    # A separate generator: the program's random numbers are not touched, and change nothing here.
+    generator = random.Random(0)  # noqa: S311
+    indices = generator.sample(range(len(texts)), limit)
     return texts.take(sorted(indices))
 
 

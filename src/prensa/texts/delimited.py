@@ -81,7 +81,8 @@ def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ())
     cells = _cells(rows)
     if numbered(cells[0], asked):
         width = len(cells[0])
-        names = list(map(str, range(1, width + 1)))
+        numbers = range(1, width + 1)
+        names = list(map(str, numbers))
         notes.append("no line of column names")
     else:
         first = cells.pop(0)
@@ -108,9 +109,11 @@ def guess_separator(text: str, usual: str) -> str:
 
 def _regular_share(text: str, separator: str) -> float:
     """Return how many of the first rows have as many cells as the first, 0 if that has one cell."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    file = io.StringIO(text, newline="")
+    reader = csv.reader(file, delimiter=separator)
     try:
-        rows = list(itertools.islice(filter(None, reader), _FIRST))
+        filled = filter(None, reader)
+        rows = list(itertools.islice(filled, _FIRST))
     except csv.Error:
         # No table with this separator; the strict reading says what is wrong.
         return 0
@@ -168,8 +171,9 @@ def _parsed(path: Path, text: str, separator: str, way: _Quoting) -> list[_Row]:
     # Where a space stands between separator and quote, the quote still begins a cell: a, "b"
     spaced = re.compile(rf'.*\n?.*{re.escape(separator)} +"')
     is_spaced = spaced.match(text) is not None
+    file = io.StringIO(text, newline="")
     reader = csv.reader(
-        io.StringIO(text, newline=""),
+        file,
         delimiter=separator,
         strict=True,
         skipinitialspace=is_spaced,
@@ -210,7 +214,10 @@ def _lines(path: Path, text: str) -> list[_Row]:
     if '"' not in text:
         return []
     quoted = _parsed(path, text, "\t", _PLAIN)
-    if not quoted or len(quoted[0][1]) == 1:
+    if not quoted:
+        return []
+    _, first = quoted[0]
+    if len(first) == 1:
         return []
     lines = _parsed(path, text, "\t", _UNQUOTED)
     # Quotes that join no lines are read as such, and so are those around whole cells.

@@ -135,7 +135,8 @@ def encode(
     encoded = unread(tokenizer, kind)
     for start in range(0, len(texts), CHUNK):
         end = min(start + CHUNK, len(texts))
-        encoded.extend(tokenize(tokenizer, texts.take(range(start, end)), kind, limit))
+        chunk = texts.take(range(start, end))
+        encoded.extend(tokenize(tokenizer, chunk, kind, limit))
         step(end, len(texts))
     return encoded
 
@@ -152,7 +153,8 @@ def prepared(
     if kind == "tokens":
         # A column of texts has its words between spaces.
         if not texts.words:
-            texts = replace(texts, words=tuple(map(_words_of, texts.texts)))
+            words = tuple(map(_words_of, texts.texts))
+            texts = replace(texts, words=words)
         _match_words(texts)
         return texts
     # What a language model is asked to predict is the text, and nothing before it.
@@ -162,7 +164,8 @@ def prepared(
         prompt = getattr(tokenizer, "prompt", "")
     if not prompt:
         return texts
-    return replace(texts, texts=tuple(prompt + text for text in texts.texts))
+    with_prompt = [prompt + text for text in texts.texts]
+    return replace(texts, texts=tuple(with_prompt))
 
 
 def tokenize(
@@ -195,7 +198,11 @@ def tokenize(
         if words:
             places = _first_tokens(batch.word_ids(index))
         if needs_bytes:
-            nbytes = _token_bytes(text, batch["offset_mapping"][index], batch["special_tokens_mask"][index])
+            nbytes = _token_bytes(
+                text,
+                batch["offset_mapping"][index],
+                batch["special_tokens_mask"][index],
+            )
         row = row_at(tokenizer, batch, index)
         tokenized.append(Tokenized(row, is_truncated[index], places, nbytes))
     return tokenized
@@ -241,7 +248,7 @@ def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
     for start in range(0, len(order), size):
         groups.append(order[start : start + size])
     rest = groups[1:]
-    # A generator of our own: the program's random numbers are not touched, and change nothing here.
+    # A separate generator: the program's random numbers are not touched, and change nothing here.
     random.Random(0).shuffle(rest)  # noqa: S311
     return groups[:1] + rest
 
@@ -254,7 +261,7 @@ def pad(rows: Sequence[Row], encoded: Encoded, device: torch.device | str) -> di
         padded = pad_sequence(
             vectors,
             batch_first=True,
-            # Keys without a number of their own are masks: 0 says that nothing stands there.
+            # Keys without such a number are masks: 0 says that nothing stands there.
             padding_value=encoded.fill.get(key, 0),
             padding_side=encoded.side,
         )
@@ -286,6 +293,7 @@ def _words_of(text: str) -> tuple[str, ...]:
 
 def _match_words(texts: Texts) -> None:
     """Raise :class:`DataError` unless each word has a label."""
+    # One of the two may be missing; if both are there, there is one of each for a row.
     pairs = zip(texts.words or (), texts.labels or (), strict=False)
     for row, (words, labels) in enumerate(pairs, 1):
         if len(words) != len(labels):
@@ -303,7 +311,8 @@ def _first_tokens(word_ids: Sequence[int | None]) -> list[int]:
             first.setdefault(word, position)
     # A word without a token lies between two that have some, or before the first.
     places: list[int] = []
-    for word in range(max(first, default=-1) + 1):
+    count = max(first, default=-1) + 1
+    for word in range(count):
         places.append(first.get(word, IGNORED))
     return places
 

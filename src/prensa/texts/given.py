@@ -52,10 +52,13 @@ def _parse(value: object, wanted: Wanted) -> Given | None:
         return Given(value)
     if isinstance(value, dict):
         return _parse_named(value, wanted)
-    if isinstance(value, (tuple, list)) and len(value) == _PAIR:
-        first, second = value
-        if isinstance(first, str) and isinstance(second, str):
-            return Given(first, second)
+    if not isinstance(value, (tuple, list)):
+        return None
+    if len(value) != _PAIR:
+        return None
+    first, second = value
+    if isinstance(first, str) and isinstance(second, str):
+        return Given(first, second)
     return None
 
 
@@ -67,18 +70,23 @@ def _parse_named(value: Mapping[object, object], wanted: Wanted) -> Given | None
     if not set(value) <= set(names):
         return None
     first, second = map(value.get, names)
-    if not isinstance(first, str) or not isinstance(second, str | None):
+    if not isinstance(first, str):
+        return None
+    if second is not None and not isinstance(second, str):
         return None
     return Given(first, second)
 
 
 def _described(value: object) -> str:
     if isinstance(value, (tuple, list)):
-        kinds = sorted({type(item).__name__ for item in value})
-        return f"a {type(value).__name__} of {len(value)} ({', '.join(kinds) or 'empty'})"
+        kinds = {type(item).__name__ for item in value}
+        described = ", ".join(sorted(kinds)) or "empty"
+        kind = type(value).__name__
+        return f"a {kind} of {len(value)} ({described})"
     if isinstance(value, dict):
         names = ", ".join(map(repr, value))
         return f"a dict with {names or 'nothing'}"
     if value is None:
         return "None"
-    return f"{type(value).__name__} {str(value)[:40]!r}"
+    start = str(value)[:40]
+    return f"{type(value).__name__} {start!r}"

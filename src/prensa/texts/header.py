@@ -90,7 +90,8 @@ def _how_to_settle(cells: Cells) -> str:
     # The column with the most letters holds the texts.
     longest = sizes.index(max(sizes))
     options = f"`text_column={longest + 1}`"
-    few = min(_LABELS, max(2, len(cells) // 2))
+    half = len(cells) // 2
+    few = min(_LABELS, max(2, half))
     for index in range(width):
         if index == longest:
             continue

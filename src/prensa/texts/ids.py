@@ -248,7 +248,8 @@ def _other_meaning(labels: Sequence[str], column: str, ids: set[int]) -> str:
             pairs.append(f"{number}={name}")
         return f"holds numbers, which may be ids or the numbers in the names; give `labels` {','.join(pairs)}"
     # Of a column "toxic" with the labels toxic and fine, 1 is yes, and no id.
-    if len(labels) == _TWO and name_finder(labels)(column) == 0:
+    named = name_finder(labels)(column)
+    if len(labels) == _TWO and named == 0:
         return (
             f"is called like the model's label 0, {labels[0]!r}: 1 may mean that or label 1, {labels[1]!r}; "
             f"give `labels` 1={labels[0]},0={labels[1]} or 0={labels[0]},1={labels[1]}"

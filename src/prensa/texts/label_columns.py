@@ -71,10 +71,10 @@ def unused_labels(table: DataTable, task: Task, text_columns: tuple[str, ...]) -
     """Say which columns look like labels of the model if none was taken; empty if none does."""
     if task.kind not in _BY_COLUMNS:
         return ""
-    others = [name for name in table.columns if name not in text_columns]
+    candidates = [name for name in table.columns if name not in text_columns]
     # Columns of nothing but zeros and ones, also of ones alone: a rare label may not come at all.
     marks: list[str] = []
-    for name in others:
+    for name in candidates:
         if _holds(table.columns[name], _FEWEST, name_finder(()), fewest=1):
             marks.append(name)
     if task.kind == "multi-label" and marks:
@@ -88,7 +88,7 @@ def unused_labels(table: DataTable, task: Task, text_columns: tuple[str, ...]) -
         )
     # One value says nothing: a column of the same word throughout is no column of labels.
     alike: list[str] = []
-    for name in others:
+    for name in candidates:
         if _holds(table.columns[name], len(task.labels), to_id, fewest=2):
             alike.append(name)
     if not alike:
@@ -131,7 +131,8 @@ def _chosen(table: DataTable, wanted: str, task: Task, mapping: Mapping[str, str
     is_allowed = False
     if task.kind in _BY_COLUMNS:
         expected = f"one for each of {', '.join(task.labels)}"
-        is_allowed = len(set(columns)) == len(columns) == len(task.labels)
+        different = set(columns)
+        is_allowed = len(different) == len(columns) == len(task.labels)
     if not is_allowed:
         raise DataError(f"{table.name}: {len(columns)} columns of labels ({wanted}), expected {expected}")
     return _in_order(table, columns, task, mapping or {})

@@ -34,7 +34,8 @@ class Labelled:
 
 def worded(word: str, label: str, count: int) -> str:
     """Say how often a label came, and as what if the data says it in other words."""
-    if word == label or name_finder([label])(word) == 0:
+    find_label = name_finder([label])
+    if word == label or find_label(word) == 0:
         return f"{count:,} {label!r}"
     return f"{count:,} {word!r} as {label!r}"
 

@@ -91,7 +91,8 @@ def _read_numbers(
         rows.append(np.array(number))
     account = ""
     if numbers:
-        account = f"{min(numbers):g} to {max(numbers):g}"
+        smallest, largest = min(numbers), max(numbers)
+        account = f"{smallest:g} to {largest:g}"
     return Labelled(rows, account)
 
 

@@ -107,7 +107,8 @@ class _Shelf:
                 missing.setdefault(key, index)
         # Their order does not matter: what a text becomes depends on no other.
         if missing:
-            fresh = tokenize(tokenizer, texts.take(list(missing.values())), kind, limit)
+            indices = list(missing.values())
+            fresh = tokenize(tokenizer, texts.take(indices), kind, limit)
             for key, text in zip(missing, fresh, strict=True):
                 self._keep(key, limit, text)
         tokenized: list[Tokenized] = []
@@ -159,7 +160,8 @@ class _Kept:
 
     def fits(self, limit: int | None) -> bool:
         """Whether a text that was not truncated would not be at this limit either."""
-        return limit is None or len(self.row["input_ids"]) <= limit
+        length = len(self.row["input_ids"])
+        return limit is None or length <= limit
 
     def unpacked(self, *, with_bytes: bool) -> Tokenized:
         row: dict[str, list[int]] = {}

@@ -39,7 +39,10 @@ def is_by_word(lines: list[str]) -> bool:
     """Whether each of the lines that are not empty is as many words, the last of them a tag such as B-PER."""
     rows = list(map(str.split, lines))
     widths = set(map(len, rows))
-    if len(rows) <= 1 or len(widths) != 1 or widths == {1}:
+    if len(rows) <= 1 or len(widths) != 1:
+        return False
+    # A word without anything behind it has no tag.
+    if widths == {1}:
         return False
     tags = {row[-1] for row in rows}
     # A single tag throughout may be a word by chance.
@@ -55,22 +58,25 @@ def read_words(path: Path, text: str) -> DataTable:
     lines = _split(text)
     # Without tabs throughout, any space separates; with them, words may hold spaces.
     separator = None
-    with_tabs = [line for line in lines if "\t" in line and line.strip()]
-    if len(with_tabs) == len(list(filter(str.strip, lines))):
+    filled = list(filter(str.strip, lines))
+    with_tabs = [line for line in filled if "\t" in line]
+    if len(with_tabs) == len(filled):
         separator = "\t"
     sentences: list[_Sentence] = [[]]
     width = 0
     for number, line in enumerate(lines, 1):
         cells: list[str] = []
         if line.strip():
-            cells = list(map(str.strip, line.split(separator)))
+            words = line.split(separator)
+            cells = list(map(str.strip, words))
         if not cells or cells[0] == _NO_SENTENCE:
             sentences.append([])
             continue
         width = width or len(cells)
         if len(cells) != width or width == 1:
+            expected = max(width, 2)
             raise DataError(
-                f"{path}: line {number} has {len(cells)} cells, expected {max(width, 2)}: a word, its tag "
+                f"{path}: line {number} has {len(cells)} cells, expected {expected}: a word, its tag "
                 "behind it, and an empty line after each sentence"
             )
         sentences[-1].append(cells)
@@ -120,10 +126,12 @@ def _refuse_tables(path: Path, text: str, filled: list[str]) -> None:
         return
     separator = guess_separator(text, "\n")
     first = filled[0].split(separator)
-    has_header = separator != "\n" and any(map(is_usual, first))
+    has_names = any(map(is_usual, first))
+    has_header = has_names and separator != "\n"
     # As many tabs on each of several lines are no chance.
     tabs = {line.count("\t") for line in filled}
-    has_tabs = len(tabs) == 1 and tabs != {0} and len(filled) > 1
+    is_regular = len(filled) > 1 and len(tabs) == 1
+    has_tabs = is_regular and tabs != {0}
     if not has_header and not has_tabs:
         return
     ending = ".csv"
@@ -136,7 +144,9 @@ def _refuse_tables(path: Path, text: str, filled: list[str]) -> None:
 
 def _split(text: str) -> list[str]:
     """Split at line ends of every system; the last line has one, or ends the file."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    text = text.replace("\r\n", "\n")
+    text = text.replace("\r", "\n")
+    lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
     return lines

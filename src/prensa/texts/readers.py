@@ -177,7 +177,7 @@ def _classes_in(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
 def _read_dataset(
     source: str, path: Path, split: str | None, splits: Sequence[str], asked: Sequence[str]
 ) -> DataTable:
-    # The hub is not asked for what can only be a file.
+    # What can only be a file is not looked for on the hub.
     has_ending = _kind(path) in {*_READERS, _PARQUET}
     looks_like_a_file = has_ending or source.startswith((".", "/", "~"))
     if looks_like_a_file and not path.exists():

@@ -128,7 +128,10 @@ class Reading:
         if isinstance(cell, (list, tuple)) and cell:
             values = cell
         for value in values:
-            if as_int(value) != NOT_JUDGED or self.way.find(value) is not None:
+            if as_int(value) != NOT_JUDGED:
+                return False
+            # The model may have a label that is called -1.
+            if self.way.find(value) is not None:
                 return False
         return True
 
@@ -172,9 +175,11 @@ def parses_of(task: Task) -> list[Parse]:
         return [_one]
     if task.kind == "tokens":
         return [_each]
+    count = len(task.labels)
     parses: list[Parse] = []
     for separator in _SEPARATORS:
-        parses.append(functools.partial(_marked, count=len(task.labels), separator=separator))
+        parse = functools.partial(_marked, count=count, separator=separator)
+        parses.append(parse)
     return parses
 
 

@@ -124,7 +124,9 @@ def _is_by_row_number(values: Sequence[object]) -> bool:
     if not isinstance(first, dict):
         return False
     for value in values:
-        if not isinstance(value, dict) or set(value) != set(first):
+        if not isinstance(value, dict):
+            return False
+        if set(value) != set(first):
             return False
     # An index may be negative.
     for key in first:
@@ -164,7 +166,7 @@ def _named(names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[object]
 
 
 def _list_of_records(content: Mapping[str, object]) -> str:
-    """Return the name of the only list, if it is one of objects; empty otherwise."""
+    """Return the name of the only list, empty unless it is one of objects."""
     lists: list[str] = []
     for name, value in content.items():
         if isinstance(value, list):

@@ -39,4 +39,7 @@ class DataTable:
 
 def is_nothing(cell: Cell) -> bool:
     """Whether a cell holds nothing at all. An empty text is something: models answer it."""
-    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+    if isinstance(cell, float):
+        # What pandas and Parquet make of an empty cell.
+        return math.isnan(cell)
+    return cell is None

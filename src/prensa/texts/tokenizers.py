@@ -56,7 +56,8 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     # Without a vocabulary file transformers gives a tokenizer that knows its special tokens alone.
     files = set(tokenizer.vocab_files_names.values())
     expected = sorted(files | _VOCABULARIES)
-    if files and not any((path / name).is_file() for name in expected):
+    is_there = any((path / name).is_file() for name in expected)
+    if files and not is_there:
         raise TokenizerError(
             f"{path}: no tokenizer, expected one of {', '.join(expected)}; "
             "copy it from the model that this one was made from"
@@ -75,7 +76,10 @@ def longest(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, wanted
 
     ``wanted`` may be fewer. Raises :class:`SettingError` if it is more, or leaves no room for a text.
     """
-    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    positions = getattr(config, "max_position_embeddings", None)
+    # The name that older classes have for it.
+    if not positions:
+        positions = getattr(config, "n_positions", None)
     if config.model_type in _RELATIVE_POSITIONS and tokenizer.model_max_length < _UNLIMITED:
         positions = None
     if positions and config.model_type in _OFFSET_POSITIONS:

@@ -1,1 +1,1 @@
-"""Smaller vocabularies: which pieces stay, and everything in a model that counts them."""
+"""Smaller vocabularies: which tokens stay, and everything in a model that counts them."""

@@ -24,7 +24,8 @@ def always(model: Model) -> set[int]:
     kept: set[int] = set()
     for token, number in vocab.items():
         characters = token.removeprefix(prefix).removesuffix(suffix)
-        if len(characters) <= 1 or BYTE.fullmatch(token):
+        is_byte = BYTE.fullmatch(token) is not None
+        if is_byte or len(characters) <= 1:
             kept.add(number)
     unknown: str | None = model.get("unk_token")
     if unknown is not None and unknown in vocab:
@@ -45,7 +46,7 @@ def parts(model: Model) -> Parts:
     for rank, pair in enumerate(_pairs(model)):
         ranks[tuple(pair)] = rank
 
-    # Tokens are asked for again and again, as parts of others.
+    # Many tokens are parts of many others.
     @cache
     def needed(number: int) -> frozenset[int]:
         symbols = _symbols(tokens[number], prefix, suffix)

@@ -9,10 +9,13 @@ from typing import Any
 FILE = "tokenizer.json"
 """Its name, in every model directory."""
 
-Model = Mapping[str, Any]
+Json = Mapping[str, Any]
+"""An object of JSON whose keys are known to whoever reads it."""
+
+Model = Json
 """Its key ``model``: the vocabulary, and how texts are tokenized with it."""
 
-Content = Mapping[str, Any]
+Content = Json
 """All of it."""
 
 Parts = Callable[[int], frozenset[int]]

@@ -6,13 +6,13 @@ import json
 from collections.abc import Collection, Mapping
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prensa.errors import ModelError, TokenizerError, first_line
 from prensa.extras import require
 from prensa.temporary import temporary_directory
 from prensa.vocabulary import ids
-from prensa.vocabulary.content import FILE, Content, Model, tokens_of, vocab_of
+from prensa.vocabulary.content import FILE, Content, Json, Model, tokens_of, vocab_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -97,7 +97,7 @@ def named_tokens(path: Path, config: PretrainedConfig) -> set[int]:
 
 def _key(config: PretrainedConfig) -> str:
     """Return what a class calls its number of rows."""
-    # Some classes have a name of their own for it, and map the usual one to that.
+    # Some classes have another name for it, and map the usual one to that.
     names = getattr(config, "attribute_map", {})
     return str(names.get("vocab_size", "vocab_size"))
 
@@ -128,7 +128,7 @@ def _merges(model: Model) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _renumbered(name: str, content: Mapping[str, Any], new: Mapping[int, int]) -> dict[str, object]:
+def _renumbered(name: str, content: Json, new: Mapping[int, int]) -> dict[str, object]:
     if name == _ADDED:
         numbers: dict[str, object] = {}
         for token, number in content.items():
@@ -147,7 +147,7 @@ def _renumbered(name: str, content: Mapping[str, Any], new: Mapping[int, int]) -
     return changed
 
 
-def _saved_config(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+def _saved_config(tokenizer: PreTrainedTokenizerBase) -> Json:
     with temporary_directory() as place:
         tokenizer.save_pretrained(place)
         return _read(place / _CONFIG)
@@ -173,10 +173,10 @@ def _sentencepiece(path: Path, kept: Collection[str]) -> bytes:
     return data
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Json:
     try:
         text = path.read_text(encoding="utf-8")
-        content: dict[str, Any] = json.loads(text)
+        content: Json = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise TokenizerError(f"{path}: not readable as JSON ({error})") from error
     return content

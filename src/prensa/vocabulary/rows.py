@@ -25,7 +25,7 @@ def trimmed(
     Which tensors have a row for each token is seen by building the class with both numbers of tokens: their
     shapes differ. Raises :class:`ModelError` if another dimension than the first does.
     """
-    # Names tell nothing: classes call these tensors what they like, and some are biases.
+    # Names say nothing: classes call these tensors what they like, and some are biases.
     after = _shape_with(vocabulary.config)
     kept = torch.tensor(vocabulary.report.kept)
     specs: list[TensorSpec] = []

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prensa.errors import TokenizerError
 from prensa.vocabulary import bpe, unigram, wordpiece
-from prensa.vocabulary.content import FILE, Content, Model, Parts
+from prensa.vocabulary.content import FILE, Content, Json, Model, Parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -69,7 +69,7 @@ def family_of(content: Content) -> Family:
 
 def trimmed(content: Content, new: Mapping[int, int]) -> dict[str, object]:
     """Return the JSON with the tokens that have a new number."""
-    added: list[dict[str, Any]] = []
+    added: list[Json] = []
     for token in content["added_tokens"]:
         added.append({**token, "id": new[token["id"]]})
     # By number, as tokenizers expects: it adds them one after another.
@@ -98,7 +98,7 @@ def _kind(model: Model) -> str:
     return "WordLevel"
 
 
-def _processor(processor: Mapping[str, Any] | None, new: Mapping[int, int]) -> Mapping[str, Any] | None:
+def _processor(processor: Json | None, new: Mapping[int, int]) -> Json | None:
     """Return what puts marks around a text, with their new numbers."""
     if not processor:
         return processor
