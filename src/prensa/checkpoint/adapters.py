@@ -81,7 +81,7 @@ def merged(path: Path, locate: Locate) -> Path:
 
 # ``state`` is not read: it makes the cache forget a directory whose files were written again.
 @functools.lru_cache(maxsize=8)
-def _merged(path: Path, state: tuple[tuple[str, int], ...], locate: Locate) -> Path:  # noqa: ARG001
+def _merged(path: Path, state: tuple[tuple[str, int], ...], locate: Locate) -> Path:
     adapter = _read(path)
     base = _base(adapter, locate)
     with temporary_directory() as place:

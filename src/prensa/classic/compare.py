@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prensa.classic.arguments import Parser
 from prensa.cli.guard import fail, guarded
-from prensa.evaluation.results import Evaluation, Quality, Timing
+from prensa.evaluation.results import Evaluation, Metric, Quality, Timing
 from prensa.evaluation.speed import percentile, ratio
 from prensa.report.tables import figure_in_words, remarks
 from prensa.wording import megabytes, milliseconds, percent, score, signed
@@ -48,13 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
     """Make the lines that are printed."""
-    original, (optimized,) = evaluation.original, evaluation.results
-    before, after = original.total_bytes, optimized.total_bytes
+    original = evaluation.original
+    (optimized,) = evaluation.results
+    before = original.total_bytes
+    after = optimized.total_bytes
     yield "Size on disk"
     yield f"  original   {megabytes(before)}"
     yield f"  optimized  {megabytes(after)} ({percent(before - after, before)} smaller)"
-    for one, other in zip(original.timings, optimized.timings, strict=True):
-        yield from _time(one, other)
+    for of_original, of_optimized in zip(original.timings, optimized.timings, strict=True):
+        yield from _time(of_original, of_optimized)
     if optimized.quality is not None:
         yield f"Precision of predictions, {evaluation.data.measured:,} texts"
         yield from _precision(optimized.quality)
@@ -64,7 +66,9 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _time(before: Timing, after: Timing) -> Iterator[str]:
-    texts = "1 text" if before.batch_size == 1 else f"{before.batch_size} texts"
+    texts = "1 text"
+    if before.batch_size > 1:
+        texts = f"{before.batch_size} texts"
     yield f"Inference time, {texts} of {before.tokens} tokens"
     yield f"  original   {milliseconds(percentile(before, 50))}"
     faster = ratio(before, after).median
@@ -77,12 +81,19 @@ def _precision(quality: Quality) -> Iterator[str]:
     for figure in quality.figures:
         yield f"  {figure.name}: {figure_in_words(figure)}"
     for metric in quality.metrics:
-        if metric.original is None or metric.result is None or metric.difference is None:
-            yield f"  {metric.name}: {metric.note}"
-            continue
-        one, other = (score(value, is_share=metric.is_share) for value in (metric.original, metric.result))
-        change = signed(metric.difference, is_share=metric.is_share) + (" points" if metric.is_share else "")
-        yield f"  {metric.name}: {one} before, {other} after ({change})"
+        yield f"  {metric.name}: {_metric(metric)}"
+
+
+def _metric(metric: Metric) -> str:
+    """Put a metric of both models into words, or the reason why it has no number."""
+    if metric.original is None or metric.result is None or metric.difference is None:
+        return metric.note
+    before = score(metric.original, is_share=metric.is_share)
+    after = score(metric.result, is_share=metric.is_share)
+    change = signed(metric.difference, is_share=metric.is_share)
+    if metric.is_share:
+        change += " points"
+    return f"{before} before, {after} after ({change})"
 
 
 def _parser() -> Parser:

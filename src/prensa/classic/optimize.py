@@ -21,7 +21,7 @@ from prensa.extras import require
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from prensa.pressing.recipe import Recipe
+    from prensa.passes import Pass
 
 _SCRIPT = "quantization_code.py"
 
@@ -51,22 +51,27 @@ def apply_quantization(
     from prensa.cli.progress import stages
     from prensa.isolation import as_usual
     from prensa.jobs.compression import Compression
+    from prensa.passes import Half, Threshold
+    from prensa.pressing.recipe import Recipe
     from prensa.runtime.torch import load
 
-    if output_path is None and not Path(model_path).expanduser().exists():
-        raise OutputError(f"{model_path}: no such directory to replace; give an output path")
-    job = Compression(
-        model_path,
-        model_path if output_path is None else output_path,
-        recipe=_recipe(
-            pruning_amount if pruning else None,
-            threshold if compress else None,
-            use_bnb=use_bnb,
-            is_calibrated=texts is not None,
-        ),
-        texts=texts,
-        force=True,
-    )
+    if output_path is None:
+        # The model is replaced, so it must be a directory and not a name on the hub.
+        if not Path(model_path).expanduser().exists():
+            raise OutputError(f"{model_path}: no such directory to replace; give an output path")
+        output_path = model_path
+    is_calibrated = texts is not None
+    passes: list[Pass] = [Half()]
+    if pruning:
+        passes.append(_pruning(pruning_amount, is_calibrated=is_calibrated))
+    if compress:
+        passes.append(Threshold(threshold=threshold))
+    form = "plain"
+    if use_bnb:
+        form = "bitsandbytes"
+        passes.append(_rounding(is_calibrated=is_calibrated))
+    recipe = Recipe(tuple(passes), format=form, state_dict=True)
+    job = Compression(model_path, output_path, recipe=recipe, texts=texts, force=True)
     with stages() as progress:
         plan = job.plan(progress)
         plan.run(progress)
@@ -74,26 +79,23 @@ def apply_quantization(
         return load(plan.output)
 
 
-def _recipe(
-    pruning_amount: float | None, threshold: float | None, *, use_bnb: bool, is_calibrated: bool
-) -> Recipe:
-    """Return the classic steps; with texts, what is pruned and rounded is chosen by what they need."""
-    from prensa.passes import Gptq, Half, Pass, Prune, Quantize, Sparsegpt, Threshold
-    from prensa.passes.gptq import LEAST_NOISE
-    from prensa.pressing.recipe import Recipe
+def _pruning(amount: float, *, is_calibrated: bool) -> Pass:
+    """Prune by magnitude, or with texts by what their outputs need."""
+    from prensa.passes import Prune, Sparsegpt
 
-    passes: list[Pass] = [Half()]
-    if pruning_amount is not None:
-        pruning = Sparsegpt if is_calibrated else Prune
-        passes.append(pruning(amount=pruning_amount))
-    if threshold is not None:
-        passes.append(Threshold(threshold=threshold))
-    if use_bnb and is_calibrated:
-        passes.append(Gptq(noise=LEAST_NOISE, targets=Quantize().targets))
-    elif use_bnb:
-        passes.append(Quantize())
-    name = "bitsandbytes" if use_bnb else "plain"
-    return Recipe(tuple(passes), format=name, state_dict=True)
+    if is_calibrated:
+        return Sparsegpt(amount=amount)
+    return Prune(amount=amount)
+
+
+def _rounding(*, is_calibrated: bool) -> Pass:
+    """Round to 8 bits, or with texts as finely, with what is lost made up for by other weights."""
+    from prensa.passes import Gptq, Quantize
+    from prensa.passes.gptq import LEAST_NOISE
+
+    if is_calibrated:
+        return Gptq(noise=LEAST_NOISE, targets=Quantize().targets)
+    return Quantize()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

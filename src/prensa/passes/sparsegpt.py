@@ -59,7 +59,7 @@ class Sparsegpt(Pass):
         return Bound(self, work)
 
 
-def _prune(rows: Tensor, spec: TensorSpec, at: slice, *, spread: Feedback, amount: float) -> Tensor:  # noqa: ARG001
+def _prune(rows: Tensor, spec: TensorSpec, at: slice, *, spread: Feedback, amount: float) -> Tensor:
     # Feedback runs along a layer's inputs, which are the rows of a transposed (Conv1D) weight.
     upright = rows.t() if spec.is_transposed else rows
     pruned = prune_with_feedback(upright.float(), amount, spread)

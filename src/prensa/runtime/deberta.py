@@ -97,7 +97,7 @@ class FoldedAttention(nn.Module):
         output_attentions: bool = False,  # noqa: FBT001, FBT002
         query_states: Tensor | None = None,
         relative_pos: Tensor | None = None,
-        rel_embeddings: Tensor | None = None,  # noqa: ARG002  they are folded
+        rel_embeddings: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Attend. ``attention_mask`` ``[batch, length, length]`` is true where a token must not be seen.
 
@@ -338,7 +338,7 @@ def _positions(encoder: Encoder, hidden_states: Tensor, *_: object) -> Tensor:
     return table[both]
 
 
-def _hidden(encoder: Encoder, attention_mask: Tensor) -> Tensor | None:  # noqa: ARG001
+def _hidden(encoder: Encoder, attention_mask: Tensor) -> Tensor | None:
     """Stand for ``get_attention_mask``: what each token must not see, None where there is no padding."""
     mask = attention_mask.bool()
     # A graph must not depend on the mask it was traced with, and an accelerator should not be waited for.

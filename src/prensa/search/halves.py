@@ -32,6 +32,6 @@ def halve(plan: JudgePlan) -> Halves:
         )
     order = list(range(count))
     # The same halves every time: a search that was interrupted goes on with the texts it began with.
-    random.Random(0).shuffle(order)  # noqa: S311
+    random.Random(0).shuffle(order)
     half = min(MOST_TEXTS, count // 2)
     return Halves(search=sorted(order[:half]), check=sorted(order[half : 2 * half]))

@@ -97,7 +97,7 @@ class OfTexts:
     prompt: str | None = None
     wanted: Wanted = "texts"
 
-    def read(self, given: Sequence[Given], first: int) -> list[Window]:  # noqa: ARG002
+    def read(self, given: Sequence[Given], first: int) -> list[Window]:
         """Tokenize texts and pairs, each as what it is."""
         # A tokenizer takes texts or pairs, not both at once.
         single = []
@@ -132,7 +132,7 @@ class OfTexts:
         )
         return iter(encoded.rows)
 
-    def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:  # noqa: ARG002
+    def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:
         """Turn logits into probabilities, or tokens' vectors into one."""
         (output,) = outputs
         if self.kind == "embedding":

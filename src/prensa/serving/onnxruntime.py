@@ -36,8 +36,8 @@ def write(
     program: Program,
     directory: Path,
     precision: str,
-    samples: Sequence[Inputs],  # noqa: ARG001
-    gate: Gate | None = None,  # noqa: ARG001
+    samples: Sequence[Inputs],
+    gate: Gate | None = None,
 ) -> None:
     """Export a graph, with the linear layers in 8 bits for ``int8``, and write it.
 
@@ -89,7 +89,7 @@ def _exported(program: Program) -> ONNXProgram:
 class Engine:
     """A session. May be called from several threads, and after a fork."""
 
-    def __init__(self, directory: Path, precision: str) -> None:  # noqa: ARG002
+    def __init__(self, directory: Path, precision: str) -> None:
         """Load what :func:`write` wrote."""
         self._session = Opened(lambda: _open(directory / FILE))
 

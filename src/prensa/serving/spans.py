@@ -47,7 +47,7 @@ class OfWords:
     kind: Kind = "tokens"
     wanted: Wanted = "words"
 
-    def read(self, given: Sequence[Given], first: int) -> list[Window]:  # noqa: ARG002
+    def read(self, given: Sequence[Given], first: int) -> list[Window]:
         """Tokenize texts with the places of their tokens."""
         _check_tokenizer(self.tokenizer)
         tokens = self.tokenizer(

@@ -15,7 +15,7 @@ from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import DataError, TokenizerError
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
-from prensa.texts.tokenizers import alone, check_ids, embedding_rows, load_tokenizer, longest
+from prensa.texts.tokenizers import alone, check_ids, embedding_rows
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -33,8 +33,6 @@ __all__ = [
     "embedding_rows",
     "encode",
     "largest_id",
-    "load_tokenizer",
-    "longest",
     "pad",
     "prepared",
     "row_at",
@@ -249,7 +247,7 @@ def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
         groups.append(order[start : start + size])
     rest = groups[1:]
     # A separate generator: the program's random numbers are not touched, and change nothing here.
-    random.Random(0).shuffle(rest)  # noqa: S311
+    random.Random(0).shuffle(rest)
     return groups[:1] + rest
 
 
