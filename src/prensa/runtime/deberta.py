@@ -110,18 +110,23 @@ class FoldedAttention(nn.Module):
         length = key.shape[2]
 
         # What the contents of two tokens say about each other, and what their distance does.
-        turned = _joined(key).transpose(1, 2)
-        scores = torch.bmm(_joined(query), turned)
+        left = _joined(query)
+        right = _joined(key).transpose(1, 2)
+        scores = torch.bmm(left, right)
         scores = scores.view(heads, batch, rows, length)
         if relative_pos is not None:
             scores = self._add_positions(scores, query, key, relative_pos)
         if attention_mask is not None:
+            # Not infinity: a row in which nothing may be seen would then give no number.
             lowest = torch.finfo(scores.dtype).min
             mask = attention_mask[:, :rows]
             scores = scores.masked_fill(mask, lowest)
 
         shares = torch.softmax(scores, dim=-1)
-        seen = torch.bmm(_joined(shares), _joined(value))
+        seen = torch.bmm(
+            _joined(shares),
+            _joined(value),
+        )
         seen = seen.view(heads, batch, rows, size)
         seen = seen.permute(1, 2, 0, 3)
         seen = seen.reshape(batch, rows, heads * size)
@@ -291,7 +296,8 @@ def _positions_of_offsets(encoder: Encoder) -> Tensor:
         positions = (offsets + span).clamp(0, last)
         first_found = int(positions[0])
         last_found = int(positions[-1])
-        if {first_found, last_found} == {0, last} or reach > _FARTHEST:
+        reaches_ends = {first_found, last_found} == {0, last}
+        if reaches_ends or reach > _FARTHEST:
             device = encoder.rel_embeddings.weight.device
             return positions.to(device)
         # There are more buckets than positions: they go on beyond the last one.
@@ -313,6 +319,7 @@ def _by_offset(vectors: Tensor, table: Tensor, positions: Tensor, tokens: int) -
     offsets = rows + tokens
     left = vectors.reshape(heads, batch * rows, size)
     right = table[:, positions].transpose(1, 2)
+    # [heads, batch · rows, offsets]
     every = torch.bmm(left, right)
     # Vector i has offset j − i in column rows − 1 + j − i. Read as rows that are one number shorter, from
     # number rows − 1 on, each row starts one column earlier than the one before: column j is token j in all.

@@ -182,7 +182,8 @@ def _is_quicker(layer: nn.Linear, other: Int8Linear) -> bool:
 def _is_worth(layer: nn.Linear, other: Int8Linear, tokens: int) -> bool:
     # An own generator: the caller's stays where it is.
     generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(tokens, layer.in_features, generator=generator).to(layer.weight)
+    rows = torch.randn(tokens, layer.in_features, generator=generator)
+    rows = rows.to(layer.weight)
     seconds = []
     others_seconds = []
     # In turns, so that what slows the machine down meanwhile slows both down.
@@ -211,7 +212,8 @@ def _is_exact(layer: Int8Linear) -> bool:
     # Integers below 2^53 are exact in float64, and so are their sums.
     left = rows.cpu().double()
     right = layer.weight.cpu().double()
-    return torch.equal(sums.cpu().double(), left @ right)
+    exact = left @ right
+    return torch.equal(sums.cpu().double(), exact)
 
 
 def stored_integers(directory: Path, model: PreTrainedModel) -> dict[str, Quantized]:

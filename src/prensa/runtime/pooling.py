@@ -52,12 +52,12 @@ def _first(mask: Tensor) -> Tensor:
 # attention mask, which has those of a prompt, too.
 
 
-def _first_token(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
+def _first_token(hidden: Tensor, counted: Tensor, _mask: Tensor) -> Tensor:
     texts = torch.arange(len(hidden), device=hidden.device)
     return hidden[texts, _first(counted)]
 
 
-def _last_token(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
+def _last_token(hidden: Tensor, counted: Tensor, _mask: Tensor) -> Tensor:
     texts = torch.arange(len(hidden), device=hidden.device)
     from_end = _first(counted.flip(1))
     last = counted.shape[1] - 1 - from_end
@@ -67,16 +67,16 @@ def _last_token(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
     return vectors * has_one
 
 
-def _largest(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
+def _largest(hidden: Tensor, counted: Tensor, _mask: Tensor) -> Tensor:
     left_out = counted[..., None] == 0
     return hidden.masked_fill(left_out, float("-inf")).amax(dim=1)
 
 
-def _mean(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
+def _mean(hidden: Tensor, counted: Tensor, _mask: Tensor) -> Tensor:
     return _sum(hidden, counted) / _total(counted)
 
 
-def _mean_by_root(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
+def _mean_by_root(hidden: Tensor, counted: Tensor, _mask: Tensor) -> Tensor:
     return _sum(hidden, counted) / _total(counted).sqrt()
 
 
@@ -84,8 +84,8 @@ def _weighted_mean(hidden: Tensor, counted: Tensor, mask: Tensor) -> Tensor:
     """Weigh tokens 1, 2, 3 …, a prompt that does not count included."""
     length = hidden.shape[1]
     places = torch.arange(1, length + 1, device=hidden.device)
-    before = _first(mask)[:, None]
-    weights = counted * (places - before)
+    before = _first(mask)
+    weights = counted * (places - before[:, None])
     return _sum(hidden, weights) / _total(weights)
 
 

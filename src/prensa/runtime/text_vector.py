@@ -73,7 +73,7 @@ class _Dense:
     source: str
     target: str
 
-    def __call__(self, features: Features, mask: Tensor) -> Features:
+    def __call__(self, features: Features, _mask: Tensor) -> Features:
         given = features[self.source]
         bias = self.bias
         if bias is not None:
@@ -95,7 +95,7 @@ class _Normalize:
     source: str
     target: str
 
-    def __call__(self, features: Features, mask: Tensor) -> Features:
+    def __call__(self, features: Features, _mask: Tensor) -> Features:
         # As the library has it.
         if self.source not in features:
             return features
@@ -110,7 +110,7 @@ class _LayerNorm:
     weight: Tensor
     bias: Tensor
 
-    def __call__(self, features: Features, mask: Tensor) -> Features:
+    def __call__(self, features: Features, _mask: Tensor) -> Features:
         given = features[SENTENCE]
         weight = self.weight.to(given)
         bias = self.bias.to(given)
@@ -228,7 +228,7 @@ def _prompt_tokens(path: Path, prompt: str) -> int:
     return len(ids)
 
 
-def _read_dense(module: Module, chain: Chain, path: Path, prompt: str | None) -> _Dense:
+def _read_dense(module: Module, chain: Chain, _path: Path, _prompt: str | None) -> _Dense:
     known = {"in_features", "out_features", "bias", "activation_function", "use_residual"}
     settings = _settings(module, chain, {*known, "module_input_name", "module_output_name"})
     name = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh"))
@@ -255,12 +255,12 @@ def _read_dense(module: Module, chain: Chain, path: Path, prompt: str | None) ->
     )
 
 
-def _read_normalize(module: Module, chain: Chain, path: Path, prompt: str | None) -> _Normalize:
+def _read_normalize(module: Module, chain: Chain, _path: Path, _prompt: str | None) -> _Normalize:
     settings = _settings(module, chain, {"module_input_name", "module_output_name"})
     return _Normalize(*_names(settings, chain))
 
 
-def _read_layer_norm(module: Module, chain: Chain, path: Path, prompt: str | None) -> _LayerNorm:
+def _read_layer_norm(module: Module, chain: Chain, _path: Path, _prompt: str | None) -> _LayerNorm:
     _settings(module, chain, {"dimension"})
     weights = _weights(module, ["norm.weight", "norm.bias"])
     return _LayerNorm(weights["norm.weight"], weights["norm.bias"])

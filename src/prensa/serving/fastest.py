@@ -21,7 +21,7 @@ from prensa.serving.answering import one_by_one
 from prensa.serving.distance import distance
 from prensa.serving.exported import TOLERANCES
 from prensa.serving.exports import export_on_the_spot, usual_precision
-from prensa.serving.in_pytorch import INT8, Dtype, check_dtype, serve_in_pytorch, some_texts
+from prensa.serving.in_pytorch import INT8, TORCH, Dtype, check_dtype, serve_in_pytorch, some_texts
 from prensa.serving.refusals import check_exported
 from prensa.serving.runtimes import RUNTIMES
 from prensa.serving.served import Served
@@ -107,14 +107,17 @@ def _ways(directory: Path, exact: Served, device: str, dtype: Dtype | None) -> l
 
 
 def _ways_in_pytorch(directory: Path, exact: Served, device: str, wanted: Dtype | None) -> list[Way]:
-    in_float32 = Way("torch", "float32", lambda: exact)
-    if wanted is None and device == "cpu" and has(MULTIPLIES_BF16):
-        load = partial(serve_in_pytorch, directory, device, torch.bfloat16)
-        return [in_float32, Way("torch", "bfloat16", load)]
-    if wanted is None or wanted == torch.float32:
+    in_float32 = Way(TORCH, "float32", lambda: exact)
+    if wanted == torch.float32:
         return [in_float32]
-    name = str(wanted).removeprefix("torch.")
-    return [Way("torch", name, partial(serve_in_pytorch, directory, device, wanted))]
+    if wanted is None:
+        if device != "cpu" or not has(MULTIPLIES_BF16):
+            return [in_float32]
+        load = partial(serve_in_pytorch, directory, device, torch.bfloat16)
+        return [in_float32, Way(TORCH, "bfloat16", load)]
+    precision = str(wanted).removeprefix("torch.")
+    load = partial(serve_in_pytorch, directory, device, wanted)
+    return [Way(TORCH, precision, load)]
 
 
 def _ways_as_export(directory: Path, wanted: Dtype | None) -> list[Way]:

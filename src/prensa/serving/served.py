@@ -208,15 +208,22 @@ class Served:
         task = task_of(self.config)
         if task is None or task.kind not in _ANSWERED:
             name = type(self).__name__
-            raise DataError(f"{self.path}: predict() has no answers: {name} {unanswered(self.config)}")
+            reason = unanswered(self.config)
+            raise DataError(f"{self.path}: predict() has no answers: {name} {reason}")
         if task.kind == "tokens":
             return OfWords(self.tokenizer, limit, task.labels)
         labels = task.labels
         # Without that setting the pipeline takes a single number for the logit of a label.
         if task.kind == "regression" and self.config.problem_type != "regression":
             labels = tuple(map(str, self.config.id2label.values()))
-        vector = read_text_vector(self.path, task.kind, prompt)
-        return OfTexts(self.tokenizer, limit, task.kind, labels, vector, prompt)
+        return OfTexts(
+            self.tokenizer,
+            limit,
+            task.kind,
+            labels,
+            read_text_vector(self.path, task.kind, prompt),
+            prompt,
+        )
 
     def _prompt(self, name: str) -> str:
         chain = read_chain(self.path)

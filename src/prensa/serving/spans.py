@@ -196,7 +196,8 @@ def _likeliest(context: str, window: Window, logits: Numbers, cls_id: int | None
     ends = _softmax(end_logits) * counts
     # Row i, column j: the answer from token i to token j. None ends before it starts, or is too long.
     scores = np.outer(starts, ends)
-    scores = np.tril(np.triu(scores), _ANSWER - 1)
+    scores = np.triu(scores)
+    scores = np.tril(scores, _ANSWER - 1)
     best = int(scores.argmax())
     first, last = divmod(best, len(ends))
     score = float(scores[first, last])
