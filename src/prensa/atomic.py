@@ -11,13 +11,13 @@ from pathlib import Path
 from prensa.errors import OutputError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What systems answer where there is no room left."""
+"""What systems answer if there is no room left."""
 
 
 def at_home(path: str | Path) -> Path:
     """Read ``~`` as the home directory, as shells do, so that a path means the same wherever it is given.
 
-    Raises :class:`OutputError` where there is no such user.
+    Raises :class:`OutputError` if there is no such user.
     """
     try:
         return Path(path).expanduser()
@@ -27,24 +27,35 @@ def at_home(path: str | Path) -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Put ``text`` in ``path`` in one step. Raises :class:`OutputError` with ``path`` as it was."""
+    # File names that are no UTF-8 have halves of characters in Python, which cannot be encoded.
+    data = text.encode("utf-8", "backslashreplace")
     try:
-        _replace(path, text.encode("utf-8", "backslashreplace"))  # half characters of odd file names
+        _replace(path, data)
     except OSError as error:
-        reason = "the disk is full" if error.errno in FULL else f"cannot be written ({error.strerror})"
+        reason = f"cannot be written ({error.strerror})"
+        if error.errno in FULL:
+            reason = "the disk is full"
         raise OutputError(f"{path}: {reason}; nothing was changed") from error
 
 
 def _replace(path: Path, data: bytes) -> None:
+    # Beside it, since only within one disk a file takes another's name in one step.
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    new = Path(name)
+    # A temporary file is its maker's alone; the new one is to be read by whoever read the old one.
+    mode = 0o666 & ~umask()
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            # Before the name changes: after a power cut a file of the new name must have its content.
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~umask())
-        Path(name).replace(path)
+        if path.exists():
+            mode = path.stat().st_mode & 0o777
+        new.chmod(mode)
+        new.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
 
 
@@ -54,10 +65,12 @@ def umask() -> int:
     It can only be read by setting it: two threads at it at once would leave what the first one set.
     """
     with _asking:
-        mask = os.umask(0o077)  # what others make at this moment is private, not open to all
+        # What others make at this moment is private, not open to all.
+        mask = os.umask(0o077)
         os.umask(mask)
     return mask
 
 
+# Held over a fork, too: a child that is made while another thread has the lock would wait for it for ever.
 _asking = threading.Lock()
 os.register_at_fork(before=_asking.acquire, after_in_parent=_asking.release, after_in_child=_asking.release)

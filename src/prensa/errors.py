@@ -7,10 +7,10 @@ PrensaError
 ├── RecipeError             a recipe or preset is not valid, or does not fit the model or the format
 ├── SettingError            a parameter has no such value, or does not go together with another
 ├── DeviceError             there is no such device, or too little memory on it
-├── OutputError             the result cannot be written where it was asked for
+├── OutputError             the result cannot be written to the place that was given
 ├── FormatError             a file that Prensa wrote is damaged or of an unknown version
 ├── DifferentAnswersError   a runtime gives different answers in one precision; another may be right
-├── OnlyAnswersError        a model that was loaded for a runtime is asked for more than answers
+├── OnlyAnswersError        a model that was loaded for a runtime gives answers, and nothing else
 └── MissingPackageError     an optional package is needed and not installed
 
 A message names the file or tensor, what was expected, what was found and what to do. It names parameters in
@@ -19,7 +19,7 @@ line and exits with 2.
 """
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory")
-"""How PyTorch says that memory does not suffice, in errors of no kind of their own."""
+"""How PyTorch reports that memory does not suffice, in errors of no separate class."""
 
 
 class PrensaError(Exception):
@@ -51,7 +51,7 @@ class DeviceError(PrensaError):
 
 
 class OutputError(PrensaError):
-    """The result cannot be written where it was asked for."""
+    """The result cannot be written to the place that was given."""
 
 
 class FormatError(PrensaError):
@@ -75,7 +75,7 @@ class AccelerationError(PrensaError):
 
 
 class DifferentAnswersError(AccelerationError):
-    """A runtime gives different answers from PyTorch in the precision that was asked for."""
+    """A runtime gives different answers from PyTorch in the precision that was given."""
 
 
 class OnlyAnswersError(AccelerationError, AttributeError):
@@ -83,15 +83,18 @@ class OnlyAnswersError(AccelerationError, AttributeError):
 
 
 class MissingPackageError(PrensaError):
-    """An optional package is needed for what was asked and is not installed."""
+    """An optional package is needed and not installed."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return what another library's error says in its first line, or its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the first line of another library's error, or its class if it has no message."""
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    return lines[0]
 
 
 def check_share(option: str, value: float | None, error: type[PrensaError]) -> None:
-    """Raise ``error`` where an option was given and is no share."""
+    """Raise ``error`` if a parameter was given and is no share; ``option`` is its name in the message."""
     if value is not None and not 0 <= value <= 1:
         raise error(f"{option} must be a share from 0 to 1 (0.01 or 1% is a point), found {value:g}")

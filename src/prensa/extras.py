@@ -1,4 +1,4 @@
-"""Packages that only some uses need, asked for before anything else is done."""
+"""Packages that only some uses need, looked for before anything else is done."""
 
 from __future__ import annotations
 
@@ -29,16 +29,20 @@ def require(extra: str, purpose: str) -> None:
     ``purpose`` begins the message: what it is that needs them.
     """
     missing = [package for module, package in EXTRAS[extra].items() if not is_installed(module)]
-    if missing:
-        raise MissingPackageError(
-            f"{purpose} needs {' and '.join(filter(None, [', '.join(missing[:-1]), missing[-1]]))}, "
-            f"not installed here; run pip install 'prensa[{extra}]'"
-        )
+    if not missing:
+        return
+    *first, packages = missing
+    if first:
+        packages = f"{', '.join(first)} and {packages}"
+    raise MissingPackageError(
+        f"{purpose} needs {packages}, not installed here; run pip install 'prensa[{extra}]'"
+    )
 
 
 def is_installed(module: str) -> bool:
     """Whether a module can be imported here."""
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package that it is part of
+    except ModuleNotFoundError:
+        # Of a module inside of a package, that package is imported to look for it.
         return False

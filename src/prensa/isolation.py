@@ -22,14 +22,33 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any
+from typing import Literal, Protocol, TypedDict
 
 import numpy as np
 import torch
 
+_NumpyAction = Literal["ignore", "warn", "raise", "call", "print", "log"]
+
+
+class _NumpyErrors(TypedDict):
+    """What NumPy does about each kind of error of floating point."""
+
+    divide: _NumpyAction
+    over: _NumpyAction
+    under: _NumpyAction
+    invalid: _NumpyAction
+
+
+class _Precision(Protocol):
+    """A place where PyTorch keeps how exact products of float32 are."""
+
+    fp32_precision: str
+
+
 _AUTOCAST = ("cpu", "cuda", "xpu", "mps")
-_NUMPY: dict[str, Any] = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-_SOFT = 1  # omp_pause_soft: ends the threads and keeps the settings
+_NUMPY: _NumpyErrors = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+# omp_pause_soft: ends the threads and keeps the settings.
+_SOFT = 1
 
 
 class Shared(AbstractContextManager[None]):
@@ -42,7 +61,8 @@ class Shared(AbstractContextManager[None]):
     def __init__(self, change: Callable[[], AbstractContextManager[object]]) -> None:
         """Remember how the change is made."""
         self._change = change
-        self._lock, self._users = threading.Lock(), 0
+        self._lock = threading.Lock()
+        self._users = 0
         self._made: AbstractContextManager[object] = nullcontext()
         os.register_at_fork(after_in_child=self._start_again)
 
@@ -57,13 +77,17 @@ class Shared(AbstractContextManager[None]):
         with self._lock:
             self._users = max(0, self._users - 1)
             if not self._users:
-                made, self._made = self._made, nullcontext()
+                made = self._made
+                self._made = nullcontext()
                 made.__exit__(None, None, None)
 
     def _start_again(self) -> None:
         """Take the change back in a forked child: its users are threads that do not live on."""
-        made, self._made = self._made, nullcontext()
-        self._lock, self._users = threading.Lock(), 0
+        made = self._made
+        self._made = nullcontext()
+        # The old lock may be held by a thread that the child does not have.
+        self._lock = threading.Lock()
+        self._users = 0
         made.__exit__(None, None, None)
 
 
@@ -78,7 +102,8 @@ def as_usual() -> Iterator[None]:
 def as_usual_in_thread() -> Iterator[None]:
     """Have them so in this thread, and leave what belongs to the whole process."""
     with ExitStack() as stack:
-        if torch.is_inference_mode_enabled():  # what is made in it cannot be trained later
+        # What is made in inference mode cannot be trained later.
+        if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(mode=False))
         if not torch.is_grad_enabled():
             stack.enter_context(torch.enable_grad())
@@ -107,14 +132,18 @@ def _in_float32() -> Iterator[None]:
             place.fp32_precision = value
 
 
-def _precisions() -> dict[Any, str]:
+def _precisions() -> dict[_Precision, str]:
     """Return where products of float32 are set to be less exact than float32, and to what.
 
     PyTorch before 2.9 has no such places; there :func:`torch.set_float32_matmul_precision` is the caller's.
     """
     places = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
-    found = {place: getattr(place, "fp32_precision", "none") for place in places}
-    return {place: value for place, value in found.items() if value not in {"none", "ieee"}}
+    changed = {}
+    for place in places:
+        precision = getattr(place, "fp32_precision", "none")
+        if precision not in {"none", "ieee"}:
+            changed[place] = precision
+    return changed
 
 
 _PROCESS = Shared(_in_float32)
@@ -128,7 +157,7 @@ def _ignored() -> Iterator[None]:
 
 
 WITHOUT_WARNINGS = Shared(_ignored)
-"""For ``with``: nothing is said of what other libraries remark."""
+"""For ``with``: warnings of other libraries are not shown."""
 
 _building = threading.RLock()
 
@@ -145,13 +174,15 @@ def building() -> AbstractContextManager[object]:
 def _end_threads() -> None:
     """Let this thread's OpenMP threads go: a forked child would wait for them."""
     global _are_ended  # noqa: PLW0603
-    pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None)  # OpenMP 5.0
+    # New in OpenMP 5.0, and only found if PyTorch has loaded a library that has it.
+    pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None)
     _are_ended = pause is not None and pause(_SOFT) == 0
 
 
 def _go_on_in_child() -> None:
     global _building, _are_ended  # noqa: PLW0603
-    _building = threading.RLock()  # another thread may have held it
+    # Another thread may have held the old one.
+    _building = threading.RLock()
     if not _are_ended:
         torch.set_num_threads(1)
     _are_ended = False

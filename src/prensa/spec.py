@@ -30,8 +30,8 @@ class TensorSpec:
     """A tensor of the checkpoint, known from headers alone.
 
     ``layer`` is the class name of the module that owns it (``Linear``, ``Conv1D``, ``Embedding`` …),
-    empty where the model class has no such tensor. ``in_model`` says that the class has it. ``rows_before``
-    is how many rows it has in the file where some are left out, else 0. ``is_unused`` says that the model
+    empty if the model class has no such tensor. ``in_model`` says that the class has it. ``rows_before``
+    is how many rows it has in the file if some are left out, else 0. ``is_unused`` says that the model
     class has no place for it: it is then left as it is, and decides nothing.
     """
 
@@ -48,7 +48,9 @@ class TensorSpec:
     @property
     def numel_before(self) -> int:
         """Number of elements in the file."""
-        return self.rows_before * math.prod(self.shape[1:]) if self.rows_before else self.numel
+        if not self.rows_before:
+            return self.numel
+        return self.rows_before * math.prod(self.shape[1:])
 
     @property
     def nbytes_before(self) -> int:

@@ -1,4 +1,4 @@
-"""Directories for what is needed for a while, where the system keeps such: ``TMPDIR``, else ``/tmp``.
+"""Directories for what is needed for a while, in the system's place for them: ``TMPDIR``, else ``/tmp``.
 
 A full or unwritable ``TMPDIR`` is neither the user's output nor the model, so an error there names the
 directory and the variable.
@@ -17,15 +17,17 @@ from pathlib import Path
 from prensa.atomic import FULL
 from prensa.errors import OutputError, first_line
 
-_USUAL = "/tmp"  # noqa: S108  named where none can be found
-_FULL_IN_WORDS = "No space left on device"  # as libraries that write files themselves report it
+# Named in messages if none can be found; nothing is written there.
+_USUAL = "/tmp"  # noqa: S108
+# As libraries that write files themselves report it.
+_FULL_IN_WORDS = "No space left on device"
 
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
     """Yield a new directory that is removed when the block ends.
 
-    Raises :class:`OutputError` where it cannot be made, or where the block fails because its disk is full.
+    Raises :class:`OutputError` if it cannot be made, or if the block fails because its disk is full.
     """
     directory = _make()
     try:
@@ -37,7 +39,7 @@ def temporary_directory() -> Iterator[Path]:
 
 @contextmanager
 def directory_until_exit() -> Iterator[Path]:
-    """Yield a new directory to fill; it is removed when this process ends, or where the block fails.
+    """Yield a new directory to fill; it is removed when this process ends, or if the block fails.
 
     Raises :class:`OutputError` as :func:`temporary_directory` does.
     """
@@ -69,25 +71,32 @@ def is_full(error: BaseException) -> bool:
 
 
 def which_is_full(error: BaseException, output: Path) -> str:
-    """Say whether it is the disk of ``output`` that is full, or that of temporary files.
+    """Report whether the disk of ``output`` is full, or that of temporary files.
 
     Libraries write temporary files, too. An error that names no file is put down to the disk with less room.
     """
-    name = getattr(error, "filename", None)
     place = _place()
-    named = None if name is None else Path(os.fsdecode(name)).absolute()
-    is_temporary = place is not None and (
-        named.is_relative_to(place) if named is not None else _has_less_room(place, output.parent)
-    )
-    if is_temporary and not output.is_relative_to(place or output):
+    # An output below /tmp is the user's all the same.
+    if place is not None and not output.is_relative_to(place) and _is_about(error, place, output):
         return _full()
     return f"{output}: the disk is full; nothing was changed, free some space and run again"
 
 
+def _is_about(error: BaseException, place: Path, output: Path) -> bool:
+    """Whether an error is about temporary files in ``place``, and not about ``output``."""
+    name = getattr(error, "filename", None)
+    if name is None:
+        return _has_less_room(place, output.parent)
+    file = Path(os.fsdecode(name)).absolute()
+    return file.is_relative_to(place)
+
+
 def _has_less_room(place: Path, other: Path) -> bool:
     with suppress(OSError):
-        is_elsewhere = place.stat().st_dev != other.stat().st_dev
-        return is_elsewhere and shutil.disk_usage(place).free < shutil.disk_usage(other).free
+        if place.stat().st_dev == other.stat().st_dev:
+            return False
+        room = shutil.disk_usage(place).free
+        return room < shutil.disk_usage(other).free
     return False
 
 
@@ -108,7 +117,8 @@ def _make() -> Path:
 def _place() -> Path | None:
     try:
         return Path(tempfile.gettempdir()).absolute()
-    except OSError:  # there is none
+    except OSError:
+        # There is no directory that could be written.
         return None
 
 
@@ -120,5 +130,6 @@ def _full() -> str:
 
 
 def _remove(directory: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a forked child leaves what its parent still reads
+    # A forked child, which runs this as well, leaves what its parent still reads.
+    if os.getpid() == owner:
         shutil.rmtree(directory, ignore_errors=True)

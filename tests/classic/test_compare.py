@@ -59,7 +59,7 @@ def test_every_line():
         "  F1: <b>toxic</b>: 92.01 % before, 91.72 % after (−0.29 points)",
         "  ROC-AUC: needs right answers of at least two classes",
         "  calibration error: 2.10 % before, 2.40 % after (+0.30 points)",
-        "12 of 3,000 texts were longer than 512 tokens and were cut.",
+        "12 of 3,000 texts were longer than 512 tokens and were truncated.",
     ]
 
 

@@ -113,7 +113,7 @@ def test_numbers_stand_beside_their_own_names():
     [
         ({"is_smoke_test": True}, "These are built-in texts, a smoke test"),
         ({"labelled": False}, "The texts have no labels"),
-        ({"truncated": 12}, "12 of 3,000 texts were longer than 512 tokens and were cut."),
+        ({"truncated": 12}, "12 of 3,000 texts were longer than 512 tokens and were truncated."),
         ({"measured": 100}, "Interrupted: 100 of 3,000 texts were answered."),
     ],
 )

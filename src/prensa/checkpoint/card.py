@@ -12,11 +12,10 @@ from pathlib import Path
 
 from prensa.atomic import write_text
 from prensa.checkpoint.allowed import allowed
-from prensa.checkpoint.manifest import Manifest
+from prensa.checkpoint.manifest import Manifest, by_role
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.sentence_transformers import read_chain, root_of
 from prensa.checkpoint.task import pipeline_tag
-from prensa.spec import ROLES
 from prensa.wording import megabytes, percent
 
 CARD_FILE = "README.md"
@@ -191,10 +190,7 @@ Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {mega
 
 def _kinds(manifest: Manifest) -> str:
     lines = ["| kind of tensor | tensors | before | after | bits per weight |", "|---|--:|--:|--:|--:|"]
-    for role in ROLES:
-        tensors = [tensor for tensor in manifest.tensors if tensor.role == role]
-        if not tensors:
-            continue
+    for role, tensors in by_role(manifest.tensors).items():
         before = sum(tensor.nbytes_before for tensor in tensors)
         after = sum(tensor.nbytes for tensor in tensors)
         # The weights of a tied tensor are counted where they are stored.

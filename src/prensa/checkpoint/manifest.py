@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.errors import FormatError
 from prensa.records import from_plain, read_json, to_plain
-from prensa.spec import Role
+from prensa.spec import ROLES, Role
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION = 1
@@ -132,6 +133,14 @@ class Manifest:
         """Write ``manifest.json``."""
         text = json.dumps(to_plain(self), indent=1)
         (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def by_role(tensors: Iterable[TensorReport]) -> dict[Role, list[TensorReport]]:
+    """Group tensors by what they are for, in the order of ``ROLES``, without empty groups."""
+    groups: dict[Role, list[TensorReport]] = {role: [] for role in ROLES}
+    for tensor in tensors:
+        groups[tensor.role].append(tensor)
+    return {role: group for role, group in groups.items() if group}
 
 
 def has_manifest(directory: Path) -> bool:

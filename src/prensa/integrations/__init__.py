@@ -7,6 +7,7 @@ module, and adds Prensa to the table right then.
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.util
 import sys
@@ -26,7 +27,8 @@ def register() -> None:
 
 
 def _register_now() -> None:
-    from prensa.integrations import transformers as _  # noqa: F401  importing it registers it
+    # Importing it registers it: its decorators put Prensa into the table.
+    importlib.import_module("prensa.integrations.transformers")
 
 
 class _WhenImported(importlib.abc.MetaPathFinder):
@@ -40,6 +42,7 @@ class _WhenImported(importlib.abc.MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname != _TABLE:
             return None
+        # Out of the way first: find_spec() below would find this finder again.
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
@@ -30,6 +30,12 @@ from prensa.codecs.container import unpack
 from prensa.codecs.layout import FORMAT_VERSION, QUANT_METHOD, SUFFIX, placeholder
 from prensa.errors import FormatError
 from prensa.ops.affine import Quantized, dequantize
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Place = tuple[nn.Module, str]
+"""A module and the name of one of its attributes, a parameter or a buffer."""
 
 
 @dataclass(frozen=True)
@@ -55,41 +61,52 @@ class PrensaConfig(QuantizationConfigMixin):  # type: ignore[misc]
         self.quant_method = QUANT_METHOD
         self.format_version = format_version
         self.sha256 = dict(sha256 or {})
-        self.dequantize = True  # packing is storage: what is loaded is an ordinary model
+        # Packing is storage: what is loaded is an ordinary model.
+        self.dequantize = True
 
 
 @register_quantizer(QUANT_METHOD)
 class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
     """Decodes packed parameters while a model is loaded."""
 
-    requires_calibration = True  # in transformers' words: only loads what is quantized already
+    # In transformers' words: it only loads what is quantized already.
+    requires_calibration = True
     quantization_config: PrensaConfig
 
     def validate_environment(self, *_: object, **__: object) -> None:
         """Refuse what a newer Prensa has written."""
-        found = self.quantization_config.format_version
-        if found != FORMAT_VERSION:
+        version = self.quantization_config.format_version
+        if version != FORMAT_VERSION:
             raise FormatError(
-                f"config.json: expected packed format version {FORMAT_VERSION}, found {found!r}; "
+                f"config.json: expected packed format version {FORMAT_VERSION}, found {version!r}; "
                 "install a newer prensa"
             )
 
     def _process_model_before_weight_loading(
         self,
-        model: Any,
+        model: PreTrainedModel,
         checkpoint_files: Iterable[str] = (),
         **_: object,
     ) -> None:
         sizes: dict[str, int] = {}
-        for file in map(Path, checkpoint_files or ()):
+        for name in checkpoint_files or ():
+            file = Path(name)
             self._check_file(file)
             sizes |= _packed_sizes(file)
-        own_name = own_names(model)
-        found = {own_name(name): size for name, size in sizes.items()}
-        self.slots = [_open_slot(model, name, size) for name, size in found.items() if name is not None]
 
-    def _process_model_after_weight_loading(self, model: Any, **_: object) -> Any:
+        # All names first: slots put buffers into the model that names could be taken for.
+        own_name = own_names(model)
+        own_sizes = {own_name(name): size for name, size in sizes.items()}
+        self.slots = []
+        for own, size in own_sizes.items():
+            # What the model has no place for is left to transformers, which reports it.
+            if own is not None:
+                slot = _open_slot(model, own, size)
+                self.slots.append(slot)
+
+    def _process_model_after_weight_loading(self, model: PreTrainedModel, **_: object) -> PreTrainedModel:
         places = _places(model, self.slots)
+        # Decoding lets go of the interpreter's lock; filling changes the model, so that is for one thread.
         with ThreadPoolExecutor() as pool:
             weights = pool.map(lambda slot: _decode(model, slot), self.slots)
             for slot, weight in zip(self.slots, weights, strict=True):
@@ -100,10 +117,10 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
         expected = self.quantization_config.sha256.get(file.name)
         if expected is None:
             raise FormatError(f"{file}: config.json has no checksum of it; compress the model again")
-        found = sha256(file)
-        if found != expected:
+        digest = sha256(file)
+        if digest != expected:
             raise FormatError(
-                f"{file}: damaged, expected SHA-256 {expected[:12]}…, found {found[:12]}…; fetch it again"
+                f"{file}: damaged, expected SHA-256 {expected[:12]}…, found {digest[:12]}…; fetch it again"
             )
 
     def is_serializable(self, *_: object, **__: object) -> bool:
@@ -116,11 +133,11 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
         return True
 
 
-def make_usable(model: Any, dtype: object) -> None:
+def make_usable(model: PreTrainedModel, dtype: object) -> None:
     """Mend what ``transformers`` leaves undone when it loads a bitsandbytes checkpoint.
 
-    It leaves weights that are not quantized in the dtype they are stored in, whatever ``dtype`` was asked
-    for, and their biases not, which then do not fit each other.
+    It leaves weights that are not quantized in the dtype they are stored in, whatever ``dtype`` was given,
+    and their biases not, which then do not fit each other.
 
     On saving it reverses the conversions that it loaded with. The one for bitsandbytes cannot be reversed and
     raises; its weights are in the form they are saved in already, so it need not be.
@@ -133,74 +150,98 @@ def make_usable(model: Any, dtype: object) -> None:
     model._weight_conversions = [each for each in conversions if not _is_of_bitsandbytes(each)]
 
 
-def _is_of_bitsandbytes(conversion: Any) -> bool:
-    operations = getattr(conversion, "operations", None) or ()
-    return any(type(each).__module__ == "transformers.integrations.bitsandbytes" for each in operations)
+def _is_of_bitsandbytes(conversion: object) -> bool:
+    for operation in getattr(conversion, "operations", None) or ():
+        if type(operation).__module__ == "transformers.integrations.bitsandbytes":
+            return True
+    return False
 
 
 def _packed_sizes(file: Path) -> dict[str, int]:
+    """Return how many bytes each packed parameter in a file takes, by the parameter's name."""
+    sizes = {}
     with safe_open(file, framework="pt") as tensors:
-        every = set(tensors.keys())
-        names = [name for name in every if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) in every]
-        return {name.removesuffix(SUFFIX): tensors.get_slice(name).get_shape()[0] for name in names}
+        names = set(tensors.keys())
+        for name in names:
+            parameter = name.removesuffix(SUFFIX)
+            # A model may have a parameter that ends like one: only pairs are packed.
+            if name != parameter and parameter in names:
+                (size,) = tensors.get_slice(name).get_shape()
+                sizes[parameter] = size
+    return sizes
 
 
-def _open_slot(model: Any, name: str, size: int) -> _Slot:
+def _open_slot(model: PreTrainedModel, name: str, size: int) -> _Slot:
     """Put a pair of an empty parameter and room for its bytes where the parameter is."""
     module, attribute = _owner(model, name)
     weight = getattr(module, attribute)
     empty = placeholder(weight.shape, weight.dtype, "meta")
-    is_parameter = isinstance(weight, nn.Parameter)
-    setattr(module, attribute, nn.Parameter(empty, requires_grad=False) if is_parameter else empty)
+    if isinstance(weight, nn.Parameter):
+        empty = nn.Parameter(empty, requires_grad=False)
+    setattr(module, attribute, empty)
     module.register_buffer(attribute + SUFFIX, torch.empty(size, dtype=torch.uint8, device="meta"))
     return _Slot(name, tuple(weight.shape), _wanted_dtype(model, name, weight.dtype))
 
 
-def _wanted_dtype(model: Any, name: str, dtype: torch.dtype) -> torch.dtype:
+def _wanted_dtype(model: PreTrainedModel, name: str, dtype: torch.dtype) -> torch.dtype:
     """Return float32 for the modules that the model class keeps in it."""
     kept = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
     if dtype == torch.float16:
         kept |= set(getattr(model, "_keep_in_fp32_modules", None) or ())
-    half = dtype in {torch.float16, torch.bfloat16}
-    return torch.float32 if half and kept & set(name.split(".")) else dtype
+    is_half = dtype in {torch.float16, torch.bfloat16}
+    is_kept = not kept.isdisjoint(name.split("."))
+    if is_half and is_kept:
+        return torch.float32
+    return dtype
 
 
-def _places(model: Any, slots: Sequence[_Slot]) -> dict[_Slot, set[tuple[nn.Module, str]]]:
+def _places(model: PreTrainedModel, slots: Sequence[_Slot]) -> dict[_Slot, set[Place]]:
     """List where each slot's weight belongs: in its own place, and where its placeholder was tied to.
 
     Placeholders all look alike, so two slots may have been tied to each other; each keeps its own place.
     """
     own = {slot: _owner(model, slot.name) for slot in slots}
-    holders: dict[int, set[tuple[nn.Module, str]]] = {}
+    # Tied places hold the very same object. Its identity is what says so: all placeholders have equal values.
+    holders: dict[int, set[Place]] = {}
     for module in model.modules():
         for attribute, weight in {**module._parameters, **module._buffers}.items():
             holders.setdefault(id(weight), set()).add((module, attribute))
-    others = set(own.values())
-    return {slot: (holders[id(getattr(*place))] - others) | {place} for slot, place in own.items()}
+
+    of_slots = set(own.values())
+    places = {}
+    for slot, (module, attribute) in own.items():
+        weight = getattr(module, attribute)
+        tied = holders[id(weight)] - of_slots
+        places[slot] = tied | {(module, attribute)}
+    return places
 
 
-def _decode(model: Any, slot: _Slot) -> Tensor:
+def _decode(model: PreTrainedModel, slot: _Slot) -> Tensor:
     module, attribute = _owner(model, slot.name)
     data = getattr(module, attribute + SUFFIX)
     if data.device.type == "meta":
         raise FormatError(f"{slot.name}: a packed model cannot be loaded with weights offloaded to disk")
+    # transformers 5.0 made floats of some; every byte is one that float16 can hold.
+    stored = data.cpu().to(torch.uint8).numpy()
     try:
-        value = unpack(data.cpu().to(torch.uint8).numpy(), slot.shape)  # 5.0 made floats of some
+        value = unpack(stored, slot.shape)
     except FormatError as error:
         raise FormatError(f"tensor {slot.name}: {error}") from error
-    dense = dequantize(value, slot.dtype) if isinstance(value, Quantized) else value.to(slot.dtype)
-    return dense.to(data.device)
+    if isinstance(value, Quantized):
+        return dequantize(value, slot.dtype).to(data.device)
+    return value.to(slot.dtype).to(data.device)
 
 
-def _fill_slot(model: Any, slot: _Slot, weight: Tensor, places: set[tuple[nn.Module, str]]) -> None:
+def _fill_slot(model: PreTrainedModel, slot: _Slot, weight: Tensor, places: set[Place]) -> None:
     module, attribute = _owner(model, slot.name)
-    is_parameter = isinstance(getattr(module, attribute), nn.Parameter)
-    value = nn.Parameter(weight) if is_parameter else weight
-    for other, name in places:
-        setattr(other, name, value)
+    if isinstance(getattr(module, attribute), nn.Parameter):
+        weight = nn.Parameter(weight)
+    # One object for all places, so that they stay tied when it is trained.
+    for holder, name in places:
+        setattr(holder, name, weight)
     delattr(module, attribute + SUFFIX)
 
 
-def _owner(model: Any, name: str) -> tuple[Any, str]:
+def _owner(model: PreTrainedModel, name: str) -> Place:
     path, _, attribute = name.rpartition(".")
     return model.get_submodule(path), attribute

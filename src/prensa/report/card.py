@@ -14,12 +14,14 @@ from prensa.report.tables import Table, computed_in, remarks, tables
 
 
 def write_cards(evaluation: Evaluation) -> list[str]:
-    """Put the numbers into each result's card, where Prensa made it. Return why some were not written.
+    """Put the numbers into each result's card, if Prensa made it. Return why some were not written.
 
-    An interrupted evaluation leaves cards alone. A smoke test never takes the place of more than another.
+    An interrupted evaluation leaves cards alone. A smoke test only replaces another smoke test.
     """
+    if evaluation.missing:
+        return []
     problems = []
-    for result in () if evaluation.missing else evaluation.results:
+    for result in evaluation.results:
         text = card_text(evaluation, result)
         try:
             set_evaluation(Path(result.path), text, is_smoke_test=evaluation.data.is_smoke_test)
@@ -30,21 +32,27 @@ def write_cards(evaluation: Evaluation) -> list[str]:
 
 def card_text(evaluation: Evaluation, result: Model) -> str:
     """Make the Markdown for one result: verdict, remarks, tables, and where it was measured."""
+    # The card goes with this result alone: the others are not where a reader finds it.
     alone = dataclasses.replace(evaluation, results=(result,))
+    parts = [_text(verdict(alone, result))]
+    parts += [_text(remark) for remark in remarks(alone)]
+    parts += [_table(table) for table in tables(alone)]
     where = f"Measured on {evaluation.date} with Prensa {evaluation.prensa_version}: {computed_in(alone)}."
-    parts = [_text(verdict(alone, result)), *map(_text, remarks(alone)), *map(_table, tables(alone))]
-    return "\n\n".join([*parts, _text(where)])
+    parts.append(_text(where))
+    return "\n\n".join(parts)
 
 
 def _table(table: Table) -> str:
-    lines = [
-        f"### {table.title}",
-        "",
-        _row([_text(column) for column in table.columns]),
-        _row(["---", *["--:"] * (len(table.columns) - 1)]),
-    ]
-    lines += [_row([_text(cell) for cell in row]) for row in table.rows]
-    return "\n".join([*lines, "", _text(table.note)] if table.note else lines)
+    alignment = ["---"] + ["--:"] * (len(table.columns) - 1)
+    lines = [f"### {table.title}", ""]
+    lines.append(_row([_text(column) for column in table.columns]))
+    lines.append(_row(alignment))
+    for row in table.rows:
+        cells = [_text(cell) for cell in row]
+        lines.append(_row(cells))
+    if table.note:
+        lines += ["", _text(table.note)]
+    return "\n".join(lines)
 
 
 def _row(cells: list[str]) -> str:

@@ -11,15 +11,17 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import TypedDict, get_args
 
-from prensa.checkpoint.manifest import Manifest, TensorReport
-from prensa.evaluation.results import Evaluation, Model
+from prensa.checkpoint.manifest import Manifest, TensorReport, by_role
+from prensa.evaluation.results import Evaluation, Model, Timing
 from prensa.search.frontier import Kind, Point
-from prensa.spec import ROLES
+from prensa.spec import ROLES, Role
 
-_WIDTH = 300  # of the plot in pixels; labels come beside it
+# Of the plot in pixels; labels come beside it.
+_WIDTH = 300
 _VERSION = "5.21"
+_HEADERS = "headers"
 _LAYER = re.compile(r"(?:(?P<path>[\w.]*?)\.)?(?P<number>\d+)\.")
 _CONFIG = {
     "aria": False,
@@ -49,7 +51,29 @@ _CONFIG = {
     },
 }
 
-Values = list[dict[str, Any]]
+Spec = Mapping[str, object]
+"""A part of a Vega-Lite specification."""
+
+Values = Sequence[Mapping[str, object]]
+"""What a chart draws: a mapping for each mark, of fields to values."""
+
+_NOMINAL_ROWS = {"type": "nominal", "sort": None, "title": None}
+
+
+class _Size(TypedDict, total=False):
+    model: str
+    kind: str
+    megabytes: float
+    order: int
+
+
+class _Point(TypedDict):
+    kind: str
+    name: str
+    megabytes: float
+    drop: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -66,22 +90,26 @@ def size_chart(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> Cha
     models = [model for model in evaluation.results if model.name in manifests]
     if not models:
         return None
+
+    # A result may have been made from the same model in another dtype: then that is what it is compared with.
     first = manifests[models[0].name]
-    is_same = first.nbytes_before == evaluation.original.weight_bytes
-    before = "original" if is_same else "before pressing"  # from a file in another dtype, perhaps
-    values = _by_kind(before, first.tensors, first.nbytes_before, "nbytes_before")
+    before = "before pressing"
+    if first.nbytes_before == evaluation.original.weight_bytes:
+        before = "original"
+    values = _sizes_before(before, first)
     for model in models:
-        manifest = manifests[model.name]
-        values += _by_kind(model.name, manifest.tensors, manifest.nbytes, "nbytes")
-    kinds = [kind for kind in (*ROLES, "headers") if any(value["kind"] == kind for value in values)]
-    order = {kind: index for index, kind in enumerate(kinds)}
+        values += _sizes_after(model.name, manifests[model.name])
+
+    # Bars are stacked in the order of the legend.
+    drawn = {value["kind"] for value in values}
+    kinds = [kind for kind in (*ROLES, _HEADERS) if kind in drawn]
     for value in values:
-        value["order"] = order[value["kind"]]
+        value["order"] = kinds.index(value["kind"])
     spec = {
         "height": {"step": 34},
         "mark": {"type": "bar"},
         "encoding": {
-            "y": {"field": "model", "type": "nominal", "sort": None, "title": None},
+            "y": {"field": "model", **_NOMINAL_ROWS},
             "x": {"field": "megabytes", "type": "quantitative", "title": "MB"},
             "color": _colour("kind", kinds),
             "order": {"field": "order"},
@@ -94,73 +122,80 @@ def size_chart(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> Cha
 def bits_chart(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> Chart | None:
     """Draw the stored bits per weight of each layer."""
     models = [model.name for model in evaluation.results if model.name in manifests]
-    values: Values = []
+    values = []
+    numbers = []
     for name in models:
         for layer, tensors in _layers(manifests[name].tensors).items():
+            # The weights of a tied tensor are counted where they are stored.
             weights = sum(tensor.numel for tensor in tensors if tensor.codec != "tied")
-            if weights:
-                bits = 8 * sum(tensor.nbytes for tensor in tensors) / weights
-                values.append({"model": name, "layer": layer, "bits": round(bits, 4)})
+            if not weights:
+                continue
+            bits = 8 * sum(tensor.nbytes for tensor in tensors) / weights
+            numbers.append(round(bits, 4))
+            values.append({"model": name, "layer": layer, "bits": round(bits, 4)})
     if not values:
         return None
     spec = {
         "height": {"step": 20},
         "mark": {"type": "bar"},
         "encoding": {
-            "y": {"field": "layer", "type": "nominal", "sort": None, "title": None},
+            "y": {"field": "layer", **_NOMINAL_ROWS},
             "x": {"field": "bits", "type": "quantitative", "title": "bits per weight"},
             "color": _colour("model", models, first=1),
             "yOffset": {"field": "model", "sort": None},
         },
     }
-    most, least = (choose(value["bits"] for value in values) for choose in (max, min))
-    text = f"Bars, one for each layer: from {least:.2f} to {most:.2f} bits for a weight."
+    text = f"Bars, one for each layer: from {min(numbers):.2f} to {max(numbers):.2f} bits for a weight."
     return Chart("Bits per weight, layer by layer", text, _draw(spec, values))
 
 
 def latency_charts(evaluation: Evaluation) -> list[Chart]:
     """Draw how long one text takes, at each length, as box plots of all rounds."""
-    models = (evaluation.original, *evaluation.results)
-    names = ["original", *(result.name for result in evaluation.results)]
+    models = [("original", evaluation.original)]
+    models += [(result.name, result) for result in evaluation.results]
     charts = []
     for index, timing in enumerate(evaluation.original.timings):
-        if timing.batch_size > 1:
-            continue
-        values = [
-            {"model": name, "ms": round(1e3 * seconds, 4)}
-            for name, model in zip(names, models, strict=True)
-            for each in model.timings[index : index + 1]
-            for seconds in each.seconds
-        ]
-        spec = {
-            "height": {"step": 30},
-            "mark": {
-                "type": "boxplot",
-                "extent": "min-max",
-                "size": 16,
-                "median": {"color": "var(--page)"},
-                "rule": {"color": "currentColor"},
-                "ticks": {"color": "currentColor"},
-            },
-            "encoding": {
-                "y": {"field": "model", "type": "nominal", "sort": None, "title": None},
-                "x": {
-                    "field": "ms",
-                    "type": "quantitative",
-                    "title": "milliseconds",
-                    "scale": {"zero": False},
-                },
-                "color": _colour("model", names) | {"legend": None},
-            },
-        }
-        charts.append(
-            Chart(
-                f"Time for one text of {timing.tokens} tokens",
-                f"Box plots of {len(timing.seconds)} rounds: shortest, middle half, median, longest.",
-                _draw(spec, values),
-            )
-        )
+        if timing.batch_size == 1:
+            charts.append(_latency_chart(models, index, timing))
     return charts
+
+
+def _latency_chart(models: Sequence[tuple[str, Model]], index: int, timing: Timing) -> Chart:
+    """Draw the timings that stand at one place in those of each model: they are of the same texts."""
+    values = []
+    for name, model in models:
+        # An interruption leaves a model with fewer timings.
+        if index >= len(model.timings):
+            continue
+        for seconds in model.timings[index].seconds:
+            milliseconds = round(1e3 * seconds, 4)
+            values.append({"model": name, "ms": milliseconds})
+    spec = {
+        "height": {"step": 30},
+        "mark": {
+            "type": "boxplot",
+            "extent": "min-max",
+            "size": 16,
+            "median": {"color": "var(--page)"},
+            "rule": {"color": "currentColor"},
+            "ticks": {"color": "currentColor"},
+        },
+        "encoding": {
+            "y": {"field": "model", **_NOMINAL_ROWS},
+            "x": {
+                "field": "ms",
+                "type": "quantitative",
+                "title": "milliseconds",
+                "scale": {"zero": False},
+            },
+            "color": {**_colour("model", [name for name, _ in models]), "legend": None},
+        },
+    }
+    return Chart(
+        f"Time for one text of {timing.tokens} tokens",
+        f"Box plots of {len(timing.seconds)} rounds: shortest, middle half, median, longest.",
+        _draw(spec, values),
+    )
 
 
 def reliability_chart(result: Model) -> Chart | None:
@@ -169,11 +204,16 @@ def reliability_chart(result: Model) -> Chart | None:
     if quality is None or not quality.reliability:
         return None
     bins = {"original": quality.reliability_original, result.name: quality.reliability}
-    values: Values = [
-        {"model": name, "confidence": each.confidence, "right": each.right, "answers": each.count}
-        for name, own in bins.items()
-        for each in own
-    ]
+    values = []
+    for name, of_model in bins.items():
+        for each in of_model:
+            value = {
+                "model": name,
+                "confidence": each.confidence,
+                "right": each.right,
+                "answers": each.count,
+            }
+            values.append(value)
     axis = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": {"format": ".0%"}}
     ideal = {
         "data": {"values": [{"confidence": 0, "right": 0}, {"confidence": 1, "right": 1}]},
@@ -198,22 +238,26 @@ def reliability_chart(result: Model) -> Chart | None:
 
 def frontier_chart(points: Sequence[Point]) -> Chart | None:
     """Draw bytes against the drop of each point, or against the share of changed answers."""
-    values: Values = []
+    values: list[_Point] = []
     for point in points:
-        if point.drop is not None:
-            values.append(
-                {
-                    "kind": point.kind,
-                    "name": point.name,
-                    "megabytes": point.nbytes / 1e6,
-                    "drop": 100 * point.drop,
-                    "low": 100 * (point.interval or (point.drop, point.drop))[0],
-                    "high": 100 * (point.interval or (point.drop, point.drop))[1],
-                }
-            )
+        if point.drop is None:
+            continue
+        # Without an interval the bar has no length.
+        low, high = point.interval or (point.drop, point.drop)
+        values.append(
+            {
+                "kind": point.kind,
+                "name": point.name,
+                "megabytes": point.nbytes / 1e6,
+                "drop": 100 * point.drop,
+                "low": 100 * low,
+                "high": 100 * high,
+            }
+        )
     if not values:
         return None
-    kinds = [kind for kind in get_args(Kind) if any(value["kind"] == kind for value in values)]
+    drawn = {value["kind"] for value in values}
+    kinds = [kind for kind in get_args(Kind) if kind in drawn]
     x = {"field": "megabytes", "type": "quantitative", "title": "MB", "scale": {"type": "log"}}
     y = {"type": "quantitative", "title": "drop, points"}
     colour = _colour("kind", kinds)
@@ -242,30 +286,48 @@ def frontier_chart(points: Sequence[Point]) -> Chart | None:
     return Chart("Size against quality", f"{described}; bars are 95 % intervals.", _draw(spec, values))
 
 
-def _draw(spec: Mapping[str, Any], values: Values) -> str:
+def _draw(spec: Spec, values: Values) -> str:
     import vl_convert
 
-    data = {"data": {"values": values}} if values else {}
-    svg: str = vl_convert.vegalite_to_svg(
-        {"width": _WIDTH, "config": _CONFIG, **data, **spec}, vl_version=_VERSION
-    )
-    return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)  # what holds it says what it shows
+    whole = {"width": _WIDTH, "config": _CONFIG, **spec}
+    # A chart of several layers has its values in them.
+    if values:
+        whole["data"] = {"values": values}
+    svg: str = vl_convert.vegalite_to_svg(whole, vl_version=_VERSION)
+    # What holds the drawing on the page describes it to a screen reader.
+    return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
-def _colour(field: str, domain: Sequence[str], first: int = 0) -> dict[str, Any]:
+def _colour(field: str, domain: Sequence[str], first: int = 0) -> dict[str, object]:
     colours = [f"var(--series-{1 + (first + index) % 8})" for index in range(len(domain))]
     return {"field": field, "type": "nominal", "scale": {"domain": list(domain), "range": colours}}
 
 
-def _by_kind(model: str, tensors: Sequence[TensorReport], nbytes: int, column: str) -> Values:
-    kinds: dict[str, int] = defaultdict(int)
-    for tensor in tensors:
-        kinds[tensor.role] += getattr(tensor, column)
-    kinds["headers"] = max(0, nbytes - sum(kinds.values()))
-    return [{"model": model, "kind": kind, "megabytes": size / 1e6} for kind, size in kinds.items() if size]
+def _sizes_before(model: str, manifest: Manifest) -> list[_Size]:
+    sizes = {}
+    for role, tensors in by_role(manifest.tensors).items():
+        sizes[role] = sum(tensor.nbytes_before for tensor in tensors)
+    return _with_headers(model, sizes, manifest.nbytes_before)
 
 
-def _totals(values: Values) -> dict[str, float]:
+def _sizes_after(model: str, manifest: Manifest) -> list[_Size]:
+    sizes = {}
+    for role, tensors in by_role(manifest.tensors).items():
+        sizes[role] = sum(tensor.nbytes for tensor in tensors)
+    return _with_headers(model, sizes, manifest.nbytes)
+
+
+def _with_headers(model: str, sizes: Mapping[Role, int], nbytes: int) -> list[_Size]:
+    """Make the values of one bar; what its files hold besides tensors are their headers."""
+    headers = max(0, nbytes - sum(sizes.values()))
+    values: list[_Size] = []
+    for kind, size in [*sizes.items(), (_HEADERS, headers)]:
+        if size:
+            values.append({"model": model, "kind": kind, "megabytes": size / 1e6})
+    return values
+
+
+def _totals(values: Sequence[_Size]) -> dict[str, float]:
     totals: dict[str, float] = defaultdict(float)
     for value in values:
         totals[value["model"]] += value["megabytes"]
@@ -274,15 +336,21 @@ def _totals(values: Values) -> dict[str, float]:
 
 def _layers(tensors: Sequence[TensorReport]) -> dict[str, list[TensorReport]]:
     """Group tensors by layer, ``encoder.layer.3``, in the order of their numbers; the rest by kind, first."""
+    # Sorted by path and number, not by name: layer 10 comes behind layer 2. A space sorts before letters.
     groups: dict[tuple[str, int], list[TensorReport]] = defaultdict(list)
     for tensor in tensors:
-        found = _LAYER.match(tensor.name)
-        if found:
-            path = ".".join((found["path"] or "").split(".")[-2:])
-            groups[path, int(found["number"])].append(tensor)
+        layer = _LAYER.match(tensor.name)
+        if layer:
+            parts = (layer["path"] or "").split(".")
+            path = ".".join(parts[-2:])
+            groups[path, int(layer["number"])].append(tensor)
         else:
             groups[f" {tensor.role}", -1].append(tensor)
-    return {
-        path.strip() if number < 0 else f"{path}.{number}".lstrip("."): groups[path, number]
-        for path, number in sorted(groups)
-    }
+
+    layers = {}
+    for path, number in sorted(groups):
+        name = path.strip()
+        if number >= 0:
+            name = f"{path}.{number}".lstrip(".")
+        layers[name] = groups[path, number]
+    return layers

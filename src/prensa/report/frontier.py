@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 from prensa.atomic import at_home, write_text
 from prensa.errors import OutputError
+from prensa.evaluation.verdict import range_in_words
 from prensa.extras import require
-from prensa.report.charts import Chart, frontier_chart
+from prensa.records import to_plain
+from prensa.report.charts import frontier_chart
 from prensa.report.html import check_page, page
 from prensa.report.tables import NONE, Table
 from prensa.search.frontier import Frontier, Point
@@ -19,56 +20,75 @@ FRONTIER_FILE, FRONTIER_PAGE = "frontier.json", "frontier.html"
 
 
 def write_frontier(frontier: Frontier, directory: Path) -> Path:
-    """Write ``frontier.json`` and ``frontier.html`` into a directory that is made where it is not there.
+    """Write ``frontier.json`` and ``frontier.html`` into a directory, which is made if it is missing.
 
-    Returns the page's path. Raises :class:`~prensa.errors.OutputError` where they cannot be written.
+    Returns the page's path. Raises :class:`~prensa.errors.OutputError` if they cannot be written.
     """
     require("evaluate", "a report")
     directory = at_home(directory)
     check_frontier_place(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(dataclasses.asdict(frontier), indent=1, ensure_ascii=False)
+    content = json.dumps(to_plain(frontier), indent=1, ensure_ascii=False)
     write_text(directory / FRONTIER_FILE, content + "\n")
     write_text(directory / FRONTIER_PAGE, render(frontier))
     return directory / FRONTIER_PAGE
 
 
 def check_frontier_place(directory: Path) -> None:
-    """Raise :class:`~prensa.errors.OutputError` where a frontier could not be written."""
+    """Raise :class:`~prensa.errors.OutputError` if a frontier could not be written."""
     directory = at_home(directory)
     if directory.exists() and not directory.is_dir():
         raise OutputError(f"{directory}: expected a directory, found a file; choose another place")
-    check_page((directory if directory.is_dir() else directory.parent) / FRONTIER_PAGE)
+    # A directory that is still to be made needs one above it that can be written.
+    place = directory.parent
+    if directory.is_dir():
+        place = directory
+    check_page(place / FRONTIER_PAGE)
 
 
 def render(frontier: Frontier) -> str:
     """Make the page."""
-    charts: list[Chart] = [chart for chart in (frontier_chart(frontier.points),) if chart]
-    return page(
-        "frontier.html.jinja",
-        {"frontier": frontier, "name": Path(frontier.model).name, "table": table(frontier), "charts": charts},
-    )
+    charts = []
+    chart = frontier_chart(frontier.points)
+    if chart is not None:
+        charts.append(chart)
+    content = {
+        "frontier": frontier,
+        "name": Path(frontier.model).name,
+        "table": table(frontier),
+        "charts": charts,
+    }
+    return page("frontier.html.jinja", content)
 
 
 def table(frontier: Frontier) -> Table:
     """List the points, the smallest first."""
-    rows = [_row(point, frontier.nbytes) for point in sorted(frontier.points, key=lambda each: each.nbytes)]
-    judged = next((point.drop_of for point in frontier.points if point.drop_of), "")
     columns = ("", "weight files", "of the original", "drop, points", "95 % interval", "same answer, %")
-    note = f"The drop is that of {judged}; below zero the result is better." if judged else ""
+    points = sorted(frontier.points, key=lambda point: point.nbytes)
+    rows = [_row(point, frontier.nbytes) for point in points]
+    # All points are judged by the same figure; those that could not be judged name none.
+    judged_by = [point.drop_of for point in frontier.points if point.drop_of]
+    note = ""
+    if judged_by:
+        note = f"The drop is that of {judged_by[0]}; below zero the result is better."
     return Table("Size against quality", columns, tuple(rows), note)
 
 
 def _row(point: Point, original: int) -> tuple[str, ...]:
     interval = NONE
     if point.interval is not None:
-        low, high = (number(100 * end) for end in point.interval)
-        interval = f"{low} to {high}"
+        interval = range_in_words(point.interval)
     return (
         point.name,
         megabytes(point.nbytes),
         percent(point.nbytes, original),
-        NONE if point.drop is None else number(100 * point.drop),
+        _hundredths(point.drop),
         interval,
-        NONE if point.agreement is None else number(100 * point.agreement),
+        _hundredths(point.agreement),
     )
+
+
+def _hundredths(share: float | None) -> str:
+    if share is None:
+        return NONE
+    return number(100 * share)

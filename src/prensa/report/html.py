@@ -12,12 +12,11 @@ import shlex
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from prensa.atomic import at_home, write_text
 from prensa.checkpoint.card import model_name
 from prensa.checkpoint.destination import check_space
-from prensa.checkpoint.manifest import MANIFEST_FILE, Manifest, load_manifest
+from prensa.checkpoint.manifest import Manifest, has_manifest, load_manifest
 from prensa.errors import OutputError, PrensaError
 from prensa.evaluation.results import Evaluation
 from prensa.evaluation.results_file import RESULTS_FILE, check_results_place
@@ -30,37 +29,64 @@ from prensa.wording import megabytes, percent
 
 REPORT_FILE = "report.html"
 
-_GENERATOR, _HEAD = b'name="generator" content="Prensa', 2000  # how a page is known, and where
-_ENOUGH = 8_000_000  # bytes: more than a report and its results take
+# What a page of Prensa's is known by, and in how many of its first bytes it stands.
+_GENERATOR = b'name="generator" content="Prensa'
+_HEAD = 2000
+# Bytes: more than a report and its results take.
+_ENOUGH = 8_000_000
+# Options of the command that measures the same again, in the order that it shows them.
+_OPTIONS = (
+    "data",
+    "text_column",
+    "label_column",
+    "split",
+    "encoding",
+    "limit",
+    "batch_size",
+    "max_length",
+    "device",
+    "dtype",
+    "max_drop",
+)
 
 
 def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
     """Make the page. ``manifests`` are looked up by the names of the results; any may be missing."""
+    # The content security policy allows this one script, by its digest, and no other.
     script = _asset("report.js")
+    digest = hashlib.sha256(script.encode()).digest()
+
+    verdicts = []
+    reliability_charts = []
+    for result in evaluation.results:
+        verdicts.append((result, verdict(evaluation, result), evaluation.budget(result)))
+        chart = charts.reliability_chart(result)
+        if chart is not None:
+            reliability_charts.append(chart)
+    # Both are None without a manifest.
     drawn = [charts.size_chart(evaluation, manifests), charts.bits_chart(evaluation, manifests)]
-    content: dict[str, Any] = {
+    size_charts = [chart for chart in drawn if chart is not None]
+    content = {
         "evaluation": evaluation,
         "original": model_name(Path(evaluation.original.path)),
         "manifests": manifests,
-        "verdicts": [
-            (result, verdict(evaluation, result), evaluation.budget(result)) for result in evaluation.results
-        ],
+        "verdicts": verdicts,
         "remarks": remarks(evaluation),
         "tables": {table.title: table for table in tables(evaluation)},
-        "size_charts": [chart for chart in drawn if chart],
+        "size_charts": size_charts,
         "latency_charts": charts.latency_charts(evaluation),
-        "reliability_charts": [c for c in map(charts.reliability_chart, evaluation.results) if c],
+        "reliability_charts": reliability_charts,
         "command": command(evaluation),
         "computed_in": computed_in(evaluation),
         "megabytes": megabytes,
         "percent": percent,
         "script": script,
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "script_hash": base64.b64encode(digest).decode(),
     }
     return page("report.html.jinja", content)
 
 
-def page(template: str, content: Mapping[str, Any]) -> str:
+def page(template: str, content: Mapping[str, object]) -> str:
     """Fill one of the package's templates, with the style that they share; what is filled in is escaped."""
     import jinja2
 
@@ -71,13 +97,14 @@ def page(template: str, content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template(template).render({"style": _asset("report.css"), **content})
+    style = _asset("report.css")
+    return environment.get_template(template).render({"style": style, **content})
 
 
 def write_report(evaluation: Evaluation, path: str | Path) -> None:
     """Write the page to ``path`` and the evaluation to ``results.json`` beside it, each whole or not at all.
 
-    Manifests are read from the results' directories. Raises :class:`OutputError` where the files cannot be
+    Manifests are read from the results' directories. Raises :class:`OutputError` if the files cannot be
     written or would replace others, and :class:`~prensa.errors.MissingPackageError` without
     ``prensa[evaluate]``.
     """
@@ -96,7 +123,7 @@ def write_page(evaluation: Evaluation, path: Path) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Raise :class:`OutputError` where no report could be written; asked before anything is measured."""
+    """Raise :class:`OutputError` if no report could be written; called before anything is measured."""
     path = at_home(path)
     check_page(path)
     check_results_place(path.parent / RESULTS_FILE)
@@ -120,27 +147,30 @@ def check_page(path: Path) -> None:
 
 def load_manifests(evaluation: Evaluation) -> dict[str, Manifest]:
     """Read the manifests of those results that have one, of the files that were evaluated."""
-    found = {}
+    manifests = {}
     for result in evaluation.results:
         directory = Path(result.path)
-        if (directory / MANIFEST_FILE).is_file():
-            try:
-                manifest = load_manifest(directory)
-            except PrensaError:  # the page says that there is none
-                continue
-            if manifest.nbytes == result.weight_bytes:  # not pressed again since
-                found[result.name] = manifest
-    return found
+        if not has_manifest(directory):
+            continue
+        try:
+            manifest = load_manifest(directory)
+        except PrensaError:
+            # The page shows that there is none.
+            continue
+        # A result that was compressed again since is another one.
+        if manifest.nbytes == result.weight_bytes:
+            manifests[result.name] = manifest
+    return manifests
 
 
 def command(evaluation: Evaluation) -> str:
     """Return the command that measures the same again."""
     settings = evaluation.settings
     words = ["prensa", "evaluate", settings.original, *settings.results]
-    options = ("data", "text_column", "label_column", "split", "encoding", "limit", "batch_size")
     if settings.labels is not None:
-        words += ["--labels", join_names(f"{name}={label}" for name, label in settings.labels.items()) or ""]
-    for option in (*options, "max_length", "device", "dtype", "max_drop"):
+        pairs = [f"{name}={label}" for name, label in settings.labels.items()]
+        words += ["--labels", join_names(pairs) or ""]
+    for option in _OPTIONS:
         value = getattr(settings, option)
         if value is not None:
             words += [f"--{option.replace('_', '-')}", str(value)]
