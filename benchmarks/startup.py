@@ -1,7 +1,7 @@
 """What starting costs: whole processes, in turns, each many times.
 
-``prensa --help`` beside a Python that does nothing, and ``import prensa`` after ``import transformers`` beside
-``import transformers`` alone.
+``prensa --help`` beside a Python that does nothing, and ``import prensa`` after ``import transformers``
+beside ``import transformers`` alone.
 """
 
 from __future__ import annotations

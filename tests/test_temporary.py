@@ -7,7 +7,7 @@ import tempfile
 import pytest
 
 from prensa.checkpoint.directory import replacing
-from prensa.errors import AccelerationError, OutputError
+from prensa.errors import ModelError, OutputError
 from prensa.temporary import directory_until_exit, is_full, temporary_directory, which_is_full
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -108,7 +108,7 @@ def test_an_output_is_left_alone_where_temporary_files_find_no_room(place, tmp_p
             raise named(place / "ort.quant" / "model.onnx")
         except OSError as error:
             if is_wrapped:
-                raise AccelerationError("ONNX does not take this model (…)") from error
+                raise ModelError("ONNX does not take this model (…)") from error
             raise
 
     with pytest.raises(OutputError, match="temporary files is full"), replacing(tmp_path / "out"):

@@ -58,27 +58,11 @@ class FormatError(PrensaError):
     """A file that Prensa wrote is damaged, or was written by a version this one does not know."""
 
 
-class CalibrationError(PrensaError):
-    """Goes: see the tree."""
-
-
-class EvaluationError(PrensaError):
-    """Goes: see the tree."""
-
-
-class VocabularyError(PrensaError):
-    """Goes: see the tree."""
-
-
-class AccelerationError(PrensaError):
-    """Goes: see the tree."""
-
-
-class DifferentAnswersError(AccelerationError):
+class DifferentAnswersError(PrensaError):
     """A runtime gives different answers from PyTorch in the precision that was given."""
 
 
-class OnlyAnswersError(AccelerationError, AttributeError):
+class OnlyAnswersError(PrensaError, AttributeError):
     """A model loaded for a runtime has no such attribute, but the same model in PyTorch has."""
 
 
