@@ -2,7 +2,7 @@
 
 The class is looked up among those that ``transformers`` has for the config's model type. A name in
 ``config.json`` that is not one of them, and code of the model's own, is refused: another class would load the
-same file and give other answers. Attention kernels that a config asks for by name are not fetched: the class
+same file and give other answers. Attention kernels that a config names are not fetched: the class
 is built with the plain ones.
 """
 
