@@ -5,9 +5,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
-    *("version", "errors", "extras", "atomic", "records"),
-    *("temporary", "isolation", "wording", "progress", "spec"),
-    *("ops", "codecs", "passes"),
+    *("version", "errors", "extras", "isolation", "wording", "progress"),
+    *("files", "ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "pressing", "serving", "evaluation", "search", "report"),
     *("jobs", "api", "example", "cli", "classic"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from prensa.api import compress, evaluate, export, frontier, inspect
     from prensa.checkpoint.manifest import Manifest
     from prensa.evaluation.budget import Budget
+    from prensa.evaluation.frontier import Frontier, Point
     from prensa.evaluation.results import Evaluation
     from prensa.evaluation.results_file import load_results
     from prensa.jobs.comparison import Comparison
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from prensa.report.card import write_cards
     from prensa.report.html import write_report
     from prensa.runtime.accelerate import accelerate
-    from prensa.search.frontier import Frontier, Point
     from prensa.search.outcome import Outcome
     from prensa.search.trial import Trial
     from prensa.serving.exported import Record
@@ -103,11 +103,11 @@ _HOMES = {
     "Evaluation": "prensa.evaluation.results",
     "Exploration": "prensa.jobs.exploration",
     "Exported": "prensa.jobs.runtimes",
-    "Frontier": "prensa.search.frontier",
+    "Frontier": "prensa.evaluation.frontier",
     "Manifest": "prensa.checkpoint.manifest",
     "Outcome": "prensa.search.outcome",
     "Permissions": "prensa.jobs.permissions",
-    "Point": "prensa.search.frontier",
+    "Point": "prensa.evaluation.frontier",
     "Recipe": "prensa.pressing.recipe",
     "Record": "prensa.serving.exported",
     "Result": "prensa.jobs.compression",

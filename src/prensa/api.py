@@ -12,6 +12,7 @@ from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
 from prensa.evaluation.budget import Budget
+from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.results import Evaluation
 from prensa.jobs.comparison import Comparison
 from prensa.jobs.compression import Compression, Result
@@ -21,7 +22,7 @@ from prensa.jobs.permissions import Permissions
 from prensa.jobs.recipes import check_noise, choose_recipe
 from prensa.pressing.recipe import Recipe, adjusted
 from prensa.progress import Progress, silent
-from prensa.search.frontier import Frontier, OnPoint, ignore_point
+from prensa.search.frontier import OnPoint, ignore_point
 from prensa.search.search import OnTrial, ignore_trial
 from prensa.serving.exported import Record
 from prensa.texts.source import Source

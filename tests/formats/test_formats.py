@@ -8,8 +8,8 @@ import torch
 from prensa.codecs import CODECS
 from prensa.formats import FORMATS
 from prensa.ops.affine import quantize
+from prensa.ops.spec import TensorSpec
 from prensa.passes import Gptq, Half, Quantize
-from prensa.spec import TensorSpec
 
 CASES = [
     (torch.randn(64, 100), "linear", "Linear"),

@@ -7,8 +7,8 @@ import torch
 
 from prensa.errors import RecipeError
 from prensa.ops.affine import Quantized
+from prensa.ops.spec import TensorSpec
 from prensa.passes import PASSES
-from prensa.spec import TensorSpec
 
 SPEC = TensorSpec("layer.weight", (12, 20), torch.float32, "f", "linear", "Linear", in_model=True)
 each_pass = pytest.mark.parametrize("kind", PASSES.values(), ids=PASSES.keys())

@@ -7,10 +7,10 @@ from tests.ops.test_gptq import moment_of
 from prensa.errors import RecipeError
 from prensa.ops.affine import dequantize
 from prensa.ops.moment import Moment
+from prensa.ops.spec import TensorSpec
 from prensa.ops.statistics import MatrixStatistics
 from prensa.passes import Gptq
 from prensa.passes.gptq import row_steps
-from prensa.spec import TensorSpec
 
 SPEC = TensorSpec("w", (60, 40), torch.float32, "f", "linear", "Linear", in_model=True)
 

@@ -5,8 +5,8 @@ import torch
 
 from prensa.errors import RecipeError
 from prensa.ops.sparsity import count_zeros
+from prensa.ops.spec import TensorSpec
 from prensa.passes import Half, Prune, Quantize, Threshold
-from prensa.spec import TensorSpec
 
 MATRIX = TensorSpec("w", (30, 40), torch.float32, "f", "linear", "Linear", in_model=True)
 

@@ -6,9 +6,9 @@ from tests.ops.test_gptq import moment_of
 
 from prensa.errors import RecipeError
 from prensa.ops.moment import Moment
+from prensa.ops.spec import TensorSpec
 from prensa.ops.statistics import MatrixStatistics
 from prensa.passes import Gptq, Prune, Sparsegpt
-from prensa.spec import TensorSpec
 
 SPEC = TensorSpec("w", (48, 200), torch.float32, "f", "linear", "Linear", in_model=True)
 UNEVEN = torch.logspace(-1, 1, 200)

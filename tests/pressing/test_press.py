@@ -3,9 +3,9 @@ import torch
 
 from prensa.errors import ModelError
 from prensa.ops.affine import dequantize
+from prensa.ops.spec import TensorSpec
 from prensa.passes import Half, Prune, Quantize, Threshold
 from prensa.pressing.press import press
-from prensa.spec import TensorSpec
 
 
 def pressed(weight, *steps, role="linear", layer="Linear"):

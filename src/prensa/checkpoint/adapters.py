@@ -26,7 +26,7 @@ from prensa.checkpoint.roles import load_config, model_class, quiet_transformers
 from prensa.checkpoint.weight_files import WEIGHT_FILES
 from prensa.errors import ModelError, first_line
 from prensa.extras import require
-from prensa.temporary import directory_until_exit, temporary_directory
+from prensa.files.temporary import directory_until_exit, temporary_directory
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from prensa.atomic import write_text
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.manifest import Manifest, by_role
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.sentence_transformers import read_chain, root_of
 from prensa.checkpoint.task import pipeline_tag
+from prensa.files.atomic import write_text
 from prensa.wording import megabytes, percent
 
 CARD_FILE = "README.md"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prensa.checkpoint.elsewhere import no_model_here
 from prensa.errors import ModelError
-from prensa.records import read_json
+from prensa.files.records import read_json
 
 CONFIG_FILE = "config.json"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prensa.checkpoint.config import CONFIG_FILE
 from prensa.errors import OutputError
-from prensa.records import read_json
+from prensa.files.records import read_json
 
 
 def check_destination(model: Path, output: Path, *, force: bool) -> None:

@@ -26,9 +26,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prensa.atomic import umask
 from prensa.errors import OutputError
-from prensa.temporary import is_full, which_is_full
+from prensa.files.atomic import umask
+from prensa.files.temporary import is_full, which_is_full
 
 _UNFINISHED = ".prensa-unfinished-"
 _REPLACED = ".prensa-replaced"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prensa.checkpoint.reader import Checkpoint
 from prensa.checkpoint.roles import ModelShape, Parameter
-from prensa.spec import Role, TensorSpec
+from prensa.ops.spec import Role, TensorSpec
 
 UNCHECKED = (
     "compressed unchecked: the model's class is its own code, so nothing was compared and nothing is known "

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from prensa.errors import ModelError, first_line
-from prensa.spec import TensorSpec
+from prensa.ops.spec import TensorSpec
 
 _DTYPES = {
     "F64": torch.float64,

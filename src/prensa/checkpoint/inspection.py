@@ -10,7 +10,7 @@ from prensa.checkpoint.names import fitted
 from prensa.checkpoint.reader import open_checkpoint
 from prensa.checkpoint.roles import model_shape
 from prensa.errors import FormatError, ModelError
-from prensa.spec import TensorSpec, dtype_name
+from prensa.ops.spec import TensorSpec, dtype_name
 
 
 def describe(path: Path) -> Manifest:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.errors import FormatError
-from prensa.records import from_plain, read_json, to_plain
-from prensa.spec import ROLES, Role
+from prensa.files.records import from_plain, read_json, to_plain
+from prensa.ops.spec import ROLES, Role
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION = 1

@@ -24,7 +24,7 @@ from prensa.checkpoint.wrapped import (
     worked_out,
 )
 from prensa.errors import ModelError
-from prensa.spec import TensorSpec, dtype_name
+from prensa.ops.spec import TensorSpec, dtype_name
 
 
 def check_names(path: Path) -> tuple[str, ...]:

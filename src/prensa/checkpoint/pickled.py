@@ -11,7 +11,7 @@ from torch import Tensor
 from prensa.checkpoint.headers import SAFETENSORS_NAMES
 from prensa.errors import ModelError, first_line
 from prensa.isolation import WITHOUT_WARNINGS
-from prensa.spec import TensorSpec
+from prensa.ops.spec import TensorSpec
 
 _INSIDE = ("state_dict", "model_state_dict", "model", "module", "weights", "net")
 """Where training loops put the state dict among other things that they save, the usual place first."""

@@ -23,7 +23,7 @@ from prensa.checkpoint.pickled import describe_pickle, load_pickle
 from prensa.checkpoint.weight_files import weight_files
 from prensa.errors import ModelError
 from prensa.ops import reparametrization
-from prensa.spec import TensorSpec
+from prensa.ops.spec import TensorSpec
 
 # Bytes read from one mapping of a pickled file.
 _REMAP_AFTER = 1 << 28

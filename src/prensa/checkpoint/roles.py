@@ -27,7 +27,7 @@ from prensa.checkpoint.renaming import Name, ignored_names, names_found, own_nam
 from prensa.checkpoint.sentence_transformers import as_loaded
 from prensa.errors import ModelError, first_line
 from prensa.isolation import Shared, building
-from prensa.spec import Role, TensorSpec
+from prensa.ops.spec import Role, TensorSpec
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

@@ -62,9 +62,9 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     from prensa.jobs.permissions import Permissions
 
     require("evaluate", "a frontier")
+    from prensa.evaluation.frontier import Point
     from prensa.jobs.exploration import Exploration
     from prensa.report.frontier import FRONTIER_PAGE, table
-    from prensa.search.frontier import Point
 
     source = judged_source(data, data_column, label_column, data_split, labels, encoding, limit=limit)
     assert source is not None  # noqa: S101  --data is not optional here

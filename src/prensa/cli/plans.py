@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.manifest import VocabularyReport
 from prensa.cli.tables import console, new_table, vocabulary_in_words
+from prensa.ops.spec import ROLES
 from prensa.pressing.pipeline import Plan
-from prensa.spec import ROLES
 from prensa.wording import megabytes
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from prensa.checkpoint.card import library_class
 from prensa.checkpoint.manifest import Calibration, Manifest, TensorReport, VocabularyReport
 from prensa.formats import FORMATS
-from prensa.spec import ROLES
+from prensa.ops.spec import ROLES
 from prensa.texts.columns import BUILT_IN
 from prensa.wording import megabytes, percent
 

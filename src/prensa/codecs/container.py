@@ -21,7 +21,7 @@ from prensa.codecs.raw import Raw
 from prensa.errors import FormatError
 from prensa.ops.affine import Quantized
 from prensa.ops.entropy import Bytes, Stream
-from prensa.spec import FLOATS, dtype_name
+from prensa.ops.spec import FLOATS, dtype_name
 
 MAGIC = b"PRNS"
 VERSION = 1

@@ -17,9 +17,9 @@ from prensa.evaluation.machine import this_machine
 from prensa.evaluation.measure import Measured, Models, measure_memory, measure_quality, measure_speed
 from prensa.evaluation.plan import Plan
 from prensa.evaluation.results import Data, Evaluation, Model
+from prensa.ops.spec import dtype_name
 from prensa.progress import Progress, silent
 from prensa.serving.served import Served
-from prensa.spec import dtype_name
 from prensa.version import VERSION
 
 

@@ -20,7 +20,7 @@ from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.errors import ModelError
 from prensa.evaluation.results import Memory
-from prensa.records import from_plain, to_plain
+from prensa.files.records import from_plain, to_plain
 from prensa.runtime.devices import DTYPES, synchronize
 from prensa.serving.load import load_to_compare
 from prensa.texts.encoding import Row

@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from prensa.atomic import at_home, write_text
 from prensa.checkpoint.task import Task
 from prensa.evaluation.decision import KEPT, decide
-from prensa.records import to_plain
+from prensa.files.atomic import at_home, write_text
+from prensa.files.records import to_plain
 
 ACCURACY, MACRO_F1, SPEARMAN = "accuracy", "macro F1", "Spearman correlation"
 BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeGuard
 
-from prensa.atomic import at_home
 from prensa.errors import FormatError, OutputError
 from prensa.evaluation.results import RESULTS_VERSION, Evaluation
-from prensa.records import from_plain, read_json
+from prensa.files.atomic import at_home
+from prensa.files.records import from_plain, read_json
 
 RESULTS_FILE = "results.json"
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from prensa.atomic import at_home
 from prensa.checkpoint.directory import replacing
+from prensa.files.atomic import at_home
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from prensa.ops.affine import Quantized
+from prensa.ops.spec import TensorSpec
 from prensa.passes import Pass
-from prensa.spec import TensorSpec
 
 Passes = tuple[Pass, ...]
 

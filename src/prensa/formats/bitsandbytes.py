@@ -16,8 +16,8 @@ from torch import Tensor
 
 from prensa.formats.base import Extent, Format, Passes, Stored, dense_extent
 from prensa.ops.affine import INT8_LEVELS, Quantized
+from prensa.ops.spec import TensorSpec
 from prensa.passes.gptq import LEAST_NOISE
-from prensa.spec import TensorSpec
 
 # What imports transformers is imported in the methods: every recipe looks its format up, and most need none
 # of it.

@@ -16,7 +16,7 @@ from prensa.codecs.container import Packed, pack
 from prensa.codecs.layout import FORMAT_VERSION, QUANT_METHOD, SUFFIX, placeholder
 from prensa.formats.base import Extent, Format, Passes, Stored, dense_extent
 from prensa.ops.affine import Quantized
-from prensa.spec import FLOATS, TensorSpec
+from prensa.ops.spec import FLOATS, TensorSpec
 
 _MATRIX = 2
 """Dimensions of a matrix."""

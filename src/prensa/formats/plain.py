@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prensa.formats.base import Extent, Format, Passes, Stored, dense_extent
 from prensa.ops.affine import Quantized, dequantize
-from prensa.spec import TensorSpec
+from prensa.ops.spec import TensorSpec
 
 
 class Plain(Format):

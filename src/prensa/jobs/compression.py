@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.atomic import at_home
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan, plan_calibration
 from prensa.checkpoint.destination import check_destination
@@ -16,6 +15,7 @@ from prensa.evaluation.budget import Budget
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.evaluation.results import Evaluation
 from prensa.extras import require
+from prensa.files.atomic import at_home
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.recipes import choose_recipe
 from prensa.jobs.runtimes import Exported, Runtimes, runtimes_for

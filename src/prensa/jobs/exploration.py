@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.atomic import at_home
 from prensa.calibration.plan import CalibrationPlan, plan_calibration
 from prensa.checkpoint.locate import locate
+from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.extras import require
+from prensa.files.atomic import at_home
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.sources import Where, both
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import load_preset
 from prensa.progress import Progress, silent
 from prensa.report.frontier import check_frontier_place, write_frontier
-from prensa.search.frontier import NOISES, Frontier, OnPoint, ignore_point, measure_frontier
+from prensa.search.frontier import NOISES, OnPoint, ignore_point, measure_frontier
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from prensa.errors import RecipeError
 from prensa.ops.affine import Quantized
+from prensa.ops.spec import ROLES, TensorSpec
 from prensa.ops.statistics import MatrixStatistics
-from prensa.spec import ROLES, TensorSpec
 
 EVERYTHING = slice(None)
 MATRIX = 2

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from prensa.ops.affine import INT8_LEVELS, Quantized, quantize
 from prensa.ops.gptq import Feedback, feedback, round_with_feedback
+from prensa.ops.spec import TensorSpec
 from prensa.ops.statistics import MatrixStatistics
 from prensa.passes.base import EVERYTHING, Bound, Pass, check_number, refuses_all_but_matrices
-from prensa.spec import TensorSpec
 
 LEAST_NOISE, MOST_NOISE = 1e-7, 10.0
 """The range of noises. At the least one, steps are as small as 8 bits allow."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from prensa.errors import RecipeError
+from prensa.ops.spec import ROLES, TensorSpec, dtype_name
 from prensa.passes.base import EVERYTHING, Pass
-from prensa.spec import ROLES, TensorSpec, dtype_name
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 

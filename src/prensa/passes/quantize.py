@@ -9,8 +9,8 @@ from torch import Tensor
 
 from prensa.errors import RecipeError
 from prensa.ops.affine import Quantized, quantize
+from prensa.ops.spec import TensorSpec
 from prensa.passes.base import EVERYTHING, Pass, refuses_all_but_matrices
-from prensa.spec import TensorSpec
 
 BITS = 8
 

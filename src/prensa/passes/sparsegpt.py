@@ -15,9 +15,9 @@ from torch import Tensor
 
 from prensa.ops.gptq import Feedback, feedback, prune_with_feedback
 from prensa.ops.sparsity import prune_smallest
+from prensa.ops.spec import TensorSpec
 from prensa.ops.statistics import MatrixStatistics
 from prensa.passes.base import EVERYTHING, Bound, Pass, check_number, refuses_all_but_matrices
-from prensa.spec import TensorSpec
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from prensa.ops.sparsity import zero_below
+from prensa.ops.spec import TensorSpec
 from prensa.passes.base import EVERYTHING, Pass, check_number
-from prensa.spec import TensorSpec
 
 
 @dataclass(frozen=True)

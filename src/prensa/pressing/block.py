@@ -16,8 +16,8 @@ from torch import Tensor
 
 from prensa.ops.affine import Quantized
 from prensa.ops.sparsity import count_zeros
+from prensa.ops.spec import TensorSpec
 from prensa.passes import Bound, Pass
-from prensa.spec import TensorSpec
 
 Steps = Sequence[Pass | Bound]
 

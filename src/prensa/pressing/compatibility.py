@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prensa.errors import RecipeError
+from prensa.ops.spec import TensorSpec
 from prensa.passes.base import is_pattern, matches
 from prensa.pressing.recipe import Recipe
-from prensa.spec import TensorSpec
 
 
 def check_recipe_fits(recipe: Recipe, specs: Sequence[TensorSpec]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prensa.atomic import at_home
 from prensa.checkpoint import companions
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.destination import check_destination, check_space
@@ -16,11 +15,12 @@ from prensa.checkpoint.names import fitted
 from prensa.checkpoint.reader import Checkpoint, open_checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
 from prensa.errors import RecipeError
+from prensa.files.atomic import at_home
+from prensa.ops.spec import TensorSpec
 from prensa.pressing.ahead import BYTES_AHEAD
 from prensa.pressing.compatibility import check_recipe_fits
 from prensa.pressing.recipe import Recipe
 from prensa.pressing.tensors import TensorPlan, plan_tensors
-from prensa.spec import TensorSpec
 from prensa.vocabulary.plan import Vocabulary
 from prensa.vocabulary.rows import trimmed
 

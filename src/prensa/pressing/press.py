@@ -18,8 +18,8 @@ from prensa.errors import ModelError
 from prensa.ops.affine import Quantized
 from prensa.ops.parallel import map_parallel, row_blocks
 from prensa.ops.sparsity import count_zeros
+from prensa.ops.spec import TensorSpec
 from prensa.pressing.block import Block, Steps, dense_values, joined
-from prensa.spec import TensorSpec
 
 Read = Callable[[slice], Tensor]
 _ALL = slice(None)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import tomli_w
 
-from prensa.atomic import at_home
 from prensa.codecs import CODECS
 from prensa.errors import RecipeError
+from prensa.files.atomic import at_home
 from prensa.formats import FORMATS, Format
 from prensa.passes import PASSES, Gptq, Pass, Prune, Quantize, Threshold
 from prensa.vocabulary.settings import NAME as TRIM

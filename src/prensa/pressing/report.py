@@ -12,11 +12,11 @@ import torch
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.manifest import Calibration, FileReport, Manifest, TensorReport
 from prensa.formats import Stored
+from prensa.ops.spec import FLOATS, dtype_name
 from prensa.ops.statistics import MatrixStatistics, Statistics
 from prensa.pressing.plan import Plan
 from prensa.pressing.press import Pressed
 from prensa.pressing.tensors import TensorPlan
-from prensa.spec import FLOATS, dtype_name
 from prensa.version import VERSION
 
 

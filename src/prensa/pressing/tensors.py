@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from prensa.checkpoint.reader import Checkpoint
 from prensa.checkpoint.roles import ModelShape
 from prensa.formats.base import Extent, dense_extent
+from prensa.ops.spec import TensorSpec, dtype_name
 from prensa.passes import Pass
 from prensa.pressing.recipe import Recipe
-from prensa.spec import TensorSpec, dtype_name
 
 _WEIGHT = ".weight"
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TypedDict, get_args
 
 from prensa.checkpoint.manifest import Manifest, TensorReport, by_role
+from prensa.evaluation.frontier import Kind, Point
 from prensa.evaluation.results import Evaluation, Model, Timing
-from prensa.search.frontier import Kind, Point
-from prensa.spec import ROLES, Role
+from prensa.ops.spec import ROLES, Role
 
 # Of the plot in pixels; labels come beside it.
 _WIDTH = 300

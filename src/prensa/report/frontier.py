@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from prensa.atomic import at_home, write_text
 from prensa.errors import OutputError
+from prensa.evaluation.frontier import Frontier, Point
 from prensa.evaluation.verdict import range_in_words
 from prensa.extras import require
-from prensa.records import to_plain
+from prensa.files.atomic import at_home, write_text
+from prensa.files.records import to_plain
 from prensa.report.charts import frontier_chart
 from prensa.report.html import check_page, page
 from prensa.report.tables import NONE, Table
-from prensa.search.frontier import Frontier, Point
 from prensa.wording import megabytes, number, percent
 
 FRONTIER_FILE, FRONTIER_PAGE = "frontier.json", "frontier.html"

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from prensa.atomic import at_home, write_text
 from prensa.checkpoint.card import model_name
 from prensa.checkpoint.destination import check_space
 from prensa.checkpoint.manifest import Manifest, has_manifest, load_manifest
@@ -22,6 +21,7 @@ from prensa.evaluation.results import Evaluation
 from prensa.evaluation.results_file import RESULTS_FILE, check_results_place
 from prensa.evaluation.verdict import verdict
 from prensa.extras import require
+from prensa.files.atomic import at_home, write_text
 from prensa.report import charts
 from prensa.report.tables import computed_in, remarks, tables
 from prensa.texts.names import join_names

@@ -7,58 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
 from prensa.errors import first_line
+from prensa.evaluation.frontier import Frontier, Kind, Point
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.size import list_files
 from prensa.extras import is_installed
+from prensa.files.temporary import temporary_directory
 from prensa.ops.statistics import Statistics
 from prensa.pressing import pipeline
 from prensa.pressing.pipeline import Plan
 from prensa.pressing.recipe import Recipe, adjusted, load_preset
 from prensa.progress import Progress, silent
 from prensa.search.bitsandbytes import BITSANDBYTES, write_with_bitsandbytes
-from prensa.temporary import temporary_directory
-from prensa.version import VERSION
 
 NOISES = (0.0003, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 _PRESETS = ("half", "int8", "classic")
-
-Kind = Literal["calibrated", "preset", "bitsandbytes"]
-
-
-@dataclass(frozen=True)
-class Point:
-    """One result. ``drop`` and ``agreement`` are shares, None where the task has no such figure."""
-
-    name: str
-    kind: Kind
-    nbytes: int
-    noise: float | None = None
-    drop: float | None = None
-    drop_of: str = ""
-    interval: tuple[float, float] | None = None
-    agreement: float | None = None
-
-
-@dataclass(frozen=True)
-class Frontier:
-    """The points of a model, judged on ``texts`` texts of ``data``. ``missing`` is what was not measured."""
-
-    model: str
-    nbytes: int
-    data: str
-    texts: int
-    calibrated_on: str
-    points: tuple[Point, ...]
-    missing: tuple[str, ...]
-    interrupted: bool
-    date: str
-    prensa_version: str = VERSION
-
 
 OnPoint = Callable[[Point], None]
 """Called with each point as it is measured."""

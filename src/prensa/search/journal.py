@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from prensa.atomic import write_text
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.checksum import sha256
 from prensa.errors import FormatError
+from prensa.files.atomic import write_text
 from prensa.pressing.pipeline import Plan
 from prensa.search.trial import Trial
 from prensa.version import VERSION

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prensa.errors import DifferentAnswersError, FormatError
-from prensa.records import from_plain, read_json, to_plain
+from prensa.files.records import from_plain, read_json, to_plain
 from prensa.serving.distance import Comparison, Rows, as_rows, distance, thinned
 from prensa.texts.encoding import Row
 from prensa.version import VERSION

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.atomic import at_home
 from prensa.calibration.plan import texts_to_calibrate_on
 from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.names import check_names
@@ -14,6 +13,7 @@ from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import Kind, task_of
 from prensa.errors import SettingError
 from prensa.extras import require
+from prensa.files.atomic import at_home
 from prensa.serving.refusals import check_exported
 from prensa.serving.runtimes import Runtime, runtime_named
 from prensa.texts.columns import sample

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from prensa.errors import DifferentAnswersError
+from prensa.files.temporary import temporary_directory
 from prensa.serving.answering import Answering, own_rows, together
 from prensa.serving.distance import Comparison, Rows, as_rows, distance
 from prensa.serving.exported import TOLERANCES, Engine, Inputs, Record, apart_on_record, whole
 from prensa.serving.plan import ExportPlan
 from prensa.serving.program import trace
-from prensa.temporary import temporary_directory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from prensa.errors import ModelError, TokenizerError, first_line
 from prensa.extras import require
-from prensa.temporary import temporary_directory
+from prensa.files.temporary import temporary_directory
 from prensa.vocabulary import ids
 from prensa.vocabulary.content import FILE, Content, Json, Model, tokens_of, vocab_of
 

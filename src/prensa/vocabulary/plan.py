@@ -16,8 +16,8 @@ from prensa.checkpoint.config import read_config
 from prensa.checkpoint.manifest import VocabularyReport
 from prensa.checkpoint.roles import load_config
 from prensa.errors import DataError, SettingError, TokenizerError
+from prensa.files.temporary import temporary_directory
 from prensa.progress import Progress, silent
-from prensa.temporary import temporary_directory
 from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Row, encode
 from prensa.texts.library import COUNTED, Library

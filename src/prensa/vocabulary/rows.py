@@ -12,8 +12,8 @@ from torch import Tensor
 from prensa.checkpoint.reader import Checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
 from prensa.errors import ModelError
-from prensa.spec import TensorSpec
-from prensa.temporary import temporary_directory
+from prensa.files.temporary import temporary_directory
+from prensa.ops.spec import TensorSpec
 from prensa.vocabulary.plan import Vocabulary
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.atomic import at_home
 from prensa.errors import RecipeError, SettingError
+from prensa.files.atomic import at_home
 from prensa.vocabulary.scripts import check_languages
 
 NAME = "trim_vocabulary"

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prensa.atomic import FULL
 from prensa.errors import OutputError, first_line
+from prensa.files.atomic import FULL
 
 # Named in messages if none can be found; nothing is written there.
 _USUAL = "/tmp"  # noqa: S108

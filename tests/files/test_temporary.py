@@ -8,7 +8,7 @@ import pytest
 
 from prensa.checkpoint.directory import replacing
 from prensa.errors import ModelError, OutputError
-from prensa.temporary import directory_until_exit, is_full, temporary_directory, which_is_full
+from prensa.files.temporary import directory_until_exit, is_full, temporary_directory, which_is_full
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

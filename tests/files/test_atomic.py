@@ -3,10 +3,10 @@ import stat
 from pathlib import Path
 
 import pytest
-
-from prensa.atomic import umask, write_text
-from prensa.errors import OutputError
 from tests.conftest import directory_bytes
+
+from prensa.errors import OutputError
+from prensa.files.atomic import umask, write_text
 
 
 def test_the_file_is_written_and_replaced(tmp_path):

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from prensa.records import from_plain, read_json, to_plain
+from prensa.files.records import from_plain, read_json, to_plain
 
 
 @dataclass(frozen=True)
