@@ -16,7 +16,6 @@ import prensa
 from prensa.errors import (
     DataError,
     DifferentAnswersError,
-    EvaluationError,
     FormatError,
     MissingPackageError,
     ModelError,
@@ -396,7 +395,7 @@ def test_a_tokenizer_with_more_ids_than_rows(original, texts, tmp_path):
     words = r"the tokenizer gives the id \d+, but the model's embedding has 200 rows"
     with pytest.raises(TokenizerError, match=words):
         prensa.export(original, tmp_path / "out", to="onnxruntime", texts=texts)
-    with pytest.raises(EvaluationError, match=words):
+    with pytest.raises(TokenizerError, match=words):
         prensa.evaluate(original, original, data=texts)
     served = prensa.load(original, runtime="torch", dtype="float32")
     assert len(list(served.predict(["b c"]))) == 1
