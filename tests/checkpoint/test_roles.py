@@ -62,9 +62,7 @@ def test_a_tensor_the_class_does_not_know_is_other(model):
 
 def test_a_config_of_another_size(model):
     change_config(model, intermediate_size=64)
-    with pytest.raises(
-        ModelError, match=r"has the shape \[96\], but config.json requires \[64\]|\[96, 48\]"
-    ):
+    with pytest.raises(ModelError, match=r"has the shape \[96\], but config.json requires \[64\]|\[96, 48\]"):
         roles(model)
 
 
