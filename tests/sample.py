@@ -2,23 +2,8 @@
 
 from prensa.checkpoint.manifest import FileReport, Manifest, PassReport, TensorReport
 from prensa.checkpoint.task import Task
-from prensa.evaluation.results import (
-    Bin,
-    Data,
-    Disagreement,
-    Drop,
-    Evaluation,
-    Figure,
-    File,
-    Machine,
-    McNemar,
-    Memory,
-    Metric,
-    Model,
-    Quality,
-    Settings,
-    Timing,
-)
+from prensa.evaluation.figures import Bin, Disagreement, Drop, Figure, McNemar, Metric, Quality
+from prensa.evaluation.results import Data, Evaluation, File, Machine, Memory, Model, Settings, Timing
 
 MARKUP = (
     "<script>document.title = 'owned'</script><img src=https://example.com/x.png onerror=alert(1)> & \"so\""

@@ -7,7 +7,7 @@ from test_quantized_model import compare_models
 from tests.sample import EVALUATION
 
 from prensa.classic import compare
-from prensa.evaluation.results import Quality
+from prensa.evaluation.figures import Quality
 
 SCRIPT = Path(__file__).parents[2] / "test_quantized_model.py"
 

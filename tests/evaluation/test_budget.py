@@ -2,7 +2,7 @@ import pytest
 
 from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget
-from prensa.evaluation.results import Drop, Figure, Quality
+from prensa.evaluation.figures import Drop, Figure, Quality
 
 MEGABYTE = 10**6
 

@@ -20,7 +20,7 @@ from prensa.evaluation.classification import (
     scores,
     share_changed,
 )
-from prensa.evaluation.results import ACCURACY, MACRO_F1
+from prensa.evaluation.figures import ACCURACY, MACRO_F1
 
 
 def random_answers(count, labels, seed=0, *, many=False):

@@ -8,8 +8,8 @@ import pytest
 from prensa.errors import ModelError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.classification import answers
+from prensa.evaluation.figures import Quality
 from prensa.evaluation.original import check_finite, check_not_constant, guessing, likeness
-from prensa.evaluation.results import Quality
 
 RNG = np.random.default_rng(0)
 ROUNDING = 1 + 1e-6 * RNG.normal(size=(9, 1))

@@ -6,7 +6,7 @@ import pytest
 from tests.sample import EVALUATION, QUALITY
 
 from prensa.errors import FormatError, OutputError
-from prensa.evaluation.results import Drop, Figure, Guessing, Quality
+from prensa.evaluation.figures import Drop, Figure, Guessing, Quality
 from prensa.evaluation.results_file import check_results_place, load_results
 
 FEW = (Figure("same answer", 0.58, is_share=True, interval=(0.5, 0.66)),)

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from tests.sample import EVALUATION, QUALITY
 
-from prensa.evaluation.results import Drop, Quality
+from prensa.evaluation.figures import Drop, Quality
 from prensa.evaluation.verdict import drop_in_words, verdict
 
 

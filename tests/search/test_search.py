@@ -12,8 +12,8 @@ from prensa.calibration.plan import plan_calibration
 from prensa.cli.outcome import describe
 from prensa.errors import DataError, FormatError, ModelError, RecipeError
 from prensa.evaluation.budget import Budget
+from prensa.evaluation.figures import Drop, Figure
 from prensa.evaluation.judge import Judge, plan_judge
-from prensa.evaluation.results import Drop, Figure
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import load_preset
 from prensa.search.journal import journal_path

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from prensa.classic.arguments import Parser
 from prensa.cli.guard import fail, guarded
-from prensa.evaluation.results import Evaluation, Metric, Quality, Timing
+from prensa.evaluation.figures import Metric, Quality
+from prensa.evaluation.results import Evaluation, Timing
 from prensa.evaluation.speed import percentile, ratio
 from prensa.report.tables import figure_in_words, remarks
 from prensa.wording import megabytes, milliseconds, percent, score, signed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from prensa.errors import SettingError
 from prensa.evaluation.decision import DECISIONS, Decision, decide, is_within, texts_needed
-from prensa.evaluation.results import CHANGED, Drop, Figure, Quality
+from prensa.evaluation.figures import CHANGED, Drop, Figure, Quality
 from prensa.texts.source import Source
 from prensa.wording import megabytes, number
 

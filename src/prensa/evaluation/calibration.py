@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.results import Bin
+from prensa.evaluation.figures import Bin
 
 BINS = 15
 

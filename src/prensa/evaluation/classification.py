@@ -19,7 +19,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.calibration import calibration_error
-from prensa.evaluation.results import (
+from prensa.evaluation.figures import (
     ACCURACY,
     AGREEMENT,
     CHANGED,

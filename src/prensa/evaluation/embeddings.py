@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from prensa.evaluation.bootstrap import Draws, intervals
-from prensa.evaluation.results import DISTANCE, Drop, Figure, Quality
+from prensa.evaluation.figures import DISTANCE, Drop, Figure, Quality
 
 _FEWEST_NEIGHBOURS = 3
 

@@ -21,11 +21,11 @@ from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import LANGUAGE, Task, task_of, unanswered
 from prensa.errors import ModelError, SettingError, TokenizerError
 from prensa.evaluation.bootstrap import Draws
+from prensa.evaluation.figures import Quality
 from prensa.evaluation.original import check_finite, check_not_constant
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, common_words, read_by, readable
-from prensa.evaluation.results import Quality
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device, choose_dtype
 from prensa.runtime.text_vector import read_text_vector

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
+from prensa.evaluation.figures import BITS, Drop, Figure, Metric, Quality, number_or_none
 from prensa.evaluation.predict import SUMS
-from prensa.evaluation.results import BITS, Drop, Figure, Metric, Quality, number_or_none
 
 Sums = NDArray[np.generic]
 """``[texts, len(SUMS)]``"""

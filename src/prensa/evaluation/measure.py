@@ -16,11 +16,12 @@ from prensa.checkpoint.task import LANGUAGE
 from prensa.errors import PrensaError
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
+from prensa.evaluation.figures import Quality
 from prensa.evaluation.plan import Plan
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, own_row
-from prensa.evaluation.results import Memory, Quality, Retokenized, Timing
+from prensa.evaluation.results import Memory, Retokenized, Timing
 from prensa.progress import Progress
 from prensa.runtime.accelerate import folded_twin
 from prensa.runtime.devices import DTYPES, synchronize

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import ModelError
 from prensa.evaluation.classification import Answers
+from prensa.evaluation.figures import Alike, Guessing, Quality
 from prensa.evaluation.predict import SUMS, Output
-from prensa.evaluation.results import Alike, Guessing, Quality
 
 Array = NDArray[Any]
 

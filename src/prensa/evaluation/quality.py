@@ -16,9 +16,9 @@ from prensa.evaluation import classification as cls
 from prensa.evaluation import embeddings, language, regression
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.calibration import reliability
+from prensa.evaluation.figures import ACCURACY, MACRO_F1, Disagreement, Quality
 from prensa.evaluation.original import guessing, likeness
 from prensa.evaluation.predict import Output
-from prensa.evaluation.results import ACCURACY, MACRO_F1, Disagreement, Quality
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
 from prensa.texts.labelled import Label

@@ -12,7 +12,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.classification import drop_of
-from prensa.evaluation.results import SPEARMAN, Drop, Figure, Metric, Quality, number_or_none
+from prensa.evaluation.figures import SPEARMAN, Drop, Figure, Metric, Quality, number_or_none
 from prensa.isolation import WITHOUT_WARNINGS
 
 Numbers = NDArray[np.floating]

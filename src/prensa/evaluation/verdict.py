@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from prensa.evaluation.decision import is_within, texts_needed
+from prensa.evaluation.figures import BITS, CHANGED, DISTANCE, Drop, Figure, Guessing, Quality
 from prensa.evaluation.original import SAME_TO_ALL
-from prensa.evaluation.results import (
-    BITS,
-    CHANGED,
-    DISTANCE,
-    Data,
-    Drop,
-    Evaluation,
-    Figure,
-    Guessing,
-    Model,
-    Quality,
-)
+from prensa.evaluation.results import Data, Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.wording import megabytes, number, percent
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.errors import OutputError
-from prensa.evaluation.results import ACCURACY, Evaluation, Model, Quality
+from prensa.evaluation.figures import ACCURACY, Quality
+from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.example import comments_file, example_comments, restore_example
 from prensa.extras import require

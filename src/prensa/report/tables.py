@@ -7,18 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from prensa.checkpoint.task import LANGUAGE
+from prensa.evaluation.figures import Figure, McNemar, Metric, Quality
 from prensa.evaluation.original import SAME_TO_ALL
-from prensa.evaluation.results import (
-    Evaluation,
-    Figure,
-    Machine,
-    McNemar,
-    Metric,
-    Model,
-    Quality,
-    Retokenized,
-    Timing,
-)
+from prensa.evaluation.results import Evaluation, Machine, Model, Retokenized, Timing
 from prensa.evaluation.speed import percentile, ratio, throughput
 from prensa.evaluation.verdict import drop_in_words, guessing_in_words, range_in_words
 from prensa.wording import megabytes, milliseconds, number, percent, score, signed

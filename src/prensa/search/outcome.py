@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import Decision
-from prensa.evaluation.results import Drop, Quality
+from prensa.evaluation.figures import Drop, Quality
 from prensa.evaluation.verdict import few_same, guessing_in_words
 from prensa.search.trial import Trial
 

@@ -21,8 +21,8 @@ from prensa.errors import RecipeError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT, Decision
+from prensa.evaluation.figures import Quality
 from prensa.evaluation.judge import Judge
-from prensa.evaluation.results import Quality
 from prensa.ops.statistics import Statistics
 from prensa.passes.gptq import LEAST_NOISE
 from prensa.pressing import pipeline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prensa.evaluation.results import Quality
+from prensa.evaluation.figures import Quality
 
 
 @dataclass(frozen=True)

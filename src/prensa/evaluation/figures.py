@@ -1,0 +1,160 @@
+"""What a comparison of two models found, as frozen values: the part of the results that is about quality."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+ACCURACY, MACRO_F1, SPEARMAN = "accuracy", "macro F1", "Spearman correlation"
+BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
+"""What a drop may be of."""
+
+AGREEMENT = "same answer"
+"""The figure that says how many of the answers are the original's."""
+
+FEW_SAME = 0.9
+"""Below this share of the original's answers a score alone does not hold a budget for certain."""
+
+Alike = Literal["", "constant", "one-sided"]
+"""Whether an original answers every text alike.
+
+``constant``   the same numbers for every text: nothing can be judged by it
+``one-sided``  the same label for every text, with numbers that differ: agreement proves little
+"""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of both models, and its difference (result minus original) with a 95 % interval.
+
+    ``note`` says why a number is None.
+    """
+
+    name: str
+    original: float | None
+    result: float | None
+    interval: tuple[float, float] | None = None
+    higher_is_better: bool = True
+    is_share: bool = True
+    note: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Result minus original."""
+        if self.original is None or self.result is None:
+            return None
+        return self.result - self.original
+
+
+def number_or_none(value: float) -> float | None:
+    """Return a number that a file of JSON can hold: None in place of NaN."""
+    if math.isnan(value):
+        return None
+    return value
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that compares the result's outputs with the original's, whatever the right answer is.
+
+    ``interval`` is the 95 % interval, None if it was not computed.
+    """
+
+    name: str
+    value: float
+    is_share: bool = False
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Predictions of like confidence: how many, how confident, and the share of them that was right."""
+
+    count: int
+    confidence: float
+    right: float
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A text on which the models differ, what each says, and by how much (``Quality.disagreement``)."""
+
+    text: str
+    label: str
+    original: str
+    result: str
+    amount: float
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's exact test: answers that only one of the models has right."""
+
+    only_original: int
+    only_result: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Drop:
+    """How much worse the result is, by the figure that its task is judged by; negative where it is better.
+
+    All of them are shares: of accuracy or another score, of bits per byte (relative), of changed answers.
+    The interval is missing if an interruption left no time for it.
+    """
+
+    of: str
+    value: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Guessing:
+    """The original does no better than guessing: its accuracy, and that of its answers when shuffled."""
+
+    accuracy: float
+    shuffled: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What the result answers, beside what the original answers.
+
+    ``broken`` counts texts on which the result gives no number (NaN or infinity); then there is nothing else.
+    ``disagreement`` names what the disagreements are sorted by. ``alike`` and ``guessing`` say what the
+    original's own answers are worth as a measure; ``guessing`` is None where they are.
+    """
+
+    drop: Drop | None = None
+    metrics: tuple[Metric, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    mcnemar: McNemar | None = None
+    reliability_original: tuple[Bin, ...] = ()
+    reliability: tuple[Bin, ...] = ()
+    disagreement: str = ""
+    disagreements: tuple[Disagreement, ...] = ()
+    broken: int = 0
+    alike: Alike = ""
+    guessing: Guessing | None = None
+
+    @property
+    def agreement(self) -> Figure | None:
+        """The share of answers that are the original's, None if answers are no choices."""
+        for figure in self.figures:
+            if figure.name == AGREEMENT:
+                return figure
+        return None
+
+    @property
+    def has_few_same(self) -> bool:
+        """Whether a score may stay as it was although many answers are others."""
+        agreement = self.agreement
+        if agreement is None or not self.is_of_a_score:
+            return False
+        return agreement.value < FEW_SAME
+
+    @property
+    def is_of_a_score(self) -> bool:
+        """Whether the drop is one of right answers, which may be right about other texts than before."""
+        return self.drop is not None and self.drop.of in {ACCURACY, MACRO_F1}
