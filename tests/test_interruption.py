@@ -14,17 +14,17 @@ from tests.conftest import directory_bytes, leftovers
 
 HELD = """
 import itertools, os, sys
-from prensa.pressing import pipeline
+from prensa.pressing import run
 from prensa.cli.main import main
-press, count = pipeline._press, itertools.count()
-def held(*arguments):
+press, count = run._press, itertools.count()
+def held(*arguments, **settings):
     number = next(count)
     if number == 4:
         os.write(1, b"pressing\\n")
     if number >= 4:
         os.read(0, 1)  # until the test closes stdin: however fast this is, it is not done before
-    return press(*arguments)
-pipeline._press = held
+    return press(*arguments, **settings)
+run._press = held
 sys.argv[0] = "prensa"
 main()
 """

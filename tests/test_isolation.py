@@ -180,8 +180,8 @@ def test_the_same_in_any_state(source, texts, tmp_path, expected, function, name
 
 
 def searched(source, texts, place):
-    found = prensa.compress(source, place / "out", max_size=70_000, texts=texts).manifest
-    return digest(place / "out"), found.winner
+    result = prensa.compress(source, place / "out", max_size=70_000, texts=texts)
+    return digest(place / "out"), result.outcome.winner
 
 
 def test_exports_evaluations_and_searches_in_an_unusual_state(source, texts, tmp_path, quick, expected):
@@ -192,7 +192,7 @@ def test_exports_evaluations_and_searches_in_an_unusual_state(source, texts, tmp
         record = prensa.export(source, tmp_path / "exported", to="openvino", precision="fp32", texts=texts)
         assert record.difference < 1e-4
         assert state() == before
-        evaluation = prensa.evaluate(source, tmp_path / "exported", data=texts, limit=20, device="cpu")
+        evaluation = prensa.evaluate(source, tmp_path / "exported", data=prensa.Source(texts, limit=20), device="cpu")
         assert [figure.value for figure in evaluation.results[0].quality.figures][:1] == [1.0]
         assert state() == before
         assert searched(source, texts, tmp_path) == right

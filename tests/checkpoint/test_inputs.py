@@ -69,6 +69,6 @@ def test_without_texts_pictures_are_compressed(pictures, tmp_path):
 
 
 def test_a_tokenizer_of_texts_is_loaded_as_ever(tmp_path):
-    from prensa.texts.encoding import load_tokenizer
+    from prensa.texts.tokenizers import load_tokenizer
 
     assert load_tokenizer(add_tokenizer(build_model("bert", tmp_path / "model"))).pad_token == "[PAD]"

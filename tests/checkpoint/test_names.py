@@ -305,9 +305,9 @@ def test_a_base_model_of_a_model_with_a_head(tmp_path):
     assert "pooler.dense.weight" in notes[0]
 
 
-@pytest.mark.parametrize("recipe", ["int8", "classic"])
-def test_a_result_is_held_to_the_same_rule(model, tmp_path, recipe):
-    prensa.compress(model, tmp_path / "out", recipe=recipe)
+@pytest.mark.parametrize("preset", ["int8", "classic"])
+def test_a_result_is_held_to_the_same_rule(model, tmp_path, preset):
+    prensa.compress(model, tmp_path / "out", preset=preset)
     assert check_names(tmp_path / "out") == ()
     change_weights(tmp_path / "out", lambda t: t.pop("classifier.bias"))
     with pytest.raises(ModelError, match="only the head is missing"):

@@ -101,13 +101,13 @@ def test_trust_ends_with_the_call(own_code, tmp_path):
         prensa.load(own_code)
 
 
-@pytest.mark.parametrize("recipe", ["int8", "half", "classic"])
-def test_unchecked(own_code, tmp_path, recipe):
-    if recipe == "classic":
-        with pytest.raises(RecipeError, match="--unchecked: takes passes without texts"):
+@pytest.mark.parametrize("preset", ["int8", "half", "classic"])
+def test_unchecked(own_code, tmp_path, preset):
+    if preset == "classic":
+        with pytest.raises(RecipeError, match="`unchecked`[: ]+takes passes without texts"):
             prensa.compress(own_code, tmp_path / "out", preset="small", unchecked=True)
         return
-    manifest = prensa.compress(own_code, tmp_path / "out", recipe=recipe, unchecked=True).manifest
+    manifest = prensa.compress(own_code, tmp_path / "out", preset=preset, unchecked=True).manifest
     assert "compressed unchecked" in manifest.notes[-1]
     assert "compressed unchecked" in (tmp_path / "out" / "README.md").read_text()
     with pytest.raises(ModelError, match="own code"):

@@ -121,7 +121,7 @@ def test_a_budget_as_json(command, original, texts, tmp_path):
         (("--noise", "99", "--preset", "small"), "noise must be a number from 1e-07 to 10"),
         (("--text-column", "text"), "no pass of the recipe needs them"),
         (("--texts", "nowhere.csv"), "nowhere.csv: no such file"),
-        (("--preset", "small", "--encoding", "cp1252"), "--encoding cp1252 needs --texts"),
+        (("--preset", "small", "--encoding", "cp1252"), "--encoding needs --data or --texts"),
         (("--labels", "a=b"), "--labels needs --data"),
         (("--data-column", "text"), "--data-column needs --data"),
         (("--texts", "a.csv", "--data", "b.csv"), "--data, --label-column and --labels need a budget"),

@@ -177,7 +177,7 @@ def test_bad_arguments(command, assert_refused, arguments, message, tmp_path, mo
         (b"text\n\xe9\n", [], "line 2 is not UTF-8"),
         ("text\na\n", ["--max-drop", "2"], "--max-drop must be a share from 0 to 1"),
         ("text\na\n", ["--max-length", "99"], "the model reads at most 32 tokens"),
-        ("text\na\n", ["--device", "moon"], "--device moon: not to be had here"),
+        ("text\na\n", ["--device", "moon"], "--device moon: not available on this machine"),
         ("text\na\n", ["--split", "test"], "a file has no splits"),
         ("text\na\n", ["--encoding", "klingon"], "--encoding klingon: no such encoding"),
         ("text\na\n", ["--labels", "a"], "--labels a: expected NAME=LABEL"),
@@ -227,7 +227,7 @@ def test_an_interruption_keeps_what_was_measured(command, quick, original, press
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_measure_speed", interrupt)
+    monkeypatch.setattr(module, "measure_speed", interrupt)
     code, out, err = command(
         "evaluate", original, pressed, "--limit", 5, "--report", tmp_path / "report.html"
     )

@@ -6,8 +6,6 @@ import pytest
 import torch
 from tests.conftest import change_config, change_weights, directory_bytes, leftovers
 
-from prensa.pressing import pipeline
-
 
 def test_version_and_help(command):
     assert command("--version")[:2] == (0, "0.1.0\n")
@@ -96,10 +94,10 @@ def test_bad_outputs(command, assert_refused, model, tmp_path):
     ],
 )
 def test_stopped_on_the_way(command, assert_refused, model, tmp_path, monkeypatch, error, message):
-    def fail(*_):
+    def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(pipeline, "_press", fail)
+    monkeypatch.setattr("prensa.pressing.run._press", fail)
     before = directory_bytes(tmp_path)
     for output in (tmp_path / "out", model):
         assert_refused(command("compress", model, "-o", output, "--force"), message)

@@ -24,10 +24,10 @@ def test_the_plan_then_the_work(command, given, tmp_path):
     assert planned["unchanged"] == planned["covered"] == 1.0
     assert not (tmp_path / "out").exists()
     code, out, _ = command(*arguments, "--dry-run")
-    assert f"Vocabulary: {planned['kept']:,} of {planned['before']:,} pieces stay, 100.00 %" in out
+    assert f"Vocabulary: {planned['kept']:,} of {planned['before']:,} tokens stay, 100.00 %" in out
     code, out, _ = command(*arguments)
     assert code == 0
-    assert "100.00 % of the texts are cut as before" in out
+    assert "100.00 % of the texts are tokenized as before" in out
     assert "Calibrated on 9 texts" in out
 
 
@@ -47,18 +47,21 @@ def test_by_languages_alone(command, given, tmp_path):
         "compress", original, "-o", tmp_path / "out", "--trim-vocabulary", "--languages", "ru"
     )
     assert code == 0
-    assert "pieces stay." in out
+    assert "tokens stay." in out
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--trim-vocabulary"], "give --texts, or --languages"),
-        (["--trim-vocabulary", "few", "--texts", "TEXTS"], "expected a number of pieces"),
-        (["--trim-vocabulary", "3", "--texts", "TEXTS"], "pieces must stay"),
+        (["--trim-vocabulary", "few", "--texts", "TEXTS"], "expected a number of tokens"),
+        (["--trim-vocabulary", "3", "--texts", "TEXTS"], "tokens must stay"),
         (["--languages", "en"], "needs --trim-vocabulary"),
         (["--trim-vocabulary", "--languages", "tlh"], "'tlh' is not known"),
-        (["--trim-vocabulary", "--texts", "TEXTS", "--keep", "KEEP"], "does not have: 'no such piece'"),
+        (
+            ["--trim-vocabulary", "--texts", "TEXTS", "--keep", "KEEP"],
+            "that are not in the vocabulary: 'no such piece'",
+        ),
         (["--trim-vocabulary", "--texts", "TEXTS", "--keep", "NONE"], "cannot be read"),
         (["--trim-vocabulary", "--texts", "no.csv"], "no such file"),
     ],

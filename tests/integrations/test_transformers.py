@@ -26,15 +26,15 @@ def same_state(left, right):
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-@pytest.mark.parametrize("recipe", ["classic", "half", "int8"])
-def test_weights_are_exactly_what_was_stored_and_saving_is_exact(any_model, tmp_path, recipe):
-    manifest = prensa.compress(any_model, tmp_path / "out", recipe=recipe).manifest
+@pytest.mark.parametrize("preset", ["classic", "half", "int8"])
+def test_weights_are_exactly_what_was_stored_and_saving_is_exact(any_model, tmp_path, preset):
+    manifest = prensa.compress(any_model, tmp_path / "out", preset=preset).manifest
     kind = model_kind(any_model)
     loaded, info = kind.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert loaded.dtype == torch.float16
     assert not hasattr(loaded.config, "quantization_config")
-    if recipe == "half":
+    if preset == "half":
         original = load_file(any_model / "model.safetensors")
         state = loaded.state_dict()
         assert all(torch.equal(state[name], original[name].to(torch.float16)) for name in original)

@@ -58,9 +58,9 @@ def test_the_head_is_quantized_when_asked(tmp_path):
     assert reports["model.norm.weight"].note == "quantize: not a matrix"
 
 
-@pytest.mark.parametrize("recipe", ["classic", "half", "int8"])
-def test_the_same_input_and_the_stored_recipe_give_the_same_bytes(any_model, tmp_path, recipe):
-    prensa.compress(any_model, tmp_path / "one", recipe=recipe)
+@pytest.mark.parametrize("preset", ["classic", "half", "int8"])
+def test_the_same_input_and_the_stored_recipe_give_the_same_bytes(any_model, tmp_path, preset):
+    prensa.compress(any_model, tmp_path / "one", preset=preset)
     prensa.compress(any_model, tmp_path / "two", recipe=load_recipe(tmp_path / "one" / "recipe.toml"))
     assert directory_bytes(tmp_path / "one") == directory_bytes(tmp_path / "two")
 

@@ -55,11 +55,6 @@ def apply_quantization(
     from prensa.pressing.recipe import Recipe
     from prensa.runtime.torch import load
 
-    if output_path is None:
-        # The model is replaced, so it must be a directory and not a name on the hub.
-        if not Path(model_path).expanduser().exists():
-            raise OutputError(f"{model_path}: no such directory to replace; give an output path")
-        output_path = model_path
     is_calibrated = texts is not None
     passes: list[Pass] = [Half()]
     if pruning:
@@ -71,6 +66,11 @@ def apply_quantization(
         form = "bitsandbytes"
         passes.append(_rounding(is_calibrated=is_calibrated))
     recipe = Recipe(tuple(passes), format=form, state_dict=True)
+    if output_path is None:
+        # The model is replaced, so it must be a directory and not a name on the hub.
+        if not Path(model_path).expanduser().exists():
+            raise OutputError(f"{model_path}: no such directory to replace; give an output path")
+        output_path = model_path
     job = Compression(model_path, output_path, recipe=recipe, texts=texts, force=True)
     with stages() as progress:
         plan = job.plan(progress)

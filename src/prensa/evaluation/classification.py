@@ -13,9 +13,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit, log_softmax, softmax
-from scipy.stats import binomtest, rankdata
-from sklearn.metrics import accuracy_score, f1_score
 
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.calibration import calibration_error
@@ -98,6 +95,8 @@ class Answers:
 
 def answers(outputs: Sequence[Floats], *, many: bool) -> Answers:
     """Turn logits of texts ``[labels]``, or of their words ``[words, labels]``, into probabilities."""
+    from scipy.special import expit, softmax
+
     rows = [np.atleast_2d(output) for output in outputs]
     # In float64: differences of small probabilities are what divergences are made of.
     logits = np.concatenate(rows).astype(np.float64)
@@ -113,6 +112,8 @@ def scores(truth: Ids, given: Answers, labels: Sequence[str]) -> dict[str, float
     labels that occur in the truth or in the answers, as in scikit-learn. ROC-AUC of several labels is the
     mean over those that both occur and do not.
     """
+    from sklearn.metrics import accuracy_score
+
     f1 = _f1(truth, given.chosen, len(labels))
     metrics = {
         ACCURACY: float(accuracy_score(truth, given.chosen)),
@@ -210,6 +211,8 @@ def same_answer(original: Answers, result: Answers) -> Flags:
 
 def divergences(original: Answers, result: Answers) -> Floats:
     """Return the Kullback–Leibler divergence from the original, in nats, for each thing ``[things]``."""
+    from scipy.special import log_expit, log_softmax
+
     p = original.probabilities
     before = original.logits
     after = result.logits
@@ -286,12 +289,16 @@ def _none_changed(texts: int) -> Interval:
 
 
 def _exact(count: int, of: int) -> Interval:
+    from scipy.stats import binomtest
+
     interval = binomtest(count, of).proportion_ci(0.95)
     return float(interval.low), float(interval.high)
 
 
 def _f1(truth: Ids, chosen: Ids, labels: int) -> Floats:
     """Return each label's F1 ``[labels]``."""
+    from sklearn.metrics import f1_score
+
     ids = list(range(labels))
     # scikit-learn takes a single column for the answers of one classifier, with two labels, so it gets a row.
     if truth.ndim > 1 and labels == 1:
@@ -303,6 +310,8 @@ def _f1(truth: Ids, chosen: Ids, labels: int) -> Floats:
 
 def _roc_auc(truth: Ids, given: Answers) -> float:
     """Return the area under the ROC curve by the ranks of the positives (Mann and Whitney's U)."""
+    from scipy.stats import rankdata
+
     # Both [things, labels]: whether a label is right, and how likely the model finds it.
     p = given.probabilities
     if given.many:
@@ -327,6 +336,8 @@ def _roc_auc(truth: Ids, given: Answers) -> float:
 
 def _mcnemar(original_right: Flags, result_right: Flags) -> McNemar:
     """Test whether the things that only one has right are shared out by chance (McNemar, exact form)."""
+    from scipy.stats import binomtest
+
     only_original = int((original_right & ~result_right).sum())
     only_result = int((result_right & ~original_right).sum())
     discordant = only_original + only_result

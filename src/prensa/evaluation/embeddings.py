@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import normalize
 
 from prensa.evaluation.bootstrap import Draws, intervals
 from prensa.evaluation.figures import DISTANCE, Drop, Figure, Quality
@@ -39,6 +37,8 @@ def compare(original: Vectors, result: Vectors, draws: Draws) -> Quality:
 
 def cosines(original: Vectors, result: Vectors) -> NDArray[np.float64]:
     """Return the cosine of each text's vectors ``[texts]``."""
+    from sklearn.preprocessing import normalize
+
     before = normalize(original.astype(np.float64))
     after = normalize(result.astype(np.float64))
     products = (before * after).sum(axis=1)
@@ -48,6 +48,8 @@ def cosines(original: Vectors, result: Vectors) -> NDArray[np.float64]:
 
 def _neighbours(vectors: Vectors) -> NDArray[np.int64]:
     """Return for each text the index of the one whose vector is nearest in angle."""
+    from sklearn.neighbors import NearestNeighbors
+
     search = NearestNeighbors(n_neighbors=1, metric="cosine")
     search.fit(vectors.astype(np.float64))
     # Without vectors to look up, each text's own is left out of its neighbours.

@@ -7,8 +7,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import mean_absolute_error, r2_score
 
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.classification import drop_of
@@ -33,6 +31,9 @@ class _Correlation(Protocol):
 
 def scores(truth: Numbers, given: Numbers) -> dict[str, float]:
     """Compute every metric; NaN if it is not defined."""
+    from scipy.stats import pearsonr, spearmanr
+    from sklearn.metrics import mean_absolute_error, r2_score
+
     r2 = float("nan")
     if np.ptp(truth) > 0:
         r2 = float(r2_score(truth, given))
@@ -110,6 +111,8 @@ def _metric(name: str, before: float, after: float, interval: Interval | None) -
 
 
 def _rank_distance(original: Numbers, result: Numbers) -> float:
+    from scipy.stats import spearmanr
+
     return 1 - _correlation(spearmanr, original, result)
 
 

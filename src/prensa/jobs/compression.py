@@ -139,7 +139,7 @@ class Compression:
             raise SettingError(
                 "`max_drop` and `min_agreement` need texts to judge by: give `data` or `texts`"
             )
-        require("evaluate", "comparing results")
+        require("evaluate", "`runtime`" if self.runtime is not None else "a budget")
         device = self.device
         if self.runtime is not None:
             # Exports run on the processor, and everything is compared where they run.

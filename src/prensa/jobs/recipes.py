@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prensa.errors import RecipeError, SettingError
 from prensa.evaluation.budget import Budget
-from prensa.pressing.recipe import Recipe, load_preset, load_recipe
+from prensa.pressing.recipe import Recipe, load_preset, load_recipe, preset_names
 
 
 def choose_recipe(preset: str | None, recipe: Recipe | str | Path | None, *, is_calibrated: bool) -> Recipe:
@@ -20,6 +20,8 @@ def choose_recipe(preset: str | None, recipe: Recipe | str | Path | None, *, is_
     if isinstance(recipe, Recipe):
         return recipe
     if recipe is not None:
+        if str(recipe) in preset_names() and not Path(recipe).exists():
+            raise RecipeError(f"{recipe}: no such recipe file; for the preset give `preset={recipe}`")
         return load_recipe(recipe)
     usual = "int8"
     if is_calibrated:
