@@ -192,7 +192,9 @@ def test_exports_evaluations_and_searches_in_an_unusual_state(source, texts, tmp
         record = prensa.export(source, tmp_path / "exported", to="openvino", precision="fp32", texts=texts)
         assert record.difference < 1e-4
         assert state() == before
-        evaluation = prensa.evaluate(source, tmp_path / "exported", data=prensa.Source(texts, limit=20), device="cpu")
+        evaluation = prensa.evaluate(
+            source, tmp_path / "exported", data=prensa.Source(texts, limit=20), device="cpu"
+        )
         assert [figure.value for figure in evaluation.results[0].quality.figures][:1] == [1.0]
         assert state() == before
         assert searched(source, texts, tmp_path) == right
