@@ -13,6 +13,14 @@ def result(model, tmp_path):
     return tmp_path / "out"
 
 
+def test_a_manifest_without_a_version_is_refused(result):
+    content = json.loads((result / "manifest.json").read_text())
+    del content["version"]
+    (result / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(FormatError, match="expected version 1, found None"):
+        load_manifest(result)
+
+
 def test_it_comes_back_as_it_was(model, tmp_path):
     manifest = prensa.compress(model, tmp_path / "out", preset="classic").manifest
     assert load_manifest(tmp_path / "out") == manifest
