@@ -92,7 +92,7 @@ def test_the_fastest_result_is_named():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--runtime", "tpu"], "--to tpu: expected"),
+        (["--runtime", "tpu"], "--runtime tpu: expected one of openvino, onnx, auto"),
         (["--runtime", "onnx", "--json"], "--runtime prints three results; for --json run compress"),
     ],
 )

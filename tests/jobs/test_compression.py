@@ -110,7 +110,7 @@ def test_one_source_stands_in_for_the_other(original, texts, tmp_path, given, fe
         ({"max_drop": 0.01, "noise": 0.1}, SettingError, "the search chooses the noise"),
         ({"preset": "half", "recipe": "half.toml"}, RecipeError, "give `preset` or `recipe`, not both"),
         ({"unchecked": True, "texts": "t.csv"}, SettingError, "`unchecked` compares nothing"),
-        ({"runtime": "tpu"}, SettingError, "`to=tpu`: expected"),
+        ({"runtime": "tpu"}, SettingError, "`runtime=tpu`: expected"),
         ({"preset": "half", "max_size": "10%"}, RecipeError, "a budget needs a calibrated recipe"),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from prensa.errors import DifferentAnswersError, MissingPackageError, PrensaError
+from prensa.errors import DifferentAnswersError, MissingPackageError, PrensaError, SettingError
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.results import Evaluation
 from prensa.extras import require
@@ -124,6 +124,12 @@ def runtimes_for(
 def _names(runtime: str) -> tuple[str, ...]:
     """List the runtimes that are meant: one, or all that are installed."""
     if runtime != AUTO:
+        try:
+            runtime_named(runtime)
+        except SettingError:
+            # Here the parameter has another name than where a model is exported.
+            expected = ", ".join([*_ALL, AUTO])
+            raise SettingError(f"`runtime={runtime}`: expected one of {expected}") from None
         return (runtime,)
     names: list[str] = []
     for name in _ALL:
