@@ -78,7 +78,8 @@ def comments(shared):
 def test_accuracy_is_that_of_a_loop_written_by_hand(toxic, comments, tmp_path, quick):
     prensa.compress(toxic, tmp_path / "out")
     found = [
-        prensa.evaluate(toxic, tmp_path / "out", data=comments, limit=150, max_length=64) for _ in range(2)
+        prensa.evaluate(toxic, tmp_path / "out", data=Source(comments, limit=150), max_length=64)
+        for _ in range(2)
     ]
     quality = found[0].results[0].quality
     assert quality == found[1].results[0].quality  # to the last digit
@@ -119,7 +120,7 @@ def test_calibrated_on_the_tasks_texts(toxic, shared, comments, tmp_path, quick)
     ).manifest
     assert manifest.nbytes <= 0.075 * manifest.nbytes_before
     assert manifest.calibration.unreached == ()
-    found = prensa.evaluate(toxic, tmp_path / "out", data=comments, limit=150, max_length=64)
+    found = prensa.evaluate(toxic, tmp_path / "out", data=Source(comments, limit=150), max_length=64)
     assert found.results[0].quality.drop.value <= 0.02
     assert found.results[0].quality.figures[0].value >= 0.96
 
