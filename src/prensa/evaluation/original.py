@@ -28,6 +28,8 @@ SAME_TO_ALL = (
 )
 """What is reported of an original that is constant."""
 
+# One answer alone is neither like nor unlike others.
+_COMPARABLE = 2
 _ROUNDING = 1e-4  # of the largest number: batches of other lengths are summed in another order
 _SIGNIFICANT = 1.645  # standard deviations that chance exceeds once in twenty times
 
@@ -53,11 +55,11 @@ def likeness(kind: Kind, outputs: Sequence[Output]) -> Alike:
 
     Of language models this finds those that foresee every piece equally badly, as with weights of zeros.
     """
-    if len(outputs) < 2:  # noqa: PLR2004
+    if len(outputs) < _COMPARABLE:
         return ""
     rows = _of_language(outputs) if kind in LANGUAGE else np.concatenate([np.atleast_2d(o) for o in outputs])
     rows = rows.astype(np.float64)
-    if len(rows) < 2:  # noqa: PLR2004
+    if len(rows) < _COMPARABLE:
         return ""
     if float(np.ptp(rows, axis=0).max()) <= _ROUNDING * float(np.abs(rows).max()):
         return "constant"
@@ -102,7 +104,7 @@ def _when_shuffled(truth: Array, chosen: Array) -> tuple[float, float]:
     t, c = (np.bincount(ids.astype(np.int64), minlength=labels).astype(float) for ids in (truth, chosen))
     both = float((t * c).sum())
     mean = both / count
-    if count < 2:  # noqa: PLR2004
+    if count < _COMPARABLE:
         return mean, 0.0
     spread = both**2 + count**2 * both - count * float((t * c * (t + c)).sum())
     return mean, max(0.0, spread) / (count**2 * (count - 1))
