@@ -43,7 +43,7 @@ def apply_quantization(
     ``use_bnb`` stores linear layers in 8 bits; without it the result is a float16 model. With ``texts`` (a
     file or a data set) what is pruned and rounded is chosen by what those texts need, in the same files.
 
-    Raises :class:`MissingPackageError` where ``use_bnb`` is asked for and bitsandbytes is not
+    Raises :class:`MissingPackageError` if ``use_bnb`` is set and bitsandbytes is not
     installed, before anything is read, and any other :class:`PrensaError` with nothing changed.
     """
     if use_bnb:

@@ -39,20 +39,24 @@ def print_table(table: Table) -> None:
 
 
 def _print_disagreements(evaluation: Evaluation, result: Model) -> None:
-    listed = result.quality.disagreements[:_SHOWN] if result.quality else ()
-    if not listed:
+    if result.quality is None or not result.quality.disagreements:
         return
     out = console()
     out.print(f"\nWhere {printable(result.name)} disagrees most")
-    labelled = ["right answer"] if evaluation.data.labelled else []
-    columns = ["text", *labelled, "original", "result"]
+    columns = ["text", "original", "result"]
+    if evaluation.data.labelled:
+        columns.insert(1, "right answer")
     table = new_table(*columns, left=columns, wrapped=True)
-    for each in listed:
-        right = [_line(each.label)] if labelled else []
-        table.add_row(_line(each.text), *right, _line(each.original), _line(each.result))
+    for text in result.quality.disagreements[:_SHOWN]:
+        cells = [text.text, text.original, text.result]
+        if evaluation.data.labelled:
+            cells.insert(1, text.label)
+        table.add_row(*(_line(cell) for cell in cells))
     out.print(table)
 
 
 def _line(text: str) -> str:
     line = printable(text)
-    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
+    if len(line) <= _WIDTH:
+        return line
+    return f"{line[: _WIDTH - 1]}…"

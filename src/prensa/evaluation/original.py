@@ -53,7 +53,7 @@ def check_not_constant(path: Path, quality: Quality) -> None:
 def likeness(kind: Kind, outputs: Sequence[Output]) -> Alike:
     """Say whether an original answers every text alike; one text alone is never said to be.
 
-    Of language models this finds those that foresee every piece equally badly, as with weights of zeros.
+    Of language models this finds those that foresee every token equally badly, as with weights of zeros.
     """
     if len(outputs) < _COMPARABLE:
         return ""
@@ -70,9 +70,13 @@ def likeness(kind: Kind, outputs: Sequence[Output]) -> Alike:
 
 
 def _of_language(outputs: Sequence[Output]) -> Array:
-    """Return what a model needs for a piece, in nats: a column, of texts with anything to predict."""
-    nats, pieces = (np.array([output[SUMS.index(name)] for output in outputs]) for name in ("nats", "pieces"))
-    return np.asarray((nats[pieces > 0] / pieces[pieces > 0])[:, None])
+    """Return what a model needs for a token, in nats: a column, of texts with anything to predict."""
+    sums: NDArray[np.float64] = np.stack(outputs).astype(np.float64, copy=False)
+    nats = sums[:, SUMS.index("nats")]
+    tokens = sums[:, SUMS.index("pieces")]
+    has_tokens = tokens > 0
+    per_token = nats[has_tokens] / tokens[has_tokens]
+    return np.asarray(per_token[:, None])
 
 
 def guessing(truth: Array, given: Answers) -> Guessing | None:

@@ -179,7 +179,7 @@ class CompressionPlan:
         return tuple(notes)
 
     def run(self, progress: Progress = silent, on_trial: OnTrial = ignore_trial) -> Result:
-        """Compress, and with a budget search; then export and compare if that was asked for.
+        """Compress, and with a budget search; then export and compare if there is a ``runtime``.
 
         At every moment the output is as it was before, or whole and new. ``on_trial`` is called with each
         trial of a search and whether it keeps the budget.
