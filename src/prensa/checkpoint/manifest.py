@@ -158,7 +158,9 @@ def load_manifest(directory: Path) -> Manifest:
 
     # Before anything else: a newer version may have fields that would look like damage.
     if isinstance(content, dict):
-        version = content.get("version")
+        if "version" not in content:
+            raise FormatError(f"{path}: not a readable manifest (it has no version)")
+        version = content["version"]
         if version != MANIFEST_VERSION:
             raise FormatError(
                 f"{path}: expected version {MANIFEST_VERSION}, found {version}; install a newer prensa"
