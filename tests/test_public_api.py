@@ -4,6 +4,7 @@ import prensa
 def test_the_public_names():
     assert prensa.__all__ == [
         "Budget",
+        "Changes",
         "Comparison",
         "Compression",
         "Conversion",

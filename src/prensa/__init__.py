@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from prensa.jobs.exploration import Exploration
     from prensa.jobs.permissions import Permissions
     from prensa.jobs.runtimes import Exported
-    from prensa.pressing.recipe import Recipe, load_preset, load_recipe
+    from prensa.pressing.recipe import Changes, Recipe, load_preset, load_recipe
     from prensa.report.card import write_cards
     from prensa.report.html import write_report
     from prensa.runtime.accelerate import accelerate
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Budget",
+    "Changes",
     "Comparison",
     "Compression",
     "Conversion",
@@ -97,6 +98,7 @@ __all__ = [
 
 _HOMES = {
     "Budget": "prensa.evaluation.budget",
+    "Changes": "prensa.pressing.recipe",
     "Comparison": "prensa.jobs.comparison",
     "Compression": "prensa.jobs.compression",
     "Conversion": "prensa.jobs.conversion",

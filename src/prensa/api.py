@@ -19,8 +19,7 @@ from prensa.jobs.compression import Compression, Result
 from prensa.jobs.conversion import Conversion
 from prensa.jobs.exploration import Exploration
 from prensa.jobs.permissions import Permissions
-from prensa.jobs.recipes import check_noise, choose_recipe
-from prensa.pressing.recipe import Recipe, adjusted
+from prensa.pressing.recipe import Changes, Recipe
 from prensa.progress import Progress, silent
 from prensa.search.frontier import OnPoint, ignore_point
 from prensa.search.search import OnTrial, ignore_trial
@@ -84,14 +83,12 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     Raises a :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
     """
     budget = Budget(max_drop, min_agreement, max_size, on=data)
-    check_noise(noise, budget)
-    is_calibrated = texts is not None or data is not None or noise is not None or budget.is_given
-    chosen = choose_recipe(preset, recipe, is_calibrated=is_calibrated)
     job = Compression(
         model,
         output,
-        recipe=adjusted(
-            chosen,
+        preset=preset,
+        recipe=recipe,
+        changes=Changes(
             format=format,
             prune=prune,
             prune_by=prune_by,

@@ -76,9 +76,3 @@ def first_line(error: BaseException) -> str:
     if not lines:
         return type(error).__name__
     return lines[0]
-
-
-def check_share(option: str, value: float | None, error: type[PrensaError]) -> None:
-    """Raise ``error`` if a parameter was given and is no share; ``option`` is its name in the message."""
-    if value is not None and not 0 <= value <= 1:
-        raise error(f"{option} must be a share from 0 to 1 (0.01 or 1% is a point), found {value:g}")

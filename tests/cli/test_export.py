@@ -74,10 +74,10 @@ def test_auto_is_every_runtime_that_is_installed(monkeypatch):
         monkeypatch.setattr(
             "prensa.extras.is_installed", lambda module, missing=missing: module not in missing
         )
-        assert runtimes._names("auto") == found
+        assert runtimes.runtime_names("auto") == found
     monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)
     with pytest.raises(MissingPackageError, match=r"`runtime=auto` needs openvino"):
-        runtimes._names("auto")
+        runtimes.runtime_names("auto")
 
 
 def test_the_fastest_result_is_named():
@@ -101,3 +101,20 @@ def test_what_is_wrong_with_a_runtime_is_said_first(
 ):
     assert_refused(command("compress", original, "-o", tmp_path / "out", *options), words)
     assert not (tmp_path / "out").exists()
+
+
+def test_columns_of_data_may_be_given_without_texts(command, original, texts, tmp_path, assert_refused):
+    export = (
+        "export",
+        original,
+        "-o",
+        tmp_path / "out",
+        "--to",
+        "onnx",
+        "--max-drop",
+        "50%",
+        "--data",
+        texts,
+    )
+    assert_refused(command(*export, "--text-column", "other"), "no column 'other' for the texts")
+    assert_refused(command(*export, "--split", "test"), "--split describes --texts, which are missing")

@@ -139,3 +139,31 @@ def test_settings_change_the_recipe(original, tmp_path):
     names = {step.name for tensor in result.manifest.tensors for step in tensor.passes}
     assert "prune" in names
     assert prensa.load_recipe(tmp_path / "out" / "recipe.toml") == adjusted(load_preset("int8"), prune=0.5)
+
+
+def test_exports_are_compared_with_the_same_permissions(
+    original, texts, tmp_path, quick, converted, monkeypatch
+):
+    """What a compression may do, comparing its exports may do, too."""
+    from prensa.checkpoint.allowed import allowed
+    from prensa.evaluation import evaluate
+    from prensa.serving.exported import TOLERANCES
+
+    pytest.importorskip("onnxruntime")
+    converted("onnxruntime", "int8")
+    monkeypatch.setitem(TOLERANCES, "int8", 10)  # random weights suffer more than trained ones
+    run = evaluate.run
+    seen = []
+
+    def watched(*arguments):
+        seen.append(allowed())
+        return run(*arguments)
+
+    monkeypatch.setattr(evaluate, "run", watched)
+    prensa.compress(original, tmp_path / "out", texts=texts, runtime="onnx", trust_remote_code=True)
+    assert [permitted.remote_code for permitted in seen] == [True]
+
+
+def test_a_preset_in_the_place_of_a_recipe_is_explained(original, tmp_path):
+    with pytest.raises(RecipeError, match="for the preset of that name give `preset=half`"):
+        prensa.compress(original, tmp_path / "out", recipe="half")

@@ -29,9 +29,6 @@ from prensa.runtime.torch import load_on
 from prensa.texts.encoding import pad
 from prensa.texts.tokenizers import check_ids
 
-_Batch = dict[str, Tensor]
-"""What a model reads, by the names of its arguments; each ``[texts, tokens]``."""
-
 
 def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
     """Carry out a plan.

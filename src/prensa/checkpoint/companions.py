@@ -22,7 +22,6 @@ INDEX_FILE = "model.safetensors.index.json"
 STATE_DICT_FILE = "model_optimized.pt"
 RECIPE_FILE = "recipe.toml"
 SEARCH_FILE = "search.json"
-RECIPE_FILE = "recipe.toml"
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")

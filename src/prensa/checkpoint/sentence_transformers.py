@@ -129,11 +129,6 @@ class Chain:
         )
 
     @property
-    def is_cross_encoder(self) -> bool:
-        """Whether it scores pairs of texts."""
-        return self.settings.get("model_type") == "CrossEncoder"
-
-    @property
     def max_length(self) -> int | None:
         """The most tokens that the Transformer reads, None if its tokenizer decides."""
         # Three versions of the library keep it in three places; the newest one counts.

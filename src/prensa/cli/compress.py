@@ -120,8 +120,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from prensa.evaluation.budget import Budget
     from prensa.jobs.compression import Compression
     from prensa.jobs.permissions import Permissions
-    from prensa.jobs.recipes import check_noise, choose_recipe
-    from prensa.pressing.recipe import adjusted
+    from prensa.pressing.recipe import Changes
     from prensa.vocabulary.settings import trim_from
 
     if runtime is not None and as_json:
@@ -132,14 +131,12 @@ def compress(  # noqa: PLR0913  one parameter for each option
         max_size,
         on=judged_source(data, data_column, label_column, data_split, labels, encoding, texts=texts),
     )
-    check_noise(noise, budget)
-    is_calibrated = texts is not None or data is not None or noise is not None or budget.is_given
-    chosen = choose_recipe(preset, recipe, is_calibrated=is_calibrated)
     job = Compression(
         model,
         output,
-        recipe=adjusted(
-            chosen,
+        preset=preset,
+        recipe=recipe,
+        changes=Changes(
             format=format,
             prune=prune,
             prune_by=prune_by,

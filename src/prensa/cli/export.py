@@ -27,6 +27,7 @@ from prensa.cli.options import (
     Split,
     TextColumn,
 )
+from prensa.errors import SettingError
 
 if TYPE_CHECKING:
     from prensa.serving.exported import Record
@@ -67,16 +68,20 @@ def export(  # noqa: PLR0913  one parameter for each option
     from prensa.jobs.conversion import Conversion
     from prensa.jobs.permissions import Permissions
 
-    # An encoding alone says nothing about texts that were not given.
-    texts_encoding = encoding
-    if texts is None and data is not None:
-        texts_encoding = None
+    calibrated = None
+    if texts is not None or data is None:
+        calibrated = texts_source(texts, text_column, split, encoding)
+    elif split is not None:
+        raise SettingError("`split` describes `texts`, which are missing; for `data` give `data_split`")
+    elif data_column is None:
+        # Ranges are measured on built-in texts then, which have no columns.
+        data_column = text_column
     job = Conversion(
         model,
         output,
         to,
         precision=precision,
-        texts=texts_source(texts, text_column, split, texts_encoding),
+        texts=calibrated,
         budget=Budget(
             max_drop,
             on=judged_source(data, data_column, label_column, data_split, labels, encoding, texts=texts),

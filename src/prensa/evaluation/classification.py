@@ -25,7 +25,7 @@ from prensa.evaluation.figures import (
     Figure,
     McNemar,
     Metric,
-    number_or_none,
+    metric_of,
 )
 
 Floats = NDArray[np.floating]
@@ -157,26 +157,20 @@ def compare_with_labels(
         # Resamples of texts with the same answers all differ by 0, which other texts may not.
         if is_unchanged and interval and name in {ACCURACY, MACRO_F1}:
             interval = _none_changed(truth.texts)  # noqa: PLW2901
-        metrics.append(_metric(name, before[name], after[name], interval))
+        metric = metric_of(
+            name,
+            before[name],
+            after[name],
+            interval,
+            missing=_NO_METRIC.get(name.partition(":")[0], "not defined here"),
+            higher_is_better=name != CALIBRATION_ERROR,
+        )
+        metrics.append(metric)
 
     if original.many or truth.groups is not None:
         return tuple(metrics), None
     test = _mcnemar(original.chosen == truth.values, result.chosen == truth.values)
     return tuple(metrics), test
-
-
-def _metric(name: str, before: float, after: float, interval: Interval | None) -> Metric:
-    note = ""
-    if np.isnan(before) or np.isnan(after):
-        note = _NO_METRIC.get(name.partition(":")[0], "not defined here")
-    return Metric(
-        name,
-        number_or_none(before),
-        number_or_none(after),
-        interval,
-        higher_is_better=name != CALIBRATION_ERROR,
-        note=note,
-    )
 
 
 def compare_outputs(

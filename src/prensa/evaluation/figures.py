@@ -47,6 +47,31 @@ class Metric:
         return self.result - self.original
 
 
+def metric_of(
+    name: str,
+    before: float,
+    after: float,
+    interval: tuple[float, float] | None,
+    *,
+    missing: str,
+    higher_is_better: bool = True,
+    is_share: bool = True,
+) -> Metric:
+    """Make a metric of two numbers; ``missing`` says why, where one of them is NaN."""
+    note = ""
+    if math.isnan(before) or math.isnan(after):
+        note = missing
+    return Metric(
+        name,
+        number_or_none(before),
+        number_or_none(after),
+        interval,
+        higher_is_better=higher_is_better,
+        is_share=is_share,
+        note=note,
+    )
+
+
 def number_or_none(value: float) -> float | None:
     """Return a number that a file of JSON can hold: None in place of NaN."""
     if math.isnan(value):

@@ -268,8 +268,10 @@ class Judge:
         vectors = [read_text_vector(path, self.plan.task.kind) for path in paths]
         answers: list[dict[int, Output]] = [{} for _ in models]
         answer_texts(models, vectors, readings, self.plan.batch_size, answers, progress)
-        texts = range(len(readings[0].encoded.rows))
-        return [[own[index] for index in texts] for own in answers]
+        in_order: list[list[Output]] = []
+        for own in answers:
+            in_order.append([own[index] for index in range(len(own))])
+        return in_order
 
 
 def _task(original: Path) -> Task:

@@ -11,8 +11,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, Interval, intervals
-from prensa.evaluation.figures import BITS, Drop, Figure, Metric, Quality, number_or_none
+from prensa.evaluation.bootstrap import Draws, intervals
+from prensa.evaluation.figures import BITS, Drop, Figure, Quality, metric_of
 from prensa.evaluation.predict import SUMS
 
 Sums = NDArray[np.generic]
@@ -40,27 +40,21 @@ def compare(original: Sums, result: Sums, draws: Draws) -> Quality:
     *of_metrics, of_ratio = intervals(differences, len(original), draws)
     metrics = []
     for name, interval in zip(before, of_metrics, strict=True):
-        metrics.append(_metric(name, before[name], after[name], interval))
+        metric = metric_of(
+            name,
+            before[name],
+            after[name],
+            interval,
+            missing=_NOTHING,
+            higher_is_better=False,
+            is_share=False,
+        )
+        metrics.append(metric)
     rise = _ratio(before[BITS], after[BITS])
     drop = None
     if not math.isnan(rise):
         drop = Drop(BITS, rise, of_ratio)
     return Quality(drop=drop, metrics=tuple(metrics), figures=_figures(result))
-
-
-def _metric(name: str, before: float, after: float, interval: Interval | None) -> Metric:
-    note = ""
-    if math.isnan(before) or math.isnan(after):
-        note = _NOTHING
-    return Metric(
-        name,
-        number_or_none(before),
-        number_or_none(after),
-        interval,
-        higher_is_better=False,
-        is_share=False,
-        note=note,
-    )
 
 
 def scores(sums: Sums) -> dict[str, float]:

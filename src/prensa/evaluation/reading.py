@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from prensa.checkpoint.manifest import MANIFEST_FILE, load_manifest
+from prensa.checkpoint.manifest import has_manifest, load_manifest
 from prensa.checkpoint.task import LANGUAGE
 from prensa.errors import DataError, TokenizerError
 from prensa.texts.columns import Texts
@@ -199,7 +199,7 @@ def _with_words(reading: Reading, are_read: Sequence[Sequence[bool]]) -> Reading
 
 def kept_tokens(path: Path) -> Tensor | None:
     """Return the ids that the tokens of a trimmed vocabulary had before, None where none was trimmed."""
-    if not (path / MANIFEST_FILE).is_file():
+    if not has_manifest(path):
         return None
     vocabulary = load_manifest(path).vocabulary
     if vocabulary is None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.classification import drop_of
-from prensa.evaluation.figures import SPEARMAN, Drop, Figure, Metric, Quality, number_or_none
+from prensa.evaluation.figures import SPEARMAN, Drop, Figure, Metric, Quality, metric_of
 from prensa.isolation import WITHOUT_WARNINGS
 
 Numbers = NDArray[np.floating]
@@ -91,23 +91,17 @@ def _metrics(truth: Numbers, original: Numbers, result: Numbers, draws: Draws) -
     of_metrics: Sequence[Interval | None] = intervals(differences, len(truth), draws)
     metrics = []
     for name, interval in zip(before, of_metrics, strict=True):
-        metrics.append(_metric(name, before[name], after[name], interval))
+        metric = metric_of(
+            name,
+            before[name],
+            after[name],
+            interval,
+            missing=_CONSTANT,
+            higher_is_better=name != ERROR,
+            is_share=False,
+        )
+        metrics.append(metric)
     return tuple(metrics)
-
-
-def _metric(name: str, before: float, after: float, interval: Interval | None) -> Metric:
-    note = ""
-    if np.isnan(before) or np.isnan(after):
-        note = _CONSTANT
-    return Metric(
-        name,
-        number_or_none(before),
-        number_or_none(after),
-        interval,
-        higher_is_better=name != ERROR,
-        is_share=False,
-        note=note,
-    )
 
 
 def _rank_distance(original: Numbers, result: Numbers) -> float:

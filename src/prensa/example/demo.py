@@ -13,7 +13,7 @@ from prensa.example import comments_file, example_comments, restore_example
 from prensa.extras import require
 from prensa.jobs.comparison import Comparison
 from prensa.jobs.compression import Compression
-from prensa.pressing.recipe import load_preset, preset_names
+from prensa.pressing.recipe import preset_names
 from prensa.progress import Progress, silent
 from prensa.report.html import REPORT_FILE, write_report
 from prensa.serving.load import load
@@ -83,7 +83,7 @@ def run_demo(directory: Path, progress: Progress = silent) -> Demonstration:
     nbytes: dict[str, int] = {}
     for number_of_preset, preset in enumerate(presets):
         progress("compressing", number_of_preset, len(presets))
-        job = Compression(original, directory / preset, recipe=load_preset(preset), force=True)
+        job = Compression(original, directory / preset, preset=preset, force=True)
         result = job.plan().run()
         if result.manifest is not None:
             nbytes[preset] = result.manifest.nbytes

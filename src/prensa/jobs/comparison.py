@@ -16,7 +16,6 @@ from prensa.extras import require
 from prensa.jobs.permissions import Permissions
 from prensa.progress import Progress, silent
 from prensa.texts.library import Library
-from prensa.texts.names import as_mapping, join_names
 from prensa.texts.source import Source, as_source
 
 
@@ -74,8 +73,8 @@ class Comparison:
             str(self.original),
             tuple(str(result) for result in self.results),
             data=data,
-            text_column=join_names(source.text_column),
-            label_column=join_names(source.label_column),
+            text_column=source.text_option,
+            label_column=source.label_option,
             split=source.split,
             limit=source.limit,
             batch_size=self.batch_size,
@@ -84,7 +83,7 @@ class Comparison:
             dtype=self.dtype,
             max_drop=budget.drop_allowed,
             encoding=source.encoding,
-            labels=as_mapping(source.labels),
+            labels=source.mapping,
         )
 
 

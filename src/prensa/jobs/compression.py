@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,10 @@ from prensa.evaluation.results import Evaluation
 from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs.permissions import Permissions
-from prensa.jobs.recipes import choose_recipe
-from prensa.jobs.runtimes import Exported, Runtimes, runtimes_for
+from prensa.jobs.runtimes import Exported, Runtimes, runtime_names
 from prensa.jobs.sources import Where, both
 from prensa.pressing import pipeline
-from prensa.pressing.recipe import Recipe
+from prensa.pressing.recipe import Changes, Recipe, adjusted, chosen_recipe
 from prensa.progress import Progress, silent
 from prensa.search.halves import halve
 from prensa.search.outcome import Outcome
@@ -35,14 +35,17 @@ from prensa.vocabulary.plan import Vocabulary, plan_vocabulary
 class Compression:
     """What to compress, how, and within which budget: the parameters of :func:`prensa.compress`.
 
-    Without a ``recipe`` it is the preset ``small`` if there are texts or a budget, else ``int8``. ``texts``
-    are calibrated on, ``budget.on`` are judged by; each is the other's default. ``runtime`` exports the
+    ``recipe`` is one, or its file. Without it and without a ``preset`` it is the preset ``small`` if there
+    are texts, a budget or a noise, else ``int8``; ``changes`` are made to it. ``texts`` are calibrated on,
+    ``budget.on`` are judged by; each is the other's default. ``runtime`` exports the
     result, too, and compares everything with the original.
     """
 
     model: str | Path
     output: str | Path
-    recipe: Recipe | None = None
+    preset: str | None = None
+    recipe: Recipe | str | Path | None = None
+    changes: Changes = Changes()
     texts: Where | None = None
     budget: Budget = Budget()
     device: str | None = None
@@ -75,6 +78,8 @@ class Compression:
             raise SettingError(
                 "`unchecked` compares nothing: leave `texts`, `data`, budgets and `runtime` out"
             )
+        if self.budget.is_given and self.changes.noise is not None:
+            raise SettingError("`noise` cannot be combined with a budget: the search chooses the noise")
         if self.budget.is_given:
             require("evaluate", "a budget")
 
@@ -100,16 +105,30 @@ class Compression:
         judge = self._judge(pressing.checkpoint.path, data, library, progress)
         runtimes = None
         if self.runtime is not None:
-            runtimes = runtimes_for(
-                self.runtime, pressing, judge, texts=texts, data=data, library=library, force=self.force
+            assert judge is not None  # noqa: S101  there is one wherever something is exported
+            runtimes = Runtimes(
+                names=runtime_names(self.runtime),
+                original=pressing.checkpoint.path,
+                judge=judge,
+                # The limit of the texts is how many of them calibrate.
+                texts=dataclasses.replace(texts or Source(), limit=None),
+                data=data or Source(),
+                library=library,
+                force=self.force,
+                permissions=self.permissions,
             )
+            runtimes.check(pressing.output)
         return CompressionPlan(self, pressing, vocabulary, calibration, judge, runtimes)
 
     def _recipe(self) -> Recipe:
-        if self.recipe is not None:
-            return self.recipe
-        has_texts = self.texts is not None or self.budget.on is not None
-        return choose_recipe(None, None, is_calibrated=has_texts or self.budget.is_given)
+        """Return the recipe with its changes; calibrated by default wherever something calls for it."""
+        # The built-in texts are no reason to calibrate, whatever is said of them.
+        has_texts = as_source(self.texts).name is not None or self.budget.on is not None
+        default = "int8"
+        if has_texts or self.budget.is_given or self.changes.noise is not None:
+            default = "small"
+        recipe = chosen_recipe(self.preset, self.recipe, default=default)
+        return adjusted(recipe, **vars(self.changes))
 
     def _calibration(
         self, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -12,7 +11,7 @@ from prensa.evaluation.judge import Judge
 from prensa.evaluation.results import Evaluation
 from prensa.extras import require
 from prensa.jobs.comparison import Comparison
-from prensa.pressing import pipeline
+from prensa.jobs.permissions import Permissions
 from prensa.progress import Progress, silent
 from prensa.serving.export import ExportPlan, plan_export, run_export
 from prensa.serving.exported import Record
@@ -44,6 +43,12 @@ class Runtimes:
     data: Source
     library: Library
     force: bool
+    permissions: Permissions
+
+    def check(self, output: Path) -> None:
+        """Find out what can be found out before anything is compressed. Raises a :class:`PrensaError`."""
+        for name in self.names:
+            self.plan(self.original, output, name)
 
     def plan(self, model: Path, output: Path, name: str, precision: str = "int8") -> ExportPlan:
         """Plan one export, beside the output."""
@@ -90,39 +95,22 @@ class Runtimes:
     def compare(self, output: Path, exports: tuple[Exported, ...], progress: Progress = silent) -> Evaluation:
         """Compare the result and its exports with the original."""
         paths = [export.path for export in exports]
-        job = Comparison(self.original, (output, *paths), data=self.data, device="cpu")
+        job = Comparison(
+            self.original,
+            (output, *paths),
+            data=self.data,
+            device="cpu",
+            permissions=self.permissions,
+        )
         return job.plan_with(self.judge).run(progress)
 
 
-def runtimes_for(
-    runtime: str,
-    plan: pipeline.Plan,
-    judge: Judge | None,
-    *,
-    texts: Source | None,
-    data: Source | None,
-    library: Library,
-    force: bool,
-) -> Runtimes:
-    """Find out before anything is compressed what can be found out. Raises a :class:`PrensaError`."""
-    assert judge is not None  # noqa: S101  there is one wherever something is exported
-    runtimes = Runtimes(
-        names=_names(runtime),
-        original=plan.checkpoint.path,
-        judge=judge,
-        # The limit of the texts is how many of them calibrate.
-        texts=dataclasses.replace(texts or Source(), limit=None),
-        data=data or Source(),
-        library=library,
-        force=force,
-    )
-    for name in runtimes.names:
-        runtimes.plan(plan.checkpoint.path, plan.output, name)
-    return runtimes
+def runtime_names(runtime: str) -> tuple[str, ...]:
+    """List the runtimes that are meant: one, or all that are installed.
 
-
-def _names(runtime: str) -> tuple[str, ...]:
-    """List the runtimes that are meant: one, or all that are installed."""
+    Raises :class:`SettingError` for one that does not exist, and :class:`MissingPackageError` if none is
+    installed.
+    """
     if runtime != AUTO:
         try:
             runtime_named(runtime)

@@ -164,6 +164,19 @@ class Recipe:
         return tomli_w.dumps(content)
 
 
+@dataclass(frozen=True)
+class Changes:
+    """Single settings of a recipe to change, as :func:`adjusted` does; None leaves one as it is."""
+
+    format: str | None = None
+    prune: float | None = None
+    prune_by: str | None = None
+    threshold: float | None = None
+    bits: int | None = None
+    noise: float | None = None
+    trim_vocabulary: TrimVocabulary | None = None
+
+
 def preset_names() -> list[str]:
     """List the presets that come with the package."""
     names = []
@@ -182,12 +195,14 @@ def load_preset(name: str) -> Recipe:
     return parse_recipe(text, f"preset {name}")
 
 
-def chosen_recipe(preset: str | None, path: Path | None, *, default: str) -> Recipe:
-    """Read the preset or the file, whichever was given, or the default preset."""
-    if preset is not None and path is not None:
-        raise RecipeError("give a preset or a recipe file, not both")
-    if path is not None:
-        return load_recipe(path)
+def chosen_recipe(preset: str | None, recipe: Recipe | str | Path | None, *, default: str) -> Recipe:
+    """Return the preset or the recipe (or its file), whichever was given, or the default preset."""
+    if preset is not None and recipe is not None:
+        raise RecipeError("give `preset` or `recipe`, not both")
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe is not None:
+        return load_recipe(recipe)
     return load_preset(preset or default)
 
 
@@ -196,7 +211,10 @@ def load_recipe(path: str | Path) -> Recipe:
     try:
         text = at_home(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read ({error})") from error
+        advice = ""
+        if str(path) in preset_names():
+            advice = f"; for the preset of that name give `preset={path}`"
+        raise RecipeError(f"{path}: cannot be read ({error}){advice}") from error
     return parse_recipe(text, str(path))
 
 

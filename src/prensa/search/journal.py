@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.checksum import sha256
 from prensa.errors import FormatError
 from prensa.files.atomic import write_text
+from prensa.files.records import from_plain, read_json, to_plain
 from prensa.pressing.pipeline import Plan
 from prensa.search.trial import Trial
 from prensa.version import VERSION
 
 _VERSION = 1
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What the file holds."""
+
+    version: int
+    fingerprint: str
+    trials: tuple[Trial, ...]
 
 
 def journal_path(output: Path) -> Path:
@@ -52,34 +62,22 @@ class Journal:
     def add(self, trial: Trial) -> None:
         """Remember a trial, on disk too."""
         self.trials[trial.noise] = trial
-        trials = [dataclasses.asdict(kept) for kept in self.trials.values()]
-        content = {"version": _VERSION, "fingerprint": self.of, "trials": trials}
-        write_text(self.path, json.dumps(content, indent=1) + "\n")
+        content = _Content(_VERSION, self.of, tuple(self.trials.values()))
+        write_text(self.path, json.dumps(to_plain(content), indent=1) + "\n")
 
     def remove(self) -> None:
         """Forget the search: it has ended."""
         self.path.unlink(missing_ok=True)
 
 
-def _read(path: Path, of: str) -> list[Trial]:
+def _read(path: Path, of: str) -> tuple[Trial, ...]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version, fingerprint_found = content["version"], content["fingerprint"]
-        trials = [_trial(fields) for fields in content["trials"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path}: a damaged journal ({error!r}); remove it to search anew") from error
-    if (version, fingerprint_found) != (_VERSION, of):
+        content = from_plain(read_json(path), _Content)
+    except ValueError as error:
+        raise FormatError(f"{path}: a damaged journal ({error}); remove it to search anew") from error
+    if (content.version, content.fingerprint) != (_VERSION, of):
         raise FormatError(
             f"{path}: the journal of a search with another model, recipe or other texts; "
             "remove it to search anew, or choose another output"
         )
-    return trials
-
-
-def _trial(fields: Mapping[str, object]) -> Trial:
-    settings = dict(fields)
-    interval = settings.get("agreement_interval")
-    if interval is not None:
-        # JSON has no tuples.
-        settings["agreement_interval"] = tuple(interval)  # type: ignore[arg-type]
-    return Trial(**settings)  # type: ignore[arg-type]
+    return content.trials
