@@ -84,11 +84,12 @@ class Compression:
             require("evaluate", "a budget")
 
     def _plan(self, progress: Progress) -> CompressionPlan:
+        # A recipe that is wrong is refused before the hub is asked for a model.
+        recipe = self._recipe()
         model = locate(self.model)
         output = at_home(self.output)
         library = Library()
         texts, data = both(self.texts, self.budget.on)
-        recipe = self._recipe()
         vocabulary = None
         if recipe.trim_vocabulary is not None:
             # Counting tokens takes its time: an output that cannot be written is found out before.
