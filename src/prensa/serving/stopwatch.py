@@ -1,0 +1,87 @@
+"""How long models take for the same texts in one runtime: in turns, so that they share what slows them down."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from prensa.extras import require
+from prensa.files.temporary import temporary_directory
+from prensa.runtime.accelerate import accelerate_answers
+from prensa.serving.answering import together
+from prensa.serving.exported import Engine, Inputs, arrays
+from prensa.serving.in_pytorch import TORCH
+from prensa.serving.program import input_names, trace
+from prensa.serving.pytorch import Engine as PyTorchEngine
+from prensa.serving.runtimes import runtime_named
+from prensa.texts.batches import by_tokens
+from prensa.texts.encoding import Encoded
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Tokens of a batch, padding included, as the engines are served.
+_TOKENS = 2048
+# Texts that ranges of 8 bits are measured on: which ones they are changes no time.
+_SAMPLES = 8
+# Each model answers all texts so often, after one time that does not count.
+_ROUNDS = 5
+
+
+def seconds(models: Sequence[PreTrainedModel], encoded: Encoded, runtime: str, precision: str) -> list[float]:
+    """Return the median time in which each model answers all texts once.
+
+    ``runtime`` is torch, openvino or onnxruntime. Models stay as they are. Raises what exporting raises.
+    """
+    with temporary_directory() as place:
+        engines: list[tuple[Engine, list[Inputs]]] = []
+        for number, model in enumerate(models):
+            directory = place / str(number)
+            directory.mkdir()
+            engines.append(_engine(model, encoded, runtime, precision, directory))
+        return _in_turns(engines)
+
+
+def _engine(
+    model: PreTrainedModel, encoded: Encoded, runtime: str, precision: str, directory: Path
+) -> tuple[Engine, list[Inputs]]:
+    """Return a model as the runtime runs it, and its batches of texts."""
+    # Folding changes modules, and the model is still needed as it is.
+    answering = copy.deepcopy(model).eval()
+    row = encoded.rows[0]
+    names = input_names(answering, row)
+    accelerate_answers(answering)
+    if runtime == TORCH:
+        return PyTorchEngine(answering), _batches(encoded, names)
+    require(runtime, f"measuring in {runtime}")
+    chosen = runtime_named(runtime)
+    program = trace(answering, row, None)
+    samples = [arrays(each, program.inputs) for each in encoded.rows[:_SAMPLES]]
+    chosen.write(program, directory, precision, samples)
+    return chosen.Engine(directory, precision), _batches(encoded, program.inputs)
+
+
+def _batches(encoded: Encoded, names: Sequence[str]) -> list[Inputs]:
+    batches: list[Inputs] = []
+    for indices in by_tokens(encoded.lengths, _TOKENS):
+        rows = [encoded.rows[index] for index in indices]
+        batches.append(together(rows, encoded, names))
+    return batches
+
+
+def _in_turns(engines: Sequence[tuple[Engine, Sequence[Inputs]]]) -> list[float]:
+    times: list[list[float]] = [[] for _ in engines]
+    for turn in range(_ROUNDS + 1):
+        for (engine, batches), of_model in zip(engines, times, strict=True):
+            start = time.perf_counter()
+            for inputs in batches:
+                engine(inputs)
+            end = time.perf_counter()
+            # The first time kernels are chosen and memory is taken.
+            if turn:
+                of_model.append(end - start)
+    return [median(of_model) for of_model in times]

@@ -1,0 +1,113 @@
+"""Least squares in the place of training: what stays makes good for what went, layer by layer.
+
+The last matrix of each part is fitted, bias included, so that the residual stream behind it is the original's
+again, given what the smaller layers before it deliver. So each fit also mends what all cuts before it did, those
+of whole layers too. (Kwon et al. 2022, arXiv 2204.09656, section 5, scale what stays; here all of it is
+free.) Nothing but the texts of two neighbouring layers is in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from prensa.progress import Progress, silent
+from prensa.shrink.residual import junction
+from prensa.shrink.stream import Batch, run_layer
+
+# Share of the moments' mean diagonal that holds a matrix to what it was.
+_DAMPENING = 0.01
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A matrix to be fitted, in the original and in the smaller model."""
+
+    original: nn.Module
+    shrunk: nn.Module
+
+
+@dataclass(frozen=True)
+class LayerFit:
+    """A layer of the original, and the smaller one that takes its place: None if it goes.
+
+    ``fits`` are the last matrices of its parts, in the order they run.
+    """
+
+    original: nn.Module
+    shrunk: nn.Module | None
+    fits: tuple[Fit, ...]
+
+
+@dataclass
+class _Sums:
+    """What least squares needs: sums over all tokens of x·xᵀ and of what is missing times xᵀ."""
+
+    gram: Tensor | None = None
+    cross: Tensor | None = None
+    stream: float = 0.0
+    missing: float = field(default=0.0)
+
+    def add(self, inputs: Tensor, missing: Tensor) -> None:
+        inputs, missing = inputs.double(), missing.double()
+        gram = inputs.t() @ inputs
+        cross = missing.t() @ inputs
+        self.gram = gram if self.gram is None else self.gram.add_(gram)
+        self.cross = cross if self.cross is None else self.cross.add_(cross)
+
+
+def repair(layers: Sequence[LayerFit], batches: Sequence[Batch], progress: Progress = silent) -> None:
+    """Fit the smaller model's matrices in place. The batches' states are those behind the last layer then."""
+    steps = sum(len(layer.fits) for layer in layers)
+    done = 0
+    for number, layer in enumerate(layers):
+        if layer.shrunk is not None:
+            for fit in layer.fits:
+                _fit(number, layer.original, layer.shrunk, fit, batches)
+                done += 1
+                progress("fitting what stays", done, steps)
+        for batch in batches:
+            batch.states = run_layer(layer.original, batch.given[number], batch.states)
+            if layer.shrunk is not None:
+                batch.shrunk = run_layer(layer.shrunk, batch.given[number], batch.shrunk)
+
+
+def _fit(number: int, original: nn.Module, shrunk: nn.Module, fit: Fit, batches: Sequence[Batch]) -> None:
+    sums = _Sums()
+    with_bias = getattr(fit.shrunk, "bias", None) is not None
+    for batch in batches:
+        given = batch.given[number]
+        wanted = junction(partial(run_layer, original, given, batch.states), fit.original)
+        found = junction(partial(run_layer, shrunk, given, batch.shrunk), fit.shrunk)
+        inputs = found.inputs[batch.mask]
+        if with_bias:
+            # The bias is the weight of an input that is always one.
+            ones = inputs.new_ones(len(inputs), 1)
+            inputs = torch.cat([inputs, ones], dim=1)
+        missing = wanted.outputs + wanted.stream - found.outputs - found.stream
+        sums.add(inputs, missing[batch.mask])
+    _change(fit.shrunk, sums, with_bias=with_bias)
+
+
+def _change(module: nn.Module, sums: _Sums, *, with_bias: bool) -> None:
+    """Add to a matrix, and its bias, what least squares says is missing."""
+    assert sums.gram is not None and sums.cross is not None  # noqa: S101, PT018  there is at least one batch
+    mean = sums.gram.diagonal().mean()
+    sums.gram.diagonal().add_(_DAMPENING * mean)
+    change = torch.linalg.solve(sums.gram, sums.cross.t()).t()
+    weight = module.weight
+    assert isinstance(weight, Tensor)  # noqa: S101  it is a matrix that was fitted
+    with torch.no_grad():
+        if with_bias:
+            bias = module.bias
+            assert isinstance(bias, Tensor)  # noqa: S101  as above
+            bias += change[:, -1].to(bias)
+            change = change[:, :-1]
+        # GPT-2's are stored the other way round.
+        upright = change.t() if isinstance(module, Conv1D) else change
+        weight += upright.to(weight)
