@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from prensa.errors import FormatError
 from prensa.files.records import from_plain, read_json, to_plain
@@ -105,6 +106,53 @@ class VocabularyReport:
 
 
 @dataclass(frozen=True)
+class PartReport:
+    """The neurons or heads of a layer, by its number in the original: unit ``i`` was unit ``kept[i]``.
+
+    ``cost`` is what the cut was expected to change of the outputs, as a share of their variance.
+    """
+
+    layer: int
+    kind: Literal["heads", "neurons"]
+    before: int
+    kept: tuple[int, ...]
+    cost: float
+
+
+@dataclass(frozen=True)
+class DistillReport:
+    """How a smaller model learnt its original's answers; losses are those on texts kept apart."""
+
+    texts: int
+    steps: int
+    seconds: float
+    loss_before: float
+    loss_after: float
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class ShrinkReport:
+    """What became of a model's structure: layer ``i`` of the result was layer ``layers[i]``.
+
+    ``wanted`` is how many times as fast it was to be, and ``faster`` how many it was, measured ``where``
+    it says. ``fitted`` texts of ``texts`` made good what went; ``change`` is how far outputs were off
+    afterwards, on others, as a share of their variance.
+    """
+
+    layers_before: int
+    layers: tuple[int, ...]
+    parts: tuple[PartReport, ...]
+    wanted: float
+    faster: float
+    where: str
+    texts: str
+    fitted: int
+    change: float
+    distilled: DistillReport | None = None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that happened in one run. ``nbytes_before`` are the original weight files, from the disk.
 
@@ -122,6 +170,7 @@ class Manifest:
     version: int = MANIFEST_VERSION
     calibration: Calibration | None = None
     vocabulary: VocabularyReport | None = None
+    shrink: ShrinkReport | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -20,6 +20,8 @@ from prensa.errors import RecipeError
 from prensa.files.atomic import at_home
 from prensa.formats import FORMATS, Format
 from prensa.passes import PASSES, Gptq, Pass, Prune, Quantize, Threshold
+from prensa.shrink.settings import NAME as SHRINK
+from prensa.shrink.settings import Shrink
 from prensa.vocabulary.settings import NAME as TRIM
 from prensa.vocabulary.settings import TrimVocabulary
 
@@ -40,8 +42,8 @@ class Recipe:
     """What to do to a checkpoint.
 
     ``codecs`` are the ones that the packed format may choose from; ``state_dict`` adds a second copy of
-    the weights as a ``torch.save`` file, for code that does not read safetensors. ``trim_vocabulary`` comes
-    before all passes.
+    the weights as a ``torch.save`` file, for code that does not read safetensors. ``trim_vocabulary`` and
+    ``shrink`` come before all passes.
     """
 
     passes: tuple[Pass, ...]
@@ -49,6 +51,7 @@ class Recipe:
     codecs: tuple[str, ...] = tuple(CODECS)
     state_dict: bool = False
     trim_vocabulary: TrimVocabulary | None = None
+    shrink: Shrink | None = None
 
     def __post_init__(self) -> None:
         """Check names, types, and that nothing that needs real weights follows quantization."""
@@ -84,8 +87,8 @@ class Recipe:
 
     @property
     def needs_texts(self) -> bool:
-        """Whether a pass does better with calibration, or the vocabulary is trimmed."""
-        if self.trim_vocabulary is not None:
+        """Whether a pass does better with calibration, or tokens or structure are chosen by texts."""
+        if self.trim_vocabulary is not None or self.shrink is not None:
             return True
         for step in self.passes:
             if step.needs_statistics:
@@ -161,6 +164,8 @@ class Recipe:
         }
         if self.trim_vocabulary is not None:
             content[TRIM] = _settings(self.trim_vocabulary)
+        if self.shrink is not None:
+            content[SHRINK] = _settings(self.shrink)
         return tomli_w.dumps(content)
 
 
@@ -175,6 +180,7 @@ class Changes:
     bits: int | None = None
     noise: float | None = None
     trim_vocabulary: TrimVocabulary | None = None
+    shrink: Shrink | None = None
 
 
 def preset_names() -> list[str]:
@@ -239,6 +245,7 @@ def adjusted(
     noise: float | None = None,
     prune_by: str | None = None,
     trim_vocabulary: TrimVocabulary | None = None,
+    shrink: Shrink | None = None,
 ) -> Recipe:
     """Change single settings of a recipe.
 
@@ -249,6 +256,8 @@ def adjusted(
         raise RecipeError(f"`bits` must be 8 or 16, found {bits!r}")
     if trim_vocabulary is not None:
         recipe = dataclasses.replace(recipe, trim_vocabulary=trim_vocabulary)
+    if shrink is not None:
+        recipe = dataclasses.replace(recipe, shrink=shrink)
     if format is not None:
         recipe = dataclasses.replace(recipe, format=format)
     if prune is not None or prune_by is not None:
@@ -306,7 +315,9 @@ def _recipe(content: Mapping[str, object]) -> Recipe:
     if not isinstance(settings.get("codecs", ()), tuple):
         raise RecipeError(f"codecs must be a list of names, found {settings['codecs']!r}")
     if TRIM in content:
-        settings[TRIM] = _trim(content[TRIM])
+        settings[TRIM] = TrimVocabulary(**_of_table(content[TRIM], TRIM, TrimVocabulary))  # type: ignore[arg-type]
+    if SHRINK in content:
+        settings[SHRINK] = Shrink(**_of_table(content[SHRINK], SHRINK, Shrink))  # type: ignore[arg-type]
     # The types of the others are checked where they are used: by the recipe itself.
     return Recipe(**settings)  # type: ignore[arg-type]
 
@@ -333,22 +344,23 @@ def _pass(table: Mapping[str, object]) -> Pass:
     return usual.with_settings(**settings)
 
 
-def _trim(table: object) -> TrimVocabulary:
+def _of_table(table: object, name: str, kind: type[TrimVocabulary | Shrink]) -> dict[str, object]:
+    """Return the settings in a table of TOML that is no pass."""
     if not isinstance(table, dict):
-        raise RecipeError(f"{TRIM} must be a table ([{TRIM}])")
-    keys = _fields(TrimVocabulary)
+        raise RecipeError(f"{name} must be a table ([{name}])")
+    keys = _fields(kind)
     settings: dict[str, object] = {}
     for key, value in table.items():
-        _check_known(f"key of {TRIM}", key, keys)
+        _check_known(f"key of {name}", key, keys)
         settings[key] = _as_tuple(value)
-    return TrimVocabulary(**settings)  # type: ignore[arg-type]
+    return settings
 
 
-def _fields(kind: type[Recipe | TrimVocabulary]) -> list[str]:
+def _fields(kind: type[Recipe | TrimVocabulary | Shrink]) -> list[str]:
     return [field.name for field in dataclasses.fields(kind)]
 
 
-def _settings(of: Pass | TrimVocabulary) -> dict[str, object]:
+def _settings(of: Pass | TrimVocabulary | Shrink) -> dict[str, object]:
     """Return settings by name, in the order of the fields, as TOML can hold them."""
     settings: dict[str, object] = {}
     for key, value in vars(of).items():

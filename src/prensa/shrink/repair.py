@@ -9,7 +9,7 @@ free.) Nothing but the texts of two neighbouring layers is in memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -50,13 +50,11 @@ class _Sums:
 
     gram: Tensor | None = None
     cross: Tensor | None = None
-    stream: float = 0.0
-    missing: float = field(default=0.0)
 
     def add(self, inputs: Tensor, missing: Tensor) -> None:
-        inputs, missing = inputs.double(), missing.double()
-        gram = inputs.t() @ inputs
-        cross = missing.t() @ inputs
+        # Products in float32, which are fast, and their sums in float64.
+        gram = (inputs.t() @ inputs).double()
+        cross = (missing.t() @ inputs).double()
         self.gram = gram if self.gram is None else self.gram.add_(gram)
         self.cross = cross if self.cross is None else self.cross.add_(cross)
 

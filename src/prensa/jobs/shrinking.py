@@ -1,0 +1,198 @@
+"""A compression that shrinks first: a smaller model is made beside the output, and pressed as any other is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from prensa.calibration.collect import collect
+from prensa.calibration.plan import CalibrationPlan
+from prensa.checkpoint.config import any_config
+from prensa.checkpoint.directory import hidden_beside
+from prensa.checkpoint.manifest import Manifest, ShrinkReport
+from prensa.evaluation.budget import Budget
+from prensa.evaluation.judge import Judge
+from prensa.pressing import pipeline
+from prensa.progress import Progress, silent
+from prensa.search.halves import halve
+from prensa.search.outcome import Outcome
+from prensa.search.search import OnTrial, ignore_trial, search
+from prensa.search.speeds import SPEEDS, fastest_allowed
+from prensa.serving.stopwatch import seconds
+from prensa.shrink.plan import ShrinkPlan, rows_of
+from prensa.shrink.run import Prepared, Unreached, prepare, shrunk, write_shrunk
+from prensa.vocabulary.plan import Vocabulary
+from prensa.wording import number
+
+# Texts that models are timed on: enough for their lengths to be the texts' own.
+_TIMED = 64
+# Of what a budget allows, what shrinking may take; the rest is for the passes behind it.
+_SHARE = 0.7
+
+Decide = Callable[[float], bool]
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the result will run, which is where speed is measured."""
+
+    runtime: str
+    precision: str
+    processor: str
+
+    @property
+    def where(self) -> str:
+        """Say it in a few words."""
+        return f"{self.runtime} {self.precision}, {self.processor}"
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """What a compression needs to shrink first, beside its plan for pressing (of the original)."""
+
+    plan: ShrinkPlan
+    served: Served
+    pressing: pipeline.Plan
+    vocabulary: Vocabulary | None
+    calibration: CalibrationPlan | None
+    judge: Judge | None
+    budget: Budget
+
+    def run(self, progress: Progress = silent, on_trial: OnTrial = ignore_trial) -> Ended:
+        """Shrink and press. ``on_trial`` hears of the trials of a search for the noise."""
+        timed = rows_of(self.plan.apart, range(min(_TIMED, len(self.plan.apart.rows))))
+        measure = partial(
+            seconds, encoded=timed, runtime=self.served.runtime, precision=self.served.precision
+        )
+        prepared = prepare(self.plan, measure, self.served.where, progress)
+        with hidden_beside(self.pressing.output) as place:
+            try:
+                if self.plan.settings.faster:
+                    return self._at(prepared, self.plan.settings.faster, place, progress, on_trial)
+                return self._as_fast_as_allowed(prepared, place, progress, on_trial)
+            except Unreached as unreached:
+                return Ended(unreached=_unreached(self.plan.settings.faster, unreached.fastest))
+
+    def _at(
+        self, prepared: Prepared, faster: float, place: Path, progress: Progress, on_trial: OnTrial
+    ) -> Ended:
+        """Shrink to one speed, and press what comes of it."""
+        directory, report = self._shrunk(prepared, faster, place, progress)
+        return self._pressed(directory, report, progress, on_trial)
+
+    def _shrunk(
+        self, prepared: Prepared, faster: float, place: Path, progress: Progress
+    ) -> tuple[Path, ShrinkReport]:
+        directory = place / f"faster-{faster:g}"
+        lessons = place / f"lessons-{faster:g}"
+        lessons.mkdir()
+        result = shrunk(prepared, faster, progress, lessons)
+        directory.mkdir()
+        write_shrunk(result, self.plan.path, directory)
+        return directory, result.report
+
+    def _as_fast_as_allowed(
+        self, prepared: Prepared, place: Path, progress: Progress, on_trial: OnTrial
+    ) -> Ended:
+        """Bisect the speed by real evaluations, and press the fastest model that the budget allows.
+
+        Where the pressed one does not keep it after all, the next slower one has its turn.
+        """
+        assert self.judge is not None  # noqa: S101  a budget was asked for
+        judge, budget = self.judge, _share_of(self.budget)
+        texts = halve(judge.plan).search
+        made: dict[float, tuple[Path, ShrinkReport]] = {}
+
+        def allows(faster: float) -> bool:
+            try:
+                made[faster] = self._shrunk(prepared, faster, place, progress)
+            except Unreached:
+                return False
+            quality = judge.quality(made[faster][0], texts, progress=progress)
+            drop = quality.drop.value if quality.drop is not None else None
+            agreement = quality.agreement.value if quality.agreement is not None else None
+            return budget.allows(drop, agreement)
+
+        speed = fastest_allowed(SPEEDS, allows)
+        ended = Ended(unreached="Not reached: no smaller structure keeps the budget. Nothing was written.")
+        slower = [faster for faster in reversed(SPEEDS) if speed is not None and faster <= speed]
+        for faster in slower:
+            if faster not in made:
+                made[faster] = self._shrunk(prepared, faster, place, progress)
+            ended = self._pressed(*made[faster], progress, on_trial)
+            if ended.held:
+                break
+        return ended
+
+    def _pressed(
+        self, directory: Path, report: ShrinkReport, progress: Progress, on_trial: OnTrial
+    ) -> Ended:
+        """Press a smaller model into the output, within the budget if there is one."""
+        plan = pipeline.plan(
+            directory,
+            self.pressing.recipe,
+            self.pressing.output,
+            force=self.pressing.force,
+            vocabulary=_as_shrunk(self.vocabulary, self.plan.path, directory),
+            original=self.plan.path,
+            shrink=report,
+        )
+        calibration = None
+        if self.calibration is not None:
+            calibration = dataclasses.replace(self.calibration, path=directory)
+        if self.budget.is_given and calibration is not None and plan.recipe.noise is not None:
+            judge = self.judge if self.budget.is_of_quality else None
+            outcome, manifest = search(
+                plan, calibration, self.budget, judge, on_trial=on_trial, progress=progress
+            )
+            return Ended(manifest, outcome)
+        statistics = None
+        if calibration is not None:
+            statistics = collect(calibration, progress)
+        return Ended(pipeline.run(plan, progress, statistics))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What came of it. ``unreached`` says why nothing was written, where the structure was the reason."""
+
+    manifest: Manifest | None = None
+    outcome: Outcome | None = None
+    unreached: str = ""
+
+    @property
+    def held(self) -> bool:
+        """Whether what was asked for was reached."""
+        return not self.unreached and (self.outcome is None or self.outcome.held)
+
+
+def _unreached(wanted: float, fastest: float) -> str:
+    return (
+        f"Not reached: {number(wanted)} times as fast. The fastest structure is {number(fastest)} times as fast. "
+        "Nothing was written."
+    )
+
+
+def _share_of(budget: Budget) -> Budget:
+    """Return what shrinking alone may take of a budget."""
+    drop = budget.drop_allowed
+    agreement = budget.agreement_needed
+    return Budget(
+        max_drop=None if drop is None else _SHARE * drop,
+        min_agreement=None if agreement is None else 1 - _SHARE * (1 - agreement),
+    )
+
+
+def _as_shrunk(vocabulary: Vocabulary | None, original: Path, directory: Path) -> Vocabulary | None:
+    """Return a vocabulary whose config says of the structure what the smaller model's does."""
+    if vocabulary is None:
+        return None
+    before = any_config(original)
+    changes: dict[str, object] = {}
+    for name, value in any_config(directory).items():
+        if before.get(name) != value:
+            changes[name] = value
+    return dataclasses.replace(vocabulary, config={**vocabulary.config, **changes})
