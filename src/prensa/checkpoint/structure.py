@@ -183,9 +183,7 @@ def _refuse_tied(model: PreTrainedModel, name: str, module: nn.Module) -> None:
     shared = {*tied, *tied.values()}
     for parameter, owner in _owners(model):
         if owner is module and parameter in shared:
-            raise _damaged(
-                f"{name}: expected a module with a separate weight, found {parameter}, which is tied"
-            )
+            raise _damaged(f"{name}: expected a separate weight, found {parameter}, which is tied")
 
 
 def _owners(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
