@@ -150,5 +150,6 @@ def test_weights_of_another_width_are_refused(narrow):
     change_config(narrow, quantization_config=config)
     with pytest.raises(PrensaError, match="has the shape"):
         prensa.load(narrow)
-    with pytest.raises(RuntimeError, match="mismatched"):
+    # Which of the two it is depends on the version of transformers.
+    with pytest.raises((RuntimeError, FormatError), match="mismatched|expected a weight of .36, 48., found"):
         transformers.AutoModelForMaskedLM.from_pretrained(narrow)

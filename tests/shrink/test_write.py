@@ -37,6 +37,7 @@ def test_the_directory_holds_dense_tensors_once_and_says_what_is_narrower(tmp_pa
     change_config(tmp_path / "model", my_setting=7)
     model, structure = narrowed(tmp_path / "model", "bert")
     (tmp_path / "narrow").mkdir()
+    conversions = vars(model).get("_weight_conversions")
     write_model(model, tmp_path / "model", tmp_path / "narrow", structure, {"other_setting": 8})
     config = json.loads((tmp_path / "narrow" / "config.json").read_text())
     assert (config["my_setting"], config["other_setting"], config["dtype"]) == (7, 8, "float32")
@@ -45,6 +46,7 @@ def test_the_directory_holds_dense_tensors_once_and_says_what_is_narrower(tmp_pa
     assert config["quantization_config"]["sha256"] == {"model.safetensors": sha256(weights)}
     before = load_file(tmp_path / "model" / "model.safetensors")
     assert load_file(weights).keys() == before.keys()
+    assert vars(model).get("_weight_conversions") == conversions
     assert "cls.predictions.decoder.weight" not in before
 
 

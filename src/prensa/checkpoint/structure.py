@@ -113,6 +113,19 @@ def reshape(model: PreTrainedModel, structure: Structure) -> None:
         _set_count(model, name, value)
 
 
+def check_widths(model: PreTrainedModel, structure: Structure) -> None:
+    """Raise :class:`FormatError` if a loaded model has other widths than its structure.
+
+    With a quantizer, the first versions of transformers 5 take every shape that a file has.
+    """
+    for name, sizes in structure.matrices.items():
+        module = _module(model, name)
+        shape = tuple(module.get_parameter("weight").shape)
+        expected = sizes if isinstance(module, nn.Linear) else sizes[::-1]
+        if shape != expected:
+            raise _damaged(f"{name}: expected a weight of {list(expected)}, found {list(shape)} in the file")
+
+
 def _quantization(config: Mapping[str, object] | PretrainedConfig) -> Mapping[str, object]:
     """Return the ``quantization_config`` of Prensa, empty if there is none or it is of another method."""
     if isinstance(config, Mapping):

@@ -30,7 +30,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.renaming import own_names
-from prensa.checkpoint.structure import STRUCTURE, Structure, from_config, reshape, to_config
+from prensa.checkpoint.structure import STRUCTURE, Structure, check_widths, from_config, reshape, to_config
 from prensa.codecs.container import unpack
 from prensa.codecs.layout import FORMAT_VERSION, QUANT_METHOD, SUFFIX, packed_names, placeholder
 from prensa.errors import FormatError
@@ -128,6 +128,7 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
             for slot, weight in zip(self.slots, weights, strict=True):
                 _fill_slot(model, slot, weight, places[slot])
         if self.structure is not None:
+            check_widths(model, self.structure)
             # The library has taken the whole key out, as for any model that is ordinary now. Saved without
             # this it could not be loaded again.
             model.config.quantization_config = {

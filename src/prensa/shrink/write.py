@@ -48,7 +48,7 @@ def write_model(
     and other files are the original's. Raises :class:`~prensa.errors.ModelError` and
     :class:`~prensa.errors.FormatError` if config and structure do not describe the model.
     """
-    with _without_generation(model):
+    with _ready_to_save(model):
         model.save_pretrained(directory)
     # Of both the original's are wanted: what the library made of them has its version's defaults in it.
     (directory / CONFIG_FILE).unlink()
@@ -94,14 +94,19 @@ def _copy_companions(original: Path, directory: Path) -> None:
 
 
 @contextmanager
-def _without_generation(model: PreTrainedModel) -> Iterator[None]:
-    """Hide the settings for generation: the library refuses to save some that it loads."""
-    settings = getattr(model, "generation_config", None)
-    if settings is None:
-        yield
-        return
-    model.generation_config = GenerationConfig()
+def _ready_to_save(model: PreTrainedModel) -> Iterator[None]:
+    """Hide what would have the library save other names, or nothing at all."""
+    attributes = vars(model)
+    hidden = {}
+    # How names were changed on loading. The first versions of transformers 5 undid that with names of 2018
+    # (LayerNorm.gamma), whatever the file had, and then read those in another dtype than the rest.
+    if "_weight_conversions" in attributes:
+        hidden["_weight_conversions"] = attributes.pop("_weight_conversions")
+    # Settings for generation are loaded whatever they are, and some are then refused.
+    if attributes.get("generation_config") is not None:
+        hidden["generation_config"] = attributes["generation_config"]
+        attributes["generation_config"] = GenerationConfig()
     try:
         yield
     finally:
-        model.generation_config = settings
+        attributes.update(hidden)
