@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from prensa.checkpoint.elsewhere import no_model_here
+from prensa.checkpoint.structure import is_shrunk_source
 from prensa.errors import ModelError
 from prensa.files.records import read_json
 
@@ -12,15 +14,23 @@ CONFIG_FILE = "config.json"
 
 
 def read_config(path: Path) -> dict[str, object]:
-    """Read ``config.json`` of a model to compress. Raises :class:`ModelError` if it is quantized already."""
+    """Read ``config.json`` of a model to compress. Raises :class:`ModelError` if it is quantized already.
+
+    A model that was only made narrower (see :mod:`prensa.checkpoint.structure`) is not.
+    """
     config = any_config(path)
-    quantization = config.get("quantization_config")
-    if quantization:
-        method: object = "an unnamed method"
-        if isinstance(quantization, dict):
-            method = quantization.get("quant_method", method)
-        raise ModelError(f"{path}: the model is quantized already ({method}); compress the original instead")
+    if config.get("quantization_config") and not is_shrunk_source(path, config):
+        raise quantized_already(path, config)
     return config
+
+
+def quantized_already(path: Path, config: Mapping[str, object]) -> ModelError:
+    """Return the error of a quantized model that was given in place of its original."""
+    quantization = config.get("quantization_config")
+    method: object = "an unnamed method"
+    if isinstance(quantization, dict):
+        method = quantization.get("quant_method", method)
+    return ModelError(f"{path}: the model is quantized already ({method}); compress the original instead")
 
 
 def any_config(path: Path) -> dict[str, object]:

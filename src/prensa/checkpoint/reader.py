@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prensa.checkpoint.config import any_config, read_config
+from prensa.checkpoint.config import any_config, quantized_already, read_config
 from prensa.checkpoint.headers import explained, read_offsets, read_specs
 from prensa.checkpoint.pickled import describe_pickle, load_pickle
+from prensa.checkpoint.structure import is_shrunk_source
 from prensa.checkpoint.weight_files import weight_files
+from prensa.codecs.layout import packed_names
 from prensa.errors import ModelError
 from prensa.ops import reparametrization
 from prensa.ops.spec import TensorSpec
@@ -77,7 +79,11 @@ class Checkpoint:
     @property
     def is_quantized(self) -> bool:
         """Whether it is a quantized model, in a form that only loading it undoes."""
-        return bool(self.config.get("quantization_config"))
+        if not self.config.get("quantization_config"):
+            return False
+        # Prensa also names itself there where a model was only made narrower: its tensors are what they seem.
+        is_dense = is_shrunk_source(self.path, self.config) and not packed_names(self.stored)
+        return not is_dense
 
     @property
     def is_wrapped(self) -> bool:
@@ -203,7 +209,11 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises :class:`ModelError` for whatever is missing, damaged, or quantized already.
     """
     read_config(path)
-    return read_headers(path)
+    checkpoint = read_headers(path)
+    # A narrower model is a source only if it is nothing else; that it is packed only its headers show.
+    if checkpoint.is_quantized:
+        raise quantized_already(path, checkpoint.config)
+    return checkpoint
 
 
 def read_headers(path: Path) -> Checkpoint:

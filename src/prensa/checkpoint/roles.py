@@ -25,6 +25,7 @@ from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.config import CONFIG_FILE
 from prensa.checkpoint.renaming import Name, ignored_names, names_found, own_names
 from prensa.checkpoint.sentence_transformers import as_loaded
+from prensa.checkpoint.structure import reshape, structure_of
 from prensa.errors import ModelError, first_line
 from prensa.isolation import Shared, building
 from prensa.ops.spec import Role, TensorSpec
@@ -192,19 +193,24 @@ def load_config(path: Path) -> PretrainedConfig:
 def meta_model(path: Path) -> PreTrainedModel:
     """Build the model class of a directory on the meta device: names, shapes and modules, no values.
 
-    Raises :class:`ModelError`.
+    Modules that the config lists as narrower are. Raises :class:`ModelError`, and
+    :class:`~prensa.errors.FormatError` if that list is damaged.
     """
     config = load_config(path)
+    structure = structure_of(config)
     # Kernels that a config names are fetched from the hub when the class is built with them.
     config._attn_implementation = "eager"
     try:
         with building(), torch.device("meta"), quiet_transformers():
-            return model_class(config)(config)
+            model = model_class(config)(config)
     except ModelError:
         raise
     except Exception as error:
         reason = first_line(error)
         raise ModelError(f"{path / CONFIG_FILE}: the model class cannot be built ({reason})") from error
+    if structure is not None:
+        reshape(model, structure)
+    return model
 
 
 def model_shape(path: Path) -> ModelShape:

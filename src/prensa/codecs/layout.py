@@ -6,7 +6,7 @@ A packed tensor ``x`` of shape ``[rows, …]`` lies in the file as ``x_packed``,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -25,3 +25,15 @@ def placeholder(shape: Sequence[int], dtype: torch.dtype, device: str = "cpu") -
     The rows are kept because libraries size biases by them.
     """
     return torch.empty((shape[0], 0), dtype=dtype, device=device)
+
+
+def packed_names(names: Iterable[str]) -> set[str]:
+    """Return the packed tensors among the entries of a file, by the names of the tensors themselves."""
+    present = set(names)
+    packed = set()
+    for name in present:
+        tensor = name.removesuffix(SUFFIX)
+        # A model may have a tensor that ends like one: only pairs are packed.
+        if name != tensor and tensor in present:
+            packed.add(tensor)
+    return packed

@@ -49,6 +49,7 @@ class Format(ABC):
     ``imports``             lines that a program needs before it can load the files
     ``before_loading``      the same in words, in front of the call that loads them
     ``is_sized_by_noise``   more noise makes smaller files, so that a size can be searched for
+    ``holds_structure``     layers may have uneven widths, which only Prensa's loader can make
     """
 
     name: ClassVar[str]
@@ -56,6 +57,7 @@ class Format(ABC):
     imports: ClassVar[str] = ""
     before_loading: ClassVar[str] = ""
     is_sized_by_noise: ClassVar[bool] = False
+    holds_structure: ClassVar[bool] = False
 
     def refuses_recipe(self, passes: Passes, *, state_dict: bool) -> str:
         """Why it does not go together with these passes, or with a copy as a state dict; empty if it does."""

@@ -5,6 +5,10 @@ and as bytes under ``x_packed`` (see ``codecs.layout``). So that ``transformers`
 model's parameters are swapped for such pairs before loading; afterwards the bytes are decoded and
 the pairs give way to ordinary parameters. What comes out is an ordinary model that trains and saves.
 
+A config may list modules that are narrower than it describes (see ``checkpoint.structure``). They are
+reshaped before anything else, and the list stays in the config of the loaded model: ``save_pretrained``
+writes it, and what it wrote is loaded the same way.
+
 No weight conversion is registered with ``transformers``: what its patterns match has changed between
 5.0 and 5.23, while modules and their parameters have not.
 """
@@ -26,8 +30,9 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.renaming import own_names
+from prensa.checkpoint.structure import STRUCTURE, Structure, check_widths, from_config, reshape, to_config
 from prensa.codecs.container import unpack
-from prensa.codecs.layout import FORMAT_VERSION, QUANT_METHOD, SUFFIX, placeholder
+from prensa.codecs.layout import FORMAT_VERSION, QUANT_METHOD, SUFFIX, packed_names, placeholder
 from prensa.errors import FormatError
 from prensa.ops.affine import Quantized, dequantize
 
@@ -49,18 +54,23 @@ class _Slot:
 
 @register_quantization_config(QUANT_METHOD)
 class PrensaConfig(QuantizationConfigMixin):  # type: ignore[misc]
-    """The ``quantization_config`` of a packed model. ``sha256`` maps weight files to their digests."""
+    """The ``quantization_config`` of a packed model. ``sha256`` maps weight files to their digests.
+
+    ``structure`` is the content of that key, None if the model is as wide as its config says.
+    """
 
     def __init__(
         self,
         format_version: int = FORMAT_VERSION,
         sha256: Mapping[str, str] | None = None,
+        structure: object = None,
         **_: object,
     ) -> None:
         """Remember what ``config.json`` says."""
         self.quant_method = QUANT_METHOD
         self.format_version = format_version
         self.sha256 = dict(sha256 or {})
+        self.structure = structure
         # Packing is storage: what is loaded is an ordinary model.
         self.dequantize = True
 
@@ -72,15 +82,18 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
     # In transformers' words: it only loads what is quantized already.
     requires_calibration = True
     quantization_config: PrensaConfig
+    structure: Structure | None = None
 
     def validate_environment(self, *_: object, **__: object) -> None:
-        """Refuse what a newer Prensa has written."""
+        """Refuse what a newer Prensa has written, and a list of narrower modules that is damaged."""
         version = self.quantization_config.format_version
         if version != FORMAT_VERSION:
             raise FormatError(
                 f"config.json: expected packed format version {FORMAT_VERSION}, found {version!r}; "
                 "install a newer prensa"
             )
+        # Before the class is built: what is damaged need not be tried.
+        self.structure = from_config(self.quantization_config.structure)
 
     def _process_model_before_weight_loading(
         self,
@@ -88,6 +101,9 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
         checkpoint_files: Iterable[str] = (),
         **_: object,
     ) -> None:
+        # First: everything below takes the modules as they are.
+        if self.structure is not None:
+            reshape(model, self.structure)
         sizes: dict[str, int] = {}
         for name in checkpoint_files or ():
             file = Path(name)
@@ -111,10 +127,23 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
             weights = pool.map(lambda slot: _decode(model, slot), self.slots)
             for slot, weight in zip(self.slots, weights, strict=True):
                 _fill_slot(model, slot, weight, places[slot])
+        if self.structure is not None:
+            check_widths(model, self.structure)
+            # The library has taken the whole key out, as for any model that is ordinary now. Saved without
+            # this it could not be loaded again.
+            model.config.quantization_config = {
+                "quant_method": QUANT_METHOD,
+                "format_version": FORMAT_VERSION,
+                STRUCTURE: to_config(self.structure),
+            }
         return model
 
     def _check_file(self, file: Path) -> None:
-        expected = self.quantization_config.sha256.get(file.name)
+        checksums = self.quantization_config.sha256
+        # save_pretrained writes a narrower model with its structure and no checksum, as any other model.
+        if not checksums and self.structure is not None and not _packed_sizes(file):
+            return
+        expected = checksums.get(file.name)
         if expected is None:
             raise FormatError(f"{file}: config.json has no checksum of it; compress the model again")
         digest = sha256(file)
@@ -161,13 +190,9 @@ def _packed_sizes(file: Path) -> dict[str, int]:
     """Return how many bytes each packed parameter in a file takes, by the parameter's name."""
     sizes = {}
     with safe_open(file, framework="pt") as tensors:
-        names = set(tensors.keys())
-        for name in names:
-            parameter = name.removesuffix(SUFFIX)
-            # A model may have a parameter that ends like one: only pairs are packed.
-            if name != parameter and parameter in names:
-                (size,) = tensors.get_slice(name).get_shape()
-                sizes[parameter] = size
+        for name in packed_names(tensors.keys()):
+            (size,) = tensors.get_slice(name + SUFFIX).get_shape()
+            sizes[name] = size
     return sizes
 
 

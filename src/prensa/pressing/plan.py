@@ -14,6 +14,7 @@ from prensa.checkpoint.guess import UNCHECKED, guessed_shape
 from prensa.checkpoint.names import fitted
 from prensa.checkpoint.reader import Checkpoint, open_checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
+from prensa.checkpoint.structure import structure_of
 from prensa.errors import RecipeError
 from prensa.files.atomic import at_home
 from prensa.ops.spec import TensorSpec
@@ -32,7 +33,8 @@ class Plan:
     ``nbytes`` bounds the weight files that will be written, ``memory`` the tensors held at a time.
     ``files`` maps the original's weight files to those of the result. ``vocabulary`` is the smaller one, if
     the recipe trims it. With ``force`` a model that another run writes to ``output`` meanwhile is replaced,
-    too. ``format_note`` is that one of the checkpoint's notes which the recipe's format added.
+    too. ``format_note`` is that one of the checkpoint's notes which the recipe's format added. ``original``
+    is what the result is compared with, if the checkpoint is a smaller model that was made of it.
     """
 
     checkpoint: Checkpoint
@@ -44,6 +46,12 @@ class Plan:
     vocabulary: Vocabulary | None = None
     force: bool = False
     format_note: str = ""
+    original: Checkpoint | None = None
+
+    @property
+    def before(self) -> Checkpoint:
+        """What a user gave: the original if the checkpoint was made of one, else the checkpoint."""
+        return self.original or self.checkpoint
 
     def with_recipe(self, recipe: Recipe, output: Path) -> Plan:
         """Plan the same model with another recipe and another output, which must be free.
@@ -56,7 +64,7 @@ class Plan:
             raise RecipeError(
                 "trim_vocabulary: another recipe for a plan must trim the vocabulary as its own"
             )
-        output = _free_place(self.checkpoint.path, output, force=False)
+        output = _free_place(self.before.path, output, force=False)
         return _decided(replace(self, recipe=recipe, output=output, force=False))
 
     def tensors_of(self, file: str) -> list[TensorPlan]:
@@ -95,16 +103,25 @@ def plan(
     force: bool = False,
     vocabulary: Vocabulary | None = None,
     drop_unused: bool = False,
+    original: Path | None = None,
 ) -> Plan:
     """Decide what happens to each tensor of the directory ``model``. Reads headers only.
 
     ``vocabulary`` is what the recipe's ``trim_vocabulary`` comes to (see ``prensa.vocabulary.plan``).
-    ``drop_unused`` leaves out tensors that the model class does not use. Raises the
+    ``drop_unused`` leaves out tensors that the model class does not use. ``original`` is the directory that
+    a shrunk ``model`` was made of: sizes before and the name in the model card are its. Raises the
     :class:`~prensa.errors.PrensaError` that says what does not fit.
     """
     model = model.resolve()
-    output = _free_place(model, output, force=force)
+    given = model if original is None else original.resolve()
+    output = _free_place(given, output, force=force)
     checkpoint, shape = _opened(model, recipe, drop_unused=drop_unused)
+    whole = None
+    if given != model:
+        # A shrunk model holds what its class uses and nothing else.
+        whole, _ = _opened(given, recipe, drop_unused=True)
+        notes = dict.fromkeys([*whole.notes, *checkpoint.notes])
+        checkpoint = replace(checkpoint, notes=tuple(notes))
     if (vocabulary is None) != (recipe.trim_vocabulary is None):
         raise RecipeError(
             "trim_vocabulary: give the recipe and the vocabulary that was planned for it, or neither"
@@ -121,6 +138,7 @@ def plan(
         files={},
         vocabulary=vocabulary,
         force=force,
+        original=whole,
     )
     return _decided(draft)
 
@@ -163,6 +181,7 @@ def _decided(draft: Plan) -> Plan:
 
     Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
     """
+    _check_structure_fits(draft)
     draft = _with_format(draft)
     checkpoint, recipe = draft.checkpoint, draft.recipe
     specs = [draft.model.describe(spec) for spec in checkpoint.specs]
@@ -180,6 +199,16 @@ def _decided(draft: Plan) -> Plan:
     companions_nbytes = companions.companion_bytes(checkpoint.path)
     check_space(decided.output, copies * decided.nbytes + companions_nbytes)
     return decided
+
+
+def _check_structure_fits(draft: Plan) -> None:
+    """Raise :class:`RecipeError` if layers have uneven widths and the recipe's format cannot hold them."""
+    stored_as = draft.recipe.stored_as
+    if structure_of(draft.checkpoint.config) is not None and not stored_as.holds_structure:
+        raise RecipeError(
+            f"format {stored_as.name}: cannot hold layers of uneven widths, as {draft.before.path} has them; "
+            "they need `format=packed`"
+        )
 
 
 def _with_format(draft: Plan) -> Plan:

@@ -28,12 +28,12 @@ def manifest_of(
 ) -> Manifest:
     """Put the reports of tensors and files together with what the plan says."""
     nbytes_float32 = 0
-    for tensor in plan.tensors:
-        if not tensor.spec.is_unused:
-            nbytes_float32 += torch.float32.itemsize * tensor.spec.numel_before
+    for spec in plan.before.specs:
+        if not spec.is_unused:
+            nbytes_float32 += torch.float32.itemsize * spec.numel_before
     return Manifest(
         format=plan.recipe.format,
-        nbytes_before=plan.checkpoint.nbytes,
+        nbytes_before=plan.before.nbytes,
         nbytes_float32=nbytes_float32,
         files=files,
         tensors=tensors,

@@ -17,6 +17,7 @@ from prensa.checkpoint import companions
 from prensa.checkpoint.card import write_card
 from prensa.checkpoint.directory import replacing
 from prensa.checkpoint.manifest import FileReport, Manifest, TensorReport, load_manifest
+from prensa.checkpoint.structure import STRUCTURE, structure_of, to_config
 from prensa.checkpoint.writer import ShardWriter
 from prensa.errors import DataError
 from prensa.formats import Stored
@@ -136,7 +137,7 @@ def _write_companions(plan: Plan, directory: Path, manifest: Manifest, extra: Ma
             (directory / name).write_bytes(content)
     write_card(
         directory,
-        plan.checkpoint.path,
+        plan.before.path,
         manifest,
         recipe,
         imports=plan.recipe.stored_as.imports,
@@ -145,6 +146,10 @@ def _write_companions(plan: Plan, directory: Path, manifest: Manifest, extra: Ma
     dense = sorted(dense_layers(plan.tensors, plan.model))
     checksums = {file.name: file.sha256 for file in manifest.files}
     quantization = plan.recipe.stored_as.quantization_config(dense, checksums)
+    structure = structure_of(plan.checkpoint.config)
+    # Planned only for formats that can hold one, which have something to say in any case.
+    if structure is not None and quantization is not None:
+        quantization[STRUCTURE] = to_config(structure)
     dtype = dtype_to_load_in(manifest.tensors)
     companions.write_config(directory, plan.checkpoint.config, dtype, quantization)
     companions.copy_companions(plan.checkpoint.path, directory)

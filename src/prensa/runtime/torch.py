@@ -13,6 +13,7 @@ from prensa.checkpoint.locate import locate
 from prensa.checkpoint.names import check_loaded, fitted_in
 from prensa.checkpoint.reader import Checkpoint
 from prensa.checkpoint.roles import load_config, model_class, model_shape
+from prensa.checkpoint.structure import is_shrunk_source
 from prensa.extras import require
 from prensa.integrations.transformers import make_usable
 from prensa.isolation import building
@@ -37,7 +38,8 @@ def load(path: str | Path, **settings: object) -> PreTrainedModel:
     shape = model_shape(directory)
     checkpoint = None
     # A quantized file is checked whole when it is read, its names after that.
-    if not getattr(config, "quantization_config", None):
+    is_dense = not getattr(config, "quantization_config", None) or is_shrunk_source(directory, config)
+    if is_dense:
         checkpoint = fitted_in(directory, shape)
         for note in checkpoint.notes:
             _log.info("%s: %s", directory, note)

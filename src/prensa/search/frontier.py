@@ -80,8 +80,8 @@ def measure_frontier(
         points.append(point)
         on_point(point)
     return Frontier(
-        model=str(plan.checkpoint.path),
-        nbytes=plan.checkpoint.nbytes,
+        model=str(plan.before.path),
+        nbytes=plan.before.nbytes,
         data=judge.plan.texts.name,
         texts=len(judge.plan.texts),
         calibrated_on=calibration.source,

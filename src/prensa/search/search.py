@@ -218,7 +218,7 @@ def _interrupted(run: _Search) -> tuple[Outcome, Manifest | None]:
         if run.allows(trial) and run.allows_size(trial) and trial.noise not in run.refused:
             kept.append(trial)
     # An original in the place of the output is needed to go on.
-    if not kept or run.plan.output == run.plan.checkpoint.path:
+    if not kept or run.plan.output == run.plan.before.path:
         raise KeyboardInterrupt
     smallest = min(kept, key=lambda trial: trial.nbytes)
     outcome = _outcome(run, smallest, best=smallest, held=False)
