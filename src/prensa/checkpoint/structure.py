@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Structure:
     """How a model differs from what its config alone describes.
 
-    ``matrices`` maps the module name of a Linear or Conv1D to the ``(out_features, in_features)`` that it has.
+    ``matrices`` maps the module name of a Linear or Conv1D to the ``(out_features, in_features)`` it has.
     ``counts`` maps the dotted name of an integer attribute of a module (as in
     ``encoder.layer.0.attention.self.num_attention_heads``) to its value.
     """

@@ -1,8 +1,8 @@
 """What can be taken away in a model: neurons, attention heads and layers, found from its own structure.
 
 No list of class names: a twin of one layer with random weights shows which rows of which matrices feed which
-columns of others (:mod:`prensa.shrink.influence`), and only what can be taken away there without
-changing anything else is kept (:mod:`prensa.shrink.trial`). All of it comes from the config; no weight is read.
+columns of others (:mod:`prensa.shrink.influence`), and what cannot be taken away there without changing
+something else is left out (:mod:`prensa.shrink.trial`). All of it comes from the config; no weight is read.
 What is not understood stays whole, and a model of which nothing is understood is refused.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -22,9 +22,6 @@ from prensa.shrink.layers import layer_modules, layers_of
 from prensa.shrink.matrices import sizes_in
 from prensa.shrink.trial import counts_of
 from prensa.shrink.twin import build_twin
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -39,9 +36,9 @@ class Feeder:
 class Part:
     """What can be made narrower in one layer: the units of one reader.
 
-    A unit is a neuron, or a head; if several heads share a key, it is all of these. ``columns``
-    are the reader's inputs, int64 [units, size]. ``counts`` maps dotted names of integer attributes to what one
-    unit adds to them.
+    A unit is a neuron, or a head; if several heads share a key, it is all of these. ``columns`` are the
+    reader's inputs, int64 [units, size]. ``counts`` maps dotted names of integer attributes to what one unit
+    adds to them.
     """
 
     layer: int
@@ -77,7 +74,8 @@ def anatomy_of(path: Path) -> Anatomy:
     name = type(whole).__name__
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
-            f"{name}: expected one list of layers, found an encoder and a decoder; such a model cannot be shrunk"
+            f"{name}: expected one list of layers, found an encoder and a decoder; such a model cannot be "
+            "shrunk"
         )
     layers = layers_of(whole)
     modules = layer_modules(whole, layers)

@@ -2,14 +2,15 @@
 
 Every matrix of a layer is cut off from what runs before it, so that the input of one (a *reader*) depends
 only on the outputs of those that run directly before it (its *feeders*), through activations, softmax,
-products and sums. A neuron of a feed-forward block is then one column of the reader, and one row of each feeder; an
-attention head is several columns, the same number of rows of value, and all its rows of query and key. A
-reader whose every column depends on every row, behind a normalization or on the residual stream, has nothing to give.
+products and sums. A neuron of a feed-forward block is then one column of the reader and one row of each
+feeder; an attention head is several columns, the same number of rows of value, and all its rows of query
+and key. A reader whose every column depends on every row, behind a normalization or on the residual
+stream, has nothing to give.
 
-A gradient is exactly zero where there is no influence. Which row belongs to which unit takes no gradient for each
-unit: units are numbered, and for each binary digit one gradient of those that have it and one of the
-others show the digits of each row's unit. A row with both values of a digit belongs to two units: then there
-are no units. So every row of every unit is checked, in about 2 log2(units) gradients.
+A gradient is exactly zero where there is no influence. It does not take one for each unit to learn which rows
+are whose: units are numbered, and for each binary digit one gradient of the columns whose unit has it and
+one of the others show this digit of every row's unit. A row that shows both belongs to two units: then
+there are no units. So every row of every unit is checked, in about 2 log2(units) gradients.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Coupling:
 
 @dataclass
 class _Trace:
-    """One run: the inputs and outputs [texts, tokens, width] of each matrix, once for each time it was called."""
+    """One run: inputs and outputs [texts, tokens, width] of each matrix, one for each time it was called."""
 
     inputs: dict[str, list[Tensor]] = field(default_factory=dict)
     outputs: dict[str, list[Tensor]] = field(default_factory=dict)
@@ -201,7 +202,7 @@ def _units_of_rows(
 
 
 def _by_unit(unit_of_row: Tensor, units: int) -> Tensor | None:
-    """Return the rows of each unit, int64 [units, rows of a unit], ascending; None if some have more than others."""
+    """Return the rows of each unit, int64 [units, k], ascending; None if some units have more than others."""
     rows = torch.nonzero(unit_of_row >= 0).flatten()
     counts = torch.bincount(unit_of_row[rows], minlength=units)
     if len(counts) != units or counts.min() != counts.max() or not counts.min():

@@ -1,6 +1,6 @@
-"""The list of layers of a model: where it is, of which kind each layer is, and whether a config can do with fewer.
+"""The list of layers of a model: where it is, of which kind each is, and whether a config can do with fewer.
 
-A layer's kind is everything about it but its weights: modules, shapes, and the plain attributes of its modules
+A layer's kind is everything about it but its weights: modules, shapes, and plain attributes of its modules
 (sliding window or not, a scale that depends on the layer's number). Layers can be dropped if a class that is
 built from the shorter config gives every layer that stays the kind that it had.
 """
@@ -86,7 +86,7 @@ def renumber(layer: nn.Module, number: int) -> None:
 
 def kinds_of(model: PreTrainedModel, layers: str) -> list[Kind]:
     """Return the kind of each layer; two are of one kind if they are equal."""
-    kinds = []
+    kinds: list[Kind] = []
     for layer in layer_modules(model, layers):
         kind: dict[str, object] = {}
         for name, module in layer.named_modules():
@@ -169,7 +169,7 @@ def layers_that_can_go(config: PretrainedConfig) -> tuple[int, ...]:
         return ()
     class_ = model_class(config)
     everyone = range(count)
-    # The first, one between, and the last: a rule by number, or by distance from the end, moves with one of them.
+    # The first, one between, and the last: a rule by number, or by distance from the end, moves with one.
     probes = sorted({0, count // 2, count - 1})
     can_go = set()
     for probe in probes:

@@ -1,4 +1,4 @@
-"""A matrix of a model made narrower in place: ``nn.Linear``, and the ``Conv1D`` of GPT-2, which lies transposed."""
+"""A matrix of a model made narrower in place: ``nn.Linear``, or GPT-2's ``Conv1D``, which is transposed."""
 
 from __future__ import annotations
 

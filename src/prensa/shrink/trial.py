@@ -88,15 +88,7 @@ def _answers(twin: Twin) -> Tensor | None:
         with torch.no_grad():
             return twin.run()
     # What PyTorch raises of shapes that do not fit, and what classes raise that check them.
-    except (
-        RuntimeError,
-        ValueError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        AssertionError,
-        ZeroDivisionError,
-    ):
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, ZeroDivisionError):
         return None
 
 
@@ -151,8 +143,8 @@ def _attributes(twin: Twin, coupling: Coupling) -> dict[str, int]:
     They lie in the matrices' own block: the modules that the reader or a feeder is in.
     """
     values = _values_of_counts(twin, coupling)
-    by_head = {}
-    others = {}
+    by_head: dict[str, int] = {}
+    others: dict[str, int] = {}
     for owner in _owners([coupling.reader, *coupling.feeders]):
         for name, value in vars(twin.layer.get_submodule(owner)).items():
             if type(value) is not int or value not in values or _is_of_one_head(name):
@@ -178,7 +170,7 @@ def _values_of_counts(twin: Twin, coupling: Coupling) -> set[int]:
 
 
 def _owners(names: Iterable[str]) -> list[str]:
-    """List the modules that matrices of these names are in, within the layer, the layer (an empty name) too."""
+    """List the modules that matrices of these names are in, up to the layer itself, whose name is empty."""
     owners = set()
     for name in names:
         owner = name
@@ -199,11 +191,11 @@ def _is_of_one_head(attribute: str) -> bool:
 def _sets_to_try(attributes: Iterable[str]) -> list[tuple[str, ...]]:
     """List all sets of attributes: first those with all that are named after heads and few others.
 
-    Which of several right sets is taken shows only in attributes that the model does not use: a count of heads
-    should be right all the same, and another width of the same value (``embed_dim``) stays.
+    Which of several right sets is taken shows only in attributes that the model does not use: a count of
+    heads should be right all the same, and another width of the same value (``embed_dim``) stays.
     """
     names = tuple(attributes)
-    sets = []
+    sets: list[tuple[str, ...]] = []
     for length in range(len(names) + 1):
         sets += combinations(names, length)
     heads = sum(map(_is_of_heads, names))

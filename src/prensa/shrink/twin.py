@@ -21,7 +21,7 @@ from prensa.shrink.layers import changed, layer_modules, layers_of, shorter
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-# A neuron behind a ReLU shows nothing if all tokens leave it at zero, and with 48 of them none will be missed.
+# A neuron behind a ReLU shows nothing if all tokens leave it at zero: 48 of them will not.
 _TEXTS, _TOKENS = 4, 12
 _VOCABULARY = 8
 _SEED = 0
