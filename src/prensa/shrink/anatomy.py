@@ -80,7 +80,9 @@ def anatomy_of(path: Path) -> Anatomy:
     layers = layers_of(whole)
     modules = layer_modules(whole, layers)
     _check_own_weights(name, modules)
+    _check_alike(name, layers, modules, modules[0])
     twin = build_twin(type(whole), config)
+    # A model that was narrowed before is another than its config alone builds.
     _check_alike(name, layers, modules, twin.layer)
 
     proven = []
@@ -126,16 +128,14 @@ def _check_own_weights(name: str, modules: list[nn.Module]) -> None:
                 )
 
 
-def _check_alike(name: str, layers: str, modules: list[nn.Module], twin_layer: nn.Module) -> None:
-    """Refuse layers with other matrices than the twin's: it stands for all of them."""
-    expected = sizes_in(twin_layer)
+def _check_alike(name: str, layers: str, modules: list[nn.Module], one: nn.Module) -> None:
+    """Refuse layers with other matrices than those of one that stands for all of them."""
+    expected = sizes_in(one)
     for number, module in enumerate(modules):
         found = sizes_in(module)
         if found != expected:
-            differing = sorted(found.keys() ^ expected.keys()) or sorted(
-                matrix for matrix in found if found[matrix] != expected[matrix]
-            )
+            differing = dict(found.items() ^ expected.items())
             raise ModelError(
-                f"{name}: expected layers with the same matrices, found another {differing[0]} in "
+                f"{name}: expected layers with the same matrices, found another {min(differing)} in "
                 f"{layers}.{number}; such a model cannot be shrunk"
             )

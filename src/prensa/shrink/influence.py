@@ -53,16 +53,17 @@ class _Trace:
 
 def couplings_of(twin: Twin) -> list[Coupling]:
     """Find the readers of the twin's layer that have something to give, in the order in which they run."""
-    with _cut(twin.layer) as trace, torch.enable_grad():
-        twin.run()
     couplings = []
-    for reader in trace.inputs:
-        inputs = trace.inputs[reader]
-        if not any(tensor.requires_grad for tensor in inputs):
-            continue  # nothing runs before it
-        coupling = _coupling(_Reader(reader, inputs, trace.outputs))
-        if coupling is not None:
-            couplings.append(coupling)
+    with torch.enable_grad():
+        with _cut(twin.layer) as trace:
+            twin.run()
+        for reader, inputs in trace.inputs.items():
+            # Nothing runs before it, not even a norm.
+            if not any(tensor.requires_grad for tensor in inputs):
+                continue
+            coupling = _coupling(_Reader(reader, inputs, trace.outputs))
+            if coupling is not None:
+                couplings.append(coupling)
     return couplings
 
 

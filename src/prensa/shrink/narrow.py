@@ -90,7 +90,7 @@ def config_changes(model_config: PretrainedConfig, anatomy: Anatomy, kept: Kept)
 
 
 def _even_width(anatomy: Anatomy, kept: Kept) -> int | None:
-    """Return how many neurons each feed-forward block keeps; None if that differs, and if it is all of them."""
+    """Return how many neurons each feed-forward block keeps; None if that differs, or if all of them stay."""
     widths = set()
     is_narrowed = False
     for part in anatomy.parts:
