@@ -72,6 +72,22 @@ def test_a_mixer_without_attention_has_neurons(tmp_path):
     assert [part.kind for part in anatomy.parts] == ["neurons", "neurons"]
 
 
+def test_heads_stay_where_other_matrices_may_belong_to_them(tmp_path):
+    # LUKE multiplies words with entities by matrices that only a text with entities runs through.
+    config = transformers.LukeConfig(entity_vocab_size=10, entity_emb_size=16, **SIZES)
+    anatomy = anatomy_of(write_config(tmp_path, transformers.LukeForSequenceClassification, config))
+    assert {part.kind for part in anatomy.parts} == {"neurons"}
+
+
+def test_several_blocks_of_neurons_in_a_layer_without_norms(tmp_path):
+    sizes = {**SIZES, "embedding_size": 24, "intra_bottleneck_size": 24, "num_feedforward_networks": 3}
+    config = transformers.MobileBertConfig(**sizes)
+    anatomy = anatomy_of(write_config(tmp_path, transformers.MobileBertForSequenceClassification, config))
+    readers = [part.reader.removeprefix(f"{anatomy.layers}.0.") for part in anatomy.parts if part.layer == 0]
+    blocks = ["ffn.0.output.dense", "ffn.1.output.dense", "output.dense"]
+    assert readers == ["attention.output.dense", *blocks]
+
+
 def test_a_large_vocabulary_is_not_built(tmp_path):
     # With a padding that a small table does not have.
     config = transformers.BertConfig(**{**SIZES, "vocab_size": 10**9, "pad_token_id": 10**8})

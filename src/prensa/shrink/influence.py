@@ -1,11 +1,11 @@
 """Which outputs of some matrices reach which inputs of another one, found by gradients.
 
-Every matrix of a layer is cut off from what runs before it, so that the input of one (a *reader*) depends
-only on the outputs of those that run directly before it (its *feeders*), through activations, softmax,
-products and sums. A neuron of a feed-forward block is then one column of the reader and one row of each
-feeder; an attention head is several columns, the same number of rows of value, and all its rows of query
-and key. A reader whose every column depends on every row, behind a normalization or on the residual
-stream, has nothing to give.
+Every matrix of a layer is cut off from what runs before it, and given random numbers instead. So the input of
+one (a *reader*) depends only on the outputs of those that run directly before it (its *feeders*), through
+activations, softmax, products and sums. A neuron of a feed-forward block is then one column of the reader
+and one row of each feeder; an attention head is several columns, the same number of rows of value, and all
+its rows of query and key. A reader whose every column depends on every row, behind a normalization or on the
+residual stream, has nothing to give.
 
 A gradient is exactly zero where there is no influence. It does not take one for each unit to learn which rows
 are whose: units are numbered, and for each binary digit one gradient of the columns whose unit has it and
@@ -62,21 +62,33 @@ def couplings_of(twin: Twin) -> list[Coupling]:
             if not any(tensor.requires_grad for tensor in inputs):
                 continue
             coupling = _coupling(_Reader(reader, inputs, trace.outputs))
-            if coupling is not None:
+            if coupling is not None and not _has_idle_neighbours(coupling, twin.layer, trace):
                 couplings.append(coupling)
     return couplings
+
+
+def _has_idle_neighbours(coupling: Coupling, layer: nn.Module, trace: _Trace) -> bool:
+    """Whether a matrix in the same module did not run: LUKE's for entities belong to its heads, too."""
+    modules = set()
+    for name in matrices_of(layer):
+        if name not in trace.inputs:
+            modules.add(name.rpartition(".")[0])
+    return any(name.rpartition(".")[0] in modules for name in (coupling.reader, *coupling.feeders))
 
 
 @contextmanager
 def _cut(layer: nn.Module) -> Iterator[_Trace]:
     """Record a run in which each matrix is cut off from what runs before it."""
     trace = _Trace()
+    generator = torch.Generator().manual_seed(0)
     hooks = []
     for name, matrix in matrices_of(layer).items():
 
         def before(_: nn.Module, given: tuple[Tensor, ...], name: str = name) -> tuple[Tensor, ...]:
             trace.inputs.setdefault(name, []).append(given[0])
-            return (given[0].detach(), *given[1:])
+            # Not the numbers it was given: without a norm these may leave a ReLU at zero for all tokens.
+            cut_off = torch.randn(given[0].shape, dtype=given[0].dtype, generator=generator)
+            return (cut_off, *given[1:])
 
         def after(_: nn.Module, given: object, output: Tensor, name: str = name) -> Tensor:
             trace.outputs.setdefault(name, []).append(output)
