@@ -8,7 +8,7 @@ ORDER = [
     *("version", "errors", "extras", "isolation", "wording", "progress"),
     *("files", "ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
-    *("runtime", "formats", "calibration", "pressing", "serving", "evaluation", "search", "report"),
+    *("runtime", "formats", "calibration", "shrink", "pressing", "serving", "evaluation", "search", "report"),
     *("jobs", "api", "example", "cli", "classic"),
 ]
 
