@@ -64,7 +64,7 @@ def models(path):
         for name, parameter in student.named_parameters():
             if ".layer" in name and parameter.dim() == 2:
                 noise = torch.randn(parameter.shape, generator=generator)
-                parameter += noise * parameter.std()
+                parameter.add_(noise * parameter.std())
     return student, teacher
 
 
@@ -129,16 +129,16 @@ def test_vectors_of_pairs_come_closer_too(classifier, many_texts):
 
 
 def test_several_batches_make_a_step(classifier, many_texts):
-    student, teacher = models(classifier)
-    once = distill(student, teacher, planned(classifier, many_texts, steps=1, batch_tokens=10**6))
-    whole = weights_of(student)
-    student, teacher = models(classifier)
-    plan = planned(classifier, many_texts, steps=1, batch_tokens=2000, accumulate=10)
-    many = distill(student, teacher, plan)
-    assert (once.steps, many.steps) == (1, 1)
-    # Gradients were averaged, not added up: what is clipped would show otherwise only in its direction.
-    moved = {name: whole[name] - tensor for name, tensor in weights_of(student).items()}
-    assert max(float(each.abs().max()) for each in moved.values()) < 1e-3
+    first = []
+    for accumulate in (1, 2):
+        student, teacher = models(classifier)
+        gradients = []
+        student.classifier.bias.register_hook(gradients.append)
+        result = distill(student, teacher, planned(classifier, many_texts, steps=2, accumulate=accumulate))
+        assert (result.steps, len(gradients)) == (2, 2 * accumulate)
+        first.append(gradients[0])
+    # Their mean counts, not their sum.
+    torch.testing.assert_close(first[1] * 2, first[0])
 
 
 def test_what_is_not_trained_stays_and_all_is_as_it_was(tmp_path, many_texts):
@@ -177,17 +177,23 @@ def test_nothing_is_said_and_nothing_of_the_program_changes(
     student, teacher = models(classifier)
     plan = planned(classifier, many_texts)
     transformers.utils.logging.set_verbosity_warning()
-    before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    before = drawn()
     verbosity, environment = transformers.utils.logging.get_verbosity(), dict(os.environ)
     files = sorted(tmp_path.rglob("*"))
     capfd.readouterr()
     distill(student, teacher, plan)
     assert capfd.readouterr() == ("", "")
-    assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    assert drawn() == before
     assert transformers.utils.logging.get_verbosity() == verbosity
     assert dict(os.environ) == environment
     assert sorted(tmp_path.rglob("*")) == files
     transformers.utils.logging.set_verbosity_error()
+
+
+def drawn():
+    """Return what the next random numbers depend on."""
+    by_numpy = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), by_numpy[1].tolist(), torch.get_rng_state().tolist()
 
 
 class Stopping:
@@ -243,7 +249,8 @@ def test_a_time_limit_ends_it(classifier, many_texts, monkeypatch):
     student, teacher = models(classifier)
     result = distill(student, teacher, planned(classifier, many_texts, steps=None, seconds=20))
     assert result.steps > 3
-    assert result.seconds >= 20
+    # One call of the clock is a second here: the last look, which takes one, is within the limit.
+    assert 18 <= result.seconds <= 22
     assert result.loss_after < result.loss_before
 
 

@@ -10,26 +10,26 @@ def encoded(count, mask_id=4, **more):
 
 
 def test_every_text_is_learnt_from_or_kept_apart():
-    learnt, apart = lessons_of(encoded(1000), 64, 0, masked=False)
+    learnt, apart = lessons_of(encoded(1000), 64, 0, 600, masked=False)
     assert apart.texts == 50
     texts = [text for lessons in (learnt, apart) for batch in lessons.indices for text in batch]
     assert sorted(texts) == list(range(1000))
 
 
 def test_what_is_kept_apart_has_its_bounds():
-    for count, kept in ((200, 20), (30_000, 500)):
-        _, apart = lessons_of(encoded(count), 64, 0, masked=False)
+    for count, seconds, kept in ((200, 600, 20), (30_000, 6000, 500), (30_000, 600, 300), (30_000, 5, 20)):
+        _, apart = lessons_of(encoded(count), 64, 0, seconds, masked=False)
         assert apart.texts == kept
 
 
 def test_no_batch_has_the_number_of_another():
-    learnt, apart = lessons_of(encoded(400), 64, 0, masked=False)
+    learnt, apart = lessons_of(encoded(400), 64, 0, 600, masked=False)
     numbers = [lessons[index][NUMBER] for lessons in (apart, learnt) for index in range(len(lessons))]
     assert numbers == list(range(len(apart) + len(learnt)))
 
 
 def test_batches_have_as_many_tokens_as_they_may_and_a_mask():
-    learnt, _ = lessons_of(encoded(400), 64, 0, masked=False)
+    learnt, _ = lessons_of(encoded(400), 64, 0, 600, masked=False)
     sizes = []
     for index in range(len(learnt)):
         batch = learnt.batch(index)
@@ -40,7 +40,7 @@ def test_batches_have_as_many_tokens_as_they_may_and_a_mask():
 
 
 def test_some_tokens_are_masked_the_same_ones_in_every_round():
-    learnt, _ = lessons_of(encoded(2000), 256, 0, masked=True)
+    learnt, _ = lessons_of(encoded(2000), 256, 0, 600, masked=True)
     masked, tokens = 0, 0
     for index in range(len(learnt)):
         batch = learnt.batch(index)
@@ -52,5 +52,5 @@ def test_some_tokens_are_masked_the_same_ones_in_every_round():
 
 
 def test_the_seed_says_which_are_kept_apart():
-    apart = [lessons_of(encoded(400), 64, seed, masked=False)[1].indices for seed in (0, 0, 1)]
+    apart = [lessons_of(encoded(400), 64, seed, 600, masked=False)[1].indices for seed in (0, 0, 1)]
     assert apart[0] == apart[1] != apart[2]

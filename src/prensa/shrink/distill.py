@@ -6,6 +6,7 @@ that it still has. Which weights win is decided by answers to texts that it does
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class _Run:
 
         plan, student = self.plan, self.student
         masked = plan.kind == "masked"
-        lessons, apart = lessons_of(plan.encoded, plan.batch_tokens, plan.seed, masked=masked)
+        lessons, apart = lessons_of(plan.encoded, plan.batch_tokens, plan.seed, plan.seconds, masked=masked)
         spent, step = 0.0, 0
         if found is not None:
             spent, step = found[1].seconds, found[1].step
@@ -115,7 +116,10 @@ class _Run:
         teaching = Teacher(self.teacher, Reader(plan.kind, pool, their_layers))
         teaching.look_at(apart)
         given = Class(plan, student, Reader(plan.kind, pool, own_layers), teaching, apart)
+        start = time.perf_counter()
         best = Best(student, given.loss_apart())
+        # At the end they are read once more, which is part of the time.
+        pace.keep_free(time.perf_counter() - start)
         watch = Watch(given, pace, best, self.progress, of=of, saves=bool(of))
         checkpoint = None
         if found is not None:

@@ -22,6 +22,8 @@ NUMBER = "number"
 # One text of so many is kept apart, within these bounds: what a few say is chance, and many take time.
 _APART = 20
 _FEWEST_APART, _MOST_APART = 20, 500
+# Reading them again and again is to be a small part of the time.
+_APART_A_SECOND = 0.5
 # Of the tokens, as in BERT's training (Devlin et al., arXiv 1810.04805, section 3.1).
 _MASKED_SHARE = 0.15
 
@@ -77,12 +79,18 @@ class Lessons(Dataset[dict[str, Tensor | int]]):
         batch["input_ids"] = ids.masked_fill(chosen, self.encoded.mask_id)
 
 
-def lessons_of(encoded: Encoded, tokens: int, seed: int, *, masked: bool) -> tuple[Lessons, Lessons]:
-    """Return what is learnt from and what is kept apart (5 %, 20 to 500 texts), in batches of ``tokens``."""
+def lessons_of(
+    encoded: Encoded, tokens: int, seed: int, seconds: float, *, masked: bool
+) -> tuple[Lessons, Lessons]:
+    """Return what is learnt from and what is kept apart, in batches of ``tokens``, padding included.
+
+    Kept apart are 5 % of the texts, at most one for every two of the ``seconds``, but 20 to 500.
+    """
     generator = torch.Generator().manual_seed(seed)
     count = len(encoded.rows)
     order: list[int] = torch.randperm(count, generator=generator).tolist()
-    apart = max(_FEWEST_APART, min(_MOST_APART, count // _APART))
+    affordable = min(_MOST_APART, int(seconds * _APART_A_SECOND))
+    apart = max(_FEWEST_APART, min(affordable, count // _APART))
     kept = _batches(encoded, order[:apart], tokens)
     # By drawn order, so that texts of one length are mixed, and not neighbours in their file.
     learnt = _batches(encoded, order[apart:], tokens)

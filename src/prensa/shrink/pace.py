@@ -26,6 +26,7 @@ class Pace:
         self.seconds = seconds
         self.steps = steps
         self.spent = spent
+        self._until = seconds
         self.share = 0.0
         self._before = spent
         self._start = time.perf_counter()
@@ -36,9 +37,13 @@ class Pace:
         # Several processes are to change their learning rates together, and to stop together.
         self.spent = agreed(self._before + time.perf_counter() - self._start)
         if self.steps is None:
-            self.share = min(1.0, self.spent / self.seconds)
+            self.share = min(1.0, self.spent / self._until)
         else:
             self.share = min(1.0, step / self.steps)
+
+    def keep_free(self, seconds: float) -> None:
+        """Be over so much earlier, but not before half of the time is."""
+        self._until = max(self.seconds / 2, self.seconds - agreed(seconds))
 
     @property
     def is_over(self) -> bool:
