@@ -9,6 +9,7 @@ from prensa.errors import MissingPackageError
 EXTRAS = {
     "bitsandbytes": {"bitsandbytes": "bitsandbytes", "accelerate": "accelerate"},
     "data": {"datasets": "datasets"},
+    "distill": {"accelerate": "accelerate"},
     "evaluate": {
         "jinja2": "jinja2",
         "scipy": "scipy",

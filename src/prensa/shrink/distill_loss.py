@@ -1,0 +1,93 @@
+"""How far a student's answers and vectors are from its teacher's: numbers for gradients, and to compare by.
+
+Classes and tokens are compared as distributions, softened by a temperature (Hinton, Vinyals and Dean 2015,
+arXiv 1503.02531, section 2): how the teacher ranks what it finds unlikely is most of what it knows. Vectors
+of tokens between the layers are compared by their squares (Jiao et al. 2020, TinyBERT, arXiv 1909.10351,
+section 3.1), relative to the teacher's, so that no layer counts for the size of its numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from prensa.checkpoint.task import Kind
+
+Measure = Literal["softmax", "sigmoid", "numbers", "vectors"]
+"""What outputs are: one of several, any number of several, numbers of their own scale, or directions."""
+
+TEMPERATURE = 2.0
+"""Logits are divided by it before they are compared. Compared with 1, 4 and 8 on a DeBERTa, see the log."""
+
+# What a spread is divided by at least.
+_LEAST = 1e-12
+
+
+def measure_of(kind: Kind | None) -> Measure:
+    """Return how the outputs of a kind of task are compared; those of an unknown one as vectors."""
+    if kind == "multi-label":
+        return "sigmoid"
+    if kind == "regression":
+        return "numbers"
+    if kind is None or kind == "embedding":
+        return "vectors"
+    return "softmax"
+
+
+def distances(student: Tensor, teacher: Tensor, measure: Measure, scale: float) -> Tensor:
+    """Return how far each row of ``student`` ``[rows, size]`` is from the teacher's: ``[rows]``, 0 if equal.
+
+    ``scale`` is the teacher's variance, which the squares of ``numbers`` are divided by.
+    """
+    if measure == "softmax":
+        return _softened(student, teacher)
+    if measure == "sigmoid":
+        return _each_softened(student, teacher)
+    squares = (student - teacher).square()
+    if measure == "numbers":
+        return squares.mean(dim=-1) / max(scale, _LEAST)
+    relative = squares.mean(dim=-1) / _mean_square(teacher)
+    # One number has no direction.
+    if teacher.shape[-1] == 1:
+        return relative
+    return relative + 1 - functional.cosine_similarity(student, teacher, dim=-1)
+
+
+def relative_squares(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the mean square of the difference of vectors, as a share of the teacher's mean square."""
+    return (student - teacher).square().mean() / _mean_square(teacher)
+
+
+def variance_of(outputs: list[Tensor]) -> float:
+    """Return the variance of all numbers in tensors; their mean square where all are equal."""
+    numbers = torch.cat([each.reshape(-1) for each in outputs]).double()
+    variance = float(numbers.var(correction=0))
+    if variance:
+        return variance
+    return float(numbers.square().mean())
+
+
+def _softened(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the Kullback–Leibler divergence of each row from the teacher's."""
+    ours = functional.log_softmax(student / TEMPERATURE, dim=-1)
+    theirs = functional.log_softmax(teacher / TEMPERATURE, dim=-1)
+    divergence = (theirs.exp() * (theirs - ours)).sum(dim=-1)
+    # Gradients of softened logits are smaller by this (section 2.1 of the paper).
+    return divergence * TEMPERATURE**2
+
+
+def _each_softened(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the divergence of labels that are there or not, each by itself, summed up over the labels."""
+    ours, theirs = student / TEMPERATURE, teacher / TEMPERATURE
+    there = functional.logsigmoid(theirs) - functional.logsigmoid(ours)
+    # log(1 − sigmoid(x)) is logsigmoid(−x): the difference of 1 would lose all digits of a sure answer.
+    absent = functional.logsigmoid(-theirs) - functional.logsigmoid(-ours)
+    divergence = theirs.sigmoid() * there + (-theirs).sigmoid() * absent
+    return divergence.sum(dim=-1) * TEMPERATURE**2
+
+
+def _mean_square(teacher: Tensor) -> Tensor:
+    return teacher.square().mean().clamp(min=_LEAST)
