@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from prensa.calibration.collect import collect
@@ -21,7 +20,7 @@ from prensa.search.halves import halve
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, ignore_trial, search
 from prensa.search.speeds import SPEEDS, fastest_allowed
-from prensa.serving.stopwatch import seconds
+from prensa.serving.stopwatch import Stopwatch
 from prensa.shrink.plan import ShrinkPlan, rows_of
 from prensa.shrink.run import Prepared, Unreached, prepare, shrunk, write_shrunk
 from prensa.vocabulary.plan import Vocabulary
@@ -64,10 +63,8 @@ class Shrinking:
     def run(self, progress: Progress = silent, on_trial: OnTrial = ignore_trial) -> Ended:
         """Shrink and press. ``on_trial`` hears of the trials of a search for the noise."""
         timed = rows_of(self.plan.apart, range(min(_TIMED, len(self.plan.apart.rows))))
-        measure = partial(
-            seconds, encoded=timed, runtime=self.served.runtime, precision=self.served.precision
-        )
-        prepared = prepare(self.plan, measure, self.served.where, progress)
+        watch = Stopwatch(self.served.runtime, self.served.precision, timed, self.plan.longest)
+        prepared = prepare(self.plan, watch.seconds, self.served.where, progress)
         with hidden_beside(self.pressing.output) as place:
             try:
                 if self.plan.settings.faster:

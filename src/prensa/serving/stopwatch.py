@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -32,37 +34,49 @@ _SAMPLES = 8
 _ROUNDS = 5
 
 
-def seconds(models: Sequence[PreTrainedModel], encoded: Encoded, runtime: str, precision: str) -> list[float]:
-    """Return the median time in which each model answers all texts once.
+@dataclass(frozen=True)
+class Stopwatch:
+    """Where models are timed, and on which texts.
 
-    ``runtime`` is torch, openvino or onnxruntime. Models stay as they are. Raises what exporting raises.
+    ``runtime`` is torch, openvino or onnxruntime, ``longest`` the most tokens that the models read.
     """
-    with temporary_directory() as place:
-        engines: list[tuple[Engine, list[Inputs]]] = []
-        for number, model in enumerate(models):
-            directory = place / str(number)
-            directory.mkdir()
-            engines.append(_engine(model, encoded, runtime, precision, directory))
-        return _in_turns(engines)
 
+    runtime: str
+    precision: str
+    encoded: Encoded
+    longest: int | None
 
-def _engine(
-    model: PreTrainedModel, encoded: Encoded, runtime: str, precision: str, directory: Path
-) -> tuple[Engine, list[Inputs]]:
-    """Return a model as the runtime runs it, and its batches of texts."""
-    # Folding changes modules, and the model is still needed as it is.
-    answering = copy.deepcopy(model).eval()
-    row = encoded.rows[0]
-    names = input_names(answering, row)
-    accelerate_answers(answering)
-    if runtime == TORCH:
-        return PyTorchEngine(answering), _batches(encoded, names)
-    require(runtime, f"measuring in {runtime}")
-    chosen = runtime_named(runtime)
-    program = trace(answering, row, None)
-    samples = [arrays(each, program.inputs) for each in encoded.rows[:_SAMPLES]]
-    chosen.write(program, directory, precision, samples)
-    return chosen.Engine(directory, precision), _batches(encoded, program.inputs)
+    def seconds(self, models: Sequence[PreTrainedModel]) -> list[float]:
+        """Return the median time in which each model answers all texts once. Models stay as they are.
+
+        Raises what exporting raises.
+        """
+        with temporary_directory() as place:
+            engines: list[tuple[Engine, list[Inputs]]] = []
+            for number, model in enumerate(models):
+                directory = place / str(number)
+                directory.mkdir()
+                engines.append(self._engine(model, directory))
+            return _in_turns(engines)
+
+    def _engine(self, model: PreTrainedModel, directory: Path) -> tuple[Engine, list[Inputs]]:
+        """Return a model as the runtime runs it, and its batches of texts."""
+        # Folding changes modules, and the model is still needed as it is.
+        answering = copy.deepcopy(model).eval()
+        row = self.encoded.rows[0]
+        accelerate_answers(answering)
+        if self.runtime == TORCH:
+            return PyTorchEngine(answering), _batches(self.encoded, input_names(answering, row))
+        require(self.runtime, f"measuring in {self.runtime}")
+        runtime = runtime_named(self.runtime)
+        if runtime.ATTENTION is not None:
+            # A model that has no such choice raises, and stays as it is.
+            with suppress(ValueError):
+                answering.set_attn_implementation(runtime.ATTENTION)
+        program = trace(answering, row, self.longest)
+        samples = [arrays(each, program.inputs) for each in self.encoded.rows[:_SAMPLES]]
+        runtime.write(program, directory, self.precision, samples)
+        return runtime.Engine(directory, self.precision), _batches(self.encoded, program.inputs)
 
 
 def _batches(encoded: Encoded, names: Sequence[str]) -> list[Inputs]:

@@ -39,7 +39,7 @@ class ShrinkPlan:
     ``calibration`` shows what the outputs depend on, ``fitted`` are the texts that the rest is fitted on and
     ``apart`` others that candidates are compared on. ``kinds`` says which parts may become narrower;
     ``even`` that all layers must keep one width, since the format holds no others. ``distillation`` is None
-    where nothing is to be learnt afterwards.
+    where nothing is to be learnt afterwards. ``longest`` is how many tokens the model reads at most.
     """
 
     path: Path
@@ -51,6 +51,7 @@ class ShrinkPlan:
     kinds: tuple[PartKind, ...]
     even: bool
     source: str
+    longest: int | None
     distillation: DistillPlan | None = None
 
 
@@ -85,7 +86,8 @@ def plan_shrinking(
         )
     count = min(settings.texts + _APART, len(texts))
     tokenizer = load_tokenizer(path)
-    limit = min(longest(tokenizer, load_config(path), None) or _LONGEST, _LONGEST)
+    most = longest(tokenizer, load_config(path), None)
+    limit = min(most or _LONGEST, _LONGEST)
     encoded = library.encode(tokenizer, sample(texts, count), "embedding", limit)
     # Of few texts most are for fitting. Every so many, since a file may be sorted by what is in it.
     stride = max(4, count // _APART)
@@ -107,6 +109,7 @@ def plan_shrinking(
         kinds=kinds,
         even=even,
         source=texts.name,
+        longest=most,
         distillation=distillation,
     )
 
