@@ -154,6 +154,7 @@ def test_the_shape_of_a_narrower_model_fits_its_file(tmp_path):
     assert shape.parameters[f"{QUERY}.weight"].shape == (24, 48)
     for spec in open_checkpoint(tmp_path / "narrow").specs:
         assert shape.describe(spec).in_model
+    assert prensa.inspect(tmp_path / "narrow").format == "original"
     change_config(tmp_path / "narrow", quantization_config={**PRENSA, "structure": {"counts": {HEADS: -1}}})
     with pytest.raises(FormatError, match="expected a positive integer, found -1"):
         model_shape(tmp_path / "narrow")
