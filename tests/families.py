@@ -1,6 +1,7 @@
 """Tiny random models of many families, and what can be taken away in a layer of each: by name in the layer."""
 
 import copy
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -19,13 +20,16 @@ WITH_BUCKETS = {**DISENTANGLED, "position_buckets": 8, "norm_rel_ebd": "layer_no
 
 
 class Found(NamedTuple):
-    """A part: how many units, how many columns each, the reader, and each feeder's rows of a unit."""
+    """A part: how many units, how many columns each, the reader, and each feeder's rows of a unit.
+
+    ``counts`` is None where versions of transformers differ.
+    """
 
     units: int
     size: int
     reader: str
     feeders: dict
-    counts: dict | None = None
+    counts: dict | None = MappingProxyType({})
 
 
 class Family(NamedTuple):
@@ -155,7 +159,7 @@ FAMILIES = {
             **SIZES,
         ),
         "model.layers",
-        Found(4, 12, "attn.Wo", {"attn.Wqkv": 36}),
+        Found(4, 12, "attn.Wo", {"attn.Wqkv": 36}, None),
         Found(96, 1, "mlp.Wo", {"mlp.Wi": 2}),
     ),
     # Two heads share a key: a unit is both, 24 columns and 24 rows of query.

@@ -23,7 +23,7 @@ def as_found(part, layers):
     prefix = f"{layers}.{part.layer}."
     feeders = {feeder.name.removeprefix(prefix): feeder.rows.shape[1] for feeder in part.feeders}
     counts = {name.removeprefix(prefix): count for name, count in part.counts.items()}
-    return Found(part.units, part.columns.shape[1], part.reader.removeprefix(prefix), feeders, counts or None)
+    return Found(part.units, part.columns.shape[1], part.reader.removeprefix(prefix), feeders, counts)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -32,7 +32,11 @@ def test_finds_what_can_go_from_the_config_alone(name, tmp_path):
     anatomy = anatomy_of(family.write_config(tmp_path))
     assert anatomy.layers == family.layers
     assert anatomy.count == 3
-    assert [as_found(part, family.layers) for part in anatomy.parts] == family.found * 3
+    for part, expected in zip(anatomy.parts, family.found * 3, strict=True):
+        found = as_found(part, family.layers)
+        if expected.counts is None:
+            found = found._replace(counts=None)
+        assert found == expected
     per_layer = len(family.found)
     assert [part.layer for part in anatomy.parts] == [0] * per_layer + [1] * per_layer + [2] * per_layer
     for part in anatomy.parts:

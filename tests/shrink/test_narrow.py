@@ -7,7 +7,7 @@ from tests.families import FAMILIES, SIZES
 
 from prensa.errors import ModelError
 from prensa.shrink.anatomy import anatomy_of
-from prensa.shrink.layers import can_drop_layers, layers_that_can_go
+from prensa.shrink.dropping import can_drop_layers, layers_that_can_go
 from prensa.shrink.matrices import sizes, zero_columns
 from prensa.shrink.narrow import Kept, config_changes, narrow
 from prensa.shrink.widths import even_width_key
@@ -187,7 +187,7 @@ def test_the_first_layer_of_modernbert_stays(tmp_path):
     assert layers_that_can_go(model.config) == (1, 2)
     before = logits(model)
     with pytest.raises(
-        ModelError, match=r"without layers \[0\] its config gives those that stay another form"
+        ModelError, match=r"without layers \[0\] its class gives those that stay another form"
     ):
         narrow(model, anatomy, Kept((1, 2), {}))
     assert torch.equal(logits(model), before)

@@ -56,7 +56,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A model's list of layers, how many there are, and the parts of each in the order in which they run."""
+    """A model's list of layers, how many there are, and the parts of each in the order in which they run.
+
+    A layer may have several parts of one kind (MobileBERT has four feed-forward blocks), or none of one.
+    """
 
     layers: str
     count: int

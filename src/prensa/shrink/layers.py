@@ -1,9 +1,4 @@
-"""The list of layers of a model: where it is, of which kind each is, and whether a config can do with fewer.
-
-A layer's kind is everything about it but its weights: modules, shapes, and plain attributes of its modules
-(sliding window or not, a scale that depends on the layer's number). Layers can be dropped if a class that is
-built from the shorter config gives every layer that stays the kind that it had.
-"""
+"""The list of layers of a model: where it is, of which kind each is, and what a config says of fewer."""
 
 from __future__ import annotations
 
@@ -11,12 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-import torch
 from torch import nn
 
-from prensa.checkpoint.roles import model_class, quiet_transformers
 from prensa.errors import ModelError
-from prensa.isolation import building
 from prensa.shrink.matrices import matrices_of
 
 if TYPE_CHECKING:
@@ -85,7 +77,11 @@ def renumber(layer: nn.Module, number: int) -> None:
 
 
 def kinds_of(model: PreTrainedModel, layers: str) -> list[Kind]:
-    """Return the kind of each layer; two are of one kind if they are equal."""
+    """Return the kind of each layer; two are of one kind if they are equal.
+
+    That is everything about it but its weights: modules, shapes, and plain attributes of its modules (sliding
+    window or not, a scale that depends on the layer's number).
+    """
     kinds: list[Kind] = []
     for layer in layer_modules(model, layers):
         kind: dict[str, object] = {}
@@ -124,62 +120,3 @@ def changed(config: PretrainedConfig, changes: Mapping[str, object]) -> Pretrain
     # Kernels that a config names are fetched from the hub when the class is built with them.
     changed_config._attn_implementation = "eager"  # noqa: SLF001
     return changed_config
-
-
-def build_without_weights(
-    class_: type[PreTrainedModel],
-    config: PretrainedConfig,
-    changes: Mapping[str, object],
-) -> PreTrainedModel:
-    """Build a class on the meta device, its config changed. What the class raises is the caller's."""
-    with building(), torch.device("meta"), quiet_transformers():
-        return class_(changed(config, changes))
-
-
-def keeps_kinds(class_: type[PreTrainedModel], config: PretrainedConfig, layers: Sequence[int]) -> bool:
-    """Whether a class whose config says only these layers builds them as they were, and all else as well."""
-    whole = build_without_weights(class_, config, {})
-    try:
-        short = build_without_weights(class_, config, shorter(config, layers))
-        name = layers_of(short)
-    # Each class has its own way to refuse a config.
-    except (ModelError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError):
-        return False
-    kinds = kinds_of(whole, name)
-    if kinds_of(short, name) != [kinds[layer] for layer in layers]:
-        return False
-    return _shapes_outside(short, name) == _shapes_outside(whole, name)
-
-
-def _shapes_outside(model: nn.Module, layers: str) -> dict[str, tuple[int, ...]]:
-    shapes = {}
-    for name, tensor in model.named_parameters():
-        if not name.startswith(f"{layers}."):
-            shapes[name] = tuple(tensor.shape)
-    return shapes
-
-
-def layers_that_can_go(config: PretrainedConfig) -> tuple[int, ...]:
-    """Return the numbers of the layers that can be dropped, each alone or with others; empty if none can.
-
-    The first and the last may be of a kind that only they can have: the first of ModernBERT has no norm.
-    """
-    count = getattr(config, COUNT)
-    if count < 2:  # noqa: PLR2004  one must stay
-        return ()
-    class_ = model_class(config)
-    everyone = range(count)
-    # The first, one between, and the last: a rule by number, or by distance from the end, moves with one.
-    probes = sorted({0, count // 2, count - 1})
-    can_go = set()
-    for probe in probes:
-        if keeps_kinds(class_, config, [layer for layer in everyone if layer != probe]):
-            can_go.add(probe)
-    if count // 2 in can_go:
-        can_go.update(range(1, count - 1))
-    return tuple(sorted(can_go))
-
-
-def can_drop_layers(config: PretrainedConfig) -> bool:
-    """Whether a model of this config may lose layers, all of one kind as far as the config has it."""
-    return bool(layers_that_can_go(config))

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from prensa.checkpoint.structure import Structure
 from prensa.errors import ModelError
 from prensa.shrink.anatomy import Anatomy, Part
-from prensa.shrink.layers import COUNT, keeps_kinds, layer_modules, renumber, shorter
+from prensa.shrink.dropping import can_be_shortened
+from prensa.shrink.layers import COUNT, layer_modules, renumber, shorter
 from prensa.shrink.matrices import sizes
 from prensa.shrink.trial import set_attributes, take_away
 from prensa.shrink.widths import even_width_key
@@ -47,11 +48,11 @@ def narrow(model: PreTrainedModel, anatomy: Anatomy, kept: Kept) -> Structure | 
     """
     config = model.config
     _check(type(model).__name__, config, anatomy, kept)
-    if len(kept.layers) < anatomy.count and not keeps_kinds(type(model), config, kept.layers):
+    if len(kept.layers) < anatomy.count and not can_be_shortened(type(model), config, kept.layers):
         gone = sorted(set(range(anatomy.count)) - set(kept.layers))
         raise ModelError(
-            f"{type(model).__name__}: without layers {gone} its config gives those that stay another form; "
-            "keep these layers (layers_that_can_go lists the others)"
+            f"{type(model).__name__}: without layers {gone} its class gives those that stay another form; "
+            "keep these layers"
         )
     changes = config_changes(config, anatomy, kept)
     has_even_width = bool(changes.keys() - shorter(config, kept.layers).keys())
