@@ -19,6 +19,7 @@ from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.runtimes import Exported, Runtimes, runtime_names
+from prensa.jobs.shrinking import Ended, Served, Shrinking
 from prensa.jobs.sources import Where, both
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import Changes, Recipe, adjusted, chosen_recipe
@@ -26,6 +27,9 @@ from prensa.progress import Progress, silent
 from prensa.search.halves import halve
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, check_recipe, ignore_trial, search
+from prensa.serving.in_pytorch import INT8, TORCH
+from prensa.shrink.plan import ShrinkPlan, plan_shrinking
+from prensa.shrink.settings import Shrink
 from prensa.texts.library import Library
 from prensa.texts.source import Source, as_source
 from prensa.vocabulary.plan import Vocabulary, plan_vocabulary
@@ -78,6 +82,8 @@ class Compression:
             raise SettingError(
                 "`unchecked` compares nothing: leave `texts`, `data`, budgets and `runtime` out"
             )
+        if self.permissions.unchecked and self.changes.shrink is not None:
+            raise SettingError("`unchecked`: nothing can be shrunk in a model whose class is not known")
         if self.budget.is_given and self.changes.noise is not None:
             raise SettingError("`noise` cannot be combined with a budget: the search chooses the noise")
         if self.budget.is_given:
@@ -100,7 +106,8 @@ class Compression:
         pressing = pipeline.plan(
             model, recipe, output, force=self.force, vocabulary=vocabulary, drop_unused=self.drop_unused
         )
-        if self.budget.is_given:
+        # What is shrunk may have its budget kept by its speed, with passes that have no noise.
+        if self.budget.is_given and recipe.shrink is None:
             check_recipe(pressing.recipe)
         calibration = self._calibration(pressing, texts, library, progress)
         judge = self._judge(pressing.checkpoint.path, data, library, progress)
@@ -119,7 +126,26 @@ class Compression:
                 permissions=self.permissions,
             )
             runtimes.check(pressing.output)
-        return CompressionPlan(self, pressing, vocabulary, calibration, judge, runtimes)
+        shrinking = None
+        if recipe.shrink is not None:
+            shrinking = self._shrinking(recipe.shrink, pressing, texts, library, progress)
+        return CompressionPlan(self, pressing, vocabulary, calibration, judge, runtimes, shrinking)
+
+    def _shrinking(
+        self, shrink: Shrink, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress
+    ) -> ShrinkPlan:
+        """Plan what goes of the structure. Raises :class:`SettingError` where nothing says how much."""
+        if not shrink.faster and not self.budget.is_of_quality:
+            raise SettingError("`shrink` needs a speed (`faster=2x`) or a budget of quality (`max_drop` …)")
+        return plan_shrinking(
+            plan.checkpoint.path,
+            shrink,
+            texts or Source(),
+            even=not plan.recipe.stored_as.holds_structure,
+            library=library,
+            device=self.device,
+            progress=progress,
+        )
 
     def _recipe(self) -> Recipe:
         """Return the recipe with its changes; calibrated by default wherever something calls for it."""
@@ -143,7 +169,7 @@ class Compression:
                 progress=progress,
             )
         # Texts have another use: to count tokens in, or to measure ranges on.
-        is_used = plan.vocabulary is not None or self.runtime is not None
+        is_used = plan.vocabulary is not None or self.runtime is not None or plan.recipe.shrink is not None
         if self.texts is not None and (not is_used or (texts is not None and texts.limit is not None)):
             raise SettingError(
                 "`texts` were given, but no pass of the recipe needs them; use `preset=small`, or leave "
@@ -180,6 +206,7 @@ class CompressionPlan:
     calibration: CalibrationPlan | None
     judge: Judge | None
     runtimes: Runtimes | None
+    shrinking: ShrinkPlan | None = None
 
     @property
     def output(self) -> Path:
@@ -205,13 +232,35 @@ class CompressionPlan:
         trial of a search and whether it keeps the budget.
         """
         with self.job.permissions.granted():
-            outcome, manifest = self._compress(progress, on_trial)
+            unreached = ""
+            if self.shrinking is None:
+                outcome, manifest = self._compress(progress, on_trial)
+            else:
+                ended = self._shrink(self.shrinking, progress, on_trial)
+                outcome, manifest, unreached = ended.outcome, ended.manifest, ended.unreached
             is_done = manifest is not None and (outcome is None or outcome.held)
             if self.runtimes is None or not is_done:
-                return Result(self.output, manifest, outcome)
+                return Result(self.output, manifest, outcome, unreached=unreached)
             exports, problems = self.runtimes.export(self.output, progress)
             evaluation = self.runtimes.compare(self.output, exports, progress)
             return Result(self.output, manifest, outcome, exports, evaluation, problems)
+
+    def _shrink(self, plan: ShrinkPlan, progress: Progress, on_trial: OnTrial) -> Ended:
+        runtime, precision = TORCH, "float32"
+        # The first that it is exported to is where it will run.
+        if self.runtimes is not None:
+            runtime, precision = self.runtimes.names[0], INT8
+        served = Served(runtime, precision, processor_name())
+        job = Shrinking(
+            plan,
+            served,
+            self.pressing,
+            self.vocabulary,
+            self.calibration,
+            self.judge,
+            self.job.budget,
+        )
+        return job.run(progress, on_trial)
 
     def _compress(self, progress: Progress, on_trial: OnTrial) -> tuple[Outcome | None, Manifest | None]:
         if self.job.budget.is_given:
@@ -233,6 +282,7 @@ class Result:
     ``manifest`` says what is in ``output``, tensor by tensor; None where nothing was written. ``outcome`` is
     how a search ended, None without a budget. With a ``runtime`` there are ``exports``, in the order they
     were made, and the ``evaluation`` of everything; ``problems`` say which exports were not possible.
+    ``unreached`` says, where a model was to become faster, that no structure of it is so fast.
     """
 
     output: Path
@@ -241,8 +291,9 @@ class Result:
     exports: tuple[Exported, ...] = ()
     evaluation: Evaluation | None = None
     problems: tuple[str, ...] = ()
+    unreached: str = ""
 
     @property
     def held(self) -> bool:
-        """Whether the budget holds; true where none was given."""
-        return self.outcome is None or self.outcome.held
+        """Whether the budget holds and the speed was reached; true where none was given."""
+        return not self.unreached and (self.outcome is None or self.outcome.held)

@@ -11,6 +11,7 @@ from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.destination import check_destination, check_space
 from prensa.checkpoint.directory import clean_up
 from prensa.checkpoint.guess import UNCHECKED, guessed_shape
+from prensa.checkpoint.manifest import ShrinkReport
 from prensa.checkpoint.names import fitted
 from prensa.checkpoint.reader import Checkpoint, open_checkpoint
 from prensa.checkpoint.roles import ModelShape, model_shape
@@ -34,7 +35,8 @@ class Plan:
     ``files`` maps the original's weight files to those of the result. ``vocabulary`` is the smaller one, if
     the recipe trims it. With ``force`` a model that another run writes to ``output`` meanwhile is replaced,
     too. ``format_note`` is that one of the checkpoint's notes which the recipe's format added. ``original``
-    is what the result is compared with, if the checkpoint is a smaller model that was made of it.
+    is what the result is compared with, if the checkpoint is a smaller model that was made of it; ``shrink``
+    says how.
     """
 
     checkpoint: Checkpoint
@@ -47,6 +49,7 @@ class Plan:
     force: bool = False
     format_note: str = ""
     original: Checkpoint | None = None
+    shrink: ShrinkReport | None = None
 
     @property
     def before(self) -> Checkpoint:
@@ -104,12 +107,14 @@ def plan(
     vocabulary: Vocabulary | None = None,
     drop_unused: bool = False,
     original: Path | None = None,
+    shrink: ShrinkReport | None = None,
 ) -> Plan:
     """Decide what happens to each tensor of the directory ``model``. Reads headers only.
 
     ``vocabulary`` is what the recipe's ``trim_vocabulary`` comes to (see ``prensa.vocabulary.plan``).
     ``drop_unused`` leaves out tensors that the model class does not use. ``original`` is the directory that
-    a shrunk ``model`` was made of: sizes before and the name in the model card are its. Raises the
+    a shrunk ``model`` was made of, and ``shrink`` says how: sizes before and the name in the model card are
+    its. Raises the
     :class:`~prensa.errors.PrensaError` that says what does not fit.
     """
     model = model.resolve()
@@ -139,6 +144,7 @@ def plan(
         vocabulary=vocabulary,
         force=force,
         original=whole,
+        shrink=shrink,
     )
     return _decided(draft)
 

@@ -40,6 +40,7 @@ def manifest_of(
         prensa_version=VERSION,
         calibration=_calibration(plan, statistics),
         vocabulary=None if plan.vocabulary is None else plan.vocabulary.report,
+        shrink=plan.shrink,
         notes=plan.checkpoint.notes,
     )
 
