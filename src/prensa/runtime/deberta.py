@@ -260,25 +260,23 @@ def fold(model: nn.Module) -> int:
     return layers
 
 
+def can_fold(model: nn.Module) -> bool:
+    """Whether a model has an encoder that :func:`fold` would fold."""
+    return bool(_encoders(model))
+
+
 def foldings_of(model: nn.Module) -> list[Folding]:
     """Compute what folds the DeBERTa encoders in a model, and leave the model as it is.
 
     Encoders that are folded already, and those that cannot be, have none. Raises :class:`ModelError` for a
     model in training mode.
     """
-    encoders = []
-    for module in model.modules():
-        if isinstance(module, _ENCODERS) and module.relative_attention and not _is_folded(module):
-            encoders.append(module)
+    encoders = _encoders(model)
     if encoders and model.training:
         _refuse_training()
-    foldings = []
     # Positions are computed in the default dtype, which changes while another thread loads a model.
     with building():
-        for encoder in encoders:
-            if not _mixes_heads(encoder):
-                foldings.append(_folding(encoder))
-    return foldings
+        return [_folding(encoder) for encoder in encoders]
 
 
 def unfold(model: nn.Module) -> None:
@@ -291,6 +289,17 @@ def unfold(model: nn.Module) -> None:
         # What stands on the instance goes, and the methods of its class are seen again.
         for name in ("get_rel_embedding", "get_rel_pos", "get_attention_mask", "positions_of_offsets"):
             delattr(encoder, name)
+
+
+def _encoders(model: nn.Module) -> list[Encoder]:
+    """Return the encoders in a model that can be folded and are not."""
+    encoders = []
+    for module in model.modules():
+        if not isinstance(module, _ENCODERS) or not module.relative_attention:
+            continue
+        if not _is_folded(module) and not _mixes_heads(module):
+            encoders.append(module)
+    return encoders
 
 
 def _mixes_heads(encoder: Encoder) -> bool:
