@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 import prensa
 from prensa.example.demo import run_demo
-from prensa.runtime import processor
+from prensa.runtime import gain, processor
 from prensa.serving import export as exporter
 from prensa.serving.exported import SUFFIXES, TOLERANCES, read_record
 from prensa.serving.program import Program
@@ -131,9 +131,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def machine():
-    """Hide what only some machines have: an accelerator, and what ``PRENSA_TEST_PROCESSOR`` leaves out."""
+    """Hide what only some machines have: an accelerator, a clock by which folding is slower, and what ``PRENSA_TEST_PROCESSOR`` leaves out."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: False)
+        # The clock would decide which products a test sees; those that are about it set their own.
+        patch.setattr(gain, "in_turns", lambda works, seconds: [2.0, 1.0])
         if "PRENSA_TEST_PROCESSOR" in os.environ:
             flags = PROCESSORS[os.environ["PRENSA_TEST_PROCESSOR"]]
             patch.setattr(processor, "cpu_flags", lambda: flags)

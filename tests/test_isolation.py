@@ -157,7 +157,7 @@ def of_a_plain_model(source, texts, place):
     """The model is an ordinary one, to train, and its folded attention is right."""
     model = prensa.load(source, dtype=torch.float32)
     assert all(each.requires_grad and not each.is_inference() for each in model.parameters())
-    prensa.accelerate(model)
+    prensa.accelerate(model, measure=False)
     assert not any(each.is_inference() for each in model.buffers())
     with torch.autocast("cpu", enabled=False), torch.inference_mode():
         ids = torch.tensor([[2, 40, 41, 42, 3]], device="cpu")

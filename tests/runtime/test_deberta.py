@@ -45,7 +45,7 @@ def texts(batch, length, padding):
 def difference(model, inputs):
     before = model(**inputs)[0]
     folded = copy.deepcopy(model)
-    assert prensa.accelerate(folded).layers == len(model.encoder.layer)
+    assert prensa.accelerate(folded, measure=False).layers == len(model.encoder.layer)
     after = folded(**inputs)[0]
     return float((before - after).abs().max() / before.abs().max())
 
@@ -111,15 +111,15 @@ def test_longer_than_its_positions():
 
 def test_weights_keep_their_names_and_undo_brings_the_modules_back(model):
     before, modules = model.state_dict(), [layer.attention.self for layer in model.encoder.layer]
-    acceleration = prensa.accelerate(model)
+    acceleration = prensa.accelerate(model, measure=False)
     assert str(acceleration) == ("DebertaV2Model: positions are projected once and for all in 2 layers")
     assert list(model.state_dict()) == list(before)
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
-    assert prensa.accelerate(model).layers == 0
+    assert prensa.accelerate(model, measure=False).layers == 0
     acceleration.undo()
     assert [layer.attention.self for layer in model.encoder.layer] == modules
     assert "get_rel_pos" not in vars(model.encoder)
-    assert prensa.accelerate(model).layers == 2
+    assert prensa.accelerate(model, measure=False).layers == 2
 
 
 def test_attentions_and_hidden_states(model):
@@ -127,7 +127,7 @@ def test_attentions_and_hidden_states(model):
     wanted = {"output_attentions": True, "output_hidden_states": True}
     with torch.inference_mode():
         before = model(**inputs, **wanted)
-        prensa.accelerate(model)
+        prensa.accelerate(model, measure=False)
         after = model(**inputs, **wanted)
     for kind in ("attentions", "hidden_states"):
         assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(before[kind], after[kind], strict=True)), (
@@ -141,7 +141,7 @@ def test_other_masks(model):
     pairs = inputs["attention_mask"].unsqueeze(1) * inputs["attention_mask"].unsqueeze(2)
     assert difference(model, {"input_ids": inputs["input_ids"]}) < 1e-5
     folded = copy.deepcopy(model)
-    prensa.accelerate(folded)
+    prensa.accelerate(folded, measure=False)
     hidden = model.embeddings(inputs["input_ids"])
     for mask in (pairs, pairs.unsqueeze(1)):
         before = model.encoder(hidden, mask.bool(), return_dict=False)[0]
@@ -151,9 +151,9 @@ def test_other_masks(model):
 def test_a_model_in_training_is_refused_and_a_folded_one_refuses_to_train(model):
     model.train()
     with pytest.raises(ModelError, match="call model.eval"):
-        prensa.accelerate(model)
+        prensa.accelerate(model, measure=False)
     model.eval()
-    prensa.accelerate(model)
+    prensa.accelerate(model, measure=False)
     with pytest.raises(ModelError, match="before you train"):
         model.train()
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_folded_is_left_as_it_is():
         build(relative_attention=False),
         build(1, pos_att_type=["c2p"], talking_head=True),
     ):
-        acceleration = prensa.accelerate(model.eval())
+        acceleration = prensa.accelerate(model.eval(), measure=False)
         assert acceleration.layers == 0
         assert str(acceleration).endswith("nothing to fold, it runs as it was")
         acceleration.undo()
@@ -175,7 +175,7 @@ def test_other_dtypes(model, dtype):
     inputs = texts(2, 9, [4])
     model.to(dtype)
     assert difference(model, inputs) < {torch.bfloat16: 0.1, torch.float64: 1e-12}[dtype]
-    prensa.accelerate(model)
+    prensa.accelerate(model, measure=False)
     assert model.to(torch.float32)(**inputs)[0].dtype == torch.float32
 
 
@@ -187,7 +187,7 @@ def test_autocast(model):
 
 def test_export_with_any_batch_and_length(model):
     inputs = texts(2, 9, [4])
-    prensa.accelerate(model)
+    prensa.accelerate(model, measure=False)
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2, max=40)}
     program = torch.export.export(
         model, (), inputs, dynamic_shapes=dict.fromkeys(inputs, sizes), strict=False
@@ -198,7 +198,7 @@ def test_export_with_any_batch_and_length(model):
 
 
 def test_compile(model):
-    prensa.accelerate(model)
+    prensa.accelerate(model, measure=False)
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     for length in (9, 12):
         inputs = texts(2, length, [4])

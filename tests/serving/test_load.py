@@ -188,10 +188,12 @@ def test_int8_on_a_processor_that_overflows_is_an_export_with_weights_of_7_bits(
     original, monkeypatch, said, cache
 ):
     pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(fastest, "in_turns", lambda works, seconds, twice: [2.0, 1.0])
     monkeypatch.setattr(processor, "cpu_flags", lambda: ["avx2"])
     monkeypatch.setitem(TOLERANCES, "int8", 1.0)  # random weights suffer more than trained ones
     monkeypatch.setattr("prensa.extras.is_installed", lambda module: module not in {"openvino", "nncf"})
     served = prensa.load(original, runtime="auto", dtype="int8")
+    # PyTorch in float32 is timed, too; here it is made to be slower.
     assert (served.record.runtime, served.record.precision) == ("onnxruntime", "int8")
     assert any("overflow on this processor" in line for line in said)
     assert len(list(served.predict(["a b", "c"]))) == 2

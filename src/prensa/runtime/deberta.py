@@ -14,6 +14,7 @@ one for each.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from types import MethodType
 from typing import NoReturn, TypeAlias
 
@@ -219,23 +220,63 @@ class FoldedAttention(nn.Module):
         return projected.view(-1, self.heads, self.size).transpose(0, 1).contiguous()
 
 
+@dataclass(frozen=True)
+class Folding:
+    """An encoder, and what takes the place of its parts when it is folded.
+
+    ``attentions`` are those of its layers, in order, and ``positions`` those of all offsets.
+    """
+
+    encoder: Encoder
+    attentions: tuple[FoldedAttention, ...]
+    positions: Tensor
+
+    def install(self) -> None:
+        """Fold the encoder in place; one that is folded stays so."""
+        encoder = self.encoder
+        # It may have been shortened meanwhile: then the first ones are enough.
+        for layer, attention in zip(encoder.layer, self.attentions, strict=False):
+            layer.attention.self = attention
+        # Layers get their positions and masks from the encoder; on this one, from what is folded.
+        encoder.register_buffer("positions_of_offsets", self.positions, persistent=False)
+        encoder.get_rel_embedding = MethodType(_no_embedding, encoder)
+        encoder.get_rel_pos = MethodType(_positions, encoder)
+        encoder.get_attention_mask = MethodType(_hidden, encoder)
+
+    def remove(self) -> None:
+        """Put back what was there; an encoder that is not folded stays so."""
+        unfold(self.encoder)
+
+
 def fold(model: nn.Module) -> int:
     """Fold the attention of every DeBERTa encoder in a model, in place. Return how many layers that were.
 
     Raises :class:`ModelError` for a model in training mode.
     """
-    encoders = []
-    for module in model.modules():
-        if isinstance(module, _ENCODERS) and module.relative_attention and not _is_folded(module):
-            encoders.append(module)
+    layers = 0
+    for folding in foldings_of(model):
+        folding.install()
+        layers += len(folding.attentions)
+    return layers
+
+
+def can_fold(model: nn.Module) -> bool:
+    """Whether a model has an encoder that :func:`fold` would fold."""
+    return bool(_encoders(model))
+
+
+def foldings_of(model: nn.Module) -> list[Folding]:
+    """Compute what folds the DeBERTa encoders in a model, and leave the model as it is.
+
+    Encoders that are folded already, and those that cannot be, have none. Raises :class:`ModelError` for a
+    model in training mode.
+    """
+    encoders = _encoders(model)
     if encoders and model.training:
         _refuse_training()
-    layers = 0
     # Positions are computed in the default dtype, which changes while another thread loads a model.
     with building():
-        for encoder in encoders:
-            layers += _fold(encoder)
-    return layers
+        return [_folding(encoder) for encoder in encoders]
 
 
 def unfold(model: nn.Module) -> None:
@@ -250,24 +291,32 @@ def unfold(model: nn.Module) -> None:
             delattr(encoder, name)
 
 
-def _fold(encoder: Encoder) -> int:
-    """Fold the layers of an encoder, and return how many they are."""
-    for layer in encoder.layer:
-        # It mixes the scores of heads, which are apart here.
-        if getattr(layer.attention.self, "talking_head", False):
-            return 0
+def _encoders(model: nn.Module) -> list[Encoder]:
+    """Return the encoders in a model that can be folded and are not."""
+    encoders = []
+    for module in model.modules():
+        if not isinstance(module, _ENCODERS) or not module.relative_attention:
+            continue
+        if not _is_folded(module) and not _mixes_heads(module):
+            encoders.append(module)
+    return encoders
+
+
+def _mixes_heads(encoder: Encoder) -> bool:
+    """Whether a layer mixes the scores of heads, which are apart here."""
+    return any(getattr(layer.attention.self, "talking_head", False) for layer in encoder.layer)
+
+
+def _folding(encoder: Encoder) -> Folding:
+    """Compute what folds an encoder."""
+    attentions = []
     with torch.no_grad():
         positions = encoder.get_rel_embedding()
         for layer in encoder.layer:
             attention = layer.attention.self
             span = getattr(attention, "pos_ebd_size", attention.max_relative_positions)
-            layer.attention.self = FoldedAttention(attention, positions[: 2 * span])
-    # Layers get their positions and masks from the encoder; on this one, from what is folded.
-    encoder.register_buffer("positions_of_offsets", _positions_of_offsets(encoder), persistent=False)
-    encoder.get_rel_embedding = MethodType(_no_embedding, encoder)
-    encoder.get_rel_pos = MethodType(_positions, encoder)
-    encoder.get_attention_mask = MethodType(_hidden, encoder)
-    return len(encoder.layer)
+            attentions.append(FoldedAttention(attention, positions[: 2 * span]))
+    return Folding(encoder, tuple(attentions), _positions_of_offsets(encoder))
 
 
 def _is_folded(encoder: Encoder) -> bool:

@@ -1,4 +1,4 @@
-"""A model served by PyTorch: folded, in the dtype that is fast, or with linear layers in 8-bit integers."""
+"""A model served by PyTorch: folded where that is faster, in the dtype that is fast, or in 8-bit integers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from prensa.runtime.torch import load_on
 from prensa.serving.answering import one_by_one
 from prensa.serving.distance import distance
 from prensa.serving.exported import TOLERANCES, Record
+from prensa.serving.folding import pays_to_fold
 from prensa.serving.program import input_names, output_names
 from prensa.serving.pytorch import Engine
 from prensa.serving.served import Served
-from prensa.texts.columns import built_in_texts, sample
+from prensa.texts.columns import Texts, built_in_texts, sample
 from prensa.texts.encoding import Encoded, encode, largest_id
 from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, longest
 
@@ -36,8 +37,9 @@ INT8 = "int8"
 Dtype: TypeAlias = str | torch.dtype
 """``int8``, the name of one of :data:`~prensa.runtime.devices.DTYPES`, or a dtype of PyTorch."""
 
-# Built-in texts that answers are compared on.
+# Built-in texts that answers are compared on, and of the caller's, whose lengths count.
 _TEXTS = 8
+_OWN_TEXTS = 200
 
 
 def check_dtype(dtype: Dtype | None) -> None:
@@ -54,8 +56,18 @@ def as_torch_dtype(dtype: Dtype) -> torch.dtype:
     return DTYPES.get(dtype, torch.float32)
 
 
-def serve_in_pytorch(directory: Path, device: str, dtype: Dtype | None) -> Served:
+def serve_in_pytorch(
+    directory: Path,
+    device: str,
+    dtype: Dtype | None,
+    texts: Texts | None = None,
+    *,
+    folded: bool | None = None,
+) -> Served:
     """Load a model to answer on a device; in bfloat16 where that is fast if ``dtype`` is None.
+
+    It is ``folded`` where that is faster for texts as long as ``texts`` (the built-in ones). Unless the
+    caller knows, that is measured, once a machine. Answers are compared on the built-in texts.
 
     Raises :class:`SettingError` for a dtype that does not exist or is not fast here, :class:`ModelError` for
     a model that does not answer texts alone, and :class:`DifferentAnswersError` where 8 bits lose too much.
@@ -68,11 +80,16 @@ def serve_in_pytorch(directory: Path, device: str, dtype: Dtype | None) -> Serve
     model = load_on(directory, as_torch_dtype(dtype), device, encoded.fill["input_ids"])
     # Before anything is made faster: a model that cannot be served is named by its own first answer.
     output = _named_output(directory, model, encoded)
+    if folded is None:
+        like_these = encoded
+        if texts is not None:
+            like_these, _ = some_texts(directory, texts)
+        folded = pays_to_fold(directory, model, device, like_these)
     difference = 0.0
     if dtype == INT8:
-        difference = _put_in_int8(directory, model, device, encoded)
+        difference = _put_in_int8(directory, model, device, encoded, folded=folded)
     else:
-        accelerate_answers(model)
+        accelerate_answers(model, folded=folded)
     record = Record(
         runtime=TORCH,
         precision=str(dtype).removeprefix("torch."),
@@ -90,6 +107,7 @@ def serve_in_pytorch(directory: Path, device: str, dtype: Dtype | None) -> Serve
         directory.absolute(),
         device,
         dtype,
+        folded=folded,
         allow_new_head=allowed().new_head,
         trust_remote_code=allowed().remote_code,
     )
@@ -98,23 +116,33 @@ def serve_in_pytorch(directory: Path, device: str, dtype: Dtype | None) -> Serve
 
 @as_usual()
 def _serve_again(
-    directory: Path, device: str, dtype: Dtype, *, allow_new_head: bool, trust_remote_code: bool
+    directory: Path,
+    device: str,
+    dtype: Dtype,
+    *,
+    folded: bool,
+    allow_new_head: bool,
+    trust_remote_code: bool,
 ) -> Served:
     """Load the same once more, in whatever process and state of PyTorch a pickle is opened."""
     with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
-        return serve_in_pytorch(directory, device, dtype)
+        # As the first one was: a copy gives the same answers to the last bit.
+        return serve_in_pytorch(directory, device, dtype, folded=folded)
 
 
-def some_texts(directory: Path) -> tuple[Encoded, int | None]:
-    """Tokenize a few built-in texts, and return them with the most tokens that the model reads.
+def some_texts(directory: Path, texts: Texts | None = None) -> tuple[Encoded, int | None]:
+    """Tokenize a few texts, by default built-in ones, and return them with the most that the model reads.
 
     Raises :class:`~prensa.errors.TokenizerError` for ids that have no embedding.
     """
     config = load_config(directory)
     tokenizer = load_tokenizer(directory)
     limit = longest(tokenizer, config, None)
-    texts = sample(built_in_texts(), _TEXTS)
-    encoded = encode(tokenizer, texts, "embedding", limit)
+    if texts is None:
+        some = sample(built_in_texts(), _TEXTS)
+    else:
+        some = sample(texts, _OWN_TEXTS)
+    encoded = encode(tokenizer, some, "embedding", limit)
     check_ids(directory, largest_id(encoded), embedding_rows(config))
     return encoded, limit
 
@@ -141,14 +169,16 @@ def _named_output(directory: Path, model: PreTrainedModel, encoded: Encoded) -> 
     return output_names(model, output)[0]
 
 
-def _put_in_int8(directory: Path, model: PreTrainedModel, device: str, encoded: Encoded) -> float:
+def _put_in_int8(
+    directory: Path, model: PreTrainedModel, device: str, encoded: Encoded, *, folded: bool
+) -> float:
     """Put a model's linear layers in 8 bits, and return how far its answers are from those in float32."""
     names = input_names(model, encoded.rows[0])
     engine = Engine(model)
     truth = one_by_one(engine, encoded, names)
     # The integers of a pressed file, so that weights are not rounded twice.
     integers = stored_integers(directory, model)
-    accelerate_answers(model)
+    accelerate_answers(model, folded=folded)
     multiply_in_int8(model, integers, DTYPES[_fast_dtype(device)])
     answers = one_by_one(engine, encoded, names)
     apart = distance(answers, truth)

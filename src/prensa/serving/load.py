@@ -8,6 +8,7 @@ a model in any runtime: :func:`load` to a user, :func:`load_to_compare` to what 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,11 @@ from prensa.serving.exported import is_export, read_record
 from prensa.serving.exports import export_on_the_spot, open_export, usual_precision
 from prensa.serving.fastest import serve_fastest
 from prensa.serving.in_pytorch import TORCH, Dtype, serve_in_pytorch
+from prensa.serving.loads import own_texts
 from prensa.serving.refusals import check_served
 from prensa.serving.runtimes import RUNTIMES
 from prensa.serving.served import Served
+from prensa.texts.columns import Texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,6 +44,7 @@ def load(
     runtime: str | None = None,
     device: str = "cpu",
     dtype: str | torch.dtype | None = None,
+    texts: Iterable[object] | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     **settings: object,
@@ -51,12 +55,16 @@ def load(
     ``settings`` go there. (An export comes in its own runtime.) With one it is ready to answer (see
     :class:`~prensa.serving.served.Served`), and ``transformers.pipeline`` takes it:
 
-    ``torch``        folded, on ``device``; in bfloat16 where that is fast, unless ``dtype`` says otherwise;
-                     ``"int8"`` multiplies linear layers in 8 bits where that is faster still
+    ``torch``        on ``device``, folded where that is faster; in bfloat16 where that is fast, unless
+                     ``dtype`` says otherwise; ``"int8"`` multiplies linear layers in 8 bits where that is
+                     faster still
     ``openvino``     from ``prensa export``, or exported on the spot into the user's cache
     ``onnxruntime``  likewise
-    ``auto``         the fastest of those installed that gives PyTorch's answers, measured for a second;
-                     of those in 8 bits with ``dtype="int8"``, on any processor
+    ``auto``         the fastest of those installed that gives PyTorch's answers, measured for a second
+                     the first time; with ``dtype="int8"`` of those in 8 bits, on any processor
+
+    What is faster depends on the lengths of texts: give some of yours as ``texts``. What was measured is kept
+    in the user's cache, by processor, versions, model and lengths.
 
     A model whose names or class do not fit is refused: ``allow_new_head`` takes one whose head has no
     weights, ``trust_remote_code`` runs the model's own code.
@@ -69,11 +77,14 @@ def load(
         if is_export(directory):
             return _load_export(directory, runtime, device, dtype)
         if runtime is None:
+            if texts is not None:
+                raise SettingError("`texts`: only to choose what is faster; give `runtime=auto`, too")
             return _load_as_it_is(directory, device, dtype, settings)
         if settings:
             names = ", ".join(settings)
             raise SettingError(f"{names}: only for a model without a runtime")
-        return _load_to_answer(directory, runtime, device, dtype)
+        own = None if texts is None else own_texts(texts)
+        return _load_to_answer(directory, runtime, device, dtype, own)
 
 
 def load_to_compare(
@@ -102,15 +113,17 @@ def _load_as_it_is(
     return load_pytorch(directory, **settings)
 
 
-def _load_to_answer(directory: Path, runtime: str, device: str, dtype: Dtype | None) -> Served:
+def _load_to_answer(
+    directory: Path, runtime: str, device: str, dtype: Dtype | None, texts: Texts | None
+) -> Served:
     if runtime not in {AUTO, TORCH, *RUNTIMES}:
         expected = ", ".join([AUTO, TORCH, *sorted(RUNTIMES)])
         raise SettingError(f"`runtime={runtime}`: expected {expected}")
     check_served(directory, load_config(directory))
     if runtime == AUTO:
-        return serve_fastest(directory, device, dtype)
+        return serve_fastest(directory, device, dtype, texts)
     if runtime == TORCH:
-        return serve_in_pytorch(directory, device, dtype)
+        return serve_in_pytorch(directory, device, dtype, texts)
     _check_place(runtime, device, dtype)
     return export_on_the_spot(directory, runtime, usual_precision(runtime))
 
