@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from prensa.serving.exported import Record
     from prensa.serving.load import load
     from prensa.serving.served import Served
+    from prensa.shrink.settings import Shrink
     from prensa.texts.source import Source
     from prensa.vocabulary.settings import TrimVocabulary
 
@@ -78,6 +79,7 @@ __all__ = [
     "Result",
     "Served",
     "SettingError",
+    "Shrink",
     "Source",
     "TokenizerError",
     "Trial",
@@ -116,6 +118,7 @@ _HOMES = {
     "Served": "prensa.serving.served",
     "Source": "prensa.texts.source",
     "Trial": "prensa.search.trial",
+    "Shrink": "prensa.shrink.settings",
     "TrimVocabulary": "prensa.vocabulary.settings",
     "accelerate": "prensa.runtime.accelerate",
     "compress": "prensa.api",

@@ -24,6 +24,7 @@ from prensa.progress import Progress, silent
 from prensa.search.frontier import OnPoint, ignore_point
 from prensa.search.search import OnTrial, ignore_trial
 from prensa.serving.exported import Record
+from prensa.shrink.settings import Shrink, shrink_from
 from prensa.texts.source import Source
 from prensa.vocabulary.settings import TrimVocabulary
 
@@ -42,6 +43,9 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     noise: float | None = None,
     texts: Source | str | Path | None = None,
     trim_vocabulary: TrimVocabulary | None = None,
+    shrink: Shrink | bool = False,
+    faster: float | str | None = None,
+    distill: float | str | None = None,
     data: Source | str | Path | None = None,
     max_drop: float | str | None = None,
     min_agreement: float | str | None = None,
@@ -62,6 +66,10 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     or a budget, else ``int8``. ``recipe`` is a :class:`Recipe`, or a recipe file, in its place. ``format``,
     ``prune`` (a share), ``prune_by``, ``threshold``, ``bits`` (8 or 16) and ``noise`` change single settings
     of it. ``trim_vocabulary`` removes tokens that the texts never use.
+
+    ``faster`` (2 or ``"2x"``) takes neurons, attention heads and layers away until the model is so many times
+    as fast where it will run; ``shrink`` alone as many as the budget allows, and as a :class:`Shrink` it says
+    what may go. ``distill`` (seconds, or ``"10min"``) has the smaller model learn the original's answers.
 
     With which texts: ``texts`` are calibrated on, ``data`` are what results are judged by, each the other's
     default: a path, a data set's name, or a :class:`Source` with columns, split and labels.
@@ -96,6 +104,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
             bits=bits,
             noise=noise,
             trim_vocabulary=trim_vocabulary,
+            shrink=shrink_from(shrink, faster, distill),
         ),
         texts=texts,
         budget=budget,

@@ -71,6 +71,20 @@ def compress(  # noqa: PLR0913  one parameter for each option
     languages: Annotated[
         str | None, typer.Option(help="Keep all tokens in the scripts of these languages, such as en,ru.")
     ] = None,
+    shrink: Annotated[
+        bool,
+        typer.Option(
+            "--shrink", help="Take neurons, heads and layers away, as many as the budget (--max-drop) allows."
+        ),
+    ] = False,
+    faster: Annotated[
+        str | None,
+        typer.Option(help="Take them away until the model is so many times as fast, such as 2x."),
+    ] = None,
+    distill: Annotated[
+        str | None,
+        typer.Option(help="Have the smaller model learn the original's answers for a while, such as 10min."),
+    ] = None,
     data: Data = None,
     data_column: DataColumn = None,
     label_column: LabelColumn = None,
@@ -121,6 +135,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from prensa.jobs.compression import Compression
     from prensa.jobs.permissions import Permissions
     from prensa.pressing.recipe import Changes
+    from prensa.shrink.settings import shrink_from
     from prensa.vocabulary.settings import trim_from
 
     if runtime is not None and as_json:
@@ -144,6 +159,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
             bits=bits,
             noise=noise,
             trim_vocabulary=trim_from(trim_vocabulary, keep, languages),
+            shrink=shrink_from(shrink, faster, distill),
         ),
         texts=texts_source(texts, text_column, split, encoding, calibration_texts, data=data),
         budget=budget,
@@ -189,7 +205,8 @@ def _run(plan: CompressionPlan) -> Result:
     from prensa.cli.outcome import trial_printer
     from prensa.cli.progress import progress_bar, stages
 
-    if plan.job.budget.is_given or plan.calibration is not None or plan.runtimes is not None:
+    takes_stages = plan.calibration is not None or plan.runtimes is not None or plan.shrinking is not None
+    if plan.job.budget.is_given or takes_stages:
         console = Console(stderr=True, markup=False, highlight=False, emoji=False)
         with stages(console) as progress:
             return plan.run(progress, trial_printer(console, plan.pressing.checkpoint.nbytes))
@@ -208,6 +225,8 @@ def _print_result(result: Result, *, as_json: bool) -> None:
         print_result(result.manifest, result.output)
     if result.outcome is not None:
         typer.echo(describe(result.outcome, result.output))
+    if result.unreached:
+        typer.echo(result.unreached)
     _print_exports(result)
 
 
@@ -218,6 +237,8 @@ def _content(result: Result) -> dict[str, object]:
         content.update(json.loads(result.outcome.to_json()))
     elif result.manifest is not None:
         content.update(dataclasses.asdict(result.manifest))
+    if result.unreached:
+        content["unreached"] = result.unreached
     return content
 
 

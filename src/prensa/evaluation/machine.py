@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
 from prensa.evaluation.results import Machine
-from prensa.runtime.processor import cpu_facts, cpu_flags
+from prensa.runtime.processor import cpu_flags, processor_name
 
 _PACKAGES = (
     "prensa",
@@ -63,7 +62,7 @@ def this_machine(device: str = "cpu") -> Machine:
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     pages = os.sysconf("SC_PHYS_PAGES")
     return Machine(
-        processor=_processor(cpu_facts()),
+        processor=processor_name(),
         instruction_sets=tuple(instruction_sets),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
@@ -81,19 +80,6 @@ def installed_versions(packages: tuple[str, ...]) -> dict[str, str]:
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
     return versions
-
-
-def _processor(facts: dict[str, str]) -> str:
-    if "model name" in facts:
-        # Cloud machines share a name over several generations; family and model differ.
-        family = facts.get("cpu family", "?")
-        model = facts.get("model", "?")
-        return f"{facts['model name']}, family {family}, model {model}"
-    if platform.system() == "Darwin":
-        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        return answer.stdout.strip()
-    return platform.processor() or platform.machine()
 
 
 def _accelerator(device: str) -> str:

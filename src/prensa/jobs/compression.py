@@ -24,6 +24,7 @@ from prensa.jobs.sources import Where, both
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import Changes, Recipe, adjusted, chosen_recipe
 from prensa.progress import Progress, silent
+from prensa.runtime.processor import processor_name
 from prensa.search.halves import halve
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, check_recipe, ignore_trial, search

@@ -124,9 +124,7 @@ class Shrinking:
                 break
         return ended
 
-    def _pressed(
-        self, directory: Path, report: ShrinkReport, progress: Progress, on_trial: OnTrial
-    ) -> Ended:
+    def _pressed(self, directory: Path, report: ShrinkReport, progress: Progress, on_trial: OnTrial) -> Ended:
         """Press a smaller model into the output, within the budget if there is one."""
         plan = pipeline.plan(
             directory,

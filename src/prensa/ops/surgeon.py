@@ -40,7 +40,9 @@ class RemovalPath:
         return stay.sort().values
 
 
-def removal_path(weight: Tensor, moment: Tensor, importance: Tensor, columns: Tensor, step: int) -> RemovalPath:
+def removal_path(
+    weight: Tensor, moment: Tensor, importance: Tensor, columns: Tensor, step: int
+) -> RemovalPath:
     """Take the units of a matrix ``[rows, columns]`` away, ``step`` at a time, until none is left.
 
     ``moment`` ``[columns, columns]`` is that of its inputs, ``importance`` ``[rows]`` what a squared change

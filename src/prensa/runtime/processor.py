@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -55,3 +57,18 @@ def physical_cores() -> int:
         usable = os.cpu_count() or 1
     # PyTorch's own count has hyperthreads once.
     return max(1, min(usable, torch.get_num_threads()))
+
+
+def processor_name() -> str:
+    """Return what the processor is called."""
+    facts = cpu_facts()
+    if "model name" in facts:
+        # Cloud machines share a name over several generations; family and model differ.
+        family = facts.get("cpu family", "?")
+        model = facts.get("model", "?")
+        return f"{facts['model name']}, family {family}, model {model}"
+    if platform.system() == "Darwin":
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        return answer.stdout.strip()
+    return platform.processor() or platform.machine()

@@ -58,9 +58,7 @@ def choose(parts: Mapping[str, Sequence[Width]], seconds: float) -> dict[str, Wi
     return chosen
 
 
-def even(
-    parts: Sequence[Sequence[Width]], seconds: float
-) -> list[Width] | None:
+def even(parts: Sequence[Sequence[Width]], seconds: float) -> list[Width] | None:
     """Choose one number of units for all parts; None if even the narrowest ones take longer."""
     for widths in zip(*parts, strict=True):
         if sum(width.seconds for width in widths) <= seconds:

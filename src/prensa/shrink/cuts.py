@@ -17,7 +17,7 @@ from prensa.progress import Progress, silent
 from prensa.runtime.deberta import fold
 from prensa.shrink.anatomy import Anatomy, Part
 from prensa.shrink.clock import PartKind
-from prensa.shrink.layers import keeps_kinds
+from prensa.shrink.dropping import can_be_shortened
 from prensa.shrink.narrow import Kept, narrow
 from prensa.shrink.quality import Yardstick
 
@@ -56,7 +56,9 @@ def removal_paths(
         progress("pricing neurons and heads", done, len(parts))
         of_matrix = statistics.matrices.get(f"{part.reader}.weight")
         if of_matrix is None:
-            raise DataError(f"{part.reader}: no text reaches this matrix; give texts like those to be answered")
+            raise DataError(
+                f"{part.reader}: no text reaches this matrix; give texts like those to be answered"
+            )
         weight = upright(model.get_submodule(part.reader))
         moment = of_matrix.moment.whole(torch.float64)
         try:
@@ -101,7 +103,7 @@ def depths(
         progress("pricing layers", done, most)
         best: Depth | None = None
         for layers in _without_one(found[-1].layers):
-            if not keeps_kinds(type(model), model.config, layers):
+            if not can_be_shortened(type(model), model.config, layers):
                 continue
             change = yardstick.change(_with_layers(model, anatomy, layers))
             if best is None or change < best.change:

@@ -75,7 +75,9 @@ class Prepared:
 
     def parts(self, layers: tuple[int, ...]) -> list[Part]:
         """Return the parts that may become narrower where these layers stay."""
-        return [part for part in self.plan.anatomy.parts if part.reader in self.paths and part.layer in layers]
+        return [
+            part for part in self.plan.anatomy.parts if part.reader in self.paths and part.layer in layers
+        ]
 
     def widths(self, layers: tuple[int, ...]) -> dict[str, list[Width]]:
         """Return what each part may become, the widest first."""
@@ -135,7 +137,9 @@ def prepare(plan: ShrinkPlan, measure: Measure, where: str, progress: Progress =
     return Prepared(plan, original, paths, of_depths, clock, yardstick, measure)
 
 
-def shrunk(prepared: Prepared, faster: float, progress: Progress = silent, place: Path | None = None) -> Shrunk:
+def shrunk(
+    prepared: Prepared, faster: float, progress: Progress = silent, place: Path | None = None
+) -> Shrunk:
     """Make the original ``faster`` times as fast, at the least change of its outputs.
 
     ``place`` is where a distillation keeps its checkpoints. Raises :class:`Unreached` where nothing is so fast.
@@ -197,7 +201,9 @@ def _narrowest(widths: Mapping[str, Sequence[Width]]) -> float:
     return sum(of_part[-1].seconds for of_part in widths.values())
 
 
-def _chosen(plan: ShrinkPlan, widths: Mapping[str, Sequence[Width]], seconds: float) -> Mapping[str, Width] | None:
+def _chosen(
+    plan: ShrinkPlan, widths: Mapping[str, Sequence[Width]], seconds: float
+) -> Mapping[str, Width] | None:
     if not widths:
         return {} if seconds >= 0 else None
     if not plan.even:
