@@ -31,7 +31,7 @@ from prensa.passes import Bound, Gptq, Pass
 from prensa.passes.gptq import quantize_rows
 from prensa.pressing import pipeline
 from prensa.pressing import run as running
-from prensa.pressing.recipe import Recipe, adjusted, load_preset
+from prensa.pressing.recipe import Changes, Recipe, adjusted, load_preset
 from prensa.search.bitsandbytes import BITSANDBYTES, write_with_bitsandbytes
 from prensa.texts.library import Library
 from prensa.texts.source import Source
@@ -81,7 +81,7 @@ def _contenders() -> Iterator[tuple[str, Press]]:
     for name, settings in BITSANDBYTES.items():
         yield name, partial(write_with_bitsandbytes, MODEL, settings)
     for preset, form in (("classic", "bitsandbytes"), ("classic", "packed"), ("int8", "packed")):
-        recipe = adjusted(load_preset(preset), format=form)
+        recipe = adjusted(load_preset(preset), Changes(format=form))
         yield f"{preset} {form}", partial(_preset, recipe)
     yield from _calibrated(NOISES)
     task = collect(plan_calibration(MODEL, Source(TRAIN), library=Library()))
@@ -109,7 +109,7 @@ def _preset(recipe: Recipe, output: Path) -> None:
 
 
 def _small(statistics: Statistics, noise: float, output: Path) -> None:
-    plan = pipeline.plan(MODEL, adjusted(load_preset("small"), noise=noise), output)
+    plan = pipeline.plan(MODEL, adjusted(load_preset("small"), Changes(noise=noise)), output)
     pipeline.run(plan, statistics=statistics)
 
 

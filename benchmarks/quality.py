@@ -15,7 +15,7 @@ from benchmarks.sizes import PRESETS
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.evaluation.verdict import verdict
-from prensa.pressing.recipe import adjusted, load_preset
+from prensa.pressing.recipe import Changes, adjusted, load_preset
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         paths = []
         for preset, form in PRESETS:
             paths.append(Path(place) / f"{preset} {form}")
-            prensa.compress(MODEL, paths[-1], recipe=adjusted(load_preset(preset), format=form))
+            prensa.compress(MODEL, paths[-1], recipe=adjusted(load_preset(preset), Changes(format=form)))
         evaluation = prensa.evaluate(MODEL, paths, data=COMMENTS, device="cpu", max_drop=0.01)
     save(
         "quality",

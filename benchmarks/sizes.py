@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import prensa
 from benchmarks.record import SHARED, save
-from prensa.pressing.recipe import Recipe, adjusted, load_preset
+from prensa.pressing.recipe import Changes, Recipe, adjusted, load_preset
 
 PRESETS = (
     *(("classic", "bitsandbytes"), ("classic", "packed"), ("half", "packed"), ("half", "plain")),
@@ -35,7 +35,7 @@ def main() -> None:
     model = SHARED / "models" / "toxic-deberta"
     before = (model / "model.safetensors").stat().st_size
     shares = {
-        f"{preset} {form}": _press(model, adjusted(load_preset(preset), format=form))
+        f"{preset} {form}": _press(model, adjusted(load_preset(preset), Changes(format=form)))
         for preset, form in PRESETS
     }
     save(
@@ -61,12 +61,12 @@ def _press(model: Path, recipe: Recipe) -> int:
 
 def _techniques(model: Path, form: str, before: int) -> dict[str, Any]:
     """Measure sizes with one technique off; in the plain format quantization is off throughout."""
-    base = adjusted(load_preset("classic"), format=form, bits=16 if form == "plain" else 8)
+    base = adjusted(load_preset("classic"), Changes(format=form, bits=16 if form == "plain" else 8))
     sizes = {}
     for name, change in OFF.items():
         if form != "packed" and "bits" in change:
             continue  # plain stores no integers, and bitsandbytes nothing else
-        sizes[name] = _press(model, adjusted(base, **change))
+        sizes[name] = _press(model, adjusted(base, Changes(**change)))
     whole = sizes["all four"]
     return {
         "nbytes": sizes,

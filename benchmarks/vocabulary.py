@@ -26,7 +26,7 @@ from benchmarks.speed import make_base
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.pressing import pipeline
-from prensa.pressing.recipe import adjusted, load_preset
+from prensa.pressing.recipe import Changes, adjusted, load_preset
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 from prensa.vocabulary.plan import plan_vocabulary
@@ -59,7 +59,7 @@ def main(noises: Sequence[float]) -> None:
     results: dict[str, Any] = earlier["results"]
     vocabulary = plan_vocabulary(MODEL, TrimVocabulary(), Source(TRAIN), library=library)
     for noise in noises or NOISES:
-        recipe = adjusted(load_preset("small"), noise=noise, trim_vocabulary=TrimVocabulary())
+        recipe = adjusted(load_preset("small"), Changes(noise=noise, trim_vocabulary=TrimVocabulary()))
         with tempfile.TemporaryDirectory() as place:
             output = Path(place) / "out"
             plan = pipeline.plan(MODEL, recipe, output, vocabulary=vocabulary)

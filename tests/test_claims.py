@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 import prensa
 from prensa.checkpoint.task import Task
-from prensa.pressing.recipe import adjusted, load_preset
+from prensa.pressing.recipe import Changes, adjusted, load_preset
 from prensa.texts.columns import read_texts, sample
 from prensa.texts.source import Source
 
@@ -37,7 +37,7 @@ def probabilities(path):
     [("classic", "bitsandbytes", 0.39), ("classic", "packed", 0.22), ("half", "packed", 0.43)],
 )
 def test_sizes(toxic, tmp_path, preset, form, share):
-    recipe = adjusted(load_preset(preset), format=form)
+    recipe = adjusted(load_preset(preset), Changes(format=form))
     manifest = prensa.compress(toxic, tmp_path / "out", recipe=recipe).manifest
     before, after = ((path / "model.safetensors").stat().st_size for path in (toxic, tmp_path / "out"))
     assert after <= share * before

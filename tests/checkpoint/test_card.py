@@ -5,6 +5,7 @@ from tests.conftest import build_model, directory_bytes
 
 import prensa
 from prensa.checkpoint.card import model_name, set_evaluation
+from prensa.pressing.recipe import Changes, adjusted
 
 ORIGINAL = """---
 license: mit
@@ -52,7 +53,7 @@ def test_metadata_and_how_to_load_it(model, tmp_path):
 
 
 def test_a_plain_result_needs_no_prensa(model, tmp_path):
-    recipe = prensa.pressing.recipe.adjusted(prensa.load_preset("half"), format="plain")
+    recipe = adjusted(prensa.load_preset("half"), Changes(format="plain"))
     prensa.compress(model, tmp_path / "out", recipe=recipe)
     assert "import prensa" not in card(tmp_path / "out").text
 
@@ -72,7 +73,7 @@ def test_the_card_of_the_original_lives_on(model, tmp_path):
 
 def test_pressing_again_writes_one_card_not_two(model, tmp_path):
     (model / "README.md").write_text(ORIGINAL)
-    recipe = prensa.pressing.recipe.adjusted(prensa.load_preset("half"), format="plain")
+    recipe = adjusted(prensa.load_preset("half"), Changes(format="plain"))
     prensa.compress(model, tmp_path / "once", recipe=recipe)
     prensa.compress(tmp_path / "once", tmp_path / "twice")
     text = (tmp_path / "twice" / "README.md").read_text()

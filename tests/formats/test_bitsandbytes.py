@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 from tests.conftest import build_model
 
 import prensa
-from prensa.pressing.recipe import adjusted, load_preset
+from prensa.pressing.recipe import Changes, adjusted, load_preset
 
 pytest.importorskip("bitsandbytes")
 pytest.importorskip("accelerate")
 
-INT8 = adjusted(load_preset("int8"), format="bitsandbytes")
+INT8 = adjusted(load_preset("int8"), Changes(format="bitsandbytes"))
 
 
 # Before, every model was saved with the norms' names of 2018 (gamma, beta).

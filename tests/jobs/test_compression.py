@@ -7,7 +7,7 @@ import pytest
 import prensa
 from prensa.errors import DataError, RecipeError, SettingError
 from prensa.pressing import pipeline
-from prensa.pressing.recipe import adjusted, load_preset
+from prensa.pressing.recipe import Changes, adjusted, load_preset
 from prensa.texts import columns, encoding, library
 from prensa.texts.library import _content_key
 
@@ -138,7 +138,9 @@ def test_settings_change_the_recipe(original, tmp_path):
     result = prensa.compress(original, tmp_path / "out", preset="int8", prune=0.5)
     names = {step.name for tensor in result.manifest.tensors for step in tensor.passes}
     assert "prune" in names
-    assert prensa.load_recipe(tmp_path / "out" / "recipe.toml") == adjusted(load_preset("int8"), prune=0.5)
+    assert prensa.load_recipe(tmp_path / "out" / "recipe.toml") == adjusted(
+        load_preset("int8"), Changes(prune=0.5)
+    )
 
 
 def test_exports_are_compared_with_the_same_permissions(

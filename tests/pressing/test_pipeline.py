@@ -14,7 +14,7 @@ from prensa.ops.sparsity import count_zeros
 from prensa.passes import Half, Prune, Quantize, Threshold
 from prensa.pressing import pipeline
 from prensa.pressing import plan as plan_module
-from prensa.pressing.recipe import Recipe, adjusted, load_preset, load_recipe
+from prensa.pressing.recipe import Changes, Recipe, adjusted, load_preset, load_recipe
 from prensa.vocabulary.settings import TrimVocabulary
 
 WEIGHT = "deberta.encoder.layer.0.intermediate.dense.weight"
@@ -22,7 +22,7 @@ WEIGHT = "deberta.encoder.layer.0.intermediate.dense.weight"
 
 def test_plain_half_precision_is_the_nearest_float16(model, tmp_path):
     manifest = prensa.compress(
-        model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain")
+        model, tmp_path / "out", recipe=adjusted(load_preset("half"), Changes(format="plain"))
     ).manifest
     before, after = (load_file(path / "model.safetensors") for path in (model, tmp_path / "out"))
     assert before.keys() == after.keys()
@@ -184,7 +184,7 @@ def test_nothing_is_read_or_written_by_a_plan(model, tmp_path):
 @pytest.mark.parametrize("form", ["packed", "bitsandbytes", "plain"])
 def test_results_stay_below_the_planned_size(any_model, tmp_path, recipe, form):
     try:
-        plan = pipeline.plan(any_model, adjusted(load_preset(recipe), format=form), tmp_path / "out")
+        plan = pipeline.plan(any_model, adjusted(load_preset(recipe), Changes(format=form)), tmp_path / "out")
     except RecipeError:
         pytest.skip("recipe and format do not fit")
     manifest = pipeline.run(plan)
@@ -194,8 +194,8 @@ def test_results_stay_below_the_planned_size(any_model, tmp_path, recipe, form):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        (adjusted(load_preset("int8"), format="plain"), "stores dense tensors"),
-        (adjusted(load_preset("half"), format="bitsandbytes"), "quantizes no linear layer"),
+        (adjusted(load_preset("int8"), Changes(format="plain")), "stores dense tensors"),
+        (adjusted(load_preset("half"), Changes(format="bitsandbytes")), "quantizes no linear layer"),
         (Recipe((Half(),), state_dict=True), "cannot be copied to a state dict"),
         (Recipe((Prune(targets=("no.such.*",)),)), "'no.such.*' matches no tensor"),
         (Recipe((Prune(targets=("no.such.weight",)),)), "'no.such.weight' matches no tensor"),
@@ -215,7 +215,7 @@ def test_integer_weights_without_a_config_are_quantized_already(model, tmp_path)
 
 @pytest.mark.parametrize("form", ["packed", "bitsandbytes"])
 def test_a_result_is_not_pressed_again(model, tmp_path, form):
-    prensa.compress(model, tmp_path / "out", recipe=adjusted(load_preset("int8"), format=form))
+    prensa.compress(model, tmp_path / "out", recipe=adjusted(load_preset("int8"), Changes(format=form)))
     with pytest.raises(ModelError, match="quantized already"):
         prensa.compress(tmp_path / "out", tmp_path / "again")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
@@ -236,7 +236,7 @@ def test_a_name_that_the_format_needs_is_taken(model, tmp_path):
     with pytest.raises(RecipeError, match=f"tensor {WEIGHT}_packed: the format needs this name"):
         prensa.compress(model, tmp_path / "out")
     manifest = prensa.compress(
-        model, tmp_path / "out", recipe=adjusted(load_preset("half"), format="plain")
+        model, tmp_path / "out", recipe=adjusted(load_preset("half"), Changes(format="plain"))
     ).manifest
     assert f"{WEIGHT}_packed" in load_file(tmp_path / "out" / "model.safetensors")
     assert "does not use 1 tensor of the checkpoint" in manifest.notes[0]
@@ -270,7 +270,7 @@ def decided(plan):
 
 @pytest.mark.parametrize("form", ["packed", "bitsandbytes", "plain"])
 def test_a_plan_with_another_recipe_is_the_plan_of_that_recipe(any_model, tmp_path, form):
-    recipe = adjusted(load_preset("half" if form == "plain" else "int8"), format=form)
+    recipe = adjusted(load_preset("half" if form == "plain" else "int8"), Changes(format=form))
     first = pipeline.plan(any_model, load_preset("classic"), tmp_path / "first")
     other = first.with_recipe(recipe, tmp_path / "out")
     assert decided(other) == decided(pipeline.plan(any_model, recipe, tmp_path / "out"))
@@ -281,7 +281,7 @@ def test_a_plan_with_another_recipe_reads_nothing_again(model, tmp_path, monkeyp
     opened = []
     monkeypatch.setattr(plan_module, "open_checkpoint", opened.append)
     monkeypatch.setattr(plan_module, "model_shape", opened.append)
-    other = first.with_recipe(adjusted(first.recipe, noise=0.1), tmp_path / "out")
+    other = first.with_recipe(adjusted(first.recipe, Changes(noise=0.1)), tmp_path / "out")
     assert not opened
     assert (other.force, other.output) == (False, tmp_path / "out")
     (tmp_path / "out").mkdir()
@@ -295,7 +295,7 @@ def test_what_a_class_keeps_in_float32_is_known_to_every_plan_of_the_format(tmp_
     model = tmp_path / "model"
     transformers.DebertaForSequenceClassification(config).save_pretrained(model)
     packed = load_preset("int8")
-    eight_bit = adjusted(packed, format="bitsandbytes")
+    eight_bit = adjusted(packed, Changes(format="bitsandbytes"))
     first = pipeline.plan(model, eight_bit, tmp_path / "first")
     assert [step.name for step in first.recipe.passes] == ["quantize"]
     assert "in float32 always" in first.checkpoint.notes[-1]
@@ -307,7 +307,7 @@ def test_what_a_class_keeps_in_float32_is_known_to_every_plan_of_the_format(tmp_
 def test_a_plan_with_another_recipe_trims_as_before(model, tmp_path):
     plan = pipeline.plan(model, load_preset("int8"), tmp_path / "out")
     with pytest.raises(RecipeError, match="trim_vocabulary"):
-        plan.with_recipe(adjusted(plan.recipe, trim_vocabulary=TrimVocabulary()), tmp_path / "other")
+        plan.with_recipe(adjusted(plan.recipe, Changes(trim_vocabulary=TrimVocabulary())), tmp_path / "other")
 
 
 def test_what_is_published_is_what_would_have_been_written(tmp_path):

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from prensa.errors import RecipeError
 from prensa.passes import Gptq, Half, Prune, Quantize, Sparsegpt, Threshold
 from prensa.pressing.recipe import (
+    Changes,
     Recipe,
     adjusted,
     chosen_recipe,
@@ -94,75 +95,80 @@ def names(recipe):
 
 def test_single_settings_are_changed_in_place():
     recipe = Recipe((Half(), Prune(amount=0.1, targets=("*.query.*",)), Quantize()))
-    changed = adjusted(recipe, prune=0.5)
+    changed = adjusted(recipe, Changes(prune=0.5))
     assert changed.passes[1] == Prune(amount=0.5, targets=("*.query.*",))
-    assert adjusted(recipe, format="plain").format == "plain"
+    assert adjusted(recipe, Changes(format="plain")).format == "plain"
 
 
 def test_of_several_alike_the_last_is_changed_and_the_others_go():
     recipe = Recipe((Half(), Prune(amount=0.3), Prune(amount=0.3), Quantize()))
-    assert adjusted(recipe, prune=0.5).passes == (Half(), Prune(amount=0.5), Quantize())
+    assert adjusted(recipe, Changes(prune=0.5)).passes == (Half(), Prune(amount=0.5), Quantize())
 
 
 def test_a_missing_pass_is_put_in_its_usual_place():
     half = load_preset("half")
-    assert names(adjusted(half, threshold=0.01, bits=8, prune=0.2)) == [
+    assert names(adjusted(half, Changes(threshold=0.01, bits=8, prune=0.2))) == [
         "half",
         "prune",
         "threshold",
         "quantize",
     ]
-    assert names(adjusted(Recipe((Quantize(),)), prune=0.2)) == ["prune", "quantize"]
+    assert names(adjusted(Recipe((Quantize(),)), Changes(prune=0.2))) == ["prune", "quantize"]
 
 
 def test_zero_and_sixteen_take_a_pass_out():
-    assert names(adjusted(load_preset("classic"), prune=0, threshold=0, bits=16)) == ["half"]
+    assert names(adjusted(load_preset("classic"), Changes(prune=0, threshold=0, bits=16))) == ["half"]
 
 
 @pytest.mark.parametrize("setting", [{"bits": 4}, {"prune": -1}, {"prune": float("nan")}, {"threshold": 2}])
 def test_settings_out_of_range(setting):
     with pytest.raises(RecipeError):
-        adjusted(load_preset("classic"), **setting)
+        adjusted(load_preset("classic"), Changes(**setting))
 
 
 def test_ways_of_pruning_take_each_others_place():
     small = load_preset("small")
-    pruned = adjusted(small, prune=0.4, prune_by="sparsegpt")
+    pruned = adjusted(small, Changes(prune=0.4, prune_by="sparsegpt"))
     assert [step.name for step in pruned.passes] == ["half", "sparsegpt", "gptq"]
     assert pruned.passes[1].amount == 0.4
-    other = adjusted(pruned, prune_by="magnitude")
+    other = adjusted(pruned, Changes(prune_by="magnitude"))
     assert [step.name for step in other.passes] == ["half", "prune", "gptq"]
     assert other.passes[1].amount == 0.4
-    assert [step.name for step in adjusted(other, prune=0).passes] == ["half", "gptq"]
-    assert adjusted(other, prune=0.2).passes[1] == Prune(amount=0.2)
-    assert adjusted(small, prune_by="magnitude").passes[1] == Prune(amount=0.5)
+    assert [step.name for step in adjusted(other, Changes(prune=0)).passes] == ["half", "gptq"]
+    assert adjusted(other, Changes(prune=0.2)).passes[1] == Prune(amount=0.2)
+    assert adjusted(small, Changes(prune_by="magnitude")).passes[1] == Prune(amount=0.5)
     with pytest.raises(RecipeError, match="unknown way of pruning 'l1'; there are magnitude"):
-        adjusted(small, prune_by="l1")
+        adjusted(small, Changes(prune_by="l1"))
 
 
 def test_bits_and_noise():
     small = load_preset("small")
-    assert [step.name for step in adjusted(small, bits=16).passes] == ["half"]
-    assert [step.name for step in adjusted(small, bits=8).passes] == ["half", "quantize"]
-    assert adjusted(small, noise=0.5).passes[1].noise == 0.5
-    assert [step.name for step in adjusted(load_preset("int8"), noise=0.5).passes] == ["half", "gptq"]
+    assert [step.name for step in adjusted(small, Changes(bits=16)).passes] == ["half"]
+    assert [step.name for step in adjusted(small, Changes(bits=8)).passes] == ["half", "quantize"]
+    assert adjusted(small, Changes(noise=0.5)).passes[1].noise == 0.5
+    assert [step.name for step in adjusted(load_preset("int8"), Changes(noise=0.5)).passes] == [
+        "half",
+        "gptq",
+    ]
 
 
 def test_single_settings_leave_the_others_as_they_are():
     recipe = Recipe(
         (Gptq(noise=0.1, dampening=0.05, targets=("linear",)), Gptq(noise=0.2, targets=("embedding",)))
     )
-    changed = adjusted(recipe, noise=0.4).passes
+    changed = adjusted(recipe, Changes(noise=0.4)).passes
     assert [step.noise for step in changed] == [0.2, 0.4]  # all of them, in proportion
     assert changed[0].dampening == 0.05
-    pruned = adjusted(Recipe((Sparsegpt(amount=0.2, dampening=0.05),)), prune=0.5).passes
+    pruned = adjusted(Recipe((Sparsegpt(amount=0.2, dampening=0.05),)), Changes(prune=0.5)).passes
     assert pruned == (Sparsegpt(amount=0.5, dampening=0.05),)
 
 
 def test_a_setting_is_changed_to_its_default_too():
     recipe = Recipe((Threshold(threshold=0.05, targets=("linear",)), Prune(amount=0.5)))
-    assert adjusted(recipe, threshold=1e-3).passes[0] == Threshold(threshold=1e-3, targets=("linear",))
-    assert adjusted(recipe, prune=0.3).passes[1] == Prune(amount=0.3)
+    assert adjusted(recipe, Changes(threshold=1e-3)).passes[0] == Threshold(
+        threshold=1e-3, targets=("linear",)
+    )
+    assert adjusted(recipe, Changes(prune=0.3)).passes[1] == Prune(amount=0.3)
 
 
 def test_noise_is_that_of_the_last_pass_that_has_one():
@@ -176,4 +182,4 @@ def test_noise_is_that_of_the_last_pass_that_has_one():
 def test_what_needs_texts():
     assert not load_preset("classic").needs_texts
     assert load_preset("small").needs_texts
-    assert adjusted(load_preset("half"), trim_vocabulary=TrimVocabulary()).needs_texts
+    assert adjusted(load_preset("half"), Changes(trim_vocabulary=TrimVocabulary())).needs_texts

@@ -13,7 +13,7 @@ from prensa.checkpoint.roles import model_shape
 from prensa.checkpoint.structure import structure_of
 from prensa.errors import OutputError, RecipeError
 from prensa.pressing import pipeline
-from prensa.pressing.recipe import adjusted, load_preset
+from prensa.pressing.recipe import Changes, adjusted, load_preset
 
 NEURONS = "deberta.encoder.layer.0.intermediate.dense.weight"
 
@@ -42,7 +42,7 @@ def test_the_structure_is_carried_on(family, preset, tmp_path):
 
 @pytest.mark.parametrize(("preset", "form"), [("half", "plain"), ("int8", "bitsandbytes")])
 def test_formats_that_cannot_hold_it_are_refused_in_the_plan(narrow, tmp_path, preset, form):
-    recipe = adjusted(load_preset(preset), format=form)
+    recipe = adjusted(load_preset(preset), Changes(format=form))
     with pytest.raises(
         RecipeError, match=f"format {form}: cannot hold layers of uneven.*need `format=packed`"
     ):

@@ -6,7 +6,7 @@ import transformers
 
 import prensa
 from prensa.errors import MissingPackageError, ModelError
-from prensa.pressing.recipe import adjusted, load_preset
+from prensa.pressing.recipe import Changes, adjusted, load_preset
 
 
 def test_an_original_loads_with_its_head(model):
@@ -17,7 +17,7 @@ def test_an_original_loads_with_its_head(model):
 
 
 def test_a_missing_package_is_named(model, tmp_path, monkeypatch):
-    recipe = adjusted(load_preset("int8"), format="bitsandbytes")
+    recipe = adjusted(load_preset("int8"), Changes(format="bitsandbytes"))
     prensa.compress(model, tmp_path / "out", recipe=recipe)
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(

@@ -156,7 +156,7 @@ class Compression:
         if has_texts or self.budget.is_given or self.changes.noise is not None:
             default = "small"
         recipe = chosen_recipe(self.preset, self.recipe, default=default)
-        return adjusted(recipe, **vars(self.changes))
+        return adjusted(recipe, self.changes)
 
     def _calibration(
         self, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress

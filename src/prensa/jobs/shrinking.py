@@ -1,4 +1,4 @@
-"""A compression that shrinks first: a smaller model is made beside the output, and pressed as any other is."""
+"""A compression that shrinks first: a smaller model is made beside the output, and pressed as any other."""
 
 from __future__ import annotations
 
@@ -166,8 +166,8 @@ class Ended:
 
 def _unreached(wanted: float, fastest: float) -> str:
     return (
-        f"Not reached: {number(wanted)} times as fast. The fastest structure is {number(fastest)} times as fast. "
-        "Nothing was written."
+        f"Not reached: {number(wanted)} times as fast. The fastest structure is {number(fastest)} times as "
+        "fast. Nothing was written."
     )
 
 

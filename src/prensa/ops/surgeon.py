@@ -1,10 +1,10 @@
 """Optimal brain surgeon on groups of columns: which inputs of a matrix can go, and what each one costs.
 
-A matrix W gives ``W·x``. Without some of its inputs x, and with the other columns fitted to make good for them,
-what it gives changes by ``tr(r W_S [H⁻¹]_SS⁻¹ W_Sᵀ)``, where H is the second moment of x, S the columns that go
-and r what a squared change of each output is worth. Groups go one after the other, the cheapest first; the
-inverse of H without them follows from the one before (Hassibi and Stork 1993; Frantar and Alistarh 2022,
-arXiv 2208.11580; Kurtic et al. 2023, arXiv 2302.04089, for groups).
+A matrix W gives ``W·x``. Without some of its inputs x, and with the other columns fitted to make good for
+them, what it gives changes by ``tr(r W_S [H⁻¹]_SS⁻¹ W_Sᵀ)``, where H is the second moment of x, S the columns
+that go and r what a squared change of each output is worth. Groups go one after the other, the cheapest
+first; the inverse of H without them follows from the one before (Hassibi and Stork 1993; Frantar and
+Alistarh 2022, arXiv 2208.11580; Kurtic et al. 2023, arXiv 2302.04089, for groups).
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def _prices(weight: Tensor, inverse: Tensor, worth: Tensor, columns: Tensor) -> 
     # [units, size, size]: how the columns of a unit go together in the outputs.
     products = weighted @ parts.permute(1, 0, 2)
     inner = torch.linalg.inv(blocks)
-    return (inner * products).sum(dim=(1, 2))
+    prices: Tensor = (inner * products).sum(dim=(1, 2))
+    return prices
 
 
 def _take(weight: Tensor, inverse: Tensor, worth: Tensor, going: Tensor) -> float:

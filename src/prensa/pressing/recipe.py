@@ -235,41 +235,30 @@ def parse_recipe(text: str, source: str) -> Recipe:
         raise RecipeError(f"{source}: {error}") from error
 
 
-def adjusted(
-    recipe: Recipe,
-    *,
-    format: str | None = None,  # noqa: A002  the recipe's own word
-    prune: float | None = None,
-    threshold: float | None = None,
-    bits: int | None = None,
-    noise: float | None = None,
-    prune_by: str | None = None,
-    trim_vocabulary: TrimVocabulary | None = None,
-    shrink: Shrink | None = None,
-) -> Recipe:
+def adjusted(recipe: Recipe, changes: Changes) -> Recipe:
     """Change single settings of a recipe.
 
     A pass that is given and missing is put in its usual place; ``prune=0``, ``threshold=0`` and
     ``bits=16`` take the pass out.
     """
-    if bits is not None and bits not in BITS:
-        raise RecipeError(f"`bits` must be 8 or 16, found {bits!r}")
-    if trim_vocabulary is not None:
-        recipe = dataclasses.replace(recipe, trim_vocabulary=trim_vocabulary)
-    if shrink is not None:
-        recipe = dataclasses.replace(recipe, shrink=shrink)
-    if format is not None:
-        recipe = dataclasses.replace(recipe, format=format)
-    if prune is not None or prune_by is not None:
-        recipe = _pruned(recipe, prune, prune_by)
-    if threshold == 0:
+    if changes.bits is not None and changes.bits not in BITS:
+        raise RecipeError(f"`bits` must be 8 or 16, found {changes.bits!r}")
+    if changes.trim_vocabulary is not None:
+        recipe = dataclasses.replace(recipe, trim_vocabulary=changes.trim_vocabulary)
+    if changes.shrink is not None:
+        recipe = dataclasses.replace(recipe, shrink=changes.shrink)
+    if changes.format is not None:
+        recipe = dataclasses.replace(recipe, format=changes.format)
+    if changes.prune is not None or changes.prune_by is not None:
+        recipe = _pruned(recipe, changes.prune, changes.prune_by)
+    if changes.threshold == 0:
         recipe = recipe.without(Threshold.name)
-    elif threshold is not None:
-        recipe = recipe.with_settings(Threshold.name, threshold=threshold)
-    if noise is not None:
-        recipe = recipe.with_noise(noise)
-    if bits is not None:
-        recipe = _with_bits(recipe, bits)
+    elif changes.threshold is not None:
+        recipe = recipe.with_settings(Threshold.name, threshold=changes.threshold)
+    if changes.noise is not None:
+        recipe = recipe.with_noise(changes.noise)
+    if changes.bits is not None:
+        recipe = _with_bits(recipe, changes.bits)
     return recipe
 
 

@@ -19,7 +19,7 @@ from prensa.files.temporary import temporary_directory
 from prensa.ops.statistics import Statistics
 from prensa.pressing import pipeline
 from prensa.pressing.pipeline import Plan
-from prensa.pressing.recipe import Recipe, adjusted, load_preset
+from prensa.pressing.recipe import Changes, Recipe, adjusted, load_preset
 from prensa.progress import Progress, silent
 from prensa.search.bitsandbytes import BITSANDBYTES, write_with_bitsandbytes
 
@@ -99,7 +99,7 @@ def _contenders(plan: Plan, statistics: Statistics, noises: Sequence[float]) -> 
         write = partial(_press, plan, recipe, statistics)
         contenders.append(_Contender(f"noise {noise:g}", "calibrated", noise, write))
     for preset in _PRESETS:
-        recipe = adjusted(load_preset(preset), format="packed")
+        recipe = adjusted(load_preset(preset), Changes(format="packed"))
         write = partial(_press, plan, recipe, None)
         contenders.append(_Contender(preset, "preset", None, write))
     if is_installed("bitsandbytes"):

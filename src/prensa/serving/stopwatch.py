@@ -1,4 +1,4 @@
-"""How long models take for the same texts in one runtime: in turns, so that they share what slows them down."""
+"""How long models take for the same texts: in turns, so that they share what slows them down."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
 """Which units stay: those that cost the outputs least for the time that the others save.
 
-Each part offers widths, each with a time and a cost. Where costs add up, the best choice for a time takes from
-every part a width on its lower convex hull, and all parts pay the same price for a second (Everett 1963, and
-Shoham and Gersho 1988 for the greedy walk). What is left between two steps of that walk is given back.
+Each part offers widths, each with a time and a cost. Where costs add up, the best choice for a time takes
+from every part a width on its lower convex hull, and all parts pay the same price for a second (Everett 1963,
+and Shoham and Gersho 1988 for the greedy walk). What is left between two steps of that walk is given back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import attrgetter
 
 
@@ -41,7 +42,7 @@ def choose(parts: Mapping[str, Sequence[Width]], seconds: float) -> dict[str, Wi
     for name, widths in parts.items():
         hull = _hull(widths)
         chosen[name] = hull[0]
-        for wide, narrow in zip(hull, hull[1:], strict=False):
+        for wide, narrow in pairwise(hull):
             saved = wide.seconds - narrow.seconds
             price = (narrow.cost - wide.cost) / saved
             steps.append(_Step(name, narrow, saved, price))

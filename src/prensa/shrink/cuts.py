@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Steps in which the neurons of a part go: so many at once change their prices little.
 _STEPS = 96
-# The narrowest a feed-forward block becomes, as a share of what it was: behind that layers are cheaper to drop.
+# The narrowest a feed-forward block becomes, as a share of what it was: beyond that, layers go instead.
 _LEAST = 1 / 32
 
 

@@ -81,8 +81,8 @@ def plan_shrinking(
     distinct = len(set(texts.texts))
     if len(texts) < _FEWEST or distinct < _DISTINCT:
         raise DataError(
-            f"{texts.name}: {len(texts):,} texts, {distinct:,} of them different, are too few to shrink a model "
-            f"by; expected {_FEWEST} or more like those that it will answer"
+            f"{texts.name}: {len(texts):,} texts, {distinct:,} of them different, are too few to shrink a "
+            f"model by; expected {_FEWEST} or more like those that it will answer"
         )
     count = min(settings.texts + _APART, len(texts))
     tokenizer = load_tokenizer(path)
@@ -127,8 +127,8 @@ def _kinds(path: Path, settings: Shrink, anatomy: Anatomy, *, even: bool) -> tup
         kinds = [kind for kind in kinds if kind == "neurons" and _says_width(path, anatomy)]
     if not kinds and not settings.layers:
         raise RecipeError(
-            "shrink: nothing is left that may be taken away in this model; allow neurons, heads or layers, or use "
-            "`format=packed`, which holds uneven widths"
+            "shrink: nothing is left that may be taken away in this model; allow neurons, heads or layers, "
+            "or use `format=packed`, which holds uneven widths"
         )
     return tuple(kinds)
 

@@ -1,9 +1,9 @@
 """Least squares in the place of training: what stays makes good for what went, layer by layer.
 
-The last matrix of each part is fitted, bias included, so that the residual stream behind it is the original's
-again, given what the smaller layers before it deliver. So each fit also mends what all cuts before it did, those
-of whole layers too. (Kwon et al. 2022, arXiv 2204.09656, section 5, scale what stays; here all of it is
-free.) Nothing but the texts of two neighbouring layers is in memory.
+The last matrix of each part is fitted, bias included, so that the residual stream behind it is the
+original's again, given what the smaller layers before it deliver. So each fit also mends what all cuts before
+it did, those of whole layers too. (Kwon et al. 2022, arXiv 2204.09656, section 5, scale what stays; here all
+of it is free.) Nothing but the texts of two neighbouring layers is in memory.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where what a layer's part gives joins the residual stream.
 
 Every part of a Transformer's layer ends in a matrix whose outputs are added to what came before it. How a
-class calls that, and what it does in between (dropout, a change of shape), is seen by following the outputs to
-their sum while the layer runs.
+class calls that, and what it does in between (dropout, a change of shape), is seen by following the outputs
+to their sum while the layer runs.
 """
 
 from __future__ import annotations
@@ -86,6 +86,6 @@ def junction(run: Callable[[], object], reader: nn.Module) -> Junction:
     finally:
         handle.remove()
     raise ModelError(
-        f"{type(reader).__name__}: what this matrix gives is not added to a residual stream; such a model cannot "
-        "be shrunk"
+        f"{type(reader).__name__}: what this matrix gives is not added to a residual stream; such a model "
+        "cannot be shrunk"
     )

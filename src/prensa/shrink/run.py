@@ -142,7 +142,8 @@ def shrunk(
 ) -> Shrunk:
     """Make the original ``faster`` times as fast, at the least change of its outputs.
 
-    ``place`` is where a distillation keeps its checkpoints. Raises :class:`Unreached` where nothing is so fast.
+    ``place`` is where a distillation keeps its checkpoints. Raises :class:`Unreached` where nothing is so
+    fast.
     """
     candidate = _best(prepared, faster, progress)
     candidate, times = _corrected(prepared, candidate, faster, progress)

@@ -49,7 +49,9 @@ class Shrink:
 
 
 def shrink_from(
-    shrink: Shrink | bool, faster: float | str | None, distill: float | str | None
+    shrink: Shrink | bool,  # noqa: FBT001  the word on the command line is a switch
+    faster: float | str | None,
+    distill: float | str | None,
 ) -> Shrink | None:
     """Read what a command line or a caller says; None if nothing is to be shrunk.
 

@@ -1,8 +1,9 @@
 """The clock of a model, from a few small variants of it that are timed in turns.
 
-Layers are alike, so a model of three of them says what one takes; the last one stands apart, since a classifier
-reads one token of it. What widths take is additive over layers and parts, as Kwon et al. 2022 (arXiv 2204.09656,
-section 4.2) and ZipLM (Kurtić et al. 2023, arXiv 2302.04089, section 3.2) found with such tables.
+Layers are alike, so a model of three of them says what one takes; the last one stands apart, since a
+classifier reads one token of it. What widths take is additive over layers and parts, as Kwon et al. 2022
+(arXiv 2204.09656, section 4.2) and ZipLM (Kurtić et al. 2023, arXiv 2302.04089, section 3.2) found with such
+tables.
 """
 
 from __future__ import annotations
