@@ -17,7 +17,7 @@ def test_every_text_is_learnt_from_or_kept_apart():
 
 
 def test_what_is_kept_apart_has_its_bounds():
-    for count, seconds, kept in ((200, 600, 20), (30_000, 6000, 500), (30_000, 600, 300), (30_000, 5, 20)):
+    for count, seconds, kept in ((200, 600, 20), (30_000, 6000, 500), (30_000, 600, 300), (30_000, 5, 100)):
         _, apart = lessons_of(encoded(count), 64, 0, seconds, masked=False)
         assert apart.texts == kept
 

@@ -99,9 +99,14 @@ class _Run:
 
     def carry_out(self, of: str, found: tuple[Path, Record] | None) -> Distilled:
         """Train, from the checkpoint that was ``found`` if there is one. An empty ``of`` leaves none."""
-        from prensa.shrink.distill_trainer import Class, DistillTrainer, Watch
+        from prensa.shrink.distill_trainer import Class, DistillTrainer, Watch, arguments_of
 
         plan, student = self.plan, self.student
+        # First of all: what each process measures by itself would part them, and each has its own device.
+        on_processor = student.device.type == "cpu"
+        arguments = arguments_of(plan, self.place, on_processor=on_processor)
+        student.to(arguments.device)
+        self.teacher.to(arguments.device)
         masked = plan.kind == "masked"
         lessons, apart = lessons_of(plan.encoded, plan.batch_tokens, plan.seed, plan.seconds, masked=masked)
         spent, step = 0.0, 0
@@ -130,7 +135,7 @@ class _Run:
         # A checkpoint that was written at the end leaves nothing to do.
         if not pace.is_over:
             try:
-                trainer = DistillTrainer(given, lessons, pace, watch, self.place)
+                trainer = DistillTrainer(given, lessons, pace, watch, arguments)
                 trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
             except KeyboardInterrupt:
                 stopped = True

@@ -99,13 +99,13 @@ class DistillTrainer(Trainer):  # type: ignore[misc]
     """Trains by a class's loss, at the pace that is given."""
 
     def __init__(
-        self, given: Class, lessons: Lessons, pace: Pace, watch: TrainerCallback, place: Path
+        self, given: Class, lessons: Lessons, pace: Pace, watch: TrainerCallback, arguments: TrainingArguments
     ) -> None:
         self.given = given
         self.pace = pace
         super().__init__(
             given.student,
-            _arguments(given, place),
+            arguments,
             data_collator=only,
             train_dataset=lessons,
             callbacks=[watch],
@@ -234,10 +234,11 @@ def _in_half(device: str) -> bool:
     return device == "cpu" and has(MULTIPLIES_BF16)
 
 
-def _arguments(given: Class, place: Path) -> TrainingArguments:
-    """Return the Trainer's settings: nothing said, nothing saved unless the watch asks for it."""
-    plan = given.plan
-    on_processor = given.student.device.type == "cpu"
+def arguments_of(plan: DistillPlan, place: Path, *, on_processor: bool) -> TrainingArguments:
+    """Return the Trainer's settings: nothing said, nothing saved unless the watch asks for it.
+
+    From here on several processes, if there are several, can talk to each other.
+    """
     arguments = TrainingArguments(
         output_dir=str(place),
         # A batch is one item of the data set.

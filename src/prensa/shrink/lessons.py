@@ -22,8 +22,8 @@ NUMBER = "number"
 # One text of so many is kept apart, within these bounds: what a few say is chance, and many take time.
 _APART = 20
 _FEWEST_APART, _MOST_APART = 20, 500
-# Reading them again and again is to be a small part of the time.
-_APART_A_SECOND = 0.5
+# Reading them again and again is to be a small part of the time, but of fewer than a hundred chance decides.
+_APART_A_SECOND, _APART_AT_ONCE = 0.5, 100
 # Of the tokens, as in BERT's training (Devlin et al., arXiv 1810.04805, section 3.1).
 _MASKED_SHARE = 0.15
 
@@ -84,13 +84,13 @@ def lessons_of(
 ) -> tuple[Lessons, Lessons]:
     """Return what is learnt from and what is kept apart, in batches of ``tokens``, padding included.
 
-    Kept apart are 5 % of the texts, at most one for every two of the ``seconds``, but 20 to 500.
+    Kept apart are 5 % of the texts, 20 to 500, and no more than 100 or one for every two of the ``seconds``.
     """
     generator = torch.Generator().manual_seed(seed)
     count = len(encoded.rows)
     order: list[int] = torch.randperm(count, generator=generator).tolist()
-    affordable = min(_MOST_APART, int(seconds * _APART_A_SECOND))
-    apart = max(_FEWEST_APART, min(affordable, count // _APART))
+    affordable = max(_APART_AT_ONCE, int(seconds * _APART_A_SECOND))
+    apart = max(_FEWEST_APART, min(_MOST_APART, affordable, count // _APART))
     kept = _batches(encoded, order[:apart], tokens)
     # By drawn order, so that texts of one length are mixed, and not neighbours in their file.
     learnt = _batches(encoded, order[apart:], tokens)
