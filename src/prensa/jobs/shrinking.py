@@ -63,9 +63,9 @@ class Shrinking:
     def run(self, progress: Progress = silent, on_trial: OnTrial = ignore_trial) -> Ended:
         """Shrink and press. ``on_trial`` hears of the trials of a search for the noise."""
         timed = rows_of(self.plan.apart, range(min(_TIMED, len(self.plan.apart.rows))))
-        watch = Stopwatch(self.served.runtime, self.served.precision, timed, self.plan.longest)
-        prepared = prepare(self.plan, watch.seconds, self.served.where, progress)
         with hidden_beside(self.pressing.output) as place:
+            watch = Stopwatch(self.served.runtime, self.served.precision, timed, self.plan.longest, place)
+            prepared = prepare(self.plan, watch.seconds, self.served.where, progress)
             try:
                 if self.plan.settings.faster:
                     return self._at(prepared, self.plan.settings.faster, place, progress, on_trial)

@@ -6,13 +6,12 @@ import copy
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from prensa.extras import require
-from prensa.files.temporary import temporary_directory
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.serving.answering import together
 from prensa.serving.exported import Engine, Inputs, arrays
@@ -34,33 +33,43 @@ _SAMPLES = 8
 _ROUNDS = 5
 
 
-@dataclass(frozen=True)
+Runner = tuple[Engine, list[Inputs]]
+"""A model as its runtime runs it, and the batches of texts that it is timed with."""
+
+
+@dataclass
 class Stopwatch:
     """Where models are timed, and on which texts.
 
-    ``runtime`` is torch, openvino or onnxruntime, ``longest`` the most tokens that the models read.
+    ``runtime`` is torch, openvino or onnxruntime, ``longest`` the most tokens that the models read. Exports are
+    written into ``place``, which must stay while the watch is in use.
     """
 
     runtime: str
     precision: str
     encoded: Encoded
     longest: int | None
+    place: Path
+    _kept: dict[int, Runner] = field(default_factory=dict)
+    _made: int = 0
 
     def seconds(self, models: Sequence[PreTrainedModel]) -> list[float]:
         """Return the median time in which each model answers all texts once. Models stay as they are.
 
-        Raises what exporting raises.
+        The first one is kept as it was exported, for the next time. Raises what exporting raises.
         """
-        with temporary_directory() as place:
-            engines: list[tuple[Engine, list[Inputs]]] = []
-            for number, model in enumerate(models):
-                directory = place / str(number)
-                directory.mkdir()
-                engines.append(self._engine(model, directory))
-            return _in_turns(engines)
+        runners: list[Runner] = []
+        for number, model in enumerate(models):
+            if id(model) in self._kept:
+                runners.append(self._kept[id(model)])
+                continue
+            runner = self._runner(model)
+            runners.append(runner)
+            if number == 0:
+                self._kept[id(model)] = runner
+        return _in_turns(runners)
 
-    def _engine(self, model: PreTrainedModel, directory: Path) -> tuple[Engine, list[Inputs]]:
-        """Return a model as the runtime runs it, and its batches of texts."""
+    def _runner(self, model: PreTrainedModel) -> Runner:
         # Folding changes modules, and the model is still needed as it is.
         answering = copy.deepcopy(model).eval()
         row = self.encoded.rows[0]
@@ -75,6 +84,9 @@ class Stopwatch:
                 answering.set_attn_implementation(runtime.ATTENTION)
         program = trace(answering, row, self.longest)
         samples = [arrays(each, program.inputs) for each in self.encoded.rows[:_SAMPLES]]
+        directory = self.place / f"timed-{self._made}"
+        self._made += 1
+        directory.mkdir()
         runtime.write(program, directory, self.precision, samples)
         return runtime.Engine(directory, self.precision), _batches(self.encoded, program.inputs)
 
@@ -87,7 +99,7 @@ def _batches(encoded: Encoded, names: Sequence[str]) -> list[Inputs]:
     return batches
 
 
-def _in_turns(engines: Sequence[tuple[Engine, Sequence[Inputs]]]) -> list[float]:
+def _in_turns(engines: Sequence[Runner]) -> list[float]:
     times: list[list[float]] = [[] for _ in engines]
     for turn in range(_ROUNDS + 1):
         for (engine, batches), of_model in zip(engines, times, strict=True):

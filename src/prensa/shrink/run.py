@@ -234,7 +234,7 @@ def _best(prepared: Prepared, faster: float, progress: Progress) -> Candidate:
 def _corrected(
     prepared: Prepared, candidate: Candidate, faster: float, progress: Progress
 ) -> tuple[Candidate, float]:
-    """Choose again where the structure is not as fast as the clock said; return how fast it is, too."""
+    """Choose again where the structure is not as fast, or faster than wanted; return how fast it is, too."""
     best = candidate
     rest = prepared.clock.rest(len(candidate.layers))
     widths = prepared.widths(candidate.layers)
@@ -245,7 +245,8 @@ def _corrected(
         small, _ = _narrowed(prepared, _kept(prepared, best))
         before, after = prepared.measure([prepared.original, small])
         times = before / after
-        if times >= faster * (1 - _NEAR) or turn == _CORRECTIONS:
+        is_near = 1 - _NEAR <= times / faster <= 1 + 2 * _NEAR
+        if is_near or turn == _CORRECTIONS:
             break
         # What the clock does not know of is as large a share next time.
         seconds *= times / faster
