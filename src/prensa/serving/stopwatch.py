@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ class Stopwatch:
     encoded: Encoded
     longest: int | None
     place: Path
-    _kept: dict[int, Runner] = field(default_factory=dict)
+    _kept: tuple[PreTrainedModel, Runner] | None = None
     _made: int = 0
 
     def seconds(self, models: Sequence[PreTrainedModel]) -> list[float]:
@@ -60,13 +60,14 @@ class Stopwatch:
         """
         runners: list[Runner] = []
         for number, model in enumerate(models):
-            if id(model) in self._kept:
-                runners.append(self._kept[id(model)])
+            # By identity: two models of one kind are still two.
+            if self._kept is not None and self._kept[0] is model:
+                runners.append(self._kept[1])
                 continue
             runner = self._runner(model)
             runners.append(runner)
             if number == 0:
-                self._kept[id(model)] = runner
+                self._kept = (model, runner)
         return _in_turns(runners)
 
     def _runner(self, model: PreTrainedModel) -> Runner:
