@@ -41,8 +41,8 @@ Runner = tuple[Engine, list[Inputs]]
 class Stopwatch:
     """Where models are timed, and on which texts.
 
-    ``runtime`` is torch, openvino or onnxruntime, ``longest`` the most tokens that the models read. Exports are
-    written into ``place``, which must stay while the watch is in use.
+    ``runtime`` is torch, openvino or onnxruntime, ``longest`` the most tokens that the models read. Exports
+    are written into ``place``, which must stay while the watch is in use.
     """
 
     runtime: str
