@@ -1,7 +1,7 @@
 """How far a student's answers and vectors are from its teacher's: numbers for gradients, and to compare by.
 
-Classes and tokens are compared as distributions, softened by a temperature (Hinton, Vinyals and Dean 2015,
-arXiv 1503.02531, section 2): how the teacher ranks what it finds unlikely is most of what it knows. Vectors
+Classes and tokens are compared as distributions (Hinton, Vinyals and Dean 2015, arXiv 1503.02531, section
+2): how the teacher ranks what it finds unlikely is much of what it knows. Vectors
 of tokens between the layers are compared by their squares (Jiao et al. 2020, TinyBERT, arXiv 1909.10351,
 section 3.1), relative to the teacher's, so that no layer counts for the size of its numbers.
 """
@@ -19,8 +19,12 @@ from prensa.checkpoint.task import Kind
 Measure = Literal["softmax", "sigmoid", "numbers", "vectors"]
 """What outputs are: one of several, any number of several, numbers of their own scale, or directions."""
 
-TEMPERATURE = 2.0
-"""Logits are divided by it before they are compared. Compared with 1, 4 and 8 on a DeBERTa, see the log."""
+TEMPERATURE = 1.0
+"""Logits are divided by it before they are compared.
+
+With 1 the divergence is the one that counts in the end. A DeBERTa without a third of its layers and two
+thirds of its neurons, 24 steps of 1,024 tokens: 0.081 nats on other texts, where 2 came to 0.103.
+"""
 
 # What a spread is divided by at least.
 _LEAST = 1e-12

@@ -51,7 +51,7 @@ class DistillPlan:
     encoded: Encoded
     seconds: float
     seed: int = 0
-    learning_rate: float = 3e-4
+    learning_rate: float = 2e-4
     batch_tokens: int = _TOKENS
     accumulate: int = 1
     steps: int | None = None
