@@ -25,6 +25,7 @@ from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 
 from prensa.errors import ModelError
 from prensa.isolation import building
+from prensa.runtime.scores import by_offset, hide, plus, shares_of
 
 Attention: TypeAlias = v1.DisentangledSelfAttention | v2.DisentangledSelfAttention
 Encoder: TypeAlias = v1.DebertaEncoder | v2.DebertaV2Encoder
@@ -118,12 +119,9 @@ class FoldedAttention(nn.Module):
         if relative_pos is not None:
             scores = self._add_positions(scores, query, key, relative_pos)
         if attention_mask is not None:
-            # Not infinity: a row in which nothing may be seen would then give no number.
-            lowest = torch.finfo(scores.dtype).min
-            mask = attention_mask[:, :rows]
-            scores = scores.masked_fill(mask, lowest)
+            scores = hide(scores, attention_mask[:, :rows])
 
-        shares = torch.softmax(scores, dim=-1)
+        shares = shares_of(scores)
         seen = torch.bmm(
             _joined(shares),
             _joined(value),
@@ -143,11 +141,11 @@ class FoldedAttention(nn.Module):
         to_query = to_query[: length + rows]
         to_key = to_key[length - rows :]
         if self.pos_key.numel():
-            by_query = _by_offset(query, self.pos_key, to_key, length)
-            scores = scores + by_query
+            by_query = by_offset(query, self.pos_key, to_key, length)
+            scores = plus(scores, by_query)
         if self.pos_query.numel():
-            by_key = _by_offset(key, self.pos_query, to_query, rows)
-            scores = scores + by_key.transpose(-1, -2)
+            by_key = by_offset(key, self.pos_query, to_query, rows)
+            scores = plus(scores, by_key.transpose(-1, -2))
         return scores
 
     def _is_first(self) -> bool:
@@ -356,26 +354,6 @@ def _positions_of_offsets(encoder: Encoder) -> Tensor:
 def _joined(vectors: Tensor) -> Tensor:
     """Make one dimension of heads and batch, for products of matrices."""
     return vectors.reshape(-1, *vectors.shape[2:])
-
-
-def _by_offset(vectors: Tensor, table: Tensor, positions: Tensor, tokens: int) -> Tensor:
-    """Multiply vectors ``[heads, batch, rows, size]`` with the table's row for every offset.
-
-    ``positions`` ``[rows + tokens]`` name those rows for the offsets 1 − rows … tokens; the last one is never
-    used. The result ``[heads, batch, rows, tokens]`` has, for vector i and token j, what belongs to j − i.
-    """
-    heads, batch, rows, size = vectors.shape
-    offsets = rows + tokens
-    left = vectors.reshape(heads, batch * rows, size)
-    right = table[:, positions].transpose(1, 2)
-    # [heads, batch · rows, offsets]
-    every = torch.bmm(left, right)
-    # Vector i has offset j − i in column rows − 1 + j − i. Read as rows that are one number shorter, from
-    # number rows − 1 on, each row starts one column earlier than the one before: column j is token j in all.
-    flat = every.view(heads, batch, rows * offsets)
-    flat = flat[..., rows - 1 : -1]
-    shifted = flat.view(heads, batch, rows, offsets - 1)
-    return shifted[..., :tokens]
 
 
 def _no_embedding(encoder: Encoder) -> None:
