@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -68,6 +69,14 @@ def printable(text: str) -> str:
         letters.append(visible)
     words = "".join(letters).split()
     return " ".join(words)
+
+
+def as_markdown(words: str) -> str:
+    """Make one line of Markdown of words, so that no label or name in them is taken for markup."""
+    escaped = html.escape(words, quote=False)
+    for mark in "\\`*_[]|":
+        escaped = escaped.replace(mark, f"\\{mark}")
+    return " ".join(escaped.split())
 
 
 def _digits(value: float, count: int = 3) -> str:

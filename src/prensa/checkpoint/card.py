@@ -14,6 +14,7 @@ from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.manifest import Manifest, by_role
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.sentence_transformers import read_chain, root_of
+from prensa.checkpoint.shrunk import markdown
 from prensa.checkpoint.task import pipeline_tag
 from prensa.files.atomic import write_text
 from prensa.wording import megabytes, percent
@@ -68,7 +69,10 @@ def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str,
     tags = [*_as_list(metadata.get("tags")), "prensa"]
     metadata["tags"] = list(dict.fromkeys(tags))
 
-    ours = _body(name, manifest, recipe, imports + _loading(sentences, kind))
+    structure = ""
+    if manifest.shrink is not None:
+        structure = f"\n## Structure\n\n{markdown(manifest.shrink, needs_prensa=bool(imports))}\n"
+    ours = _body(name, manifest, recipe, imports + _loading(sentences, kind), structure)
     content = f"---\n{_to_yaml(metadata)}\n---\n{_OURS[0]}\n{ours}\n{_OURS[1]}\n{text}"
     (directory / CARD_FILE).write_text(content, encoding="utf-8")
 
@@ -154,11 +158,15 @@ def _loading(sentences: str, kind: str) -> str:
     return f'from transformers import {kind}\nmodel = {kind}.from_pretrained("path/to/this/model"{trust})'
 
 
-def _body(name: str, manifest: Manifest, recipe: str, loading: str) -> str:
+def _body(name: str, manifest: Manifest, recipe: str, loading: str, structure: str) -> str:
     notes = ""
     if manifest.notes:
         lines = "".join(f"- {note}\n" for note in manifest.notes)
         notes = f"\n## What to know\n\n{lines}"
+    again = "the same bytes again"
+    if manifest.shrink is not None:
+        # Widths follow from times, and no clock shows the same ones twice.
+        again = "widths like these again, and the same bytes where it measures the same times"
     return f"""# {name}, pressed
 
 Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {megabytes(manifest.nbytes)}, \
@@ -169,7 +177,7 @@ Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {mega
 ```python
 {loading}
 ```
-{notes}
+{notes}{structure}
 ## What it costs
 
 {_EVALUATION[0]}
@@ -180,7 +188,7 @@ Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {mega
 
 {_kinds(manifest)}
 
-`manifest.json` says what was done to each tensor. The recipe, which gives the same bytes again:
+`manifest.json` says what was done to each tensor. The recipe, which gives {again}:
 
 ```toml
 {recipe.strip()}

@@ -192,10 +192,10 @@ def _print_plan(plan: CompressionPlan, *, as_json: bool) -> None:
     from prensa.cli import plans
 
     if as_json:
-        summary = plans.plan_summary(plan.pressing, plan.calibration)
+        summary = plans.plan_summary(plan.pressing, plan.calibration, plan.shrinking)
         typer.echo(json.dumps(summary, indent=1))
         return
-    plans.print_plan(plan.pressing, plan.calibration)
+    plans.print_plan(plan.pressing, plan.calibration, plan.shrinking)
 
 
 def _run(plan: CompressionPlan) -> Result:
@@ -235,6 +235,9 @@ def _content(result: Result) -> dict[str, object]:
     content: dict[str, object] = {"output": str(result.output)}
     if result.outcome is not None:
         content.update(json.loads(result.outcome.to_json()))
+        # An outcome knows of the trials alone, and those are of the smaller model.
+        if result.manifest is not None and result.manifest.shrink is not None:
+            content["shrink"] = dataclasses.asdict(result.manifest.shrink)
     elif result.manifest is not None:
         content.update(dataclasses.asdict(result.manifest))
     if result.unreached:

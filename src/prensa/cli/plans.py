@@ -10,7 +10,8 @@ from prensa.checkpoint.manifest import VocabularyReport
 from prensa.cli.tables import console, new_table, vocabulary_in_words
 from prensa.ops.spec import ROLES
 from prensa.pressing.pipeline import Plan
-from prensa.wording import megabytes
+from prensa.shrink.plan import ShrinkPlan
+from prensa.wording import megabytes, number, printable
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def by_kind(plan: Plan) -> list[KindPlan]:
     return kinds
 
 
-def print_plan(plan: Plan, calibration: CalibrationPlan | None) -> None:
+def print_plan(plan: Plan, calibration: CalibrationPlan | None, shrinking: ShrinkPlan | None = None) -> None:
     """Print what a run would do."""
     out = console()
     table = new_table("kind", "tensors", "before", "after, at most", "passes")
@@ -60,6 +61,9 @@ def print_plan(plan: Plan, calibration: CalibrationPlan | None) -> None:
     for tensor in plan.tensors:
         if tensor.note and tensor.spec.is_float:
             out.print(f"{tensor.spec.name}: {tensor.note}")
+    if shrinking is not None:
+        for line in shrinking_in_words(shrinking):
+            out.print(printable(line), soft_wrap=True)
     if plan.vocabulary is not None:
         out.print(vocabulary_in_words(plan.vocabulary.report), soft_wrap=True)
     if calibration is not None:
@@ -81,7 +85,49 @@ def _calibration_in_words(plan: CalibrationPlan) -> str:
     )
 
 
-def plan_summary(plan: Plan, calibration: CalibrationPlan | None) -> dict[str, object]:
+def shrinking_in_words(plan: ShrinkPlan) -> list[str]:
+    """Say how much smaller a model's structure is to become, what may go, and on which texts."""
+    aim = "as many as the budget allows"
+    if plan.settings.faster:
+        aim = f"until it is {number(plan.settings.faster)} times as fast"
+    widths = widths_of(plan)
+    may_go: list[str] = []
+    if plan.settings.layers:
+        may_go.append(f"layers (of {plan.anatomy.count})")
+    for kind, units in widths.items():
+        may_go.append(f"{kind} (of {units:,} in a layer)")
+    lines = [f"Shrinking: {', '.join(may_go)} go, {aim}. Sizes above are those without it."]
+    if plan.even:
+        lines.append(
+            "Widths: one for all layers, which is what `config.json` can say, and heads stay; --format "
+            "packed holds uneven ones."
+        )
+    elif widths:
+        lines.append("Widths: each layer's own, which the format packed holds.")
+    lines.append(
+        f"Fitted on {len(plan.fitted.rows):,} texts of {plan.source}, compared on {len(plan.apart.rows):,} "
+        "others."
+    )
+    if plan.distillation is not None:
+        lines.append(
+            f"Distillation: {plan.distillation.seconds:,.0f} seconds on "
+            f"{len(plan.distillation.encoded.rows):,} texts."
+        )
+    return lines
+
+
+def widths_of(plan: ShrinkPlan) -> dict[str, int]:
+    """Return how many heads and neurons a layer has, of those kinds that may go."""
+    widths: dict[str, int] = {}
+    for kind in plan.kinds:
+        # All layers are alike. One may have several parts of a kind.
+        widths[kind] = sum(part.units for part in plan.anatomy.parts if part.layer == 0 and part.kind == kind)
+    return widths
+
+
+def plan_summary(
+    plan: Plan, calibration: CalibrationPlan | None, shrinking: ShrinkPlan | None = None
+) -> dict[str, object]:
     """Return the plan as plain data, for JSON."""
     calibrated: dict[str, object] | None = None
     if calibration is not None:
@@ -89,6 +135,9 @@ def plan_summary(plan: Plan, calibration: CalibrationPlan | None) -> dict[str, o
     vocabulary: dict[str, object] | None = None
     if plan.vocabulary is not None:
         vocabulary = _vocabulary(plan.vocabulary.report)
+    shrink: dict[str, object] | None = None
+    if shrinking is not None:
+        shrink = _shrinking(shrinking)
     return {
         "output": str(plan.output),
         "format": plan.recipe.format,
@@ -96,6 +145,7 @@ def plan_summary(plan: Plan, calibration: CalibrationPlan | None) -> dict[str, o
         "memory_at_most": plan.memory,
         "calibration": calibrated,
         "vocabulary": vocabulary,
+        "shrink": shrink,
         "kinds": [dataclasses.asdict(kind) for kind in by_kind(plan)],
     }
 
@@ -114,4 +164,24 @@ def _calibration(plan: CalibrationPlan) -> dict[str, object]:
         "counted": plan.counted,
         "device": plan.device,
         "memory": plan.memory,
+    }
+
+
+def _shrinking(plan: ShrinkPlan) -> dict[str, object]:
+    distillation: dict[str, object] | None = None
+    if plan.distillation is not None:
+        distillation = {
+            "seconds": plan.distillation.seconds,
+            "count": len(plan.distillation.encoded.rows),
+        }
+    return {
+        # None, as everywhere, for what was not given.
+        "faster": plan.settings.faster or None,
+        "layers": plan.anatomy.count if plan.settings.layers else None,
+        "widths": widths_of(plan),
+        "even": plan.even,
+        "texts": plan.source,
+        "fitted": len(plan.fitted.rows),
+        "apart": len(plan.apart.rows),
+        "distillation": distillation,
     }

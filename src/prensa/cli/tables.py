@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from prensa.checkpoint.card import library_class
-from prensa.checkpoint.manifest import Calibration, Manifest, TensorReport, VocabularyReport
+from prensa.checkpoint.manifest import Calibration, Manifest, ShrinkReport, TensorReport, VocabularyReport
+from prensa.checkpoint.shrunk import KINDS, account, kinds_in, layer_widths
 from prensa.formats import FORMATS
 from prensa.ops.spec import ROLES
 from prensa.texts.columns import BUILT_IN
-from prensa.wording import megabytes, percent
+from prensa.wording import megabytes, percent, printable
 
 # Columns where stdout is not a terminal.
 _PIPED_WIDTH = 160
@@ -33,6 +34,8 @@ def print_result(manifest: Manifest, output: Path) -> None:
     after = manifest.nbytes
     if abs(manifest.nbytes_float32 / before - 1) > _OTHER_DTYPE:
         out.print(f"Against float32: {percent(after, manifest.nbytes_float32)}.")
+    if manifest.shrink is not None:
+        _print_structure(out, manifest.shrink)
     if manifest.vocabulary is not None:
         out.print(vocabulary_in_words(manifest.vocabulary), soft_wrap=True)
     if manifest.calibration is not None:
@@ -70,6 +73,20 @@ def _sizes(manifest: Manifest) -> Table:
     return table
 
 
+def _print_structure(out: Console, report: ShrinkReport) -> None:
+    """Print the width of each layer before and after, and what was measured of the whole."""
+    kinds = kinds_in(report)
+    # Where only layers went, the sentences below name them.
+    if kinds:
+        table = new_table("layer", *[KINDS[kind] for kind in kinds])
+        for layer in layer_widths(report):
+            table.add_row(str(layer.number), *[layer.width(kind) for kind in kinds])
+        out.print()
+        out.print(table)
+    for line in account(report):
+        out.print(printable(line), soft_wrap=True)
+
+
 def _calibrated_on(calibration: Calibration) -> str:
     text = f"Calibrated on {calibration.count:,} texts of {calibration.texts} ({calibration.tokens:,} tokens)"
     if calibration.texts == BUILT_IN:
@@ -91,7 +108,7 @@ def vocabulary_in_words(report: VocabularyReport) -> str:
 
 
 def print_tensors(manifest: Manifest) -> None:
-    """Print every tensor, and the total."""
+    """Print every tensor, the total, and the structure of a model that was shrunk."""
     table = new_table("tensor", "kind", "shape", "codec", "bits/weight", "bytes", "zeros", "error")
     nbytes = 0
     for report in manifest.tensors:
@@ -120,6 +137,8 @@ def print_tensors(manifest: Manifest) -> None:
         f"{percent(manifest.nbytes, manifest.nbytes_float32)} of float32.",
         soft_wrap=True,
     )
+    if manifest.shrink is not None:
+        _print_structure(out, manifest.shrink)
 
 
 def _row(reports: Sequence[TensorReport]) -> list[str]:

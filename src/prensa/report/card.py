@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from pathlib import Path
 
 from prensa.checkpoint.card import set_evaluation
@@ -11,6 +10,7 @@ from prensa.errors import OutputError
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.verdict import verdict
 from prensa.report.tables import Table, computed_in, remarks, tables
+from prensa.wording import as_markdown
 
 
 def write_cards(evaluation: Evaluation) -> list[str]:
@@ -34,34 +34,26 @@ def card_text(evaluation: Evaluation, result: Model) -> str:
     """Make the Markdown for one result: verdict, remarks, tables, and where it was measured."""
     # The card goes with this result alone: the others are not where a reader finds it.
     alone = dataclasses.replace(evaluation, results=(result,))
-    parts = [_text(verdict(alone, result))]
-    parts += [_text(remark) for remark in remarks(alone)]
+    parts = [as_markdown(verdict(alone, result))]
+    parts += [as_markdown(remark) for remark in remarks(alone)]
     parts += [_table(table) for table in tables(alone)]
     where = f"Measured on {evaluation.date} with Prensa {evaluation.prensa_version}: {computed_in(alone)}."
-    parts.append(_text(where))
+    parts.append(as_markdown(where))
     return "\n\n".join(parts)
 
 
 def _table(table: Table) -> str:
     alignment = ["---"] + ["--:"] * (len(table.columns) - 1)
     lines = [f"### {table.title}", ""]
-    lines.append(_row([_text(column) for column in table.columns]))
+    lines.append(_row([as_markdown(column) for column in table.columns]))
     lines.append(_row(alignment))
     for row in table.rows:
-        cells = [_text(cell) for cell in row]
+        cells = [as_markdown(cell) for cell in row]
         lines.append(_row(cells))
     if table.note:
-        lines += ["", _text(table.note)]
+        lines += ["", as_markdown(table.note)]
     return "\n".join(lines)
 
 
 def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _text(words: str) -> str:
-    """Keep what would be markup in a label or a name from being it."""
-    escaped = html.escape(words, quote=False)
-    for mark in "\\`*_[]|":
-        escaped = escaped.replace(mark, f"\\{mark}")
-    return " ".join(escaped.split())

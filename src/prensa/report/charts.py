@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict, get_args
 
-from prensa.checkpoint.manifest import Manifest, TensorReport, by_role
+from prensa.checkpoint.manifest import Manifest, ShrinkReport, TensorReport, by_role
+from prensa.checkpoint.shrunk import KINDS, kinds_in, layer_widths
 from prensa.evaluation.frontier import Kind, Point
 from prensa.evaluation.results import Evaluation, Model, Timing
 from prensa.ops.spec import ROLES, Role
@@ -147,6 +148,39 @@ def bits_chart(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> Cha
     }
     text = f"Bars, one for each layer: from {min(numbers):.2f} to {max(numbers):.2f} bits for a weight."
     return Chart("Bits per weight, layer by layer", text, _draw(spec, values))
+
+
+def structure_chart(name: str, report: ShrinkReport) -> Chart | None:
+    """Draw what share of its heads and neurons each layer still has; None if only layers went."""
+    kinds = kinds_in(report)
+    values = []
+    for layer in layer_widths(report):
+        for kind in kinds:
+            # A layer that went keeps its row, without a bar.
+            left = 0.0
+            if kind in layer.after:
+                left = layer.after[kind] / layer.before[kind]
+            values.append({"layer": str(layer.number), "kind": KINDS[kind], "left": round(left, 4)})
+    if not values:
+        return None
+    spec = {
+        "height": {"step": 20},
+        "mark": {"type": "bar"},
+        "encoding": {
+            "y": {"field": "layer", **_NOMINAL_ROWS, "title": "layer"},
+            "x": {
+                "field": "left",
+                "type": "quantitative",
+                "title": "of the original's",
+                "scale": {"domain": [0, 1]},
+                "axis": {"format": ".0%"},
+            },
+            "color": _colour("kind", [KINDS[kind] for kind in kinds]),
+            "yOffset": {"field": "kind", "sort": None},
+        },
+    }
+    text = f"Bars, one for each layer and kind; {len(report.layers)} of {report.layers_before} layers stay."
+    return Chart(f"What is left in each layer of {name}", text, _draw(spec, values))
 
 
 def latency_charts(evaluation: Evaluation) -> list[Chart]:

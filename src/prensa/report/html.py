@@ -23,6 +23,7 @@ from prensa.evaluation.verdict import verdict
 from prensa.extras import require
 from prensa.files.atomic import at_home, write_text
 from prensa.report import charts
+from prensa.report.structure import structures
 from prensa.report.tables import computed_in, remarks, tables
 from prensa.texts.names import join_names
 from prensa.wording import megabytes, percent
@@ -74,6 +75,7 @@ def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
         "remarks": remarks(evaluation),
         "tables": {table.title: table for table in tables(evaluation)},
         "size_charts": size_charts,
+        "structures": structures(evaluation, manifests),
         "latency_charts": charts.latency_charts(evaluation),
         "reliability_charts": reliability_charts,
         "command": command(evaluation),
