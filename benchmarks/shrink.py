@@ -1,0 +1,138 @@
+"""``toxic-deberta`` made smaller in structure: what each speed costs on 4,000 comments, with and without learning.
+
+One preparation (moments, prices, clock) serves all speeds. Each result is exported to OpenVINO in 8 bits, and
+answers the same batches as the original in PyTorch float32 as it is and as the original in OpenVINO in 8 bits,
+in turns. ``python -m benchmarks.shrink [SPEED[:SECONDS OF DISTILLATION] …]``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+import prensa
+from benchmarks.evaluation import COMMENTS, MODEL
+from benchmarks.record import SHARED, save, spread
+from benchmarks.serving import PART, _as_it_is, _compared
+from prensa.checkpoint.roles import load_config
+from prensa.checkpoint.task import task_of
+from prensa.evaluation.predict import Output
+from prensa.serving.stopwatch import Stopwatch
+from prensa.shrink.plan import plan_shrinking, rows_of
+from prensa.shrink.run import Prepared, prepare, shrunk, write_shrunk
+from prensa.shrink.settings import Shrink
+from prensa.texts.columns import read_texts
+from prensa.texts.library import Library
+from prensa.texts.source import Source
+
+TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
+SPEEDS = ("1.7", "2.3", "3:600")
+TIMED = 64
+ORIGINAL, EXPORTED = "PyTorch float32, as it is", "OpenVINO int8"
+
+
+def main() -> None:
+    """Shrink, export, answer, compare."""
+    transformers.utils.logging.disable_progress_bar()
+    speeds = sys.argv[1:] or SPEEDS
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        models = {ORIGINAL: _as_it_is(), EXPORTED: _exported(MODEL, place / "original-openvino")}
+        start = time.perf_counter()
+        prepared = _prepared(place)
+        rows: dict[str, dict[str, Any]] = {"preparation": {"seconds": _since(start)}}
+        print(rows, prepared.clock, flush=True)
+        for speed in speeds:
+            faster, _, distilled = speed.partition(":")
+            row, directory = _made(prepared, float(faster), float(distilled or 0), place / f"shrunk-{speed}")
+            name = f"{faster}×" + (
+                f", {float(distilled) / 60:g} minutes of distillation" if distilled else ""
+            )
+            models[name] = _exported(directory, place / f"openvino-{speed}")
+            row["small"] = _pressed(directory, place / f"small-{speed}")
+            rows[name] = row
+            print(name, row, flush=True)
+        save("shrink", {"model": "toxic-deberta", "results": _answered(models, rows)})
+
+
+def _prepared(place: Path) -> Prepared:
+    plan = plan_shrinking(MODEL, Shrink(faster=2.0), Source(TRAIN), even=False, library=Library())
+    timed = rows_of(plan.apart, range(TIMED))
+    watch = Stopwatch("openvino", "int8", timed, plan.longest, place)
+    return prepare(plan, watch.seconds, "openvino int8")
+
+
+def _made(
+    prepared: Prepared, faster: float, distilled: float, directory: Path
+) -> tuple[dict[str, Any], Path]:
+    """Shrink once, and say what became of the structure and how long it took."""
+    start = time.perf_counter()
+    if distilled:
+        settings = Shrink(faster=faster, distill=distilled)
+        plan = plan_shrinking(MODEL, settings, Source(TRAIN), even=False, library=Library())
+        prepared = dataclasses.replace(prepared, plan=plan)
+    result = shrunk(prepared, faster)
+    directory.mkdir()
+    write_shrunk(result, MODEL, directory)
+    report = result.report
+    row: dict[str, Any] = {"seconds": _since(start), "measured": round(report.faster, 2)}
+    row["layers"] = list(report.layers)
+    row["change"] = round(report.change, 4)
+    for kind in ("heads", "neurons"):
+        row[kind] = [len(part.kept) for part in report.parts if part.kind == kind]
+    if report.distilled is not None:
+        row["distilled"] = dataclasses.asdict(report.distilled)
+    return row, directory
+
+
+def _exported(directory: Path, output: Path) -> Any:
+    prensa.export(directory, output, to="openvino", precision="int8", texts=TRAIN)
+    return prensa.load(output)
+
+
+def _pressed(directory: Path, output: Path) -> dict[str, Any]:
+    """Press a smaller model with ``small`` and a trimmed vocabulary: the bytes of its weight files."""
+    trim = prensa.TrimVocabulary(coverage=0.999)
+    result = prensa.compress(directory, output, preset="small", texts=TRAIN, trim_vocabulary=trim)
+    assert result.manifest is not None
+    before = (MODEL / "model.safetensors").stat().st_size
+    return {"nbytes": result.manifest.nbytes, "share": round(result.manifest.nbytes / before, 4)}
+
+
+def _answered(models: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Let everything answer all comments, in parts and in turns."""
+    task = task_of(load_config(MODEL))
+    assert task is not None
+    texts = read_texts(Source(COMMENTS), task)
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    found: dict[str, list[Output]] = {name: [] for name in models}
+    for at in range(0, len(texts), PART):
+        for name, model in models.items():
+            start = time.perf_counter()
+            found[name] += [answer.output for answer in model.predict(texts.texts[at : at + PART])]
+            seconds[name].append(time.perf_counter() - start)
+        print(at, {name: round(each[-1], 1) for name, each in seconds.items()}, flush=True)
+    results = dict(rows)
+    for name in models:
+        results[name] = {
+            **rows.get(name, {}),
+            **_compared(found[ORIGINAL], found[name], texts, task),
+            "answering": spread(seconds[name]),
+            "times_pytorch": round(sum(seconds[ORIGINAL]) / sum(seconds[name]), 2),
+            "times_openvino_int8": round(sum(seconds[EXPORTED]) / sum(seconds[name]), 2),
+        }
+    return results
+
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 1)
+
+
+if __name__ == "__main__":
+    main()
