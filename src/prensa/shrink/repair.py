@@ -82,14 +82,20 @@ def _fit(number: int, original: nn.Module, shrunk: nn.Module, fit: Fit, batches:
         given = batch.given[number]
         wanted = junction(partial(run_layer, original, given, batch.states), fit.original)
         found = junction(partial(run_layer, shrunk, given, batch.shrunk), fit.shrunk)
-        inputs = found.inputs[batch.mask]
+        inputs = _real(found.inputs, batch.mask)
         if with_bias:
             # The bias is the weight of an input that is always one.
             ones = inputs.new_ones(len(inputs), 1)
             inputs = torch.cat([inputs, ones], dim=1)
         missing = wanted.outputs + wanted.stream - found.outputs - found.stream
-        sums.add(inputs, missing[batch.mask])
+        sums.add(inputs, _real(missing, batch.mask))
     _change(fit.shrunk, sums, with_bias=with_bias)
+
+
+def _real(tensor: Tensor, mask: Tensor) -> Tensor:
+    """Return the vectors of real tokens ``[tokens, size]``; some layers have all texts' tokens in one row."""
+    flat = tensor.reshape(mask.numel(), -1)
+    return flat[mask.reshape(-1)]
 
 
 def _change(module: nn.Module, sums: _Sums, *, with_bias: bool) -> None:

@@ -42,6 +42,14 @@ class _Enough(Exception):  # noqa: N818  nothing went wrong: it ends a run that 
     """The last layer was reached."""
 
 
+def without_cache(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor | bool]:
+    """Return inputs that have a model keep no keys and values: a layer that runs twice would see its own."""
+    given: dict[str, Tensor | bool] = dict(inputs)
+    if hasattr(getattr(model, "config", None), "use_cache"):
+        given["use_cache"] = False
+    return given
+
+
 def batch_of(model: nn.Module, layers: Sequence[nn.Module], inputs: Mapping[str, Tensor]) -> Batch:
     """Run a model on texts, and keep what its layers were given.
 
@@ -72,7 +80,7 @@ def batch_of(model: nn.Module, layers: Sequence[nn.Module], inputs: Mapping[str,
         handles.append(layer.register_forward_hook(behind))
     try:
         with torch.no_grad():
-            model(**inputs)
+            model(**without_cache(model, inputs))
     except _Enough:
         pass
     finally:
