@@ -31,6 +31,7 @@ def test_the_public_names():
         "Result",
         "Served",
         "SettingError",
+        "Shrink",
         "Source",
         "TokenizerError",
         "Trial",

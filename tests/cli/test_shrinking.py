@@ -32,6 +32,8 @@ def test_the_result_is_described(command, original, texts, tmp_path):
     assert lines[header].split() == ["layer", "heads", "feed-forward"]
     assert [line.split()[0] for line in lines[header + 1 : header + 3]] == ["0", "1"]
     assert "→" in lines[header + 1] + lines[header + 2]
+    [taken] = [line.split() for line in lines if line.startswith("taken away")]
+    assert float(taken[2]) > 0
     assert any(line.startswith("weight files") for line in lines[:header])
     assert "times as fast, measured in torch float32, " in out
     assert "texts of texts.csv; before rounding, the outputs on others differ by " in out

@@ -189,6 +189,17 @@ def test_a_budget_decides_how_much_goes(made, lines, tmp_path, few_resamples):
     assert result.manifest.shrink.faster > 1.2
 
 
+def test_a_budget_at_a_given_speed_is_kept_by_the_noise(made, lines, tmp_path, few_resamples):
+    budget = {"faster": 1.3, "min_agreement": 0.5}
+    # Nothing else is left to choose, so a recipe without it would go unjudged.
+    with pytest.raises(RecipeError, match="a budget needs a calibrated recipe"):
+        prensa.compress(made, tmp_path / "out", texts=lines, **budget, **INT8)
+    result = prensa.compress(made, tmp_path / "out", texts=lines, **budget)
+    assert result.held
+    assert result.outcome.winner is not None
+    assert result.manifest.shrink.wanted == 1.3
+
+
 def test_a_recipe_survives_toml():
     recipe = adjusted(load_preset("half"), shrink=Shrink(2.5, neurons=False, texts=99, distill=90.0))
     assert parse_recipe(recipe.to_toml(), "here") == recipe

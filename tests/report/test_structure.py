@@ -62,3 +62,13 @@ def test_bars_are_shares_of_what_there_was(monkeypatch):
     assert left["1", "feed-forward"] == 0
     assert left["2", "feed-forward"] == 1
     assert left["3", "feed-forward"] == round(96 / 3072, 4)
+
+
+def test_what_went_is_no_header(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(charts, "_draw", lambda spec, values: drawn.append(values) or "")
+    charts.size_chart(EVALUATION, shrunk())
+    kinds = {(value["model"], value["kind"]) for value in drawn[0]}
+    assert ("before pressing", "taken away") in kinds
+    assert ("before pressing", "headers") not in kinds
+    assert ("int8", "headers") in kinds

@@ -60,6 +60,10 @@ def _sizes(manifest: Manifest) -> Table:
             stored += report.nbytes
             original += report.nbytes_before
     headers_before = megabytes(manifest.nbytes_before - original)
+    if manifest.shrink is not None:
+        # Tensors are those of the smaller model: what is missing of the original's bytes went with its parts.
+        table.add_row("taken away", "", headers_before, megabytes(0))
+        headers_before = ""
     headers_after = megabytes(manifest.nbytes - stored)
     table.add_row("headers", "", headers_before, headers_after)
     table.add_section()

@@ -107,8 +107,9 @@ class Compression:
         pressing = pipeline.plan(
             model, recipe, output, force=self.force, vocabulary=vocabulary, drop_unused=self.drop_unused
         )
-        # What is shrunk may have its budget kept by its speed, with passes that have no noise.
-        if self.budget.is_given and recipe.shrink is None:
+        # Without a given speed the budget is kept by choosing one, and passes need no noise.
+        speed_is_chosen = recipe.shrink is not None and not recipe.shrink.faster
+        if self.budget.is_given and not speed_is_chosen:
             check_recipe(pressing.recipe)
         calibration = self._calibration(pressing, texts, library, progress)
         judge = self._judge(pressing.checkpoint.path, data, library, progress)

@@ -22,7 +22,7 @@ from prensa.ops.spec import ROLES, Role
 # Of the plot in pixels; labels come beside it.
 _WIDTH = 300
 _VERSION = "5.21"
-_HEADERS = "headers"
+_HEADERS, _GONE = "headers", "taken away"
 _LAYER = re.compile(r"(?:(?P<path>[\w.]*?)\.)?(?P<number>\d+)\.")
 _CONFIG = {
     "aria": False,
@@ -103,7 +103,7 @@ def size_chart(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> Cha
 
     # Bars are stacked in the order of the legend.
     drawn = {value["kind"] for value in values}
-    kinds = [kind for kind in (*ROLES, _HEADERS) if kind in drawn]
+    kinds = [kind for kind in (*ROLES, _GONE, _HEADERS) if kind in drawn]
     for value in values:
         value["order"] = kinds.index(value["kind"])
     spec = {
@@ -341,21 +341,22 @@ def _sizes_before(model: str, manifest: Manifest) -> list[_Size]:
     sizes = {}
     for role, tensors in by_role(manifest.tensors).items():
         sizes[role] = sum(tensor.nbytes_before for tensor in tensors)
-    return _with_headers(model, sizes, manifest.nbytes_before)
+    rest = _HEADERS if manifest.shrink is None else _GONE
+    return _with_rest(model, sizes, manifest.nbytes_before, rest)
 
 
 def _sizes_after(model: str, manifest: Manifest) -> list[_Size]:
     sizes = {}
     for role, tensors in by_role(manifest.tensors).items():
         sizes[role] = sum(tensor.nbytes for tensor in tensors)
-    return _with_headers(model, sizes, manifest.nbytes)
+    return _with_rest(model, sizes, manifest.nbytes, _HEADERS)
 
 
-def _with_headers(model: str, sizes: Mapping[Role, int], nbytes: int) -> list[_Size]:
-    """Make the values of one bar; what its files hold besides tensors are their headers."""
-    headers = max(0, nbytes - sum(sizes.values()))
+def _with_rest(model: str, sizes: Mapping[Role, int], nbytes: int, rest: str) -> list[_Size]:
+    """Make the values of one bar. ``rest`` is what its files hold besides these tensors."""
+    others = max(0, nbytes - sum(sizes.values()))
     values: list[_Size] = []
-    for kind, size in [*sizes.items(), (_HEADERS, headers)]:
+    for kind, size in [*sizes.items(), (rest, others)]:
         if size:
             values.append({"model": model, "kind": kind, "megabytes": size / 1e6})
     return values
