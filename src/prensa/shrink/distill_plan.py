@@ -30,7 +30,7 @@ _LONGEST = 256
 _TEXTS_A_SECOND = 100
 _FEWEST_READ, _MOST_READ = 2_000, 200_000
 # Tokens of a step. What a DeBERTa does with its relative positions costs the same for any number of texts.
-_TOKENS = 4096
+_TOKENS = 2048
 # Of language models, whose answers are as many numbers for each token as there are tokens.
 _TOKENS_OF_LANGUAGE = 1024
 
@@ -51,7 +51,7 @@ class DistillPlan:
     encoded: Encoded
     seconds: float
     seed: int = 0
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     batch_tokens: int = _TOKENS
     accumulate: int = 1
     steps: int | None = None
