@@ -1,8 +1,8 @@
-"""``toxic-deberta`` made smaller in structure: what each speed costs on 4,000 comments, with and without learning.
+"""``toxic-deberta`` made smaller in structure: what each speed costs on 4,000 comments.
 
 One preparation (moments, prices, clock) serves all speeds. Each result is exported to OpenVINO in 8 bits, and
-answers the same batches as the original in PyTorch float32 as it is and as the original in OpenVINO in 8 bits,
-in turns. ``python -m benchmarks.shrink [SPEED[:SECONDS OF DISTILLATION] …]``.
+answers the same batches as the original in PyTorch float32 as it is and in OpenVINO in 8 bits, in turns.
+``python -m benchmarks.shrink [SPEED[:SECONDS OF DISTILLATION] …]``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks.serving import PART, _as_it_is, _compared
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
 from prensa.evaluation.predict import Output
+from prensa.serving.served import Served
 from prensa.serving.stopwatch import Stopwatch
 from prensa.shrink.plan import plan_shrinking, rows_of
 from prensa.shrink.run import Prepared, prepare, shrunk, write_shrunk
@@ -91,9 +92,11 @@ def _made(
     return row, directory
 
 
-def _exported(directory: Path, output: Path) -> Any:
+def _exported(directory: Path, output: Path) -> Served:
     prensa.export(directory, output, to="openvino", precision="int8", texts=TRAIN)
-    return prensa.load(output)
+    served = prensa.load(output, runtime="openvino")
+    assert isinstance(served, Served)
+    return served
 
 
 def _pressed(directory: Path, output: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from prensa.checkpoint.manifest import load_manifest
 from prensa.checkpoint.shrunk import is_uneven
 from prensa.checkpoint.structure import structure_of
 from prensa.errors import DataError, RecipeError, SettingError
-from prensa.pressing.recipe import adjusted, load_preset, load_recipe, parse_recipe
+from prensa.pressing.recipe import Changes, adjusted, load_preset, load_recipe, parse_recipe
 from prensa.serving.stopwatch import Stopwatch
 from prensa.shrink.settings import Shrink
 
@@ -191,17 +191,26 @@ def test_a_budget_decides_how_much_goes(made, lines, tmp_path, few_resamples):
 
 def test_a_budget_at_a_given_speed_is_kept_by_the_noise(made, lines, tmp_path, few_resamples):
     budget = {"faster": 1.3, "min_agreement": 0.5}
-    # Nothing else is left to choose, so a recipe without it would go unjudged.
-    with pytest.raises(RecipeError, match="a budget needs a calibrated recipe"):
-        prensa.compress(made, tmp_path / "out", texts=lines, **budget, **INT8)
     result = prensa.compress(made, tmp_path / "out", texts=lines, **budget)
     assert result.held
     assert result.outcome.winner is not None
     assert result.manifest.shrink.wanted == 1.3
 
 
+def test_a_budget_is_judged_without_a_noise_to_search(made, lines, tmp_path, few_resamples):
+    kept = prensa.compress(made, tmp_path / "out", texts=lines, faster=1.3, min_agreement=0.3, **INT8)
+    assert kept.held
+    assert kept.manifest.shrink.wanted == 1.3
+    large = {"faster": 1.3, "max_size": "1%", "min_agreement": 0.3}
+    missed = prensa.compress(made, tmp_path / "missed", texts=lines, **large, **INT8)
+    assert not missed.held
+    assert "Not reached" in missed.unreached
+    assert not (tmp_path / "missed").exists()
+    assert not leftovers(tmp_path)
+
+
 def test_a_recipe_survives_toml():
-    recipe = adjusted(load_preset("half"), shrink=Shrink(2.5, neurons=False, texts=99, distill=90.0))
+    recipe = adjusted(load_preset("half"), Changes(shrink=Shrink(2.5, neurons=False, texts=99, distill=90.0)))
     assert parse_recipe(recipe.to_toml(), "here") == recipe
     plain = load_preset("half")
     assert "shrink" not in plain.to_toml()

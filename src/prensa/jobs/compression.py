@@ -107,9 +107,8 @@ class Compression:
         pressing = pipeline.plan(
             model, recipe, output, force=self.force, vocabulary=vocabulary, drop_unused=self.drop_unused
         )
-        # Without a given speed the budget is kept by choosing one, and passes need no noise.
-        speed_is_chosen = recipe.shrink is not None and not recipe.shrink.faster
-        if self.budget.is_given and not speed_is_chosen:
+        # What is shrunk is judged as it comes, with a noise to search or without one.
+        if self.budget.is_given and recipe.shrink is None:
             check_recipe(pressing.recipe)
         calibration = self._calibration(pressing, texts, library, progress)
         judge = self._judge(pressing.checkpoint.path, data, library, progress)

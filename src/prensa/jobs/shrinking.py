@@ -13,7 +13,10 @@ from prensa.checkpoint.config import any_config
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest, ShrinkReport
 from prensa.evaluation.budget import Budget
+from prensa.evaluation.decision import KEPT
+from prensa.evaluation.figures import Quality
 from prensa.evaluation.judge import Judge
+from prensa.evaluation.verdict import drop_in_words
 from prensa.pressing import pipeline
 from prensa.progress import Progress, silent
 from prensa.search.halves import halve
@@ -138,7 +141,8 @@ class Shrinking:
         calibration = None
         if self.calibration is not None:
             calibration = dataclasses.replace(self.calibration, path=directory)
-        if self.budget.is_given and calibration is not None and plan.recipe.noise is not None:
+        can_search = plan.recipe.noise is not None and plan.recipe.stored_as.is_sized_by_noise
+        if self.budget.is_given and calibration is not None and can_search:
             judge = self.judge if self.budget.is_of_quality else None
             outcome, manifest = search(
                 plan, calibration, self.budget, judge, on_trial=on_trial, progress=progress
@@ -147,7 +151,18 @@ class Shrinking:
         statistics = None
         if calibration is not None:
             statistics = collect(calibration, progress)
-        return Ended(pipeline.run(plan, progress, statistics))
+        if not self.budget.is_given:
+            return Ended(pipeline.run(plan, progress, statistics))
+        # There is no noise to search: one result is judged, on texts that the speed was not chosen by.
+        pressed = plan.with_recipe(plan.recipe, directory.parent / f"{directory.name}-pressed")
+        manifest = pipeline.run(pressed, progress, statistics)
+        quality = None
+        if self.judge is not None:
+            quality = self.judge.quality(pressed.output, halve(self.judge.plan).check, progress=progress)
+        is_small = self.budget.allows_size(manifest.nbytes, plan.before.nbytes)
+        if self.budget.decide(quality) not in KEPT or not is_small:
+            return Ended(unreached=_not_kept(self.budget, plan.before.nbytes, quality))
+        return Ended(pipeline.publish(pressed.output, plan))
 
 
 @dataclass(frozen=True)
@@ -169,6 +184,13 @@ def _unreached(wanted: float, fastest: float) -> str:
         f"Not reached: {number(wanted)} times as fast. The fastest structure is {number(fastest)} times as "
         "fast. Nothing was written."
     )
+
+
+def _not_kept(budget: Budget, nbytes: int, quality: Quality | None) -> str:
+    found = ""
+    if quality is not None and quality.drop is not None:
+        found = f" The last one: {drop_in_words(quality.drop)}."
+    return f"Not reached: {budget.describe(nbytes)}.{found} Nothing was written."
 
 
 def _share_of(budget: Budget) -> Budget:

@@ -25,14 +25,13 @@ from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 
 from prensa.errors import ModelError
 from prensa.isolation import building
+from prensa.runtime.offsets import positions_of_offsets
 from prensa.runtime.scores import by_offset, hide, plus, shares_of
 
 Attention: TypeAlias = v1.DisentangledSelfAttention | v2.DisentangledSelfAttention
 Encoder: TypeAlias = v1.DebertaEncoder | v2.DebertaV2Encoder
 
 _ENCODERS = (v1.DebertaEncoder, v2.DebertaV2Encoder)
-# The farthest offset that is looked at.
-_FARTHEST = 1 << 16
 # Dimensions of masks ``[batch, length]`` and ``[batch, 1, length, length]``.
 _MATRIX, _BY_HEAD = 2, 4
 
@@ -314,7 +313,7 @@ def _folding(encoder: Encoder) -> Folding:
             attention = layer.attention.self
             span = getattr(attention, "pos_ebd_size", attention.max_relative_positions)
             attentions.append(FoldedAttention(attention, positions[: 2 * span]))
-    return Folding(encoder, tuple(attentions), _positions_of_offsets(encoder))
+    return Folding(encoder, tuple(attentions), _offsets_of(encoder))
 
 
 def _is_folded(encoder: Encoder) -> bool:
@@ -329,26 +328,11 @@ def _refuse_training() -> NoReturn:
     )
 
 
-def _positions_of_offsets(encoder: Encoder) -> Tensor:
-    """Return which position stands for each offset −m … m; farther ones are as the last on their side."""
-    most = encoder.max_relative_positions
+def _offsets_of(encoder: Encoder) -> Tensor:
+    """Return which position stands for each offset, on the encoder's device."""
     buckets = getattr(encoder, "position_buckets", -1)
-    span = buckets if buckets > 0 else most
-    last = 2 * span - 1
-    reach = most
-    while True:
-        offsets = torch.arange(-reach, reach + 1)
-        if buckets > 0:
-            offsets = v2.make_log_bucket_position(offsets, buckets, most).long()
-        positions = (offsets + span).clamp(0, last)
-        first_found = int(positions[0])
-        last_found = int(positions[-1])
-        reaches_ends = {first_found, last_found} == {0, last}
-        if reaches_ends or reach > _FARTHEST:
-            device = encoder.rel_embeddings.weight.device
-            return positions.to(device)
-        # There are more buckets than positions: they go on beyond the last one.
-        reach *= 2
+    positions = positions_of_offsets(encoder.max_relative_positions, buckets)
+    return positions.to(encoder.rel_embeddings.weight.device)
 
 
 def _joined(vectors: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class DistillPlan:
             if number is not None and number < 1:
                 raise SettingError(f"`{name}` must be at least 1, found {number}")
         if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
-            raise SettingError(f"`learning_rate` must be above 0, found {self.learning_rate}")
+            raise SettingError(f"learning_rate must be above 0, found {self.learning_rate}")
 
 
 def plan_distillation(
