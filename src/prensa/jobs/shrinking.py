@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +18,19 @@ from prensa.evaluation.decision import KEPT
 from prensa.evaluation.figures import Quality
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.verdict import drop_in_words
+from prensa.files.records import from_plain, to_plain
 from prensa.pressing import pipeline
 from prensa.progress import Progress, silent
 from prensa.search.halves import halve
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, ignore_trial, search
 from prensa.search.speeds import SPEEDS, fastest_allowed
+from prensa.serving.choices import question, recall_any, remember
 from prensa.serving.stopwatch import Stopwatch
+from prensa.shrink.clock import Clock
 from prensa.shrink.plan import ShrinkPlan, rows_of
 from prensa.shrink.run import Prepared, Unreached, prepare, shrunk, write_shrunk
+from prensa.texts.encoding import Encoded
 from prensa.vocabulary.plan import Vocabulary
 from prensa.wording import number
 
@@ -68,13 +73,22 @@ class Shrinking:
         timed = rows_of(self.plan.apart, range(min(_TIMED, len(self.plan.apart.rows))))
         with hidden_beside(self.pressing.output) as place:
             watch = Stopwatch(self.served.runtime, self.served.precision, timed, self.plan.longest, place)
-            prepared = prepare(self.plan, watch.seconds, self.served.where, progress)
+            asked = self._question(timed)
+            prepared = prepare(self.plan, watch.seconds, self.served.where, progress, _known_clock(asked))
+            remember(asked, json.dumps(to_plain(prepared.clock)))
             try:
                 if self.plan.settings.faster:
                     return self._at(prepared, self.plan.settings.faster, place, progress, on_trial)
                 return self._as_fast_as_allowed(prepared, place, progress, on_trial)
             except Unreached as unreached:
                 return Ended(unreached=_unreached(self.plan.settings.faster, unreached.fastest))
+
+    def _question(self, timed: Encoded) -> dict[str, str]:
+        """Return all that the clock depends on: the machine, the model, the runtime, the texts' lengths."""
+        shapes = [(1, length) for length in sorted(timed.lengths)]
+        return question(
+            self.plan.path, "clock of structures", self.served.runtime, self.served.precision, shapes
+        )
 
     def _at(
         self, prepared: Prepared, faster: float, place: Path, progress: Progress, on_trial: OnTrial
@@ -177,6 +191,17 @@ class Ended:
     def held(self) -> bool:
         """Whether what was asked for was reached."""
         return not self.unreached and (self.outcome is None or self.outcome.held)
+
+
+def _known_clock(asked: dict[str, str]) -> Clock | None:
+    """Return the clock that was measured before; None if there is none, or it is damaged."""
+    known = recall_any(asked)
+    if known is None:
+        return None
+    try:
+        return from_plain(json.loads(known), Clock)
+    except ValueError:
+        return None
 
 
 def _unreached(wanted: float, fastest: float) -> str:

@@ -72,7 +72,15 @@ def question(
 
 
 def recall(asked: Mapping[str, str], answers: Collection[str]) -> str | None:
-    """Return what was chosen for a question before, if it is one of ``answers``; None if nothing is known.
+    """Return what was chosen for a question before, if it is one of ``answers``; None if nothing is known."""
+    answer = recall_any(asked)
+    if answer not in answers:
+        return None
+    return answer
+
+
+def recall_any(asked: Mapping[str, str]) -> str | None:
+    """Return the answer to a question, whatever it is; None if there is none.
 
     What is damaged, or was written for another question, is as good as nothing.
     """
@@ -84,7 +92,7 @@ def recall(asked: Mapping[str, str], answers: Collection[str]) -> str | None:
     except ValueError as error:
         _log.debug("%s: not used (%s)", path, error)
         return None
-    if dict(choice.question) != dict(asked) or choice.answer not in answers:
+    if dict(choice.question) != dict(asked):
         return None
     return choice.answer
 

@@ -115,17 +115,24 @@ class Shrunk:
     report: ShrinkReport
 
 
-def prepare(plan: ShrinkPlan, measure: Measure, where: str, progress: Progress = silent) -> Prepared:
-    """Measure what the outputs depend on, and what everything takes. ``where`` names what ``measure`` times.
+def prepare(
+    plan: ShrinkPlan,
+    measure: Measure,
+    where: str,
+    progress: Progress = silent,
+    clock: Clock | None = None,
+) -> Prepared:
+    """Measure what the outputs depend on, and what everything takes unless a ``clock`` is known already.
 
-    Raises what loading, calibrating and measuring raise.
+    ``where`` names what ``measure`` times. Raises what loading, calibrating and measuring raise.
     """
     statistics = collect(plan.calibration, progress)
     original = load_on(plan.path, torch.float32, "cpu", plan.fitted.fill["input_ids"])
     paths = removal_paths(original, plan.anatomy, plan.kinds, statistics, progress)
     del statistics
-    progress("timing layers and widths", 0, 1)
-    clock = measured_clock(original, plan.anatomy, measure, where)
+    if clock is None:
+        progress("timing layers and widths", 0, 1)
+        clock = measured_clock(original, plan.anatomy, measure, where)
     kind = plan.calibration.kind
     pool = read_text_vector(plan.path, kind)
     yardstick = Yardstick.of(original, plan.apart, kind, pool)
@@ -164,6 +171,7 @@ def shrunk(
         wanted=faster,
         faster=times,
         where=prepared.clock.where,
+        clock=prepared.clock.measured,
         texts=prepared.plan.source,
         fitted=len(prepared.plan.fitted.rows),
         change=prepared.yardstick.change(small),
