@@ -25,8 +25,8 @@ from prensa.texts.encoding import Encoded
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Tokens of a batch, padding included, as the engines are served.
-_TOKENS = 2048
+# Tokens of a batch, padding included, and texts: as `predict` answers them.
+_TOKENS, _MOST = 4096, 32
 # Texts that ranges of 8 bits are measured on: which ones they are changes no time.
 _SAMPLES = 8
 # Each model answers all texts so often, after one time that does not count.
@@ -94,7 +94,7 @@ class Stopwatch:
 
 def _batches(encoded: Encoded, names: Sequence[str]) -> list[Inputs]:
     batches: list[Inputs] = []
-    for indices in by_tokens(encoded.lengths, _TOKENS):
+    for indices in by_tokens(encoded.lengths, _TOKENS, most=_MOST):
         rows = [encoded.rows[index] for index in indices]
         batches.append(together(rows, encoded, names))
     return batches
