@@ -38,7 +38,7 @@ def main() -> None:
     texts = read_texts(Source(COMMENTS), task)
     with tempfile.TemporaryDirectory() as place:
         models = {
-            "PyTorch float32, as it is": _as_it_is(),
+            "PyTorch float32, as it is": as_it_is(),
             "torch bfloat16": prensa.load(MODEL, runtime="torch", dtype="bfloat16"),
         }
         try:
@@ -53,17 +53,10 @@ def main() -> None:
             prensa.export(MODEL, output, to=runtime, precision=precision, texts=train)
             models[name] = prensa.load(output, runtime=runtime)
             sizes[name] = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
-        seconds: dict[str, list[float]] = {name: [] for name in models}
-        found: dict[str, list[Output]] = {name: [] for name in models}
-        for at in range(0, len(texts), PART):
-            for name, model in models.items():
-                start = time.perf_counter()
-                found[name] += [answer.output for answer in model.predict(texts.texts[at : at + PART])]
-                seconds[name].append(time.perf_counter() - start)
-            print(at, {name: round(each[-1], 1) for name, each in seconds.items()}, flush=True)
+        found, seconds = answered(models, texts)
     first = next(iter(models))
     results = {
-        name: _compared(found[first], found[name], texts, task)
+        name: compared(found[first], found[name], texts, task)
         | {"seconds": spread(seconds[name]), "nbytes": sizes.get(name)}
         | {"times_as_fast": round(sum(seconds[first]) / sum(seconds[name]), 2)}
         for name in models
@@ -71,7 +64,20 @@ def main() -> None:
     save("serving", {"model": "toxic-deberta", "texts": len(texts), "results": results})
 
 
-def _as_it_is() -> Served:
+def answered(models: dict[str, Any], texts: Texts) -> tuple[dict[str, list[Output]], dict[str, list[float]]]:
+    """Let each answer all texts, in parts and in turns. Return the answers, and the seconds of each part."""
+    found: dict[str, list[Output]] = {name: [] for name in models}
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for at in range(0, len(texts), PART):
+        for name, model in models.items():
+            start = time.perf_counter()
+            found[name] += [answer.output for answer in model.predict(texts.texts[at : at + PART])]
+            seconds[name].append(time.perf_counter() - start)
+        print(at, {name: round(each[-1], 1) for name, each in seconds.items()}, flush=True)
+    return found, seconds
+
+
+def as_it_is() -> Served:
     """Serve the original without folding it."""
     served: Served = prensa.load(MODEL, runtime="torch", dtype="float32")
     model = served.engine.model  # type: ignore[attr-defined]
@@ -80,7 +86,8 @@ def _as_it_is() -> Served:
     return served
 
 
-def _compared(before: list[Output], after: list[Output], texts: Texts, task: Task) -> dict[str, Any]:
+def compared(before: list[Output], after: list[Output], texts: Texts, task: Task) -> dict[str, Any]:
+    """Compare answers with those of the original."""
     quality = compare(Outputs(task, texts, [], before, after), Draws())
     metrics = {metric.name: metric for metric in quality.metrics}
     accuracy, f1 = metrics["accuracy"], metrics["macro F1"]

@@ -19,10 +19,9 @@ import transformers
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
 from benchmarks.record import SHARED, save, spread
-from benchmarks.serving import PART, _as_it_is, _compared
+from benchmarks.serving import answered, as_it_is, compared
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
-from prensa.evaluation.predict import Output
 from prensa.serving.served import Served
 from prensa.serving.stopwatch import Stopwatch
 from prensa.shrink.plan import plan_shrinking, rows_of
@@ -44,7 +43,7 @@ def main() -> None:
     speeds = sys.argv[1:] or SPEEDS
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        models = {ORIGINAL: _as_it_is(), EXPORTED: _exported(MODEL, place / "original-openvino")}
+        models = {ORIGINAL: as_it_is(), EXPORTED: _exported(MODEL, place / "original-openvino")}
         start = time.perf_counter()
         prepared = _prepared(place)
         rows: dict[str, dict[str, Any]] = {"preparation": {"seconds": _since(start)}}
@@ -52,9 +51,9 @@ def main() -> None:
         for speed in speeds:
             faster, _, distilled = speed.partition(":")
             row, directory = _made(prepared, float(faster), float(distilled or 0), place / f"shrunk-{speed}")
-            name = f"{faster}×" + (
-                f", {float(distilled) / 60:g} minutes of distillation" if distilled else ""
-            )
+            name = f"{faster}×"
+            if distilled:
+                name += f", {float(distilled) / 60:g} minutes of distillation"
             models[name] = _exported(directory, place / f"openvino-{speed}")
             rows[name] = row
             print(name, row, flush=True)
@@ -114,19 +113,12 @@ def _answered(models: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[s
     task = task_of(load_config(MODEL))
     assert task is not None
     texts = read_texts(Source(COMMENTS), task)
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    found: dict[str, list[Output]] = {name: [] for name in models}
-    for at in range(0, len(texts), PART):
-        for name, model in models.items():
-            start = time.perf_counter()
-            found[name] += [answer.output for answer in model.predict(texts.texts[at : at + PART])]
-            seconds[name].append(time.perf_counter() - start)
-        print(at, {name: round(each[-1], 1) for name, each in seconds.items()}, flush=True)
+    found, seconds = answered(models, texts)
     results = dict(rows)
     for name in models:
         results[name] = {
             **rows.get(name, {}),
-            **_compared(found[ORIGINAL], found[name], texts, task),
+            **compared(found[ORIGINAL], found[name], texts, task),
             "answering": spread(seconds[name]),
             "times_pytorch": round(sum(seconds[ORIGINAL]) / sum(seconds[name]), 2),
             "times_openvino_int8": round(sum(seconds[EXPORTED]) / sum(seconds[name]), 2),

@@ -34,7 +34,7 @@ def test_what_is_remembered_is_recalled(original, asked):
 
 
 def other_processor(original, monkeypatch):
-    monkeypatch.setattr(choices, "cpu_facts", lambda: {"model name": "Other"})
+    monkeypatch.setattr(choices, "processor_name", lambda: "Other")
 
 
 def other_flags(original, monkeypatch):

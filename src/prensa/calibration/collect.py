@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from prensa.calibration.blocks import by_blocks, move_all_but_blocks
 from prensa.calibration.joining import Outputs, statistics_of, token_table
-from prensa.calibration.objective import objective, outputs_of
+from prensa.calibration.objective import objective, outputs_of, without_past
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.watch import MATRIX, Watch, add_own, watch_layers
 from prensa.checkpoint.task import LANGUAGE, Kind
@@ -176,9 +176,7 @@ def _other_inputs(
     model: PreTrainedModel, batch: Mapping[str, Tensor], kind: Kind | None
 ) -> dict[str, Tensor | bool]:
     """Return what a model needs beside its texts: to keep no past, and something to decode."""
-    inputs: dict[str, Tensor | bool] = {}
-    if hasattr(model.config, "use_cache"):
-        inputs["use_cache"] = False
+    inputs: dict[str, Tensor | bool] = dict(without_past(model))
     if kind is not None or not model.config.is_encoder_decoder:
         return inputs
     # A whole encoder-decoder has nothing to decode but the text itself.

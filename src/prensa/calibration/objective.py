@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.runtime.text_vector import TextVector
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from transformers.utils import ModelOutput
 
 _OF_TEXTS = {"classes", "multi-label", "regression"}
+
+
+def without_past(model: nn.Module) -> dict[str, bool]:
+    """Return what has a model keep no keys and values, for those that would.
+
+    They take memory, and a layer that runs twice would attend to its own.
+    """
+    if hasattr(getattr(model, "config", None), "use_cache"):
+        return {"use_cache": False}
+    return {}
 
 
 def outputs_of(

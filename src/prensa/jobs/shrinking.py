@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +37,6 @@ from prensa.wording import number
 _TIMED = 64
 # Of what a budget allows, what shrinking may take; the rest is for the passes behind it.
 _SHARE = 0.7
-
-Decide = Callable[[float], bool]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import platform
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from prensa.checkpoint.weight_files import weight_files
 from prensa.errors import OutputError
 from prensa.files.atomic import write_text
 from prensa.files.records import from_plain, read_json, to_plain
-from prensa.runtime.processor import cpu_facts, cpu_flags, physical_cores
+from prensa.runtime.processor import cpu_flags, physical_cores, processor_name
 from prensa.serving.cache import cache_directory
 from prensa.version import VERSION
 
@@ -55,7 +54,7 @@ def question(
     facts = {
         "about": about,
         "model": _fingerprint(directory),
-        "processor": _processor(),
+        "processor": processor_name(),
         "flags": hashlib.sha256(flags.encode()).hexdigest()[:_DIGITS],
         "cores": str(physical_cores()),
         "device": device,
@@ -130,10 +129,3 @@ def _fingerprint(directory: Path) -> str:
         line = f"{name} {facts.st_size} {facts.st_mtime_ns}\n"
         state.update(line.encode())
     return state.hexdigest()[:_DIGITS]
-
-
-def _processor() -> str:
-    facts = cpu_facts()
-    # Cloud machines share a name over several generations; family and model differ.
-    names = [facts.get(key, "") for key in ("model name", "cpu family", "model")]
-    return " ".join(names).strip() or platform.processor() or platform.machine()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 from prensa.extras import require
 from prensa.runtime.accelerate import accelerate_answers
+from prensa.runtime.turns import in_turns
 from prensa.serving.answering import together
 from prensa.serving.exported import Engine, Inputs, arrays
 from prensa.serving.in_pytorch import TORCH
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _TOKENS, _MOST = 4096, 32
 # Texts that ranges of 8 bits are measured on: which ones they are changes no time.
 _SAMPLES = 8
-# Each model answers all texts so often, after one time that does not count.
-_ROUNDS = 5
+# That each model is timed for.
+_SECONDS = 2.0
 
 
 Runner = tuple[Engine, list[Inputs]]
@@ -68,7 +68,9 @@ class Stopwatch:
             runners.append(runner)
             if number == 0:
                 self._kept = (model, runner)
-        return _in_turns(runners)
+        works = [partial(_answer_all, runner) for runner in runners]
+        # A time for each, so that many models do not make each of them noisier.
+        return in_turns(works, _SECONDS * len(works))
 
     def _runner(self, model: PreTrainedModel) -> Runner:
         # Folding changes modules, and the model is still needed as it is.
@@ -100,15 +102,7 @@ def _batches(encoded: Encoded, names: Sequence[str]) -> list[Inputs]:
     return batches
 
 
-def _in_turns(engines: Sequence[Runner]) -> list[float]:
-    times: list[list[float]] = [[] for _ in engines]
-    for turn in range(_ROUNDS + 1):
-        for (engine, batches), of_model in zip(engines, times, strict=True):
-            start = time.perf_counter()
-            for inputs in batches:
-                engine(inputs)
-            end = time.perf_counter()
-            # The first time kernels are chosen and memory is taken.
-            if turn:
-                of_model.append(end - start)
-    return [median(of_model) for of_model in times]
+def _answer_all(runner: Runner) -> None:
+    engine, batches = runner
+    for inputs in batches:
+        engine(inputs)

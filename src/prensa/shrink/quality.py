@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from prensa.calibration.objective import outputs_of
+from prensa.calibration.objective import outputs_of, without_past
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.isolation import building
 from prensa.runtime.text_vector import TextVector
-from prensa.shrink.stream import without_cache
 from prensa.texts.batches import by_tokens
 from prensa.texts.encoding import Encoded, pad
 
@@ -72,6 +71,6 @@ def _outputs(model: PreTrainedModel, encoded: Encoded, kind: Kind | None, pool: 
     found: list[Tensor] = []
     with building(), torch.inference_mode():
         for batch in batches_of(encoded, range(len(encoded.rows))):
-            output = model(**without_cache(model, batch))
+            output = model(**batch, **without_past(model))
             found.append(outputs_of(output, batch, kind, pool))
     return torch.cat(found)

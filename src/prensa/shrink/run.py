@@ -251,7 +251,8 @@ def _best_first(prepared: Prepared, faster: float, progress: Progress) -> list[C
         changes.append(prepared.yardstick.change(small))
     progress("trying structures", len(tried), len(tried))
     order = sorted(range(len(tried)), key=changes.__getitem__)
-    return [*(tried[number] for number in order), *found[_TRIED:]]
+    best_first = [tried[number] for number in order]
+    return best_first + found[_TRIED:]
 
 
 def _corrected(

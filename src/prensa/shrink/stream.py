@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from prensa.calibration.objective import without_past
 from prensa.errors import ModelError
 
 
@@ -40,14 +41,6 @@ class Given:
 
 class _Enough(Exception):  # noqa: N818  nothing went wrong: it ends a run that has shown what it was made for
     """The last layer was reached."""
-
-
-def without_cache(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor | bool]:
-    """Return inputs that have a model keep no keys and values: a layer that runs twice would see its own."""
-    given: dict[str, Tensor | bool] = dict(inputs)
-    if hasattr(getattr(model, "config", None), "use_cache"):
-        given["use_cache"] = False
-    return given
 
 
 def batch_of(model: nn.Module, layers: Sequence[nn.Module], inputs: Mapping[str, Tensor]) -> Batch:
@@ -80,7 +73,7 @@ def batch_of(model: nn.Module, layers: Sequence[nn.Module], inputs: Mapping[str,
         handles.append(layer.register_forward_hook(behind))
     try:
         with torch.no_grad():
-            model(**without_cache(model, inputs))
+            model(**inputs, **without_past(model))
     except _Enough:
         pass
     finally:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prensa.calibration.blocks import blocks_of
-from prensa.calibration.objective import outputs_of
+from prensa.calibration.objective import outputs_of, without_past
 from prensa.checkpoint.task import Kind
 from prensa.errors import ModelError
 from prensa.isolation import building
@@ -59,13 +59,9 @@ class Reader:
     def read(self, model: PreTrainedModel, batch: Mapping[str, Tensor], call: nn.Module) -> Answers:
         """Return what ``model`` says, in float32. ``call`` is the model, or what it is wrapped in."""
         mask = batch["attention_mask"].bool()
-        others: dict[str, bool] = {}
-        # A past is what only models that write need, and takes memory.
-        if hasattr(model.config, "use_cache"):
-            others["use_cache"] = False
         # Some models compute with the default dtype, which loading another one changes.
         with building(), _listening(model, self.layers) as heard:
-            output = call(**batch, **others)
+            output = call(**batch, **without_past(model))
         vectors = [_of_tokens(heard[layer], mask) for layer in self.layers]
         if self.kind is None and hasattr(output, "start_logits"):
             return Answers(_spans(output, mask), tuple(vectors), "softmax")
