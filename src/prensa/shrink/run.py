@@ -14,6 +14,7 @@ import torch
 from prensa.calibration.collect import collect
 from prensa.checkpoint.manifest import DistillReport, PartReport, ShrinkReport
 from prensa.checkpoint.structure import Structure
+from prensa.distilling.distill import distill
 from prensa.ops.surgeon import RemovalPath
 from prensa.progress import Progress, silent
 from prensa.runtime.deberta import fold, unfold
@@ -23,7 +24,6 @@ from prensa.shrink.anatomy import Part
 from prensa.shrink.choice import Width, choose, even
 from prensa.shrink.clock import Clock
 from prensa.shrink.cuts import Depth, depths, removal_paths, widths_left
-from prensa.shrink.distill import distill
 from prensa.shrink.narrow import Kept, config_changes, narrow
 from prensa.shrink.plan import ShrinkPlan, rows_of
 from prensa.shrink.quality import Yardstick, batches_of

@@ -25,14 +25,14 @@ from transformers import (
 )
 from transformers.trainer_callback import PrinterCallback
 
+from prensa.distilling.best import Best, new_record
+from prensa.distilling.lessons import Lessons, only
+from prensa.distilling.loss import distances, relative_squares
+from prensa.distilling.pace import Pace, agreed
+from prensa.distilling.plan import DistillPlan
+from prensa.distilling.teaching import Answers, Reader, Teacher
 from prensa.progress import Progress
 from prensa.runtime.processor import MULTIPLIES_BF16, has
-from prensa.shrink.best import Best, new_record
-from prensa.shrink.distill_loss import distances, relative_squares
-from prensa.shrink.distill_plan import DistillPlan
-from prensa.shrink.lessons import Lessons, only
-from prensa.shrink.pace import Pace, agreed
-from prensa.shrink.teaching import Answers, Reader, Teacher
 
 # How much vectors between the layers count beside the answers.
 _OF_VECTORS = 1.0

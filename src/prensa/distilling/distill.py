@@ -15,16 +15,16 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
+from prensa.distilling.best import Best, Record, fingerprint, last_checkpoint
+from prensa.distilling.lessons import lessons_of
+from prensa.distilling.pace import Pace
+from prensa.distilling.plan import DistillPlan, plan_distillation
+from prensa.distilling.teaching import Reader, Teacher, answering, check_pairs
 from prensa.errors import ModelError
 from prensa.extras import require
 from prensa.files.temporary import temporary_directory
 from prensa.progress import Progress, silent
 from prensa.runtime.text_vector import read_text_vector
-from prensa.shrink.best import Best, Record, fingerprint, last_checkpoint
-from prensa.shrink.distill_plan import DistillPlan, plan_distillation
-from prensa.shrink.lessons import lessons_of
-from prensa.shrink.pace import Pace
-from prensa.shrink.teaching import Reader, Teacher, answering, check_pairs
 
 __all__ = ["DistillPlan", "Distilled", "distill", "plan_distillation"]
 
@@ -69,7 +69,7 @@ def distill(
     """
     require("distill", "distilling")
     # What it brings takes a second to import, and only here it is needed.
-    from prensa.shrink.undisturbed import undisturbed
+    from prensa.distilling.undisturbed import undisturbed
 
     _check(student)
     check_pairs(student, teacher, pairs)
@@ -99,7 +99,7 @@ class _Run:
 
     def carry_out(self, of: str, found: tuple[Path, Record] | None) -> Distilled:
         """Train, from the checkpoint that was ``found`` if there is one. An empty ``of`` leaves none."""
-        from prensa.shrink.distill_trainer import Class, DistillTrainer, Watch, arguments_of
+        from prensa.distilling.trainer import Class, DistillTrainer, Watch, arguments_of
 
         plan, student = self.plan, self.student
         # First of all: what each process measures by itself would part them, and each has its own device.
@@ -154,7 +154,7 @@ class _Run:
 @contextmanager
 def _learning(student: PreTrainedModel) -> Iterator[None]:
     """Have the weights that are to change take gradients; afterwards modes are as they were."""
-    from prensa.shrink.distill_trainer import frozen_tables
+    from prensa.distilling.trainer import frozen_tables
 
     was_training = student.training
     # The Trainer sets it.
