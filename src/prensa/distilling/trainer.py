@@ -6,6 +6,7 @@ measures what is kept apart, keeps the best weights, and reports how far it is.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -161,6 +162,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.best = best
         self.before = best.loss
         self.step = 0
+        self.is_broken = False
         self._given = given
         self._pace = pace
         self._progress = progress
@@ -183,7 +185,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.step = state.global_step
         if self._pace.is_over or self._pace.share >= self._next_look:
             self._look()
-        if self._pace.is_over:
+        if self._pace.is_over or self.is_broken:
             control.should_training_stop = True
         if self._saves and (self._pace.is_over or self._pace.spent >= self._next_save):
             control.should_save = True
@@ -205,6 +207,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def _look(self) -> None:
         start = time.perf_counter()
         self._loss = self._given.loss_apart()
+        # From weights that are no numbers nothing comes back.
+        self.is_broken = not math.isfinite(self._loss)
         self.best.offer(self._given.student, self._loss, self.step)
         wait = _LOOK
         # Of a short time most would go into looking. Steps are counted without a clock.
