@@ -58,9 +58,7 @@ class Part:
             return learnt.detach().to(self.dtype).cpu()
 
 
-def learning_parts(
-    model: PreTrainedModel, stored: Stored, reports: Mapping[str, TensorReport]
-) -> list[Part]:
+def learning_parts(model: PreTrainedModel, stored: Stored, reports: Mapping[str, TensorReport]) -> list[Part]:
     """Prepare a model, loaded in float32 from a packed result, and return what may learn in it.
 
     ``reports`` are the manifest's, by their names. The model is for learning only from then on: parametrized,

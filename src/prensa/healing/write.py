@@ -1,4 +1,4 @@
-"""Write a packed result once more with what it has learnt: the same integers, other scales, vectors and head."""
+"""Write a packed result once more with what it has learnt: the same integers, other numbers beside them."""
 
 from __future__ import annotations
 
