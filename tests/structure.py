@@ -1,6 +1,6 @@
 """Reports on shrunk models, made by hand."""
 
-from prensa.checkpoint.manifest import DistillReport, PartReport, ShrinkReport
+from prensa.checkpoint.manifest import DistillReport, GoneReport, PartReport, ShrinkReport
 
 DISTILLED = DistillReport(texts=2000, steps=1234, seconds=600.0, loss_before=0.5, loss_after=0.0312)
 
@@ -28,5 +28,6 @@ def report(parts=None, layers=(0, 2, 3), **more):
         "texts": "train.csv",
         "fitted": 640,
         "change": 0.0123,
+        "gone": tuple(GoneReport(layer, 0.05) for layer in range(4) if layer not in layers),
     }
     return ShrinkReport(layers=layers, parts=parts, **{**settings, **more})

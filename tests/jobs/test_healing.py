@@ -198,7 +198,7 @@ def test_ctrl_c_writes_the_best_so_far(made, many, tmp_path):
     assert not leftovers(tmp_path)
 
 
-class Killed(Exception):  # noqa: N818  no error: an end
+class Killed(BaseException):
     """Stands for a process that ends at once."""
 
 

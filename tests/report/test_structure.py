@@ -39,7 +39,7 @@ def test_rows_are_the_layers_of_the_original():
     assert table.columns == ("", "heads", "feed-forward", "expected change")
     assert table.rows == (
         ("layer 0", "12 → 7", "3,072 → 1,000", "3.0 %"),
-        ("layer 1", "gone", "gone", "–"),
+        ("layer 1", "gone", "gone", "5.0 %"),
         ("layer 2", "12", "3,072", "–"),
         ("layer 3", "12 → 1", "3,072 → 96", "7.0 %"),
     )

@@ -10,7 +10,7 @@ from prensa.errors import DataError
 from prensa.ops.moment import Moment
 from prensa.ops.statistics import MatrixStatistics, Statistics
 from prensa.shrink.anatomy import anatomy_of
-from prensa.shrink.cuts import depths, removal_paths, widths_left
+from prensa.shrink.cuts import Depth, depths, gone, removal_paths, widths_left
 from prensa.shrink.quality import Yardstick
 from prensa.texts.encoding import Encoded
 
@@ -110,3 +110,10 @@ def test_a_change_is_nothing_for_the_model_itself_and_grows(name, kind):
         weight.data += 0.05 * noise
         more.data += 0.5 * noise
     assert 0 < measure.change(other) < measure.change(farther)
+
+
+def test_what_a_layer_cost_is_what_its_absence_added():
+    found = [Depth((0, 1, 2, 3), 0.0), Depth((0, 1, 3), 0.25), Depth((1, 3), 0.75), Depth((3,), 2.0)]
+    assert gone(found, (0, 1, 2, 3)) == ()
+    costs = [(report.layer, report.cost) for report in gone(found, (1, 3))]
+    assert costs == [(2, 0.25), (0, 0.5)]

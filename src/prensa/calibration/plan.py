@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from prensa.errors import DataError, DeviceError, SettingError
 from prensa.ops import moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
+from prensa.runtime.processor import memory_bytes
 from prensa.runtime.text_vector import read_text_vector
 from prensa.texts.batches import by_tokens
 from prensa.texts.columns import Texts, sample
@@ -170,7 +170,7 @@ def _memory(shape: ModelShape) -> int:
 
 
 def _check_memory(path: Path, needed: int) -> None:
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = memory_bytes()
     if needed > available:
         raise DeviceError(
             f"{path}: calibrating takes {needed / 1e9:.1f} GB of main memory, and there are "

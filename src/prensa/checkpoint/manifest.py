@@ -120,6 +120,18 @@ class PartReport:
 
 
 @dataclass(frozen=True)
+class GoneReport:
+    """A whole layer that went, by its number in the original.
+
+    ``cost`` is what its absence changed of the outputs, as a share of their variance (of a language model,
+    in nats), before the rest was fitted to make good for it and with those gone that went before it.
+    """
+
+    layer: int
+    cost: float
+
+
+@dataclass(frozen=True)
 class DistillReport:
     """How a smaller model learnt its original's answers; losses are those on texts kept apart."""
 
@@ -152,6 +164,7 @@ class ShrinkReport:
     change: float
     distilled: DistillReport | None = None
     clock: Mapping[str, float] = field(default_factory=dict)
+    gone: tuple[GoneReport, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class LayerWidths:
 
     ``before`` and ``after`` are how many units it had and has of each kind. A layer that went, or of which
     nothing could go, has none in them. ``cost`` is what its cuts were expected to change of the outputs, as
-    a share of their variance; None if it has no cut.
+    a share of their variance, or its absence did; None if it has no cut.
     """
 
     number: int
@@ -57,11 +57,12 @@ class LayerWidths:
 
 def layer_widths(report: ShrinkReport) -> list[LayerWidths]:
     """Return every layer of the original, those that went, too."""
+    missed = {gone.layer: gone.cost for gone in report.gone}
     layers: list[LayerWidths] = []
     for layer in range(report.layers_before):
         before: dict[PartKind, int] = {}
         after: dict[PartKind, int] = {}
-        cost: float | None = None
+        cost = missed.get(layer)
         for part in report.parts:
             if part.layer != layer:
                 continue

@@ -22,10 +22,12 @@ from prensa.distilling.loss import Measure, measure_of, variance_of
 from prensa.errors import ModelError
 from prensa.isolation import building
 from prensa.runtime.accelerate import accelerate
+from prensa.runtime.processor import memory_bytes
 from prensa.runtime.text_vector import TextVector
 
-# Bytes of answers that are kept, so that a batch that comes again is not read again.
-_KEPT = 1 << 30
+# The share of the machine's memory for answers that are kept, so that a batch is read once and not in every
+# round.
+_KEPT = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,12 @@ class Reader:
 class Teacher:
     """The original, which answers and does not change. Its answers are kept while there is room."""
 
-    def __init__(self, model: PreTrainedModel, reader: Reader, room: int = _KEPT) -> None:
+    def __init__(self, model: PreTrainedModel, reader: Reader, room: int | None = None) -> None:
         self.model = model
         self.reader = reader
         self.scale = 1.0
+        if room is None:
+            room = int(memory_bytes() * _KEPT)
         self._room = room
         self._kept: dict[int, Answers] = {}
 

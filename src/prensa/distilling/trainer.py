@@ -35,8 +35,10 @@ from prensa.distilling.teaching import Answers, Reader, Teacher
 from prensa.progress import Progress
 from prensa.runtime.processor import MULTIPLIES_BF16, has
 
-# How much vectors between the layers count beside the answers.
-_OF_VECTORS = 1.0
+# How much vectors between the layers count beside the answers. They say something about every token, and
+# so each batch says nearly the same: at 10 a DeBERTa without a third of its products came from 0.113 nats to
+# 0.086 in 100 steps, at 1 to 0.094 with the same rate, and its vectors were closer by a tenth.
+_OF_VECTORS = 10.0
 # The share of the time after which the texts kept apart are read again, and how much time that may take.
 _LOOK, _LOOKING = 0.1, 0.1
 # Seconds from one checkpoint to the next.
@@ -89,7 +91,7 @@ class Class:
         # Weights stay in float32, and so does what the loss is computed from.
         with torch.autocast(device, torch.bfloat16, enabled=_in_half(device)):
             ours = self.reader.read(self.student, batch, call)
-        theirs = self.teacher.answers(number, batch)
+            theirs = self.teacher.answers(number, batch)
         return ours, theirs
 
     def _distances(self, ours: Answers, theirs: Answers) -> Tensor:

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from prensa.evaluation.results import Machine
-from prensa.runtime.processor import cpu_flags, processor_name
+from prensa.runtime.processor import cpu_flags, memory_bytes, processor_name
 
 _PACKAGES = (
     "prensa",
@@ -59,14 +59,12 @@ def this_machine(device: str = "cpu") -> Machine:
     """Describe the machine that this process runs on; ``device`` is PyTorch's name of what computes."""
     flags = cpu_flags()
     instruction_sets = [name for name in _INSTRUCTION_SETS if name in flags]
-    page_bytes = os.sysconf("SC_PAGE_SIZE")
-    pages = os.sysconf("SC_PHYS_PAGES")
     return Machine(
         processor=processor_name(),
         instruction_sets=tuple(instruction_sets),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
-        memory_bytes=page_bytes * pages,
+        memory_bytes=memory_bytes(),
         system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         accelerator=_accelerator(device),
         versions=installed_versions(_PACKAGES),

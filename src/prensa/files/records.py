@@ -20,6 +20,9 @@ Record = TypeVar("Record")
 
 _STRICT = cattrs.Converter(forbid_extra_keys=True)
 _LENIENT = cattrs.Converter()
+# What may be anything stays what it is.
+for _converter in (_STRICT, _LENIENT):
+    _converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _kind: value)
 
 
 def read_json(path: Path) -> object:

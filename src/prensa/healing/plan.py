@@ -63,6 +63,7 @@ def plan_healing(
         encoded=encoded,
         learning_rate=settings.learning_rate,
         batch_tokens=min(lessons.batch_tokens, _TOKENS),
+        accumulate=1,
     )
     return HealPlan(settings, lessons, chosen)
 

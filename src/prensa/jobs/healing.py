@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest, load_manifest
 from prensa.codecs.raw import Raw
-from prensa.errors import RecipeError, SettingError
+from prensa.errors import FormatError, RecipeError, SettingError
 from prensa.healing.plan import HealPlan, plan_healing
 from prensa.healing.run import Patient, heal
 from prensa.healing.settings import Heal
@@ -54,11 +55,10 @@ class Healing:
         That is a directory beside it, or itself where the healed one is not better. Its manifest and its
         model card say what came of it.
         """
-        lessons = lessons_path(self.original.output)
-        lessons.mkdir(exist_ok=True)
         healed = pressed.parent / f"{pressed.name}-healed"
         patient = Patient(pressed, self._teacher(pressed.parent), plan.recipe.codecs, _reader(plan))
-        manifest = heal(patient, self.plan, healed, progress, lessons)
+        with _kept_lessons(lessons_path(self.original.output)) as lessons:
+            manifest = heal(patient, self.plan, healed, progress, lessons)
         directory = pressed
         if manifest.heal is not None and manifest.heal.kept:
             directory = healed
@@ -70,7 +70,6 @@ class Healing:
                 manifest = dataclasses.replace(load_manifest(pressed), heal=report)
                 directory = pressed
         pipeline.describe(plan, directory, manifest)
-        shutil.rmtree(lessons, ignore_errors=True)
         return directory, manifest
 
     def _teacher(self, place: Path) -> Path:
@@ -147,6 +146,24 @@ def press(
 def lessons_path(output: Path) -> Path:
     """Return where a healing for ``output`` keeps how far it is: beside it, hidden."""
     return output.parent / f".{output.name}.prensa-healing"
+
+
+@contextmanager
+def _kept_lessons(place: Path) -> Iterator[Path]:
+    """Yield a directory for checkpoints, with those in it that a stopped process left.
+
+    They stay only if this process is stopped, too, or if they are of another healing, which may go on.
+    """
+    place.mkdir(exist_ok=True)
+    try:
+        yield place
+    except FormatError:
+        raise
+    except Exception:
+        # Perhaps because the disk is full.
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _reader(plan: pipeline.Plan) -> Callable[[str], Tensor]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+
+import torch
 
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.config import any_config
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest, ShrinkReport
+from prensa.distilling.plan import DistillPlan
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT
 from prensa.evaluation.figures import Quality
@@ -21,15 +27,19 @@ from prensa.files.records import from_plain, to_plain
 from prensa.jobs.healing import Healing, press
 from prensa.pressing import pipeline
 from prensa.progress import Progress, silent
+from prensa.runtime.torch import load_on
 from prensa.search.halves import halve
+from prensa.search.journal import digest_of
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, ignore_trial, search
 from prensa.search.speeds import SPEEDS, fastest_allowed
 from prensa.serving.choices import question, recall_any, remember
 from prensa.serving.stopwatch import Stopwatch
+from prensa.shrink.begun import begin, begun, kept_lessons, lessons_path
 from prensa.shrink.clock import Clock
+from prensa.shrink.learn import learn
 from prensa.shrink.plan import ShrinkPlan, rows_of
-from prensa.shrink.run import Prepared, Unreached, prepare, shrunk, write_shrunk
+from prensa.shrink.run import Prepared, Shrunk, Unreached, prepare, shrunk, write_shrunk
 from prensa.texts.encoding import Encoded
 from prensa.vocabulary.plan import Vocabulary
 from prensa.wording import number
@@ -55,6 +65,45 @@ class Served:
 
 
 @dataclass(frozen=True)
+class _Workshop:
+    """Where smaller models are made, each written into ``place``.
+
+    What those go on from that learn is kept in ``lessons``, under the fingerprint ``of``.
+    """
+
+    plan: ShrinkPlan
+    prepared: Callable[[], Prepared]
+    place: Path
+    lessons: Path
+    of: str
+    progress: Progress
+
+    def shrunk(self, faster: float) -> tuple[Path, ShrinkReport]:
+        """Make one that is so many times as fast. Raises :class:`Unreached`."""
+        name = f"faster-{faster:g}"
+        if self.plan.distillation is None:
+            small = shrunk(self.prepared(), faster, self.progress)
+        else:
+            small = self._taught(faster, self.lessons / name, self.plan.distillation)
+        directory = self.place / name
+        directory.mkdir()
+        write_shrunk(small, self.plan.path, directory)
+        return directory, small.report
+
+    def _taught(self, faster: float, lessons: Path, plan: DistillPlan) -> Shrunk:
+        """Have a smaller model learn, from where it was if it had begun."""
+        pad_id = self.plan.fitted.fill["input_ids"]
+        small = begun(lessons, pad_id)
+        if small is None:
+            small = shrunk(self.prepared(), faster, self.progress)
+            begin(small, self.plan.path, lessons, self.of)
+            original = self.prepared().original
+        else:
+            original = load_on(self.plan.path, torch.float32, "cpu", pad_id)
+        return learn(small, original, self.plan, plan, self.progress, lessons)
+
+
+@dataclass(frozen=True)
 class Shrinking:
     """What a compression needs to shrink first, beside its plan for pressing (of the original)."""
 
@@ -68,19 +117,41 @@ class Shrinking:
     healing: Healing | None = None
 
     def run(self, progress: Progress = silent, on_trial: OnTrial = ignore_trial) -> Ended:
-        """Shrink and press. ``on_trial`` hears of the trials of a search for the noise."""
-        timed = rows_of(self.plan.apart, range(min(_TIMED, len(self.plan.apart.rows))))
-        with hidden_beside(self.pressing.output) as place:
-            watch = Stopwatch(self.served.runtime, self.served.precision, timed, self.plan.longest, place)
-            asked = self._question(timed)
-            prepared = prepare(self.plan, watch.seconds, self.served.where, progress, _known_clock(asked))
-            remember(asked, json.dumps(to_plain(prepared.clock)))
+        """Shrink and press. ``on_trial`` hears of the trials of a search for the noise.
+
+        A distillation that was stopped goes on. Raises :class:`~prensa.errors.FormatError` for one of
+        another model, other texts or another recipe.
+        """
+        with ExitStack() as stack:
+            of, lessons = "", lessons_path(self.pressing.output)
+            if self.plan.distillation is not None:
+                of = self._fingerprint()
+                stack.enter_context(kept_lessons(lessons, of))
+            place = stack.enter_context(hidden_beside(self.pressing.output))
+            # Only when it is needed: where a stopped one goes on, nothing is measured again.
+            prepared = cache(partial(self._prepared, place, progress))
+            workshop = _Workshop(self.plan, prepared, place, lessons, of, progress)
             try:
                 if self.plan.settings.faster:
-                    return self._at(prepared, self.plan.settings.faster, place, progress, on_trial)
-                return self._as_fast_as_allowed(prepared, place, progress, on_trial)
+                    made = workshop.shrunk(self.plan.settings.faster)
+                    return self._pressed(*made, progress, on_trial)
+                return self._as_fast_as_allowed(workshop, progress, on_trial)
             except Unreached as unreached:
                 return Ended(unreached=_unreached(self.plan.settings.faster, unreached.fastest))
+
+    def _fingerprint(self) -> str:
+        """Return a digest of everything that a distillation follows from."""
+        assert self.plan.distillation is not None  # noqa: S101  only then it is asked for
+        rows = (self.plan.distillation.encoded.rows, self.plan.fitted.rows, self.plan.apart.rows)
+        return digest_of(self.pressing, self.served.where, repr(self.budget), json.dumps(rows))
+
+    def _prepared(self, place: Path, progress: Progress) -> Prepared:
+        timed = rows_of(self.plan.apart, range(min(_TIMED, len(self.plan.apart.rows))))
+        watch = Stopwatch(self.served.runtime, self.served.precision, timed, self.plan.longest, place)
+        asked = self._question(timed)
+        prepared = prepare(self.plan, watch.seconds, self.served.where, progress, _known_clock(asked))
+        remember(asked, json.dumps(to_plain(prepared.clock)))
+        return prepared
 
     def _question(self, timed: Encoded) -> dict[str, str]:
         """Return all that the clock depends on: the machine, the model, the runtime, the texts' lengths."""
@@ -89,27 +160,7 @@ class Shrinking:
             self.plan.path, "clock of structures", self.served.runtime, self.served.precision, shapes
         )
 
-    def _at(
-        self, prepared: Prepared, faster: float, place: Path, progress: Progress, on_trial: OnTrial
-    ) -> Ended:
-        """Shrink to one speed, and press what comes of it."""
-        directory, report = self._shrunk(prepared, faster, place, progress)
-        return self._pressed(directory, report, progress, on_trial)
-
-    def _shrunk(
-        self, prepared: Prepared, faster: float, place: Path, progress: Progress
-    ) -> tuple[Path, ShrinkReport]:
-        directory = place / f"faster-{faster:g}"
-        lessons = place / f"lessons-{faster:g}"
-        lessons.mkdir()
-        result = shrunk(prepared, faster, progress, lessons)
-        directory.mkdir()
-        write_shrunk(result, self.plan.path, directory)
-        return directory, result.report
-
-    def _as_fast_as_allowed(
-        self, prepared: Prepared, place: Path, progress: Progress, on_trial: OnTrial
-    ) -> Ended:
+    def _as_fast_as_allowed(self, workshop: _Workshop, progress: Progress, on_trial: OnTrial) -> Ended:
         """Bisect the speed by real evaluations, and press the fastest model that the budget allows.
 
         Where the pressed one does not keep it after all, the next slower one has its turn.
@@ -121,7 +172,7 @@ class Shrinking:
 
         def allows(faster: float) -> bool:
             try:
-                made[faster] = self._shrunk(prepared, faster, place, progress)
+                made[faster] = workshop.shrunk(faster)
             except Unreached:
                 return False
             quality = judge.quality(made[faster][0], texts, progress=progress)
@@ -134,7 +185,7 @@ class Shrinking:
         slower = [faster for faster in reversed(SPEEDS) if speed is not None and faster <= speed]
         for faster in slower:
             if faster not in made:
-                made[faster] = self._shrunk(prepared, faster, place, progress)
+                made[faster] = workshop.shrunk(faster)
             ended = self._pressed(*made[faster], progress, on_trial)
             if ended.held:
                 break

@@ -1,4 +1,4 @@
-"""What this machine's processor does in hardware, and how many cores it has."""
+"""What this machine's processor does in hardware, how many cores it has, and how much memory."""
 
 from __future__ import annotations
 
@@ -72,3 +72,8 @@ def processor_name() -> str:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         return answer.stdout.strip()
     return platform.processor() or platform.machine()
+
+
+def memory_bytes() -> int:
+    """Return the bytes of main memory, whatever of it is in use."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -36,14 +36,19 @@ def journal_path(output: Path) -> Path:
 
 def fingerprint(plan: Plan, calibration: CalibrationPlan, texts: Sequence[object]) -> str:
     """Return what a search depends on as one digest: weights, recipe, calibration, ``texts`` to judge by."""
+    calibrated_on = json.dumps([calibration.encoded.rows, calibration.counts.tolist()])
+    return digest_of(plan, calibrated_on, repr(texts))
+
+
+def digest_of(plan: Plan, *more: str) -> str:
+    """Return the model's files, the recipe and ``more`` as one digest."""
     digest = hashlib.sha256(f"{VERSION} {dict(plan.checkpoint.config)}".encode())
     for file in plan.checkpoint.files:
         checksum = sha256(plan.checkpoint.path / file)
         digest.update(checksum.encode())
     digest.update(plan.recipe.to_toml().encode())
-    calibrated_on = json.dumps([calibration.encoded.rows, calibration.counts.tolist()])
-    digest.update(calibrated_on.encode())
-    digest.update(repr(texts).encode())
+    for text in more:
+        digest.update(text.encode())
     return digest.hexdigest()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from transformers.pytorch_utils import Conv1D
 
+from prensa.checkpoint.manifest import GoneReport
 from prensa.errors import DataError
 from prensa.ops.statistics import Statistics
 from prensa.ops.surgeon import RemovalPath, removal_path
@@ -113,6 +115,18 @@ def depths(
         found.append(best)
     progress("pricing layers", most, most)
     return found
+
+
+def gone(found: Sequence[Depth], layers: tuple[int, ...]) -> tuple[GoneReport, ...]:
+    """Return what each layer cost that is not among ``layers``, one of the depths, the first gone first."""
+    reports: list[GoneReport] = []
+    for before, after in pairwise(found):
+        # Each depth has one layer less than the one before.
+        if not set(layers) <= set(after.layers):
+            break
+        (layer,) = set(before.layers) - set(after.layers)
+        reports.append(GoneReport(layer, after.change - before.change))
+    return tuple(reports)
 
 
 def upright(module: nn.Module) -> Tensor:

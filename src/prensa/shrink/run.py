@@ -1,4 +1,4 @@
-"""From a plan to a smaller model: statistics, prices, clock, choice, repair, distillation."""
+"""From a plan to a smaller model: statistics, prices, clock, choice, repair."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from prensa.calibration.collect import collect
-from prensa.checkpoint.manifest import DistillReport, PartReport, ShrinkReport
+from prensa.checkpoint.manifest import PartReport, ShrinkReport
 from prensa.checkpoint.structure import Structure
-from prensa.distilling.distill import distill
 from prensa.ops.surgeon import RemovalPath
 from prensa.progress import Progress, silent
 from prensa.runtime.deberta import fold, unfold
@@ -23,7 +22,7 @@ from prensa.runtime.torch import load_on
 from prensa.shrink.anatomy import Part
 from prensa.shrink.choice import Width, choose, even
 from prensa.shrink.clock import Clock
-from prensa.shrink.cuts import Depth, depths, removal_paths, widths_left
+from prensa.shrink.cuts import Depth, depths, gone, removal_paths, widths_left
 from prensa.shrink.narrow import Kept, config_changes, narrow
 from prensa.shrink.plan import ShrinkPlan, rows_of
 from prensa.shrink.quality import Yardstick, batches_of
@@ -144,25 +143,15 @@ def prepare(
     return Prepared(plan, original, paths, of_depths, clock, yardstick, measure)
 
 
-def shrunk(
-    prepared: Prepared, faster: float, progress: Progress = silent, place: Path | None = None
-) -> Shrunk:
+def shrunk(prepared: Prepared, faster: float, progress: Progress = silent) -> Shrunk:
     """Make the original ``faster`` times as fast, at the least change of its outputs.
 
-    ``place`` is where a distillation keeps its checkpoints. Raises :class:`Unreached` where nothing is so
-    fast.
+    Raises :class:`Unreached` where nothing is so fast.
     """
     candidate, times = _fast_enough(prepared, faster, progress)
     kept = _kept(prepared, candidate)
     small, structure = _narrowed(prepared, kept)
     _repair(prepared, small, kept, len(prepared.plan.fitted.rows), progress)
-    learnt = None
-    if prepared.plan.distillation is not None:
-        pairs = list(enumerate(kept.layers))
-        found = distill(small, prepared.original, prepared.plan.distillation, progress, pairs, place)
-        learnt = DistillReport(
-            found.texts, found.steps, found.seconds, found.loss_before, found.loss_after, found.stopped
-        )
     changes = config_changes(prepared.original.config, prepared.plan.anatomy, kept)
     report = ShrinkReport(
         layers_before=prepared.plan.anatomy.count,
@@ -175,7 +164,7 @@ def shrunk(
         texts=prepared.plan.source,
         fitted=len(prepared.plan.fitted.rows),
         change=prepared.yardstick.change(small),
-        distilled=learnt,
+        gone=gone(prepared.depths, kept.layers),
     )
     return Shrunk(small, structure, changes, report)
 
