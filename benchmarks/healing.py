@@ -1,7 +1,7 @@
 """Healing ``toxic-deberta``: bytes and quality on 4,000 test comments before and after, at some noises.
 
-Usage: python -m benchmarks.healing [--noises 0.008 0.016] [--seconds 600]. Calibrated and healed on the training
-comments, without their labels.
+Usage: python -m benchmarks.healing [--noises 0.008 0.016] [--seconds 600]. Calibrated and healed on the
+training comments, without their labels.
 """
 
 from __future__ import annotations
