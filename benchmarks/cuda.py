@@ -25,10 +25,10 @@ from benchmarks.evaluation import COMMENTS, MODEL
 from benchmarks.record import SHARED, save
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
+from prensa.distilling.distill import distill, plan_distillation
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.torch import load_on
 from prensa.shrink.anatomy import anatomy_of
-from prensa.shrink.distill import distill, plan_distillation
 from prensa.shrink.narrow import Kept, narrow
 from prensa.shrink.quality import batches_of
 from prensa.texts.columns import read_texts

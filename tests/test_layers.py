@@ -8,7 +8,8 @@ ORDER = [
     *("version", "errors", "extras", "isolation", "wording", "progress"),
     *("files", "ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
-    *("runtime", "formats", "calibration", "shrink", "pressing", "serving", "evaluation", "search", "report"),
+    *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing"),
+    *("serving", "evaluation", "search", "report"),
     *("jobs", "api", "example", "cli", "classic"),
 ]
 

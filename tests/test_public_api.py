@@ -16,6 +16,7 @@ def test_the_public_names():
         "Exported",
         "FormatError",
         "Frontier",
+        "Heal",
         "Manifest",
         "MissingPackageError",
         "ModelError",

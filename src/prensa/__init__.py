@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from prensa.evaluation.frontier import Frontier, Point
     from prensa.evaluation.results import Evaluation
     from prensa.evaluation.results_file import load_results
+    from prensa.healing.settings import Heal
     from prensa.jobs.comparison import Comparison
     from prensa.jobs.compression import Compression, Result
     from prensa.jobs.conversion import Conversion
@@ -64,6 +65,7 @@ __all__ = [
     "Exported",
     "FormatError",
     "Frontier",
+    "Heal",
     "Manifest",
     "MissingPackageError",
     "ModelError",
@@ -117,6 +119,7 @@ _HOMES = {
     "Result": "prensa.jobs.compression",
     "Served": "prensa.serving.served",
     "Source": "prensa.texts.source",
+    "Heal": "prensa.healing.settings",
     "Trial": "prensa.search.trial",
     "Shrink": "prensa.shrink.settings",
     "TrimVocabulary": "prensa.vocabulary.settings",

@@ -14,6 +14,7 @@ from prensa.checkpoint.manifest import Manifest
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.results import Evaluation
+from prensa.healing.settings import Heal, heal_from
 from prensa.jobs.comparison import Comparison
 from prensa.jobs.compression import Compression, Result
 from prensa.jobs.conversion import Conversion
@@ -46,6 +47,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     shrink: Shrink | bool = False,
     faster: float | str | None = None,
     distill: float | str | None = None,
+    heal: Heal | float | str | None = None,
     data: Source | str | Path | None = None,
     max_drop: float | str | None = None,
     min_agreement: float | str | None = None,
@@ -70,6 +72,8 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     ``faster`` (2 or ``"2x"``) takes neurons, attention heads and layers away until the model is so many times
     as fast where it will run; ``shrink`` alone as many as the budget allows, and as a :class:`Shrink` it says
     what may go. ``distill`` (seconds, or ``"10min"``) has the smaller model learn the original's answers.
+    ``heal`` (the same, or a :class:`Heal`) has scales, biases and norms of the result learn them at the end,
+    while its integers stay.
 
     With which texts: ``texts`` are calibrated on, ``data`` are what results are judged by, each the other's
     default: a path, a data set's name, or a :class:`Source` with columns, split and labels.
@@ -105,6 +109,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
             noise=noise,
             trim_vocabulary=trim_vocabulary,
             shrink=shrink_from(shrink, faster, distill),
+            heal=heal_from(heal),
         ),
         texts=texts,
         budget=budget,

@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils import _pytree as pytree
 
 _Run = Callable[..., tuple[object, ...]]
@@ -40,6 +41,9 @@ def blocks_of(module: nn.Module) -> list[nn.Module]:
     """List the members of the outermost lists of layers."""
     blocks: list[nn.Module] = []
     for child in module.children():
+        # What a tensor is parametrized by is such a list, too, and no layer.
+        if isinstance(child, ParametrizationList):
+            continue
         if isinstance(child, nn.ModuleList):
             blocks += child
         else:

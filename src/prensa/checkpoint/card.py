@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prensa.checkpoint.allowed import allowed
+from prensa.checkpoint.healed import healed_in_words
 from prensa.checkpoint.manifest import Manifest, by_role
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.sentence_transformers import read_chain, root_of
 from prensa.checkpoint.shrunk import markdown
 from prensa.checkpoint.task import pipeline_tag
 from prensa.files.atomic import write_text
-from prensa.wording import megabytes, percent
+from prensa.wording import as_markdown, megabytes, percent
 
 CARD_FILE = "README.md"
 
@@ -72,6 +73,8 @@ def write_card(directory: Path, original: Path, manifest: Manifest, recipe: str,
     structure = ""
     if manifest.shrink is not None:
         structure = f"\n## Structure\n\n{markdown(manifest.shrink, needs_prensa=bool(imports))}\n"
+    if manifest.heal is not None:
+        structure += f"\n## Healing\n\n{as_markdown(healed_in_words(manifest.heal, manifest.nbytes))}\n"
     ours = _body(name, manifest, recipe, imports + _loading(sentences, kind), structure)
     content = f"---\n{_to_yaml(metadata)}\n---\n{_OURS[0]}\n{ours}\n{_OURS[1]}\n{text}"
     (directory / CARD_FILE).write_text(content, encoding="utf-8")
@@ -167,6 +170,8 @@ def _body(name: str, manifest: Manifest, recipe: str, loading: str, structure: s
     if manifest.shrink is not None:
         # Widths follow from times, and no clock shows the same ones twice.
         again = "widths like these again, and the same bytes where it measures the same times"
+    elif manifest.heal is not None:
+        again = "the same integers again, and the same bytes where `heal` counts steps"
     return f"""# {name}, pressed
 
 Made from `{name}` with Prensa {manifest.prensa_version}. The weights take {megabytes(manifest.nbytes)}, \

@@ -168,6 +168,31 @@ class ShrinkReport:
 
 
 @dataclass(frozen=True)
+class HealReport:
+    """How what is stored beside the integers learnt the original's answers.
+
+    ``numbers`` of them learnt, on ``texts`` of ``source`` without labels; losses are those on texts kept
+    apart, of the numbers as they are stored. ``stopped`` says that it was ended early, ``broken`` that the
+    loss stopped being a number, after which nothing was learnt. ``kept`` says whether the result is the
+    healed one, and ``why`` what spoke against it. ``nbytes_before`` are the weight files before.
+    """
+
+    source: str
+    texts: int
+    numbers: int
+    steps: int
+    seconds: float
+    loss_before: float
+    loss_after: float
+    best_step: int
+    nbytes_before: int
+    stopped: bool = False
+    broken: bool = False
+    kept: bool = True
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that happened in one run. ``nbytes_before`` are the original weight files, from the disk.
 
@@ -186,6 +211,7 @@ class Manifest:
     calibration: Calibration | None = None
     vocabulary: VocabularyReport | None = None
     shrink: ShrinkReport | None = None
+    heal: HealReport | None = None
     notes: tuple[str, ...] = ()
 
     @property

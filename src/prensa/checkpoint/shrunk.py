@@ -161,7 +161,7 @@ def fitted_in_words(report: ShrinkReport) -> str:
 def distilled_in_words(report: DistillReport) -> str:
     """Say how long the result learnt, on how much, and what that did."""
     text = (
-        f"Distilled: {report.steps:,} steps in {_minutes(report.seconds)} on {report.texts:,} texts; loss "
+        f"Distilled: {report.steps:,} steps in {minutes(report.seconds)} on {report.texts:,} texts; loss "
         f"{report.loss_before:.3g} → {report.loss_after:.3g} on texts kept apart"
     )
     if report.stopped:
@@ -169,7 +169,8 @@ def distilled_in_words(report: DistillReport) -> str:
     return f"{text}."
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """``90`` → ``"1.5 minutes"``; less than one in seconds."""
     if seconds < _MINUTE:
         return f"{seconds:.0f} seconds"
     return f"{number(seconds / _MINUTE, 1)} minutes"

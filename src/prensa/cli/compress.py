@@ -85,6 +85,12 @@ def compress(  # noqa: PLR0913  one parameter for each option
         str | None,
         typer.Option(help="Have the smaller model learn the original's answers for a while, such as 10min."),
     ] = None,
+    heal: Annotated[
+        str | None,
+        typer.Option(
+            help="Have scales, biases and norms learn the original's answers at the end, such as 10min."
+        ),
+    ] = None,
     data: Data = None,
     data_column: DataColumn = None,
     label_column: LabelColumn = None,
@@ -132,6 +138,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
     """
     from prensa.cli.sources import judged_source, texts_source
     from prensa.evaluation.budget import Budget
+    from prensa.healing.settings import heal_from
     from prensa.jobs.compression import Compression
     from prensa.jobs.permissions import Permissions
     from prensa.pressing.recipe import Changes
@@ -160,6 +167,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
             noise=noise,
             trim_vocabulary=trim_from(trim_vocabulary, keep, languages),
             shrink=shrink_from(shrink, faster, distill),
+            heal=heal_from(heal),
         ),
         texts=texts_source(texts, text_column, split, encoding, calibration_texts, data=data),
         budget=budget,
@@ -191,11 +199,12 @@ def _plan(job: Compression) -> CompressionPlan:
 def _print_plan(plan: CompressionPlan, *, as_json: bool) -> None:
     from prensa.cli import plans
 
+    healing = None if plan.healing is None else plan.healing.plan
     if as_json:
-        summary = plans.plan_summary(plan.pressing, plan.calibration, plan.shrinking)
+        summary = plans.plan_summary(plan.pressing, plan.calibration, plan.shrinking, healing)
         typer.echo(json.dumps(summary, indent=1))
         return
-    plans.print_plan(plan.pressing, plan.calibration, plan.shrinking)
+    plans.print_plan(plan.pressing, plan.calibration, plan.shrinking, healing)
 
 
 def _run(plan: CompressionPlan) -> Result:
@@ -205,7 +214,8 @@ def _run(plan: CompressionPlan) -> Result:
     from prensa.cli.outcome import trial_printer
     from prensa.cli.progress import progress_bar, stages
 
-    takes_stages = plan.calibration is not None or plan.runtimes is not None or plan.shrinking is not None
+    stages_of_it = (plan.calibration, plan.runtimes, plan.shrinking, plan.healing)
+    takes_stages = any(stage is not None for stage in stages_of_it)
     if plan.job.budget.is_given or takes_stages:
         console = Console(stderr=True, markup=False, highlight=False, emoji=False)
         with stages(console) as progress:
@@ -235,9 +245,11 @@ def _content(result: Result) -> dict[str, object]:
     content: dict[str, object] = {"output": str(result.output)}
     if result.outcome is not None:
         content.update(json.loads(result.outcome.to_json()))
-        # An outcome knows of the trials alone, and those are of the smaller model.
+        # An outcome knows of the trials alone: those are of the smaller model, and not healed.
         if result.manifest is not None and result.manifest.shrink is not None:
             content["shrink"] = dataclasses.asdict(result.manifest.shrink)
+        if result.manifest is not None and result.manifest.heal is not None:
+            content["heal"] = dataclasses.asdict(result.manifest.heal)
     elif result.manifest is not None:
         content.update(dataclasses.asdict(result.manifest))
     if result.unreached:

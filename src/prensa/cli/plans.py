@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.manifest import VocabularyReport
 from prensa.cli.tables import console, new_table, vocabulary_in_words
+from prensa.healing.plan import HealPlan
 from prensa.ops.spec import ROLES
 from prensa.pressing.pipeline import Plan
 from prensa.shrink.plan import ShrinkPlan
@@ -45,7 +46,12 @@ def by_kind(plan: Plan) -> list[KindPlan]:
     return kinds
 
 
-def print_plan(plan: Plan, calibration: CalibrationPlan | None, shrinking: ShrinkPlan | None = None) -> None:
+def print_plan(
+    plan: Plan,
+    calibration: CalibrationPlan | None,
+    shrinking: ShrinkPlan | None = None,
+    healing: HealPlan | None = None,
+) -> None:
     """Print what a run would do."""
     out = console()
     table = new_table("kind", "tensors", "before", "after, at most", "passes")
@@ -68,6 +74,8 @@ def print_plan(plan: Plan, calibration: CalibrationPlan | None, shrinking: Shrin
         out.print(vocabulary_in_words(plan.vocabulary.report), soft_wrap=True)
     if calibration is not None:
         out.print(_calibration_in_words(calibration), soft_wrap=True)
+    if healing is not None:
+        out.print(printable(_healing_in_words(healing)), soft_wrap=True)
     out.print(
         f"Format {plan.recipe.format}; at most {megabytes(plan.nbytes)} of weights, and "
         f"{megabytes(plan.memory)} of memory for tensors. Nothing was written to {plan.output}.",
@@ -82,6 +90,16 @@ def _calibration_in_words(plan: CalibrationPlan) -> str:
     return (
         f"Calibration: {len(plan.encoded.rows):,} texts of {plan.source} on {where}, with tokens counted in "
         f"{plan.counted:,}; {megabytes(plan.memory)} of memory and what one batch takes."
+    )
+
+
+def _healing_in_words(plan: HealPlan) -> str:
+    time = f"{plan.settings.seconds:,.0f} seconds"
+    if plan.settings.steps is not None:
+        time = f"{plan.settings.steps:,} steps"
+    return (
+        f"Healing: {time} on {len(plan.lessons.encoded.rows):,} texts of {plan.lessons.source}, on "
+        f"{plan.device}."
     )
 
 
@@ -126,7 +144,10 @@ def widths_of(plan: ShrinkPlan) -> dict[str, int]:
 
 
 def plan_summary(
-    plan: Plan, calibration: CalibrationPlan | None, shrinking: ShrinkPlan | None = None
+    plan: Plan,
+    calibration: CalibrationPlan | None,
+    shrinking: ShrinkPlan | None = None,
+    healing: HealPlan | None = None,
 ) -> dict[str, object]:
     """Return the plan as plain data, for JSON."""
     calibrated: dict[str, object] | None = None
@@ -138,6 +159,9 @@ def plan_summary(
     shrink: dict[str, object] | None = None
     if shrinking is not None:
         shrink = _shrinking(shrinking)
+    heal: dict[str, object] | None = None
+    if healing is not None:
+        heal = _healing(healing)
     return {
         "output": str(plan.output),
         "format": plan.recipe.format,
@@ -146,7 +170,18 @@ def plan_summary(
         "calibration": calibrated,
         "vocabulary": vocabulary,
         "shrink": shrink,
+        "heal": heal,
         "kinds": [dataclasses.asdict(kind) for kind in by_kind(plan)],
+    }
+
+
+def _healing(plan: HealPlan) -> dict[str, object]:
+    return {
+        "seconds": plan.settings.seconds,
+        "steps": plan.settings.steps,
+        "texts": plan.lessons.source,
+        "count": len(plan.lessons.encoded.rows),
+        "device": plan.device,
     }
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prensa.checkpoint.card import library_class
+from prensa.checkpoint.healed import healed_in_words
 from prensa.checkpoint.manifest import Calibration, Manifest, ShrinkReport, TensorReport, VocabularyReport
 from prensa.checkpoint.shrunk import KINDS, account, kinds_in, layer_widths
 from prensa.formats import FORMATS
@@ -40,6 +41,7 @@ def print_result(manifest: Manifest, output: Path) -> None:
         out.print(vocabulary_in_words(manifest.vocabulary), soft_wrap=True)
     if manifest.calibration is not None:
         out.print(_calibrated_on(manifest.calibration), soft_wrap=True)
+    _print_healing(out, manifest)
     for report in manifest.tensors:
         if any(step.note for step in report.passes):
             out.print(f"{report.name}: {report.note}")
@@ -143,6 +145,13 @@ def print_tensors(manifest: Manifest) -> None:
     )
     if manifest.shrink is not None:
         _print_structure(out, manifest.shrink)
+    _print_healing(out, manifest)
+
+
+def _print_healing(out: Console, manifest: Manifest) -> None:
+    """Print what was learnt after rounding, if anything was."""
+    if manifest.heal is not None:
+        out.print(printable(healed_in_words(manifest.heal, manifest.nbytes)), soft_wrap=True)
 
 
 def _row(reports: Sequence[TensorReport]) -> list[str]:

@@ -17,6 +17,8 @@ from prensa.evaluation.judge import Judge, plan_judge
 from prensa.evaluation.results import Evaluation
 from prensa.extras import require
 from prensa.files.atomic import at_home
+from prensa.jobs import healing
+from prensa.jobs.healing import Healing
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.runtimes import Exported, Runtimes, runtime_names
 from prensa.jobs.shrinking import Ended, Served, Shrinking
@@ -85,6 +87,8 @@ class Compression:
             )
         if self.permissions.unchecked and self.changes.shrink is not None:
             raise SettingError("`unchecked`: nothing can be shrunk in a model whose class is not known")
+        if self.permissions.unchecked and self.changes.heal is not None:
+            raise SettingError("`unchecked`: a model whose class is not known cannot be healed")
         if self.budget.is_given and self.changes.noise is not None:
             raise SettingError("`noise` cannot be combined with a budget: the search chooses the noise")
         if self.budget.is_given:
@@ -130,7 +134,25 @@ class Compression:
         shrinking = None
         if recipe.shrink is not None:
             shrinking = self._shrinking(recipe.shrink, pressing, texts, library, progress)
-        return CompressionPlan(self, pressing, vocabulary, calibration, judge, runtimes, shrinking)
+        mending = self._healing(pressing, texts, library, progress)
+        return CompressionPlan(
+            self, pressing, vocabulary, calibration, judge, runtimes, shrinking, healing=mending
+        )
+
+    def _healing(
+        self, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress
+    ) -> Healing | None:
+        """Plan what is learnt at the end; None if nothing is."""
+        if plan.recipe.heal is None:
+            return None
+        # What learnt from the texts that it is judged by has learnt the answers to the exam.
+        of_both = self.texts is None or self.budget.on is None or _is_same(self.texts, self.budget.on)
+        if self.budget.is_of_quality and of_both:
+            raise SettingError(
+                "`heal` must not learn from the texts that the budget is judged by: give `texts` to learn, "
+                "and other ones as `data`"
+            )
+        return healing.plan_of(plan.recipe.heal, plan, texts, library, self.device, progress)
 
     def _shrinking(
         self, shrink: Shrink, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress
@@ -170,7 +192,8 @@ class Compression:
                 progress=progress,
             )
         # Texts have another use: to count tokens in, or to measure ranges on.
-        is_used = plan.vocabulary is not None or self.runtime is not None or plan.recipe.shrink is not None
+        has_use = (plan.vocabulary, self.runtime, plan.recipe.shrink, plan.recipe.heal)
+        is_used = any(use is not None for use in has_use)
         if self.texts is not None and (not is_used or (texts is not None and texts.limit is not None)):
             raise SettingError(
                 "`texts` were given, but no pass of the recipe needs them; use `preset=small`, or leave "
@@ -208,6 +231,7 @@ class CompressionPlan:
     judge: Judge | None
     runtimes: Runtimes | None
     shrinking: ShrinkPlan | None = None
+    healing: Healing | None = None
 
     @property
     def output(self) -> Path:
@@ -260,6 +284,7 @@ class CompressionPlan:
             self.calibration,
             self.judge,
             self.job.budget,
+            self.healing,
         )
         return job.run(progress, on_trial)
 
@@ -268,12 +293,24 @@ class CompressionPlan:
             assert self.calibration is not None  # noqa: S101  the recipe was checked
             judge = self.judge if self.job.budget.is_of_quality else None
             return search(
-                self.pressing, self.calibration, self.job.budget, judge, on_trial=on_trial, progress=progress
+                self.pressing,
+                self.calibration,
+                self.job.budget,
+                judge,
+                on_trial=on_trial,
+                progress=progress,
+                mend=None if self.healing is None else self.healing.run,
             )
         statistics = None
         if self.calibration is not None:
             statistics = collect(self.calibration, progress)
-        return None, pipeline.run(self.pressing, progress, statistics)
+        return None, healing.press(self.pressing, statistics, self.healing, progress)
+
+
+def _is_same(texts: Where, data: Where) -> bool:
+    """Whether both are the same file; the parts of a data set are different ones."""
+    files = [Path(str(as_source(each).name)).expanduser() for each in (texts, data)]
+    return all(file.is_file() for file in files) and files[0].resolve() == files[1].resolve()
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,14 @@ from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.config import any_config
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest, ShrinkReport
+from prensa.distilling.plan import DistillPlan
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT
 from prensa.evaluation.figures import Quality
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.verdict import drop_in_words
 from prensa.files.records import from_plain, to_plain
+from prensa.jobs.healing import Healing, press
 from prensa.pressing import pipeline
 from prensa.progress import Progress, silent
 from prensa.runtime.torch import load_on
@@ -35,7 +37,6 @@ from prensa.serving.choices import question, recall_any, remember
 from prensa.serving.stopwatch import Stopwatch
 from prensa.shrink.begun import begin, begun, kept_lessons, lessons_path
 from prensa.shrink.clock import Clock
-from prensa.shrink.distill_plan import DistillPlan
 from prensa.shrink.learn import learn
 from prensa.shrink.plan import ShrinkPlan, rows_of
 from prensa.shrink.run import Prepared, Shrunk, Unreached, prepare, shrunk, write_shrunk
@@ -113,6 +114,7 @@ class Shrinking:
     calibration: CalibrationPlan | None
     judge: Judge | None
     budget: Budget
+    healing: Healing | None = None
 
     def run(self, progress: Progress = silent, on_trial: OnTrial = ignore_trial) -> Ended:
         """Shrink and press. ``on_trial`` hears of the trials of a search for the noise.
@@ -206,25 +208,29 @@ class Shrinking:
         can_search = plan.recipe.noise is not None and plan.recipe.stored_as.is_sized_by_noise
         if self.budget.is_given and calibration is not None and can_search:
             judge = self.judge if self.budget.is_of_quality else None
+            mend = None if self.healing is None else self.healing.run
             outcome, manifest = search(
-                plan, calibration, self.budget, judge, on_trial=on_trial, progress=progress
+                plan, calibration, self.budget, judge, on_trial=on_trial, progress=progress, mend=mend
             )
             return Ended(manifest, outcome)
         statistics = None
         if calibration is not None:
             statistics = collect(calibration, progress)
         if not self.budget.is_given:
-            return Ended(pipeline.run(plan, progress, statistics))
+            return Ended(press(plan, statistics, self.healing, progress))
         # There is no noise to search: one result is judged, on texts that the speed was not chosen by.
         pressed = plan.with_recipe(plan.recipe, directory.parent / f"{directory.name}-pressed")
         manifest = pipeline.run(pressed, progress, statistics)
+        output = pressed.output
+        if self.healing is not None:
+            output, manifest = self.healing.run(pressed, output, progress)
         quality = None
         if self.judge is not None:
-            quality = self.judge.quality(pressed.output, halve(self.judge.plan).check, progress=progress)
+            quality = self.judge.quality(output, halve(self.judge.plan).check, progress=progress)
         is_small = self.budget.allows_size(manifest.nbytes, plan.before.nbytes)
         if self.budget.decide(quality) not in KEPT or not is_small:
             return Ended(unreached=_not_kept(self.budget, plan.before.nbytes, quality))
-        return Ended(pipeline.publish(pressed.output, plan))
+        return Ended(pipeline.publish(output, plan))
 
 
 @dataclass(frozen=True)

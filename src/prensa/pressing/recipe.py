@@ -16,9 +16,11 @@ from pathlib import Path
 import tomli_w
 
 from prensa.codecs import CODECS
-from prensa.errors import RecipeError
+from prensa.errors import RecipeError, SettingError
 from prensa.files.atomic import at_home
 from prensa.formats import FORMATS, Format
+from prensa.healing.settings import NAME as HEAL
+from prensa.healing.settings import Heal, heal_from
 from prensa.passes import PASSES, Gptq, Pass, Prune, Quantize, Threshold
 from prensa.shrink.settings import NAME as SHRINK
 from prensa.shrink.settings import Shrink
@@ -43,7 +45,7 @@ class Recipe:
 
     ``codecs`` are the ones that the packed format may choose from; ``state_dict`` adds a second copy of
     the weights as a ``torch.save`` file, for code that does not read safetensors. ``trim_vocabulary`` and
-    ``shrink`` come before all passes.
+    ``shrink`` come before all passes, ``heal`` after them.
     """
 
     passes: tuple[Pass, ...]
@@ -52,6 +54,7 @@ class Recipe:
     state_dict: bool = False
     trim_vocabulary: TrimVocabulary | None = None
     shrink: Shrink | None = None
+    heal: Heal | None = None
 
     def __post_init__(self) -> None:
         """Check names, types, and that nothing that needs real weights follows quantization."""
@@ -87,8 +90,8 @@ class Recipe:
 
     @property
     def needs_texts(self) -> bool:
-        """Whether a pass does better with calibration, or tokens or structure are chosen by texts."""
-        if self.trim_vocabulary is not None or self.shrink is not None:
+        """Whether a pass does better with calibration, or texts choose or teach something."""
+        if self.trim_vocabulary is not None or self.shrink is not None or self.heal is not None:
             return True
         for step in self.passes:
             if step.needs_statistics:
@@ -166,6 +169,8 @@ class Recipe:
             content[TRIM] = _settings(self.trim_vocabulary)
         if self.shrink is not None:
             content[SHRINK] = _settings(self.shrink)
+        if self.heal is not None:
+            content[HEAL] = _settings(self.heal)
         return tomli_w.dumps(content)
 
 
@@ -181,6 +186,7 @@ class Changes:
     noise: float | None = None
     trim_vocabulary: TrimVocabulary | None = None
     shrink: Shrink | None = None
+    heal: Heal | None = None
 
 
 def preset_names() -> list[str]:
@@ -243,12 +249,7 @@ def adjusted(recipe: Recipe, changes: Changes) -> Recipe:
     """
     if changes.bits is not None and changes.bits not in BITS:
         raise RecipeError(f"`bits` must be 8 or 16, found {changes.bits!r}")
-    if changes.trim_vocabulary is not None:
-        recipe = dataclasses.replace(recipe, trim_vocabulary=changes.trim_vocabulary)
-    if changes.shrink is not None:
-        recipe = dataclasses.replace(recipe, shrink=changes.shrink)
-    if changes.format is not None:
-        recipe = dataclasses.replace(recipe, format=changes.format)
+    recipe = _with_replaced(recipe, changes)
     if changes.prune is not None or changes.prune_by is not None:
         recipe = _pruned(recipe, changes.prune, changes.prune_by)
     if changes.threshold == 0:
@@ -259,6 +260,19 @@ def adjusted(recipe: Recipe, changes: Changes) -> Recipe:
         recipe = recipe.with_noise(changes.noise)
     if changes.bits is not None:
         recipe = _with_bits(recipe, changes.bits)
+    return recipe
+
+
+def _with_replaced(recipe: Recipe, changes: Changes) -> Recipe:
+    """Replace what stands beside the passes, where something else is given."""
+    if changes.trim_vocabulary is not None:
+        recipe = dataclasses.replace(recipe, trim_vocabulary=changes.trim_vocabulary)
+    if changes.shrink is not None:
+        recipe = dataclasses.replace(recipe, shrink=changes.shrink)
+    if changes.heal is not None:
+        recipe = dataclasses.replace(recipe, heal=changes.heal)
+    if changes.format is not None:
+        recipe = dataclasses.replace(recipe, format=changes.format)
     return recipe
 
 
@@ -307,6 +321,8 @@ def _recipe(content: Mapping[str, object]) -> Recipe:
         settings[TRIM] = TrimVocabulary(**_of_table(content[TRIM], TRIM, TrimVocabulary))  # type: ignore[arg-type]
     if SHRINK in content:
         settings[SHRINK] = Shrink(**_of_table(content[SHRINK], SHRINK, Shrink))  # type: ignore[arg-type]
+    if HEAL in content:
+        settings[HEAL] = _heal(content[HEAL])
     # The types of the others are checked where they are used: by the recipe itself.
     return Recipe(**settings)  # type: ignore[arg-type]
 
@@ -333,7 +349,17 @@ def _pass(table: Mapping[str, object]) -> Pass:
     return usual.with_settings(**settings)
 
 
-def _of_table(table: object, name: str, kind: type[TrimVocabulary | Shrink]) -> dict[str, object]:
+def _heal(value: object) -> Heal | None:
+    """Read a time (`heal = "10min"`) or a table of settings."""
+    if isinstance(value, (str, float, int)) and not isinstance(value, bool):
+        try:
+            return heal_from(value)
+        except SettingError as error:
+            raise RecipeError(str(error)) from error
+    return Heal(**_of_table(value, HEAL, Heal))  # type: ignore[arg-type]
+
+
+def _of_table(table: object, name: str, kind: type[TrimVocabulary | Shrink | Heal]) -> dict[str, object]:
     """Return the settings in a table of TOML that is no pass."""
     if not isinstance(table, dict):
         raise RecipeError(f"{name} must be a table ([{name}])")
@@ -345,15 +371,17 @@ def _of_table(table: object, name: str, kind: type[TrimVocabulary | Shrink]) -> 
     return settings
 
 
-def _fields(kind: type[Recipe | TrimVocabulary | Shrink]) -> list[str]:
+def _fields(kind: type[Recipe | TrimVocabulary | Shrink | Heal]) -> list[str]:
     return [field.name for field in dataclasses.fields(kind)]
 
 
-def _settings(of: Pass | TrimVocabulary | Shrink) -> dict[str, object]:
+def _settings(of: Pass | TrimVocabulary | Shrink | Heal) -> dict[str, object]:
     """Return settings by name, in the order of the fields, as TOML can hold them."""
     settings: dict[str, object] = {}
     for key, value in vars(of).items():
-        settings[key] = list(value) if isinstance(value, tuple) else value
+        # TOML has no word for what is not given.
+        if value is not None:
+            settings[key] = list(value) if isinstance(value, tuple) else value
     return settings
 
 

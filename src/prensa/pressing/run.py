@@ -86,6 +86,18 @@ def publish(pressed: Path, plan: Plan, extra: Mapping[str, str] | None = None) -
     return manifest
 
 
+def describe(plan: Plan, directory: Path, manifest: Manifest) -> None:
+    """Write what was done into a result's directory: its manifest, and its model card."""
+    manifest.save(directory)
+    write_card(
+        directory,
+        plan.before.path,
+        manifest,
+        plan.recipe.to_toml(),
+        imports=plan.recipe.stored_as.imports,
+    )
+
+
 def _write_weights(
     plan: Plan, directory: Path, progress: Progress, statistics: Statistics | None
 ) -> tuple[tuple[TensorReport, ...], tuple[FileReport, ...]]:
@@ -129,19 +141,11 @@ def _write_state_dict(directory: Path, files: Sequence[FileReport]) -> None:
 
 def _write_companions(plan: Plan, directory: Path, manifest: Manifest, extra: Mapping[str, str]) -> None:
     """Write everything beside the weights. What is written first wins over the original's files."""
-    manifest.save(directory)
-    recipe = plan.recipe.to_toml()
-    _write_texts(directory, {companions.RECIPE_FILE: recipe, **extra})
+    _write_texts(directory, {companions.RECIPE_FILE: plan.recipe.to_toml(), **extra})
     if plan.vocabulary is not None:
         for name, content in plan.vocabulary.files.items():
             (directory / name).write_bytes(content)
-    write_card(
-        directory,
-        plan.before.path,
-        manifest,
-        recipe,
-        imports=plan.recipe.stored_as.imports,
-    )
+    describe(plan, directory, manifest)
 
     dense = sorted(dense_layers(plan.tensors, plan.model))
     checksums = {file.name: file.sha256 for file in manifest.files}

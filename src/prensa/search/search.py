@@ -47,6 +47,10 @@ OnTrial = Callable[[Trial, bool], None]
 """Called with each trial, and whether the budget allows it."""
 
 
+Mend = Callable[[Plan, Path, Progress, Callable[[Path, Manifest], str]], tuple[Path, Manifest]]
+"""Makes a winner better, in another directory, unless a function of that says what speaks against it."""
+
+
 def ignore_trial(trial: Trial, held: bool) -> None:  # noqa: FBT001
     """Do nothing with a trial."""
 
@@ -78,6 +82,7 @@ class _Search:
     place: Path
     on_trial: OnTrial
     progress: Progress
+    mend: Mend | None = None
     refused: set[float] = field(default_factory=set)
     pressed: tuple[float, Manifest, Path] | None = None
 
@@ -149,10 +154,12 @@ def search(
     *,
     on_trial: OnTrial = ignore_trial,
     progress: Progress = silent,
+    mend: Mend | None = None,
 ) -> tuple[Outcome, Manifest | None]:
     """Find the smallest result within the budget and write it to the plan's output.
 
-    ``judge`` may be None where the budget is of bytes alone. Returns how it ended, and what was written: None
+    ``judge`` may be None where the budget is of bytes alone. ``mend`` makes the winner better, if it can,
+    before it is written; it stays within the budget. Returns how it ended, and what was written: None
     where no trial keeps the budget. An interruption (``KeyboardInterrupt``) after a trial that keeps it
     writes the best one so far, unchecked. Raises :class:`RecipeError` where the recipe has no noise to
     search, and :class:`~prensa.errors.FormatError` for a journal of another search.
@@ -170,7 +177,7 @@ def search(
         own_quality = judge.own_quality(halves.check, progress)
     statistics = collect(calibration, progress)
     with hidden_beside(plan.output) as place:
-        run = _Search(plan, statistics, budget, judge, halves, journal, place, on_trial, progress)
+        run = _Search(plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend)
         if own_quality is not None and budget.decide(own_quality) == "undecided":
             outcome = _undecided(run, start, own_quality)
             journal.remove()
@@ -282,10 +289,56 @@ def _finish(run: _Search, outcome: Outcome) -> tuple[Outcome, Manifest | None]:
         noise = outcome.winner.noise
         # A trial from the journal of an earlier run was compressed there, not here.
         _, output = run.compressed(noise)
+        if run.mend is not None and not outcome.interrupted:
+            outcome, output = _mended(run, run.mend, outcome, output)
         manifest = pipeline.publish(output, run.plan, {SEARCH_FILE: outcome.to_json()})
     if not outcome.interrupted:
         run.journal.remove()
     return outcome, manifest
+
+
+def _mended(run: _Search, mend: Mend, outcome: Outcome, output: Path) -> tuple[Outcome, Path]:
+    """Make the winner in ``output`` better; return how the search ended with it, and where it lies."""
+    winner = outcome.winner
+    assert winner is not None  # noqa: S101  only a winner is mended
+    noise = winner.noise
+    after = outcome
+
+    def objection(directory: Path, manifest: Manifest) -> str:
+        nonlocal after
+        nbytes = manifest.nbytes
+        if not run.budget.allows_size(nbytes, run.plan.checkpoint.nbytes):
+            return "the healed one is larger than the budget allows"
+        after = dataclasses.replace(outcome, winner=dataclasses.replace(winner, nbytes=nbytes))
+        if run.judge is None:
+            return ""
+        quality = run.judge.quality(directory, run.halves.check, draws=Draws(), progress=run.progress)
+        trial = Trial.of(noise, nbytes, quality)
+        decision = run.budget.decide(quality)
+        if decision not in KEPT:
+            return "the healed one does not keep the budget"
+        if _is_worse(trial, outcome.check):
+            return "the healed one was worse on texts that the search had not seen"
+        after = _with_check(after, _Check(trial, quality, decision, None))
+        return ""
+
+    # The recipe of the winner, which is what lies there.
+    plan = dataclasses.replace(run.plan, recipe=run.plan.recipe.with_noise(noise))
+    directory, _ = mend(plan, output, run.progress, objection)
+    if directory == output:
+        return outcome, output
+    return after, directory
+
+
+def _is_worse(trial: Trial, before: Trial | None) -> bool:
+    """Whether fewer answers stay the same, or, where none are compared, the score drops by more."""
+    if before is None:
+        return False
+    if trial.agreement is not None and before.agreement is not None:
+        return trial.agreement < before.agreement
+    if trial.drop is not None and before.drop is not None:
+        return trial.drop > before.drop
+    return False
 
 
 def _nearest(run: _Search) -> Trial:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prensa.checkpoint.manifest import DistillReport
+from prensa.distilling.distill import distill
+from prensa.distilling.plan import DistillPlan
 from prensa.progress import Progress, silent
 from prensa.runtime.text_vector import read_text_vector
-from prensa.shrink.distill import distill
-from prensa.shrink.distill_plan import DistillPlan
 from prensa.shrink.plan import ShrinkPlan
 from prensa.shrink.quality import Yardstick
 from prensa.shrink.run import Shrunk
@@ -29,8 +29,8 @@ def learn(
 ) -> Shrunk:
     """Distil ``original`` into a smaller model of it, whose weights change in place.
 
-    In ``place`` checkpoints are kept, and gone on from. Raises what :func:`~prensa.shrink.distill.distill`
-    raises.
+    In ``place`` checkpoints are kept, and gone on from. Raises what
+    :func:`~prensa.distilling.distill.distill` raises.
     """
     # What comes out of a layer that stays is to be what came out of it before.
     pairs = list(enumerate(small.report.layers))

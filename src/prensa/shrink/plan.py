@@ -9,11 +9,11 @@ from pathlib import Path
 from prensa.calibration.plan import CalibrationPlan, plan_calibration, texts_to_calibrate_on
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
+from prensa.distilling.distill import DistillPlan, plan_distillation
 from prensa.errors import DataError, RecipeError
 from prensa.progress import Progress, silent
 from prensa.shrink.anatomy import Anatomy, anatomy_of
 from prensa.shrink.clock import PartKind
-from prensa.shrink.distill import DistillPlan, plan_distillation
 from prensa.shrink.settings import Shrink
 from prensa.shrink.widths import even_width_key
 from prensa.texts.columns import sample

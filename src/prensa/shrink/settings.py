@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from prensa.distilling.duration import seconds_of
 from prensa.errors import RecipeError, SettingError
 
 NAME = "shrink"
 
 _MOST = 100.0
-_SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def shrink_from(
         heads=settings.heads,
         layers=settings.layers,
         texts=settings.texts,
-        distill=settings.distill if distill is None else _seconds(distill),
+        distill=settings.distill if distill is None else seconds_of(distill, "distill"),
     )
 
 
@@ -84,19 +84,6 @@ def _times(value: float | str) -> float:
     if not 1 < times <= _MOST:
         raise SettingError(f"`faster`: expected how many times as fast, such as 2x, found {value!r}")
     return times
-
-
-def _seconds(value: float | str) -> float:
-    text = str(value).strip().lower()
-    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
-    unit = text[len(digits) :].strip() or "s"
-    try:
-        seconds = float(digits) * _SECONDS[unit]
-    except (ValueError, KeyError):
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise SettingError(f"`distill`: expected a time such as 10min or 90s, found {value!r}")
-    return seconds
 
 
 def _check_number(key: str, value: object) -> None:

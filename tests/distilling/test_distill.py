@@ -11,11 +11,12 @@ from tests.bert import around as with_modules
 from tests.bert import bert, pooling
 from tests.conftest import add_tokenizer, build_model
 
+from prensa.distilling import pace
+from prensa.distilling import plan as distill_plan
+from prensa.distilling.distill import distill, plan_distillation
 from prensa.errors import DataError, FormatError, MissingPackageError, ModelError, SettingError
 from prensa.runtime.deberta import FoldedAttention
 from prensa.runtime.torch import load
-from prensa.shrink import distill_plan, pace
-from prensa.shrink.distill import distill, plan_distillation
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
@@ -225,7 +226,7 @@ def test_ctrl_c_keeps_the_best_so_far(classifier, many_texts):
 
 
 def test_ctrl_c_at_once_leaves_the_student(classifier, many_texts, monkeypatch):
-    monkeypatch.setattr("prensa.shrink.distill_trainer._LOOK", 1.0)
+    monkeypatch.setattr("prensa.distilling.trainer._LOOK", 1.0)
     student, teacher = models(classifier)
     before = weights_of(student)
     result = distill(student, teacher, planned(classifier, many_texts), Stopping(2))
@@ -266,7 +267,7 @@ def test_the_learning_rate_rises_and_falls_with_the_share():
 @pytest.fixture
 def saving(monkeypatch):
     """Write a checkpoint after every step."""
-    monkeypatch.setattr("prensa.shrink.distill_trainer._SAVE", 0.0)
+    monkeypatch.setattr("prensa.distilling.trainer._SAVE", 0.0)
 
 
 def test_an_interrupted_one_goes_on_where_it_was(classifier, many_texts, tmp_path, saving):

@@ -7,24 +7,25 @@ that it still has. Which weights win is decided by answers to texts that it does
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
+from prensa.distilling.best import Best, Record, fingerprint, last_checkpoint
+from prensa.distilling.lessons import lessons_of
+from prensa.distilling.pace import Pace
+from prensa.distilling.plan import DistillPlan, plan_distillation
+from prensa.distilling.teaching import Reader, Teacher, answering, check_pairs
 from prensa.errors import ModelError
 from prensa.extras import require
 from prensa.files.temporary import temporary_directory
 from prensa.progress import Progress, silent
 from prensa.runtime.text_vector import read_text_vector
-from prensa.shrink.best import Best, Record, fingerprint, last_checkpoint
-from prensa.shrink.distill_plan import DistillPlan, plan_distillation
-from prensa.shrink.lessons import lessons_of
-from prensa.shrink.pace import Pace
-from prensa.shrink.teaching import Reader, Teacher, answering, check_pairs
 
 __all__ = ["DistillPlan", "Distilled", "distill", "plan_distillation"]
 
@@ -36,7 +37,7 @@ class Distilled:
     Losses are those on texts kept apart: divergences from the teacher in nats for classes, tokens and
     labels, shares of the teacher's variance or mean square for numbers and vectors. ``loss_after`` is that of
     the weights that were kept, those after ``best_step``. ``texts`` were learnt from, ``stopped`` says that
-    Ctrl-C ended it early.
+    Ctrl-C ended it early, ``broken`` that the loss stopped being a number.
     """
 
     steps: int
@@ -46,6 +47,7 @@ class Distilled:
     best_step: int
     texts: int
     stopped: bool
+    broken: bool = False
 
 
 def distill(
@@ -55,13 +57,15 @@ def distill(
     progress: Progress = silent,
     pairs: Sequence[tuple[int, int]] = (),
     place: Path | None = None,
+    only: Collection[nn.Parameter] | None = None,
 ) -> Distilled:
     """Train ``student`` in place until it answers as ``teacher`` does, as far as time allows.
 
     Both are on one device, the student in float32. ``pairs`` are numbers of a student's layer and of the
     teacher's layer whose outputs ``[texts, tokens, size]`` it is to have. With a directory as ``place`` a
     checkpoint is written there about every two minutes, and one that lies there is gone on from; whoever gave
-    the directory removes it. Ctrl-C ends training with the best weights so far.
+    the directory removes it. ``only`` are the weights that learn, all but the table of tokens if None. Ctrl-C
+    ends training with the best weights so far, and so does a loss that is no number.
 
     Raises :class:`~prensa.errors.MissingPackageError` without ``accelerate``,
     :class:`~prensa.errors.ModelError` for models that do not fit each other or the plan, and
@@ -69,14 +73,14 @@ def distill(
     """
     require("distill", "distilling")
     # What it brings takes a second to import, and only here it is needed.
-    from prensa.shrink.undisturbed import undisturbed
+    from prensa.distilling.undisturbed import undisturbed
 
     _check(student)
     check_pairs(student, teacher, pairs)
     with ExitStack() as stack:
         stack.enter_context(undisturbed())
         stack.enter_context(answering(teacher))
-        stack.enter_context(_learning(student))
+        stack.enter_context(_learning(student, only))
         of, found = "", None
         if place is not None:
             of = fingerprint(plan, student, pairs)
@@ -99,7 +103,7 @@ class _Run:
 
     def carry_out(self, of: str, found: tuple[Path, Record] | None) -> Distilled:
         """Train, from the checkpoint that was ``found`` if there is one. An empty ``of`` leaves none."""
-        from prensa.shrink.distill_trainer import Class, DistillTrainer, Watch, arguments_of
+        from prensa.distilling.trainer import Class, DistillTrainer, Watch, arguments_of
 
         plan, student = self.plan, self.student
         # First of all: what each process measures by itself would part them, and each has its own device.
@@ -148,13 +152,14 @@ class _Run:
             best_step=best.step,
             texts=lessons.texts,
             stopped=stopped,
+            broken=watch.is_broken,
         )
 
 
 @contextmanager
-def _learning(student: PreTrainedModel) -> Iterator[None]:
+def _learning(student: PreTrainedModel, only: Collection[nn.Parameter] | None) -> Iterator[None]:
     """Have the weights that are to change take gradients; afterwards modes are as they were."""
-    from prensa.shrink.distill_trainer import frozen_tables
+    from prensa.distilling.trainer import frozen_tables
 
     was_training = student.training
     # The Trainer sets it.
@@ -162,9 +167,12 @@ def _learning(student: PreTrainedModel) -> Iterator[None]:
     before = [(parameter, parameter.requires_grad) for parameter in student.parameters()]
     try:
         for parameter, _ in before:
+            parameter.requires_grad_(only is None)
+        for parameter in only or ():
             parameter.requires_grad_()
-        for parameter in frozen_tables(student):
-            parameter.requires_grad = False
+        if only is None:
+            for parameter in frozen_tables(student):
+                parameter.requires_grad = False
         yield
     finally:
         student.zero_grad(set_to_none=True)

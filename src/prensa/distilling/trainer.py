@@ -6,6 +6,7 @@ measures what is kept apart, keeps the best weights, and reports how far it is.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +26,14 @@ from transformers import (
 )
 from transformers.trainer_callback import PrinterCallback
 
+from prensa.distilling.best import Best, new_record
+from prensa.distilling.lessons import Lessons, only
+from prensa.distilling.loss import distances, relative_squares
+from prensa.distilling.pace import Pace, agreed
+from prensa.distilling.plan import DistillPlan
+from prensa.distilling.teaching import Answers, Reader, Teacher
 from prensa.progress import Progress
 from prensa.runtime.processor import MULTIPLIES_BF16, has
-from prensa.shrink.best import Best, new_record
-from prensa.shrink.distill_loss import distances, relative_squares
-from prensa.shrink.distill_plan import DistillPlan
-from prensa.shrink.lessons import Lessons, only
-from prensa.shrink.pace import Pace, agreed
-from prensa.shrink.teaching import Answers, Reader, Teacher
 
 # How much vectors between the layers count beside the answers. They say something about every token, and
 # so each batch says nearly the same: at 10 a DeBERTa without a third of its products came from 0.113 nats to
@@ -163,6 +164,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.best = best
         self.before = best.loss
         self.step = 0
+        self.is_broken = False
         self._given = given
         self._pace = pace
         self._progress = progress
@@ -185,7 +187,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.step = state.global_step
         if self._pace.is_over or self._pace.share >= self._next_look:
             self._look()
-        if self._pace.is_over:
+        if self._pace.is_over or self.is_broken:
             control.should_training_stop = True
         if self._saves and (self._pace.is_over or self._pace.spent >= self._next_save):
             control.should_save = True
@@ -207,6 +209,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def _look(self) -> None:
         start = time.perf_counter()
         self._loss = self._given.loss_apart()
+        # From weights that are no numbers nothing comes back.
+        self.is_broken = not math.isfinite(self._loss)
         self.best.offer(self._given.student, self._loss, self.step)
         wait = _LOOK
         # Of a short time most would go into looking. Steps are counted without a clock.

@@ -17,13 +17,13 @@ from transformers import PreTrainedModel
 from prensa.calibration.blocks import blocks_of
 from prensa.calibration.objective import outputs_of, without_past
 from prensa.checkpoint.task import Kind
+from prensa.distilling.lessons import Lessons
+from prensa.distilling.loss import Measure, measure_of, variance_of
 from prensa.errors import ModelError
 from prensa.isolation import building
 from prensa.runtime.accelerate import accelerate
 from prensa.runtime.processor import memory_bytes
 from prensa.runtime.text_vector import TextVector
-from prensa.shrink.distill_loss import Measure, measure_of, variance_of
-from prensa.shrink.lessons import Lessons
 
 # The share of the machine's memory for answers that are kept, so that a batch is read once and not in every
 # round.

@@ -80,18 +80,20 @@ def plan_distillation(
     seed: int = 0,
     steps: int | None = None,
     progress: Progress = silent,
+    option: str = "distill",
 ) -> DistillPlan:
     """Read texts without labels and tokenize them as the model at ``path`` reads them.
 
-    ``source.limit`` texts are read, if None as many as can be learnt from in ``seconds``. Raises
+    ``source.limit`` texts are read, if None as many as can be learnt from in ``seconds``. ``option`` is what
+    messages call it. Raises
     :class:`~prensa.errors.SettingError` for a time that is not positive,
     :class:`~prensa.errors.MissingPackageError` without ``accelerate``,
     :class:`~prensa.errors.DataError` for fewer than 200 different texts,
     :class:`~prensa.errors.ModelError` for a model that writes with a second half, and whatever reading texts
     and tokenizers raises.
     """
-    check_seconds(seconds)
-    require("distill", "distilling")
+    check_seconds(seconds, option)
+    require("distill", "distilling" if option == "distill" else f"`{option}`")
     check_names(path)
     config = load_config(path)
     kind = None
@@ -100,19 +102,19 @@ def plan_distillation(
         kind = task.kind
     elif config.is_encoder_decoder:
         raise ModelError(
-            f"{path}: an encoder with a decoder, which does not answer texts alone; leave `distill` out"
+            f"{path}: an encoder with a decoder, which does not answer texts alone; leave `{option}` out"
         )
     # What it cannot compute it refuses now, and not after the model was loaded.
     read_text_vector(path, kind)
     tokenizer = load_tokenizer(path)
     texts = library.all_texts(source)
-    _check_count(len(texts), texts.name)
+    check_count(len(texts), texts.name, option)
     chosen = sample(texts, _count(source, seconds))
     limit = min(longest(tokenizer, config, None) or _LONGEST, _LONGEST)
     step = functools.partial(progress, "reading texts to learn from")
     encoded = library.encode(tokenizer, chosen, _read_as(kind), limit, step)
     rows = _different(encoded.rows)
-    _check_count(len(rows), texts.name)
+    check_count(len(rows), texts.name, option)
     tokens = _TOKENS
     if kind in LANGUAGE:
         tokens = _TOKENS_OF_LANGUAGE
@@ -130,11 +132,11 @@ def plan_distillation(
     )
 
 
-def check_seconds(seconds: float) -> None:
+def check_seconds(seconds: float, option: str = "distill") -> None:
     """Raise :class:`SettingError` for a time that is not positive."""
     if not seconds > 0 or not math.isfinite(seconds):
         raise SettingError(
-            f"`distill` must be a time above 0, found {seconds} seconds; leave it out not to distill"
+            f"`{option}` must be a time above 0, found {seconds} seconds; leave it out not to {option}"
         )
 
 
@@ -164,9 +166,10 @@ def _different(rows: Sequence[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _check_count(count: int, name: str) -> None:
+def check_count(count: int, name: str, option: str = "distill") -> None:
+    """Raise :class:`DataError` for too few texts."""
     if count < FEWEST:
         raise DataError(
             f"{name}: {count} different texts are too few to learn from, expected {FEWEST} or more; "
-            "give more `texts`, with or without labels, or leave `distill` out"
+            f"give more `texts`, with or without labels, or leave `{option}` out"
         )

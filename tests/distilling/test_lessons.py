@@ -1,6 +1,6 @@
 import torch
 
-from prensa.shrink.lessons import NUMBER, lessons_of
+from prensa.distilling.lessons import NUMBER, lessons_of
 from prensa.texts.encoding import Encoded
 
 

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from prensa.distilling.plan import DistillPlan
 from prensa.errors import FormatError
 from prensa.files.atomic import write_text
 from prensa.files.records import from_plain, read_json, to_plain
-from prensa.shrink.distill_plan import DistillPlan
 from prensa.version import VERSION
 
 _VERSION = 1

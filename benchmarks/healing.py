@@ -1,0 +1,61 @@
+"""Healing ``toxic-deberta``: bytes and quality on 4,000 test comments before and after, at some noises.
+
+Usage: python -m benchmarks.healing [--noises 0.008 0.016] [--seconds 600]. Calibrated and healed on the
+training comments, without their labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging
+
+import prensa
+from benchmarks.calibrated import TOKENS, TRAIN, comments_judge, judged
+from benchmarks.evaluation import MODEL
+from benchmarks.record import save
+
+NOISES = (0.008, 0.016)
+SECONDS = 600.0
+
+
+def main(noises: Sequence[float], seconds: float) -> None:
+    """Press at each noise, without healing and with it, and judge both."""
+    logging.disable_progress_bar()
+    judge = comments_judge()
+    before = (MODEL / "model.safetensors").stat().st_size
+    results: dict[str, Any] = {}
+    for noise in noises:
+        for heal in (None, prensa.Heal(seconds)):
+            name = f"small, noise {noise}" + (", healed" if heal else "")
+            with tempfile.TemporaryDirectory() as place:
+                output = Path(place) / "out"
+                made = prensa.compress(MODEL, output, preset="small", noise=noise, texts=TRAIN, heal=heal)
+                results[name] = judged(output, before, judge)
+                assert made.manifest is not None
+                if made.manifest.heal is not None:
+                    results[name]["heal"] = dataclasses.asdict(made.manifest.heal)
+            print(name, results[name], flush=True)
+    save(
+        "healing",
+        {
+            "model": "toxic-deberta",
+            "texts": len(judge.plan.texts),
+            "tokens": TOKENS,
+            "nbytes_before": before,
+            "results": results,
+        },
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--noises", type=float, nargs="+", default=NOISES)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    arguments = parser.parse_args()
+    main(arguments.noises, arguments.seconds)

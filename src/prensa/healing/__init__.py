@@ -1,0 +1,1 @@
+"""Healing: what a compressed file stores beside its integers learns the original's answers."""
