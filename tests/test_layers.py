@@ -9,7 +9,7 @@ ORDER = [
     *("files", "ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "shrink", "pressing", "serving", "evaluation", "search", "report"),
-    *("jobs", "api", "example", "cli", "classic"),
+    *("server", "jobs", "api", "example", "cli", "classic"),
 ]
 
 

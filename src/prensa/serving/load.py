@@ -87,6 +87,15 @@ def load(
         return _load_to_answer(directory, runtime, device, dtype, own)
 
 
+def load_to_serve(
+    directory: Path, *, runtime: str = AUTO, device: str = "cpu", dtype: str | torch.dtype | None = None
+) -> Served:
+    """Load a model to answer, in any runtime, an export in its own. Raises what :func:`load` raises."""
+    if is_export(directory):
+        return _load_export(directory, runtime, device, dtype)
+    return _load_to_answer(directory, runtime, device, dtype, None)
+
+
 def load_to_compare(
     path: Path, dtype: torch.dtype | str, device: str, pad_id: int
 ) -> PreTrainedModel | Served:
