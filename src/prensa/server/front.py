@@ -126,7 +126,7 @@ class Front:
 
     def _admit(self, count: int, where: Where) -> None:
         if not count:
-            raise wrong(where(0).partition("[")[0], "empty, expected at least one text")
+            raise wrong(where(0).removesuffix("[0]"), "empty, expected at least one text")
         if count > self.limits.max_texts:
             raise too_large(f"{count} texts in a request, at most {self.limits.max_texts} are allowed")
         if self._open + count > self.limits.max_queue:

@@ -169,7 +169,7 @@ def _texts(front: Front, inputs: object) -> tuple[list[object], str]:
         # A client that sends one tensor may call it as it likes.
         if len(inputs) == 1 and first == "text":
             name = first
-        if name not in {first, second} or name in read:
+        if not isinstance(name, str) or name not in {first, second} or name in read:
             raise wrong(f"{field}.name", f"expected {first} and perhaps {second}, each once")
         read[name] = _strings(tensor, field)
         fields[name] = f"{field}.data"

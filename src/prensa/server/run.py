@@ -61,18 +61,7 @@ def run(service: Service, listening: socket.socket, load: Callable[[], Served], 
 
 
 async def _run(service: Service, listening: socket.socket, load: Callable[[], Served], ready: Ready) -> None:
-    # Its warnings and errors would print a traceback, and with it perhaps a text.
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    config = uvicorn.Config(
-        make_app(service),
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=math.ceil(service.limits.seconds),
-    )
-    server = _Server(config)
+    server = _Server(settings(service))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
@@ -94,6 +83,22 @@ async def _run(service: Service, listening: socket.socket, load: Callable[[], Se
     if loading.done():
         # What made loading fail, if anything did.
         loading.result()
+
+
+def settings(service: Service) -> uvicorn.Config:
+    """Return how the server is run: without a word of its own in any log."""
+    # Its warnings and errors would print a traceback, and with it perhaps a text.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    return uvicorn.Config(
+        make_app(service),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        # What is in flight may take as long as any request.
+        timeout_graceful_shutdown=math.ceil(service.limits.seconds),
+    )
 
 
 class _Server(uvicorn.Server):
