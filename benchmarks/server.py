@@ -3,7 +3,7 @@
 Beside it ``predict`` on the same texts, which it sorts by length, and a naive server: the same runtime, one
 call for each request. All are processes of their own, and have their turns. The share of ``predict`` that a
 server reaches counts its clients, too: they run on the same cores.
-``python -m benchmarks.server [EXPORT] [--texts N] [--rounds N]``.
+``python -m benchmarks.server [EXPORT] [--texts N] [--rounds N] [--starts N]``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from prensa.texts.columns import read_texts
 from prensa.texts.source import Source
 
 CLIENTS = (1, 8, 64)
-STARTS = 5
 PATIENCE = 300.0
 NAIVE = "naive"
 
@@ -46,6 +45,7 @@ def main() -> None:
     parser.add_argument("export", nargs="?", type=Path)
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=5)
     arguments = parser.parse_args()
     texts = comments(arguments.texts)
     with tempfile.TemporaryDirectory() as place:
@@ -58,7 +58,7 @@ def main() -> None:
             "model": "toxic-deberta",
             "texts": len(texts),
             "load": under_load(export, texts, arguments.rounds),
-            "start": starts(export, texts[0]),
+            "start": starts(export, texts[0], arguments.starts),
         }
     save("server", result)
 
@@ -186,12 +186,12 @@ def first_answer(port: int, text: str) -> list[dict[str, Any]]:
     raise TimeoutError(f"no answer on port {port}")
 
 
-def starts(export: Path, text: str) -> dict[str, Any]:
+def starts(export: Path, text: str, repeats: int) -> dict[str, Any]:
     """Time whole processes from their start to the first answer, in turns, with the bytes that they read."""
     commands = {"export": serve_command(export), "PyTorch": serve_command(MODEL, "--runtime", "torch")}
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     nbytes: dict[str, int] = {}
-    for number in range(STARTS + 1):
+    for number in range(repeats + 1):
         for name, command in commands.items():
             port = free_port()
             start = time.perf_counter()

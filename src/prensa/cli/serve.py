@@ -62,6 +62,7 @@ def serve(  # noqa: PLR0913  one parameter for each option
     from prensa.server.key import Key, read_key
     from prensa.server.limits import Limits
     from prensa.server.run import address_of, bind, run
+    from prensa.serving.load import check_to_serve, load_to_serve
 
     limits = Limits(
         workers=workers,
@@ -77,14 +78,13 @@ def serve(  # noqa: PLR0913  one parameter for each option
     key = None if api_key_file is None else Key(read_key(api_key_file))
     with Permissions(allow_new_head, trust_remote_code).granted():
         directory = locate(model)
+        check_to_serve(directory, runtime)
         service = Service(name or model_name(directory), limits, key)
         listening = bind(host, port)
         address = address_of(listening)
         typer.echo(f"Listening on {address}; loading {model}", err=True)
 
         def load() -> Served:
-            from prensa.serving.load import load_to_serve
-
             return load_to_serve(directory, runtime=runtime, dtype=dtype)
 
         def ready(front: Front) -> None:
