@@ -10,7 +10,7 @@ ORDER = [
     *("checkpoint", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing"),
     *("serving", "evaluation", "search", "report"),
-    *("jobs", "api", "example", "cli", "classic"),
+    *("server", "jobs", "api", "example", "cli", "classic"),
 ]
 
 

@@ -19,6 +19,7 @@ EXTRAS = {
     "onnxruntime": {"onnxruntime": "onnxruntime", "onnx": "onnx", "onnxscript": "onnxscript"},
     "openvino": {"openvino": "openvino", "nncf": "nncf"},
     "peft": {"peft": "peft"},
+    "serve": {"starlette": "starlette", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"},
     "trim": {"google.protobuf": "protobuf"},
 }
 """For each extra of the package, the modules it brings and the packages they come in."""

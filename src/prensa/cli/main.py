@@ -20,6 +20,7 @@ from prensa.cli.guard import FAILED, guarded, interrupted
 from prensa.cli.inspect import inspect
 from prensa.cli.options import with_usual_values
 from prensa.cli.report import report
+from prensa.cli.serve import serve
 
 PROGRAM = "prensa"
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -54,6 +55,7 @@ app.command()(evaluate)
 app.command()(report)
 app.command()(frontier)
 app.command()(export)
+app.command()(serve)
 app.command()(demo)
 
 

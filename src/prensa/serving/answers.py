@@ -82,6 +82,19 @@ class Answering(Protocol):
         """Put an answer together from what the model gave for an input's rows, without padding."""
 
 
+def put_together(
+    answering: Answering, given: Sequence[Given], windows: Sequence[Window], outputs: Sequence[Numbers]
+) -> list[Answer]:
+    """Make answers of what the model gave for all windows of ``given``, in order."""
+    # A text that is longer than the model reads may have several windows.
+    own_windows: list[list[Window]] = [[] for _ in given]
+    own_outputs: list[list[Numbers]] = [[] for _ in given]
+    for window, output in zip(windows, outputs, strict=True):
+        own_windows[window.owner].append(window)
+        own_outputs[window.owner].append(output)
+    return list(map(answering.answer, given, own_windows, own_outputs))
+
+
 @dataclass
 class OfTexts:
     """Answers to whole texts: labels, a number, or a vector.

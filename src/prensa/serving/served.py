@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
@@ -22,17 +22,17 @@ from transformers.utils import ModelOutput
 
 from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.roles import load_config, model_class
-from prensa.checkpoint.sentence_transformers import read_chain
-from prensa.checkpoint.task import Kind, task_of, unanswered
+from prensa.checkpoint.task import Kind
 from prensa.errors import DataError, OnlyAnswersError, SettingError
 from prensa.isolation import as_usual_in_thread, building
-from prensa.runtime.text_vector import read_text_vector
-from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Window
+from prensa.serving.answerer import answering_of
+from prensa.serving.answers import Answer, Answering, Numbers, put_together
+from prensa.serving.desk import Desk
 from prensa.serving.exported import Engine, Record, whole
+from prensa.serving.in_threads import Leaver, in_thread
 from prensa.serving.inputs import read_inputs
 from prensa.serving.program import LOGITS, STARTS
-from prensa.serving.spans import OfQuestions, OfWords
-from prensa.texts.batches import by_tokens
+from prensa.serving.waiting import Request
 from prensa.texts.encoding import Row, pad, unread
 from prensa.texts.given import read_given
 from prensa.texts.tokenizers import alone, load_tokenizer
@@ -46,15 +46,11 @@ Values: TypeAlias = Tensor | NDArray[np.generic] | Sequence[Sequence[float]]
 Reload: TypeAlias = "Callable[[], Served]"
 """Loads the same model once more, with the same settings, also in another process."""
 
-# Tokens of a batch. What attention takes grows with the square, and runtimes never give it back.
-_TOKENS = 4096
 # Batches whose texts are sorted by length together.
 _AHEAD = 16
 
 # What some models have, in their classes or their instances.
 _OF_MODELS = {"generate", "training"}
-
-_ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding", "tokens"}
 
 
 class Served:
@@ -75,6 +71,7 @@ class Served:
         """
         self.engine = engine
         self.record = record
+        self.desk = Desk()
         # The working directory may be another one when the tokenizer is read.
         self.path = path.absolute()
         self._again = again
@@ -176,69 +173,82 @@ class Served:
 
         A text is a string; two that are read together are ``(a, b)``, ``[a, b]`` or ``{"text": a,
         "text_pair": b}``, a question is ``{"question": …, "context": …}``. Of some batches at a time texts of
-        like length are answered together, long ones fewer at a time. ``prompt_name`` chooses one of the
-        prompts of a Sentence Transformers model to stand before each text.
+        like length are answered together, long ones fewer at a time, and those of other threads that ask at
+        the same time with them. ``prompt_name`` chooses one of the prompts of a Sentence Transformers model
+        to stand before each text.
 
         Raises :class:`SettingError` for a batch size below 1, :class:`DataError` for what is no text, naming
         its index, or where the model's task has no answers, and :class:`~prensa.errors.ModelError` for a
         module of Sentence Transformers that is not computed here.
         """
-        if batch_size < 1:
-            raise SettingError(f"`batch_size` must be at least 1, found {batch_size}")
-        if isinstance(texts, (str, bytes, Mapping)):
-            raise DataError("predict() takes many texts, found one; put it in a list")
+        _check(texts, batch_size)
+        yield from self._predicted(texts, self.answering(prompt_name), batch_size)
+
+    async def apredict(
+        self, texts: Iterable[object], *, batch_size: int = 32, prompt_name: str | None = None
+    ) -> list[Answer]:
+        """Answer texts as :meth:`predict` does, all of them, while the event loop goes on.
+
+        Texts of all who ask at the same time are answered together. A task that is cancelled leaves the line.
+        Raises what :meth:`predict` raises.
+        """
+        _check(texts, batch_size)
+        # What they come from may belong to this thread.
+        own = list(texts)
+
+        def work(leaver: Leaver) -> list[Answer]:
+            answering = self.answering(prompt_name)
+            return list(self._predicted(own, answering, batch_size, leaver.enter))
+
+        return await in_thread(work, self.desk)
+
+    def answering(self, prompt_name: str | None = None) -> Answering:
+        """Return how texts are read and answered here. Raises what :func:`answering_of` raises."""
         with allowing(**self._allowed):
-            answering = self._answering(prompt_name)
+            return answering_of(self, prompt_name)
+
+    def outputs_of(self, rows: Sequence[Row], kind: Kind) -> list[Numbers]:
+        """Return what the model gives for each row of a batch, without padding.
+
+        ``kind`` is that of :meth:`answering`. Raises what calling the model raises.
+        """
+        inputs = pad(rows, unread(self.tokenizer, kind), "cpu")
+        tensors = self(**inputs, return_dict=False)
+        arrays = [tensor.numpy() for tensor in tensors]
+        outputs = []
+        for row, output in zip(rows, whole(arrays), strict=True):
+            # Of vectors or labels of tokens, those of padding go.
+            own = output
+            if output.ndim > 1:
+                own = output[: len(row["input_ids"])]
+            outputs.append(own)
+        return outputs
+
+    def _predicted(
+        self,
+        texts: Iterable[object],
+        answering: Answering,
+        batch_size: int,
+        entered: Callable[[Request], None] | None = None,
+    ) -> Iterator[Answer]:
         remaining = iter(texts)
         done = 0
         while True:
             some = list(islice(remaining, _AHEAD * batch_size))
             if not some:
                 return
-            yield from self._answers(some, done, answering, batch_size)
+            yield from self._answers(some, done, answering, batch_size, entered)
             done += len(some)
-
-    def _answering(self, prompt_name: str | None) -> Answering:
-        limit = self.record.longest
-        prompt = None
-        if prompt_name is not None:
-            prompt = self._prompt(prompt_name)
-        if self.record.output == STARTS:
-            return OfQuestions(self.tokenizer, limit)
-        task = task_of(self.config)
-        if task is None or task.kind not in _ANSWERED:
-            name = type(self).__name__
-            reason = unanswered(self.config)
-            raise DataError(f"{self.path}: predict() has no answers: {name} {reason}")
-        if task.kind == "tokens":
-            return OfWords(self.tokenizer, limit, task.labels)
-        labels = task.labels
-        # Without that setting the pipeline takes a single number for the logit of a label.
-        if task.kind == "regression" and self.config.problem_type != "regression":
-            labels = tuple(map(str, self.config.id2label.values()))
-        return OfTexts(
-            self.tokenizer,
-            limit,
-            task.kind,
-            labels,
-            read_text_vector(self.path, task.kind, prompt),
-            prompt,
-        )
-
-    def _prompt(self, name: str) -> str:
-        chain = read_chain(self.path)
-        prompts = {} if chain is None else chain.prompts
-        if name in prompts:
-            return prompts[name]
-        reason = "it has none, not being of Sentence Transformers"
-        if prompts:
-            reason = f"it has {', '.join(prompts)}"
-        raise DataError(f"{self.path}: no prompt {name!r}; {reason}")
 
     # Not around predict(): what the caller does between two answers is the caller's.
     @as_usual_in_thread()
     def _answers(
-        self, texts: Sequence[object], first: int, answering: Answering, batch_size: int
+        self,
+        texts: Sequence[object],
+        first: int,
+        answering: Answering,
+        batch_size: int,
+        entered: Callable[[Request], None] | None,
     ) -> list[Answer]:
         """Answer some texts, of which ``first`` is the number of the first."""
         given = []
@@ -248,29 +258,13 @@ class Served:
         with alone(self.tokenizer):
             windows = answering.read(given, first)
         rows = [window.row for window in windows]
-        outputs = self._outputs(rows, answering.kind, batch_size)
+        answer = partial(self.outputs_of, kind=answering.kind)
+        outputs = self.desk.outputs(rows, answer, batch_size, entered)
+        return put_together(answering, given, windows, outputs)
 
-        # A text that is longer than the model reads may have several windows.
-        own_windows: list[list[Window]] = [[] for _ in given]
-        own_outputs: list[list[Numbers]] = [[] for _ in given]
-        for window, output in zip(windows, outputs, strict=True):
-            own_windows[window.owner].append(window)
-            own_outputs[window.owner].append(output)
-        return list(map(answering.answer, given, own_windows, own_outputs))
 
-    def _outputs(self, rows: Sequence[Row], kind: Kind, batch_size: int) -> list[Numbers]:
-        """Return what the model gives for each row, without padding."""
-        padding = unread(self.tokenizer, kind)
-        lengths = [len(row["input_ids"]) for row in rows]
-        numbers: dict[int, Numbers] = {}
-        for batch in by_tokens(lengths, _TOKENS, most=batch_size):
-            batch_rows = [rows[index] for index in batch]
-            inputs = pad(batch_rows, padding, "cpu")
-            tensors = self(**inputs, return_dict=False)
-            arrays = [tensor.numpy() for tensor in tensors]
-            for index, output in zip(batch, whole(arrays), strict=True):
-                # Of vectors or labels of tokens, those of padding go.
-                numbers[index] = output
-                if output.ndim > 1:
-                    numbers[index] = output[: lengths[index]]
-        return [numbers[index] for index in range(len(rows))]
+def _check(texts: Iterable[object], batch_size: int) -> None:
+    if batch_size < 1:
+        raise SettingError(f"`batch_size` must be at least 1, found {batch_size}")
+    if isinstance(texts, (str, bytes, Mapping)):
+        raise DataError("predict() takes many texts, found one; put it in a list")

@@ -1,0 +1,102 @@
+"""``prensa serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from prensa.cli.options import Model, NewHead, RemoteCode
+from prensa.errors import SettingError
+
+if TYPE_CHECKING:
+    from prensa.server.front import Front
+    from prensa.serving.served import Served
+
+_PRECISIONS = {"int8": "int8", "bf16": "bfloat16", "fp32": "float32"}
+"""What loading calls a precision."""
+
+
+def serve(  # noqa: PLR0913  one parameter for each option
+    model: Model,
+    *,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines ask.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
+    name: Annotated[str | None, typer.Option(help="Name in /v2/models/NAME. [default: the model's]")] = None,
+    runtime: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(help="int8, bf16 or fp32; an export has its own. [default: the fastest without int8]"),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Batches that run at the same time.")] = 1,
+    max_batch_tokens: Annotated[int, typer.Option(help="Tokens of a batch, padding included.")] = 4096,
+    max_wait: Annotated[str, typer.Option(help="How long a batch waits for more texts.")] = "5ms",
+    max_queue: Annotated[int, typer.Option(help="Texts that wait at most; more are refused (429).")] = 1024,
+    max_texts: Annotated[int, typer.Option(help="Texts of a request at most (413).")] = 128,
+    max_body: Annotated[str, typer.Option(help="Size of a request at most (413).")] = "2MB",
+    timeout: Annotated[str, typer.Option(help="Time for a request, waiting included (504).")] = "30s",
+    truncate: Annotated[
+        bool,
+        typer.Option("--truncate", help="Truncate texts that are too long instead of refusing them (413)."),
+    ] = False,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File with the key that clients must send; no one else may read it.")
+    ] = None,
+    allow_new_head: NewHead = False,
+    trust_remote_code: RemoteCode = False,
+) -> None:
+    """Serve a model over HTTP, to clients of TEI, Hugging Face Inference and the Open Inference Protocol.
+
+    Texts of all clients are answered together with those of like length. The page at / tries the model.
+    """
+    from prensa.extras import require
+
+    require("serve", "serving over HTTP")
+    from prensa.checkpoint.card import model_name
+    from prensa.checkpoint.locate import locate
+    from prensa.jobs.permissions import Permissions
+    from prensa.server.app import Service
+    from prensa.server.key import Key, read_key
+    from prensa.server.limits import Limits
+    from prensa.server.run import address_of, bind, run
+    from prensa.serving.load import check_to_serve, load_to_serve
+
+    limits = Limits(
+        workers=workers,
+        max_batch_tokens=max_batch_tokens,
+        max_wait=max_wait,
+        max_queue=max_queue,
+        max_texts=max_texts,
+        max_body=max_body,
+        timeout=timeout,
+        truncate=truncate,
+    )
+    dtype = _dtype(precision)
+    key = None if api_key_file is None else Key(read_key(api_key_file))
+    with Permissions(allow_new_head, trust_remote_code).granted():
+        directory = locate(model)
+        check_to_serve(directory, runtime)
+        service = Service(name or model_name(directory), limits, key)
+        listening = bind(host, port)
+        address = address_of(listening)
+        typer.echo(f"Listening on {address}; loading {model}", err=True)
+
+        def load() -> Served:
+            return load_to_serve(directory, runtime=runtime, dtype=dtype)
+
+        def ready(front: Front) -> None:
+            record = front.served.record
+            typer.echo(f"{service.name} answers on {address} ({record.runtime}, {record.precision})")
+
+        run(service, listening, load, ready)
+
+
+def _dtype(precision: str | None) -> str | None:
+    if precision is None:
+        return None
+    if precision not in _PRECISIONS:
+        raise SettingError(f"`precision={precision}`: expected {', '.join(_PRECISIONS)}")
+    return _PRECISIONS[precision]
