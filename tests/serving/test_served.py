@@ -285,3 +285,19 @@ def test_a_pipeline_in_many_threads(opened):
 
     with ThreadPoolExecutor(16) as pool:
         assert all(np.allclose(found, right, atol=1e-4) for found in pool.map(work, range(16)))
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_runtime_meets_few_lengths_and_answers_the_same(opened, runtime, monkeypatch):
+    served = opened(runtime)
+    assert served.record.is_paddable
+    engine, lengths = served.engine, set()
+
+    def spied(inputs):
+        lengths.update(values.shape[1] for values in inputs.values())
+        return engine(inputs)
+
+    monkeypatch.setattr(served, "engine", spied)
+    assert np.allclose(answers(served), answers(opened("torch")), atol=1e-4)
+    longest = served.record.longest
+    assert all(length % 16 == 0 or length == longest for length in lengths)

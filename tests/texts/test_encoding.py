@@ -95,6 +95,17 @@ def test_pad():
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
 
 
+@pytest.mark.parametrize(("side", "padded"), [("right", [5, 6, 9, 9]), ("left", [9, 9, 5, 6])])
+def test_pad_to_a_length(side, padded):
+    encoded = Encoded("classes", side, {"input_ids": 9}, None)
+    rows = [{"input_ids": [5, 6], "attention_mask": [1, 1]}]
+    batch = pad(rows, encoded, "cpu", 4)
+    assert batch["input_ids"].tolist() == [padded]
+    assert batch["attention_mask"].tolist() == [[int(number != 9) for number in padded]]
+    # What is longer stays as long as it is.
+    assert pad(rows, encoded, "cpu", 1)["input_ids"].tolist() == [[5, 6]]
+
+
 def test_a_model_without_a_tokenizer(tmp_path):
     model = build_model("deberta", tmp_path / "model")
     with pytest.raises(TokenizerError, match="no tokenizer, expected one of spm.model, tokenizer.json"):

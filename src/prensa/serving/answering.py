@@ -99,9 +99,9 @@ def find_way(engine: Engine, encoded: Encoded, names: tuple[str, ...], truth: Se
     return None
 
 
-def together(rows: Sequence[Row], encoded: Encoded, names: Sequence[str]) -> Inputs:
-    """Return texts as inputs ``[texts, longest]``, the shorter ones padded."""
-    padded = pad(rows, encoded, "cpu")
+def together(rows: Sequence[Row], encoded: Encoded, names: Sequence[str], length: int = 0) -> Inputs:
+    """Return texts as inputs ``[texts, longest]``, the shorter ones padded, of at least ``length`` tokens."""
+    padded = pad(rows, encoded, "cpu", length)
     return {name: padded[name].numpy().astype(np.int64) for name in names}
 
 

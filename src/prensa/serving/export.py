@@ -80,7 +80,7 @@ def _run(plan: ExportPlan, progress: Progress, approve: Approve | None, attentio
         check_distance(plan, compared.total.distance, model, samples)
 
         step(4, _STEPS)
-        record = _record(plan, program, compared)
+        record = _record(plan, program, compared, is_paddable=exact.way == "padded")
         check_record(plan, record, exact, engine)
         record.save(directory)
         _write_companions(plan, model, directory)
@@ -100,7 +100,7 @@ def _gate(judged: Judged | None, names: tuple[str, ...]) -> Gate | None:
     return Gate(inputs, judged.right, judged.max_drop)
 
 
-def _record(plan: ExportPlan, program: Program, compared: Compared) -> Record:
+def _record(plan: ExportPlan, program: Program, compared: Compared, *, is_paddable: bool) -> Record:
     rows = []
     answers = []
     for index in compared.kept(plan.samples):
@@ -117,6 +117,7 @@ def _record(plan: ExportPlan, program: Program, compared: Compared) -> Record:
         rows=tuple(rows),
         answers=tuple(answers),
         scale=compared.total.scale,
+        is_paddable=is_paddable,
     )
 
 

@@ -26,6 +26,8 @@ it is loaded, as a :class:`~prensa.serving.distance.Comparison` measures it."""
 SUFFIXES = {".xml", ".bin", ".onnx", ".data"}
 """Of the files that runtimes read."""
 
+# Lengths are rounded up to a multiple of it.
+_STEP = 16
 _VERSION = 2
 # Version 1 kept built-in texts and the first numbers of each answer, without a scale.
 _READABLE = (1, _VERSION)
@@ -55,6 +57,7 @@ class Record:
     exported, and ``drop`` where a budget had to be kept. ``rows`` are a few of those texts, as token ids,
     which this runtime answered as PyTorch does; ``answers`` are PyTorch's in float32,
     :func:`~prensa.serving.distance.thinned`, and ``scale`` is what a distance of 1 is in their numbers.
+    ``is_paddable`` says that texts were answered alike with padding behind them.
     """
 
     runtime: str
@@ -68,7 +71,14 @@ class Record:
     answers: tuple[tuple[float, ...], ...]
     drop: float | None = None
     scale: float | None = None
+    is_paddable: bool = False
     prensa_version: str = VERSION
+
+    def length(self, tokens: int) -> int:
+        """Return to how many tokens texts are padded of which the longest has ``tokens``."""
+        if not self.is_paddable:
+            return tokens
+        return padded_length(tokens, self.longest)
 
     def save(self, directory: Path) -> None:
         """Write it into a directory."""
@@ -76,6 +86,18 @@ class Record:
         content = {"version": _VERSION}
         content |= cast("dict[str, int]", to_plain(self))
         (directory / FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def padded_length(tokens: int, longest: int | None) -> int:
+    """Return to how many tokens texts had best be padded of which the longest has ``tokens``.
+
+    A runtime prepares itself for each length that it meets, and for a small model that takes longer than an
+    answer does. Matrices of 16 rows are also what processors multiply at once.
+    """
+    rounded = -(-tokens // _STEP) * _STEP
+    if longest is not None:
+        rounded = min(rounded, longest)
+    return max(tokens, rounded)
 
 
 def is_export(directory: Path) -> bool:

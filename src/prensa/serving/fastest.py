@@ -248,9 +248,12 @@ def _quickest(contenders: Sequence[Served], encoded: Encoded) -> int:
     loads = groups(encoded.lengths)
     for load in loads:
         rows = [encoded.rows[index] for index in load]
+        longest = max(encoded.lengths[index] for index in load)
         works = []
         for served in contenders:
-            inputs = together(rows, encoded, served.record.inputs)
+            # As it pads texts when it serves.
+            length = served.record.length(longest)
+            inputs = together(rows, encoded, served.record.inputs, length)
             works.append(partial(served.engine, inputs))
         for number, seconds in enumerate(in_turns(works, _SECONDS / len(loads), twice=True)):
             scores[number] += math.log(seconds)

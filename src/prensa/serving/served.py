@@ -212,7 +212,8 @@ class Served:
 
         ``kind`` is that of :meth:`answering`. Raises what calling the model raises.
         """
-        inputs = pad(rows, unread(self.tokenizer, kind), "cpu")
+        length = self.record.length(max(len(row["input_ids"]) for row in rows))
+        inputs = pad(rows, unread(self.tokenizer, kind), "cpu", length)
         tensors = self(**inputs, return_dict=False)
         arrays = [tensor.numpy() for tensor in tensors]
         outputs = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from prensa.extras import require
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.turns import in_turns
 from prensa.serving.answering import together
-from prensa.serving.exported import Engine, Inputs, arrays
+from prensa.serving.exported import Engine, Inputs, arrays, padded_length
 from prensa.serving.in_pytorch import TORCH
 from prensa.serving.program import input_names, trace
 from prensa.serving.pytorch import Engine as PyTorchEngine
@@ -78,7 +78,8 @@ class Stopwatch:
         row = self.encoded.rows[0]
         accelerate_answers(answering)
         if self.runtime == TORCH:
-            return PyTorchEngine(answering), _batches(self.encoded, input_names(answering, row))
+            names = input_names(answering, row)
+            return PyTorchEngine(answering), _batches(self.encoded, names, lambda tokens: tokens)
         require(self.runtime, f"measuring in {self.runtime}")
         runtime = runtime_named(self.runtime)
         if runtime.ATTENTION is not None:
@@ -91,14 +92,16 @@ class Stopwatch:
         self._made += 1
         directory.mkdir()
         runtime.write(program, directory, self.precision, samples)
-        return runtime.Engine(directory, self.precision), _batches(self.encoded, program.inputs)
+        length = partial(padded_length, longest=self.longest)
+        return runtime.Engine(directory, self.precision), _batches(self.encoded, program.inputs, length)
 
 
-def _batches(encoded: Encoded, names: Sequence[str]) -> list[Inputs]:
+def _batches(encoded: Encoded, names: Sequence[str], length: Callable[[int], int]) -> list[Inputs]:
     batches: list[Inputs] = []
     for indices in by_tokens(encoded.lengths, _TOKENS, most=_MOST):
         rows = [encoded.rows[index] for index in indices]
-        batches.append(together(rows, encoded, names))
+        longest = max(encoded.lengths[index] for index in indices)
+        batches.append(together(rows, encoded, names, length(longest)))
     return batches
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from prensa.checkpoint.task import LANGUAGE, Kind
@@ -251,19 +252,19 @@ def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
     return groups[:1] + rest
 
 
-def pad(rows: Sequence[Row], encoded: Encoded, device: torch.device | str) -> dict[str, Tensor]:
-    """Put rows into tensors ``[rows, longest]``."""
+def pad(
+    rows: Sequence[Row], encoded: Encoded, device: torch.device | str, length: int = 0
+) -> dict[str, Tensor]:
+    """Put rows into tensors ``[rows, longest]``, of at least ``length`` columns."""
     tensors: dict[str, Tensor] = {}
     for key in rows[0]:
+        # Keys without such a number are masks: 0 says that nothing stands there.
+        value = encoded.fill.get(key, 0)
         vectors = [torch.tensor(row[key]) for row in rows]
-        padded = pad_sequence(
-            vectors,
-            batch_first=True,
-            # Keys without such a number are masks: 0 says that nothing stands there.
-            padding_value=encoded.fill.get(key, 0),
-            padding_side=encoded.side,
-        )
-        tensors[key] = padded.to(device)
+        padded = pad_sequence(vectors, batch_first=True, padding_value=value, padding_side=encoded.side)
+        missing = max(0, length - padded.shape[1])
+        sides = (missing, 0) if encoded.side == "left" else (0, missing)
+        tensors[key] = functional.pad(padded, sides, value=value).to(device)
     return tensors
 
 
