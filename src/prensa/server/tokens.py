@@ -12,7 +12,6 @@ from prensa.server.refused import too_large, wrong
 from prensa.texts.characters import has_half_character
 from prensa.texts.tokenizers import alone
 
-
 # Characters of all texts of a request: each may be a token, and that takes many times its memory.
 _CHARACTERS = 100_000
 
