@@ -35,6 +35,9 @@ ENGLISH: Words = {
     "budget": "`small` within 1 point ¹",
     "openvino": "original in OpenVINO, int8 ²",
     "onnxruntime": "original in ONNX Runtime, int8 ²",
+    "timed": "model, times its export",
+    "predict": "`predict`, times the export",
+    "pytorch": "`predict`, times PyTorch",
     "technique": "what a technique saves, in points of the original's size",
     "pruning": "pruning 30 %",
     "thresholding": "thresholding 0.001",
@@ -297,6 +300,27 @@ def costs(words: Words) -> list[str]:
     ]
 
 
+def shrunk(words: Words) -> list[str]:
+    """Make the table of models that were made smaller in structure, each as an export in 8 bits."""
+    columns = ("result", "timed", "predict", "pytorch", "drop", "same")
+    lines = [_row([words[name] for name in columns]), _rule(len(columns))]
+    results = dict(_result("shrink")["results"])
+    for name, judged in results.items():
+        # Preparation is a row, too, and with the original in PyTorch all are compared.
+        if "same_answer" not in judged or name.startswith("PyTorch"):
+            continue
+        cells = [
+            name,
+            f"{judged.get('measured', 1.0):.2f}",
+            f"{judged['times_openvino_int8']:.2f}",
+            f"{judged['times_pytorch']:.1f}",
+            _drop_of(judged),
+            score(judged["same_answer"], is_share=True),
+        ]
+        lines.append(_row(cells))
+    return lines
+
+
 BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "headline": headline,
     "summary": summary,
@@ -305,6 +329,7 @@ BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "techniques": techniques,
     "speeds": speeds,
     "served": served,
+    "shrunk": shrunk,
     "costs": costs,
 }
 
