@@ -162,6 +162,24 @@ def test_padding_does_not_count(original, tmp_path):
             ), name
 
 
+def test_inputs_count_as_the_answer_hangs_on_them(original, tmp_path):
+    """In the last layer of a classifier, only the first token's outputs have a gradient."""
+    (tmp_path / "texts.txt").write_text("a b c d e f\n" * 8)
+    plan = planned(original, texts=tmp_path / "texts.txt")
+    name = "deberta.encoder.layer.1.output.dense"
+    found = collect(plan).matrices[f"{name}.weight"].moment.whole()
+    seen = []
+    model = prensa.load(original).eval()
+    model.get_submodule(name).register_forward_hook(lambda _, given, __: seen.append(given[0][0]))
+    model(input_ids=torch.tensor([plan.encoded.rows[0]["input_ids"]]))
+    inputs = seen[0].detach()
+    weights = torch.full((len(inputs), 1), 0.5)
+    weights[0] += 0.5 * len(inputs)
+    expected = (inputs * weights).t() @ inputs / len(inputs)
+    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-5)
+    assert not torch.allclose(found, inputs.t() @ inputs / len(inputs), rtol=0.05, atol=1e-3)
+
+
 def test_statistics_are_the_same_every_time(original):
     plan = planned(original, 20)
     first, second = (collect(plan) for _ in range(2))
