@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import struct
@@ -16,7 +17,7 @@ from prensa.ops.affine import Quantized, dequantize, quantize
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 ALL = list(CODECS)
-ONLY = {"raw": ["raw"], "offset": ["rows"]}
+ONLY = {"raw": ["raw"], "offset": ["rows"], "columns": ["rows"]}
 
 
 def golden_values():
@@ -28,6 +29,7 @@ def golden_values():
     offset = Quantized(
         small.to(torch.int8), torch.arange(1, 90) / 32, 1, False, torch.float16, torch.arange(27) / 64
     )
+    columns = dataclasses.replace(offset, offset=None, columns=torch.arange(1, 28) / 16)
     signs = torch.where(index % 3 > 0, 0.0, dense.float()).masked_fill(index % 7 == 0, -0.0)
     return {
         "dense": dense,
@@ -38,6 +40,7 @@ def golden_values():
         "quantized-float32": quantize(uneven.float() / 3),
         "transposed": quantize(uneven.to(torch.bfloat16), transposed=True),
         "offset": offset,
+        "columns": columns,
     }
 
 
@@ -45,8 +48,11 @@ def equal(left, right):
     if isinstance(left, Quantized):
         same = [getattr(left, key) == getattr(right, key) for key in ("levels", "transposed", "dtype")]
         parts = [(left.values, right.values), (left.scale, right.scale)]
-        if right.offset is not None:
-            parts.append((left.offset, right.offset))
+        for key in ("offset", "columns"):
+            if getattr(right, key) is None:
+                same.append(getattr(left, key) is None)
+            else:
+                parts.append((getattr(left, key), getattr(right, key)))
         return all(same) and all(torch.equal(*pair) for pair in parts)
     return left.dtype == right.dtype and torch.equal(left, right)
 
@@ -78,6 +84,16 @@ def test_round_trip(name, codec):
     assert packed.data.dtype == torch.uint8
     assert len(packed.data) % 8 == 0
     assert equal(unpack(packed.data.numpy(), tuple(value.shape)), value)
+
+
+def test_an_offset_and_columns_together():
+    golden = golden_values()
+    both = dataclasses.replace(golden["offset"], columns=golden["columns"].columns)
+    packed = pack(both, ALL).data.numpy()
+    assert packed[4] == 3  # readers that know no columns refuse the version
+    assert equal(unpack(packed, tuple(both.shape)), both)
+    upright = torch.arange(1, 28) / 16 * golden["offset"].values * golden["offset"].scale[:, None]
+    assert torch.equal(dequantize(both, torch.float32), upright + both.offset)
 
 
 def test_the_smallest_codec_wins():

@@ -41,6 +41,28 @@ class Feedback:
     factor: Tensor
     variance: float
 
+    def steps(self) -> Tensor:
+        """Return how large the columns' steps should be beside each other ``[columns]``, in their own order.
+
+        A unit error of a column costs the inverse square of its diagonal of the factor. Fewest bits are spent
+        where all columns cost the same, so steps are in proportion to the diagonal (WaterSIC, Lifar et al.
+        2026, arXiv 2603.04956). Their geometric mean is 1.
+        """
+        diagonal = self.factor.diagonal()
+        relative = diagonal / diagonal.log().mean().exp()
+        steps = torch.empty_like(relative)
+        steps[self.order] = relative
+        return steps
+
+    def of_scaled(self, columns: Tensor) -> Feedback:
+        """Return the feedback for a matrix whose columns were divided by ``columns``.
+
+        They are chosen in the same order.
+        """
+        # The moment of divided columns is multiplied on both sides, and its inverse's factor is divided.
+        factor = self.factor / columns[self.order]
+        return Feedback(self.order, factor, _variance(factor))
+
 
 def feedback(moment: Tensor, dampening: float) -> Feedback:
     """Prepare the feedback for a second moment ``[columns, columns]``.
@@ -67,8 +89,11 @@ def feedback(moment: Tensor, dampening: float) -> Feedback:
     del lower
     factor = torch.linalg.cholesky(exact, upper=True)
 
-    variance = (factor.diagonal() ** -2).mean()
-    return Feedback(order, factor.float(), float(variance))
+    return Feedback(order, factor.float(), _variance(factor))
+
+
+def _variance(factor: Tensor) -> float:
+    return float((factor.diagonal().double() ** -2).mean())
 
 
 def _cholesky(moment: Tensor, added: Tensor) -> Tensor:
@@ -113,6 +138,22 @@ def round_with_feedback(rows: Tensor, step: Tensor, spread: Feedback, kept: Tens
             _spread_in_block(columns, loss, spread.factor, at, stop)
         _spread_behind(columns, losses, spread.factor, start, stop)
     return _in_original_order(values, spread).to(torch.int8)
+
+
+def best_steps(rows: Tensor, values: Tensor, step: Tensor, spread: Feedback) -> Tensor:
+    """Return the steps ``[rows]`` with which the values that were chosen come nearest to ``rows``.
+
+    They are least squares in the dampened moment. At few bits they are smaller than ``step``, with which the
+    values were chosen: of all numbers that become one integer, most lie nearer to zero than its middle.
+    """
+    # The moment is the inverse of UᵀU, so lengths in it are lengths of what U's transpose makes of a row.
+    lower = spread.factor.t()
+    of_rows = torch.linalg.solve_triangular(lower, rows.t()[spread.order], upper=False)
+    of_values = torch.linalg.solve_triangular(lower, values.t()[spread.order].float(), upper=False)
+    products = (of_rows * of_values).sum(dim=0)
+    squares = of_values.square().sum(dim=0)
+    # A row of zeros fits any step.
+    return torch.where(products > 0, products / squares, step)
 
 
 def prune_with_feedback(rows: Tensor, amount: float, spread: Feedback) -> Tensor:

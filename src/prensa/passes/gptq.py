@@ -4,8 +4,8 @@ One number rules the whole model: ``noise``, how much its outputs may change, as
 variance. To second order the change is Σ importance · (step² ÷ 12) · variance over all weights (see
 :class:`~prensa.ops.statistics.MatrixStatistics`), and the fewest bits are spent where each weight
 adds the same to it: so a row's step is large if the outputs depend little on it, whatever its weights are
-(reverse water-filling, Cover & Thomas 2006, section 10.3). Integers are chosen by :mod:`prensa.ops.gptq` and
-are small; entropy coding then makes bits follow steps.
+(reverse water-filling, Cover & Thomas 2006, section 10.3), and so is a column's. Integers are chosen by
+:mod:`prensa.ops.gptq` and are small; entropy coding then makes bits follow steps.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from prensa.ops.affine import INT8_LEVELS, Quantized, quantize
-from prensa.ops.gptq import Feedback, feedback, round_with_feedback
+from prensa.ops.gptq import Feedback, best_steps, feedback, round_with_feedback
 from prensa.ops.spec import TensorSpec
 from prensa.ops.statistics import MatrixStatistics
 from prensa.passes.base import EVERYTHING, Bound, Pass, check_number, refuses_all_but_matrices
@@ -37,6 +37,12 @@ _LEAST_IMPORTANCE = 1e-6
 # Of the 23 bits of a float32 mantissa, how many are dropped from a step. With the two that stay, neighbouring
 # steps differ by a quarter at most, and a step takes half a byte when coded.
 _DROPPED_BITS = 21
+
+# The same of a step that was fitted to its integers. That changes it by a few percent, which six bits show.
+_DROPPED_OF_FITTED = 17
+
+# Rows and columns of the smallest matrix whose columns have steps of their own: each takes half a byte.
+_FEWEST = 128
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,13 @@ class Gptq(Pass):
         """
         moment = statistics.moment.whole(torch.float64)
         spread = feedback(moment, self.dampening)
+        columns = None
+        is_large = min(len(statistics.importance), len(moment)) >= _FEWEST
+        # Most integers of an embedding are zero: neither steps of columns nor fitted ones are worth their
+        # bytes there. See docs/LOG.md.
+        if is_large and statistics.offset is None:
+            columns = _coarse(spread.steps())
+            spread = spread.of_scaled(columns)
         # Feedback leaves of each unit error only its conditional variance, so steps may be larger by that.
         noise_per_weight = self.noise / (weights * spread.variance)
         step = row_steps(statistics.importance, noise_per_weight)
@@ -90,6 +103,7 @@ class Gptq(Pass):
             spread=spread,
             step=step,
             offset=statistics.offset,
+            columns=columns,
         )
         return Bound(self, work)
 
@@ -109,11 +123,20 @@ def row_steps(importance: Tensor, noise: float) -> Tensor:
 
 
 def quantize_rows(
-    rows: Tensor, spec: TensorSpec, at: slice, *, spread: Feedback, step: Tensor, offset: Tensor | None
+    rows: Tensor,
+    spec: TensorSpec,
+    at: slice,
+    *,
+    spread: Feedback,
+    step: Tensor,
+    offset: Tensor | None = None,
+    columns: Tensor | None = None,
 ) -> Quantized:
     """Quantize the rows that are at ``at`` of the matrix.
 
-    What earlier passes made zero stays zero, unless a mean row is subtracted: then zero is no longer special.
+    ``spread`` is of the matrix with its columns divided by ``columns``; with these, steps are fitted to the
+    integers in the end. What earlier passes made zero stays zero, unless a mean row is subtracted: then zero
+    is no longer special.
     """
     upright = rows.t() if spec.is_transposed else rows
     dense = upright.float()
@@ -122,6 +145,8 @@ def quantize_rows(
     else:
         kept = None
         dense = dense - offset
+    if columns is not None:
+        dense = dense / columns
     if dense.numel():
         largest = dense.abs().amax(dim=1)
     else:
@@ -132,18 +157,20 @@ def quantize_rows(
     smallest = _coarse(largest / INT8_LEVELS, up=True)
     steps = torch.maximum(wanted, smallest)
     values = round_with_feedback(dense, steps, spread, kept)
-    return Quantized(values, steps, 1, spec.is_transposed, rows.dtype, offset)
+    if columns is not None:
+        steps = _coarse(best_steps(dense, values, steps, spread), dropped=_DROPPED_OF_FITTED)
+    return Quantized(values, steps, 1, spec.is_transposed, rows.dtype, offset, columns)
 
 
-def _coarse(step: Tensor, *, up: bool = False) -> Tensor:
-    """Round positive float32 numbers to two bits behind their leading one, to nearest or ``up``."""
+def _coarse(step: Tensor, *, up: bool = False, dropped: int = _DROPPED_BITS) -> Tensor:
+    """Round positive float32 numbers to few bits behind their leading one, to nearest or ``up``."""
     # The bits of a positive float, read as an integer, are in the order of the numbers, so that adding to
     # them before the low bits are dropped rounds; a carry into the exponent is right, too.
-    to_nearest = 1 << (_DROPPED_BITS - 1)
-    upwards = (1 << _DROPPED_BITS) - 1
+    to_nearest = 1 << (dropped - 1)
+    upwards = (1 << dropped) - 1
     added = upwards if up else to_nearest
     bits = step.view(torch.int32) + added
-    shortened = bits >> _DROPPED_BITS << _DROPPED_BITS
+    shortened = bits >> dropped << dropped
     rounded = shortened.view(torch.float32)
     # A row of zeros needs a step that can be divided by.
     smallest = torch.finfo(torch.float32).tiny

@@ -130,7 +130,8 @@ def multiply_in_int8(
     for name in names:
         layer = layers[name]
         matrix = integers.get(f"{name}.weight")
-        if matrix is None or matrix.transposed:
+        # Sums over columns of unlike steps are no integers: such a matrix is rounded once more, to 8 bits.
+        if matrix is None or matrix.transposed or matrix.columns is not None:
             matrix = quantize(layer.weight.detach().cpu())
         replacements[name] = Int8Linear(matrix, layer.bias, layer.weight.device)
 
