@@ -167,7 +167,7 @@ def test_a_header_that_lies_is_refused(change):
 def test_versions_and_strangers_are_named():
     content = pack(torch.ones(2, 2), ALL).data.numpy().copy()
     content[4] = 9
-    with pytest.raises(FormatError, match="version 1 or 2, found 9; install a newer prensa"):
+    with pytest.raises(FormatError, match="version up to 3, found 9; install a newer prensa"):
         unpack(content, (2, 2))
     content[0] = 0
     with pytest.raises(FormatError, match="begin with"):

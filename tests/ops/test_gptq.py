@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prensa.ops.gptq import feedback, round_with_feedback
+from prensa.ops.gptq import best_steps, feedback, round_with_feedback
 
 
 def moment_of(columns, seed=0, texts=400):
@@ -41,6 +41,56 @@ def test_the_loss_is_the_one_foretold():
     )
     nearest = torch.round(rows / 0.3).to(torch.int8)
     assert loss(rows, nearest, step, moment) > 1.5 * foretold
+
+
+def entropy(values):
+    """Bits of a value if each column has a code of its own."""
+    total = 0.0
+    for column in values.t():
+        shares = torch.unique(column, return_counts=True)[1] / len(column)
+        total -= float((shares * shares.log2()).sum())
+    return total / values.shape[1]
+
+
+def test_steps_of_columns_save_bits_at_the_same_loss():
+    uneven = torch.logspace(-0.4, 0.4, 160)
+    moment = moment_of(160) * uneven * uneven[:, None]
+    spread = feedback(moment, 0.01)
+    columns = spread.steps()
+    assert float(columns.log().mean()) == pytest.approx(0, abs=1e-5)
+    rows = torch.randn(2000, 160, generator=torch.Generator().manual_seed(0))
+    alike = torch.full((2000,), 0.1)
+    values = round_with_feedback(rows, alike, spread)
+    # What a weight costs on average is step² ÷ 12 times the variance.
+    scaled = spread.of_scaled(columns)
+    step = alike * (spread.variance / scaled.variance) ** 0.5
+    found = round_with_feedback(rows / columns, step, scaled)
+    change = rows - found * columns * step[:, None]
+    found_loss = float(((change @ moment) * change).sum())
+    assert found_loss == pytest.approx(loss(rows, values, alike, moment), rel=0.05)
+    assert entropy(found) < entropy(values) - 0.1
+
+
+def test_feedback_of_divided_columns_is_that_of_the_multiplied_moment():
+    moment, columns = moment_of(50), torch.rand(50) + 0.5
+    spread = feedback(moment, 0.01).of_scaled(columns)
+    inverse = (spread.factor.t() @ spread.factor).inverse()
+    dampened = moment + torch.diag(moment.diagonal() * 0.01 + moment.diagonal().mean() * 1e-4)
+    expected = (dampened * columns * columns[:, None])[spread.order[:, None], spread.order]
+    assert torch.allclose(inverse, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_steps_fitted_to_integers_are_never_worse():
+    moment = moment_of(90)
+    rows, step = torch.randn(30, 90), torch.full((30,), 1.5)
+    rows[3] = 0
+    spread = feedback(moment, 1e-4)
+    values = round_with_feedback(rows, step, spread)
+    fitted = best_steps(rows, values, step, spread)
+    assert float(fitted[3]) == 1.5  # of zeros alone nothing can be fitted
+    assert loss(rows, values, fitted, moment) < 0.99 * loss(rows, values, step, moment)
+    for factor in (0.99, 1.01):
+        assert loss(rows, values, fitted, moment) < loss(rows, values, fitted * factor, moment)
 
 
 def test_without_correlations_it_is_rounding_to_nearest():

@@ -38,11 +38,16 @@ _LEAST_IMPORTANCE = 1e-6
 # steps differ by a quarter at most, and a step takes half a byte when coded.
 _DROPPED_BITS = 21
 
-# The same of a step that was fitted to its integers. That changes it by a few percent, which six bits show.
-_DROPPED_OF_FITTED = 17
+# The same of a step that was fitted to its integers. That changes it by a few percent, which five bits show.
+_DROPPED_OF_FITTED = 18
 
-# Rows and columns of the smallest matrix whose columns have steps of their own: each takes half a byte.
+# What is known of a column or a row takes half a byte, which must be little beside its integers: so columns
+# have steps of their own if they are at least so long, and steps of rows are fitted if these are.
 _FEWEST = 128
+
+# The smallest step of a column beside the others. Integers have 8 bits, so at little noise a column with a
+# finer one would make all others coarser.
+_FINEST = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,9 @@ class Gptq(Pass):
         moment = statistics.moment.whole(torch.float64)
         spread = feedback(moment, self.dampening)
         columns = None
-        is_large = min(len(statistics.importance), len(moment)) >= _FEWEST
-        # Most integers of an embedding are zero: neither steps of columns nor fitted ones are worth their
-        # bytes there. See docs/LOG.md.
-        if is_large and statistics.offset is None:
-            columns = _coarse(spread.steps())
+        # Most columns of an embedding cost much the same. See docs/LOG.md.
+        if statistics.offset is None and min(len(statistics.importance), len(moment)) >= _FEWEST:
+            columns = _coarse(spread.steps().clamp_min(_FINEST))
             spread = spread.of_scaled(columns)
         # Feedback leaves of each unit error only its conditional variance, so steps may be larger by that.
         noise_per_weight = self.noise / (weights * spread.variance)
@@ -134,7 +137,7 @@ def quantize_rows(
 ) -> Quantized:
     """Quantize the rows that are at ``at`` of the matrix.
 
-    ``spread`` is of the matrix with its columns divided by ``columns``; with these, steps are fitted to the
+    ``spread`` is of the matrix with columns divided by ``columns``. Steps of long rows are fitted to their
     integers in the end. What earlier passes made zero stays zero, unless a mean row is subtracted: then zero
     is no longer special.
     """
@@ -157,7 +160,7 @@ def quantize_rows(
     smallest = _coarse(largest / INT8_LEVELS, up=True)
     steps = torch.maximum(wanted, smallest)
     values = round_with_feedback(dense, steps, spread, kept)
-    if columns is not None:
+    if dense.shape[1] >= _FEWEST:
         steps = _coarse(best_steps(dense, values, steps, spread), dropped=_DROPPED_OF_FITTED)
     return Quantized(values, steps, 1, spec.is_transposed, rows.dtype, offset, columns)
 
