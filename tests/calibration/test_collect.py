@@ -16,6 +16,7 @@ from prensa.ops.moment import Moment
 from prensa.passes import Gptq
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import load_preset
+from prensa.runtime.int8 import stored_integers
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
@@ -146,6 +147,27 @@ def test_every_architecture_is_pressed_and_loads(any_architecture, tmp_path):
         assert loss(dequantize(found) - weight, known) <= 1.02 * loss(nearest - weight, known), own
         better += loss(dequantize(found) - weight, known) < 0.97 * loss(nearest - weight, known)
     assert better >= len(calibrated) // 2
+
+
+def test_columns_of_wide_layers_have_steps_of_their_own(tmp_path):
+    torch.manual_seed(0)
+    sizes = {**SIZES, "hidden_size": 128, "intermediate_size": 160}
+    config = transformers.BertConfig(vocab_size=120, **sizes)
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "model")
+    model = add_tokenizer(tmp_path / "model")
+    plan = pipeline.plan(model, load_preset("small"), tmp_path / "out")
+    manifest = pipeline.run(plan, statistics=collect(planned(model, 20)))
+    loaded = prensa.load(tmp_path / "out", dtype=torch.float32)
+    stored = stored_integers(tmp_path / "out", loaded)
+    name = "bert.encoder.layer.0.output.dense.weight"
+    assert stored[name].columns.shape == (160,)
+    assert torch.equal(dequantize(stored[name], torch.float32), loaded.get_parameter(name))
+    # What the manifest says was measured on the way is what the file holds.
+    before = prensa.load(model).get_parameter(name).detach()
+    change = loaded.get_parameter(name).detach() - before
+    report = next(tensor for tensor in manifest.tensors if tensor.name == name)
+    error = float(change.square().sum() / before.square().sum())
+    assert report.relative_squared_error == pytest.approx(error, rel=1e-2)
 
 
 def test_padding_does_not_count(original, tmp_path):
