@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prensa.ops.gptq import best_steps, feedback, round_with_feedback
+from prensa.ops.gptq import feedback, round_with_feedback
 
 
 def moment_of(columns, seed=0, texts=400):
@@ -78,19 +78,6 @@ def test_feedback_of_divided_columns_is_that_of_the_multiplied_moment():
     dampened = moment + torch.diag(moment.diagonal() * 0.01 + moment.diagonal().mean() * 1e-4)
     expected = (dampened * columns * columns[:, None])[spread.order[:, None], spread.order]
     assert torch.allclose(inverse, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_steps_fitted_to_integers_are_never_worse():
-    moment = moment_of(90)
-    rows, step = torch.randn(30, 90), torch.full((30,), 1.5)
-    rows[3] = 0
-    spread = feedback(moment, 1e-4)
-    values = round_with_feedback(rows, step, spread)
-    fitted = best_steps(rows, values, step, spread)
-    assert float(fitted[3]) == 1.5  # of zeros alone nothing can be fitted
-    assert loss(rows, values, fitted, moment) < 0.99 * loss(rows, values, step, moment)
-    for factor in (0.99, 1.01):
-        assert loss(rows, values, fitted, moment) < loss(rows, values, fitted * factor, moment)
 
 
 def test_without_correlations_it_is_rounding_to_nearest():

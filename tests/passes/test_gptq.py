@@ -93,7 +93,7 @@ def test_columns_of_large_matrices_have_steps_of_their_own():
     assert found.columns.max() > 2 * found.columns.min()
     assert found.columns[0] > found.columns[-1]  # which a unit error costs less
     assert not (found.columns.view(torch.int32) & 0x1FFFFF).any()
-    assert not (found.scale.view(torch.int32) & 0x3FFFF).any()
+    assert not (found.scale.view(torch.int32) & 0x1FFFFF).any()
 
 
 def test_embeddings_and_small_matrices_have_no_steps_of_columns():
@@ -115,7 +115,7 @@ def test_wide_rows_can_be_worked_on_apart():
     whole = bound.apply(weight, WIDE)
     part = bound.apply(weight[20:90], WIDE, slice(20, 90))
     assert torch.equal(whole.values[20:90], part.values)
-    assert torch.allclose(whole.scale[20:90], part.scale, rtol=0.02)
+    assert torch.equal(whole.scale[20:90], part.scale)
     assert torch.equal(whole.columns, part.columns)
 
 

@@ -140,22 +140,6 @@ def round_with_feedback(rows: Tensor, step: Tensor, spread: Feedback, kept: Tens
     return _in_original_order(values, spread).to(torch.int8)
 
 
-def best_steps(rows: Tensor, values: Tensor, step: Tensor, spread: Feedback) -> Tensor:
-    """Return the steps ``[rows]`` with which the values that were chosen come nearest to ``rows``.
-
-    They are least squares in the dampened moment. At few bits they are smaller than ``step``, with which the
-    values were chosen: of all numbers that become one integer, most lie nearer to zero than its middle.
-    """
-    # The moment is the inverse of UᵀU, so lengths in it are lengths of what U's transpose makes of a row.
-    lower = spread.factor.t()
-    of_rows = torch.linalg.solve_triangular(lower, rows.t()[spread.order], upper=False)
-    of_values = torch.linalg.solve_triangular(lower, values.t()[spread.order].float(), upper=False)
-    products = (of_rows * of_values).sum(dim=0)
-    squares = of_values.square().sum(dim=0)
-    # A row of zeros fits any step.
-    return torch.where(products > 0, products / squares, step)
-
-
 def prune_with_feedback(rows: Tensor, amount: float, spread: Feedback) -> Tensor:
     """Set elements of ``rows`` ``[rows, columns]`` to zero and let the others make it good.
 

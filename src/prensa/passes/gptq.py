@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from prensa.ops.affine import INT8_LEVELS, Quantized, quantize
-from prensa.ops.gptq import Feedback, best_steps, feedback, round_with_feedback
+from prensa.ops.gptq import Feedback, feedback, round_with_feedback
 from prensa.ops.spec import TensorSpec
 from prensa.ops.statistics import MatrixStatistics
 from prensa.passes.base import EVERYTHING, Bound, Pass, check_number, refuses_all_but_matrices
@@ -38,11 +38,7 @@ _LEAST_IMPORTANCE = 1e-6
 # steps differ by a quarter at most, and a step takes half a byte when coded.
 _DROPPED_BITS = 21
 
-# The same of a step that was fitted to its integers. That changes it by a few percent, which five bits show.
-_DROPPED_OF_FITTED = 18
-
-# What is known of a column or a row takes half a byte, which must be little beside its integers: so columns
-# have steps of their own if they are at least so long, and steps of rows are fitted if these are.
+# Rows and columns of the smallest matrix whose columns have steps of their own: each takes half a byte.
 _FEWEST = 128
 
 # The smallest step of a column beside the others. Integers have 8 bits, so at little noise a column with a
@@ -137,9 +133,8 @@ def quantize_rows(
 ) -> Quantized:
     """Quantize the rows that are at ``at`` of the matrix.
 
-    ``spread`` is of the matrix with columns divided by ``columns``. Steps of long rows are fitted to their
-    integers in the end. What earlier passes made zero stays zero, unless a mean row is subtracted: then zero
-    is no longer special.
+    ``spread`` is of the matrix with columns divided by ``columns``. What earlier passes made zero stays zero,
+    unless a mean row is subtracted: then zero is no longer special.
     """
     upright = rows.t() if spec.is_transposed else rows
     dense = upright.float()
@@ -160,20 +155,18 @@ def quantize_rows(
     smallest = _coarse(largest / INT8_LEVELS, up=True)
     steps = torch.maximum(wanted, smallest)
     values = round_with_feedback(dense, steps, spread, kept)
-    if dense.shape[1] >= _FEWEST:
-        steps = _coarse(best_steps(dense, values, steps, spread), dropped=_DROPPED_OF_FITTED)
     return Quantized(values, steps, 1, spec.is_transposed, rows.dtype, offset, columns)
 
 
-def _coarse(step: Tensor, *, up: bool = False, dropped: int = _DROPPED_BITS) -> Tensor:
-    """Round positive float32 numbers to few bits behind their leading one, to nearest or ``up``."""
+def _coarse(step: Tensor, *, up: bool = False) -> Tensor:
+    """Round positive float32 numbers to two bits behind their leading one, to nearest or ``up``."""
     # The bits of a positive float, read as an integer, are in the order of the numbers, so that adding to
     # them before the low bits are dropped rounds; a carry into the exponent is right, too.
-    to_nearest = 1 << (dropped - 1)
-    upwards = (1 << dropped) - 1
+    to_nearest = 1 << (_DROPPED_BITS - 1)
+    upwards = (1 << _DROPPED_BITS) - 1
     added = upwards if up else to_nearest
     bits = step.view(torch.int32) + added
-    shortened = bits >> dropped << dropped
+    shortened = bits >> _DROPPED_BITS << _DROPPED_BITS
     rounded = shortened.view(torch.float32)
     # A row of zeros needs a step that can be divided by.
     smallest = torch.finfo(torch.float32).tiny
