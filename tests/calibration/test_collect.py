@@ -16,7 +16,6 @@ from prensa.ops.moment import Moment
 from prensa.passes import Gptq
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import load_preset
-from prensa.runtime.int8 import stored_integers
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
@@ -149,27 +148,6 @@ def test_every_architecture_is_pressed_and_loads(any_architecture, tmp_path):
     assert better >= len(calibrated) // 2
 
 
-def test_columns_of_wide_layers_have_steps_of_their_own(tmp_path):
-    torch.manual_seed(0)
-    sizes = {**SIZES, "hidden_size": 128, "intermediate_size": 160}
-    config = transformers.BertConfig(vocab_size=120, **sizes)
-    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "model")
-    model = add_tokenizer(tmp_path / "model")
-    plan = pipeline.plan(model, load_preset("small"), tmp_path / "out")
-    manifest = pipeline.run(plan, statistics=collect(planned(model, 20)))
-    loaded = prensa.load(tmp_path / "out", dtype=torch.float32)
-    stored = stored_integers(tmp_path / "out", loaded)
-    name = "bert.encoder.layer.0.output.dense.weight"
-    assert stored[name].columns.shape == (160,)
-    assert torch.equal(dequantize(stored[name], torch.float32), loaded.get_parameter(name))
-    # What the manifest says was measured on the way is what the file holds.
-    before = prensa.load(model).get_parameter(name).detach()
-    change = loaded.get_parameter(name).detach() - before
-    report = next(tensor for tensor in manifest.tensors if tensor.name == name)
-    error = float(change.square().sum() / before.square().sum())
-    assert report.relative_squared_error == pytest.approx(error, rel=1e-2)
-
-
 def test_padding_does_not_count(original, tmp_path):
     """The statistics of two texts of unlike length, with padding or one by one, are the same."""
     (tmp_path / "texts.txt").write_text("a b c d e f\nq\n" * 8)
@@ -182,24 +160,6 @@ def test_padding_does_not_count(original, tmp_path):
             assert torch.allclose(
                 first[name].moment.whole(), second[name].moment.whole(), rtol=1e-3, atol=1e-5
             ), name
-
-
-def test_inputs_count_as_the_answer_hangs_on_them(original, tmp_path):
-    """In the last layer of a classifier, only the first token's outputs have a gradient."""
-    (tmp_path / "texts.txt").write_text("a b c d e f\n" * 8)
-    plan = planned(original, texts=tmp_path / "texts.txt")
-    name = "deberta.encoder.layer.1.output.dense"
-    found = collect(plan).matrices[f"{name}.weight"].moment.whole()
-    seen = []
-    model = prensa.load(original).eval()
-    model.get_submodule(name).register_forward_hook(lambda _, given, __: seen.append(given[0][0]))
-    model(input_ids=torch.tensor([plan.encoded.rows[0]["input_ids"]]))
-    inputs = seen[0].detach()
-    weights = torch.full((len(inputs), 1), 0.5)
-    weights[0] += 0.5 * len(inputs)
-    expected = (inputs * weights).t() @ inputs / len(inputs)
-    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-5)
-    assert not torch.allclose(found, inputs.t() @ inputs / len(inputs), rtol=0.05, atol=1e-3)
 
 
 def test_statistics_are_the_same_every_time(original):

@@ -1,4 +1,3 @@
-import dataclasses
 import hashlib
 import json
 import struct
@@ -17,7 +16,7 @@ from prensa.ops.affine import Quantized, dequantize, quantize
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 ALL = list(CODECS)
-ONLY = {"raw": ["raw"], "offset": ["rows"], "columns": ["rows"]}
+ONLY = {"raw": ["raw"], "offset": ["rows"]}
 
 
 def golden_values():
@@ -29,7 +28,6 @@ def golden_values():
     offset = Quantized(
         small.to(torch.int8), torch.arange(1, 90) / 32, 1, False, torch.float16, torch.arange(27) / 64
     )
-    columns = dataclasses.replace(offset, offset=None, columns=torch.arange(1, 28) / 16)
     signs = torch.where(index % 3 > 0, 0.0, dense.float()).masked_fill(index % 7 == 0, -0.0)
     return {
         "dense": dense,
@@ -40,7 +38,6 @@ def golden_values():
         "quantized-float32": quantize(uneven.float() / 3),
         "transposed": quantize(uneven.to(torch.bfloat16), transposed=True),
         "offset": offset,
-        "columns": columns,
     }
 
 
@@ -48,11 +45,8 @@ def equal(left, right):
     if isinstance(left, Quantized):
         same = [getattr(left, key) == getattr(right, key) for key in ("levels", "transposed", "dtype")]
         parts = [(left.values, right.values), (left.scale, right.scale)]
-        for key in ("offset", "columns"):
-            if getattr(right, key) is None:
-                same.append(getattr(left, key) is None)
-            else:
-                parts.append((getattr(left, key), getattr(right, key)))
+        if right.offset is not None:
+            parts.append((left.offset, right.offset))
         return all(same) and all(torch.equal(*pair) for pair in parts)
     return left.dtype == right.dtype and torch.equal(left, right)
 
@@ -84,16 +78,6 @@ def test_round_trip(name, codec):
     assert packed.data.dtype == torch.uint8
     assert len(packed.data) % 8 == 0
     assert equal(unpack(packed.data.numpy(), tuple(value.shape)), value)
-
-
-def test_an_offset_and_columns_together():
-    golden = golden_values()
-    both = dataclasses.replace(golden["offset"], columns=golden["columns"].columns)
-    packed = pack(both, ALL).data.numpy()
-    assert packed[4] == 3  # readers that know no columns refuse the version
-    assert equal(unpack(packed, tuple(both.shape)), both)
-    upright = torch.arange(1, 28) / 16 * golden["offset"].values * golden["offset"].scale[:, None]
-    assert torch.equal(dequantize(both, torch.float32), upright + both.offset)
 
 
 def test_the_smallest_codec_wins():
@@ -167,7 +151,7 @@ def test_a_header_that_lies_is_refused(change):
 def test_versions_and_strangers_are_named():
     content = pack(torch.ones(2, 2), ALL).data.numpy().copy()
     content[4] = 9
-    with pytest.raises(FormatError, match="version up to 3, found 9; install a newer prensa"):
+    with pytest.raises(FormatError, match="version 1 or 2, found 9; install a newer prensa"):
         unpack(content, (2, 2))
     content[0] = 0
     with pytest.raises(FormatError, match="begin with"):

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -43,41 +41,6 @@ def test_the_loss_is_the_one_foretold():
     )
     nearest = torch.round(rows / 0.3).to(torch.int8)
     assert loss(rows, nearest, step, moment) > 1.5 * foretold
-
-
-def entropy(values):
-    """Bits of a value if each column has a code of its own."""
-    total = 0.0
-    for column in values.t():
-        shares = torch.unique(column, return_counts=True)[1] / len(column)
-        total -= float((shares * shares.log2()).sum())
-    return total / values.shape[1]
-
-
-def test_steps_of_columns_save_bits():
-    uneven = torch.logspace(-0.7, 0.7, 160)
-    moment = moment_of(160) * uneven * uneven[:, None]
-    spread = feedback(moment, 0.01)
-    columns = spread.steps()
-    assert float(columns.log().mean()) == pytest.approx(0, abs=1e-5)
-    rows = torch.randn(2000, 160, generator=torch.Generator().manual_seed(0))
-    step = torch.full((2000,), 0.15)
-    alike = round_with_feedback(rows, step, spread)
-    own = round_with_feedback(rows / columns, step, spread.of_scaled(columns))
-    scaled = moment * columns * columns[:, None]
-    # A bit more is a fourth of the loss: what is spent at the same loss.
-    bits_alike = entropy(alike) + 0.5 * math.log2(loss(rows, alike, step, moment))
-    bits_own = entropy(own) + 0.5 * math.log2(loss(rows / columns, own, step, scaled))
-    assert bits_own < bits_alike - 0.3
-
-
-def test_feedback_of_divided_columns_is_that_of_the_multiplied_moment():
-    moment, columns = moment_of(50), torch.rand(50) + 0.5
-    spread = feedback(moment, 0.01).of_scaled(columns)
-    inverse = (spread.factor.t() @ spread.factor).inverse()
-    dampened = moment + torch.diag(moment.diagonal() * 0.01 + moment.diagonal().mean() * 1e-4)
-    expected = (dampened * columns * columns[:, None])[spread.order[:, None], spread.order]
-    assert torch.allclose(inverse, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_without_correlations_it_is_rounding_to_nearest():

@@ -75,58 +75,6 @@ def test_steps_take_few_bits():
     assert not mantissas.any()
 
 
-WIDE = TensorSpec("w", (200, 130), torch.float32, "f", "linear", "Linear", in_model=True)
-
-
-def wide(offset=None, decades=0.4):
-    uneven = torch.logspace(-decades, decades, 130)
-    moment = moment_of(130) * uneven * uneven[:, None]
-    return MatrixStatistics(Moment.of(moment), torch.full((200,), 0.1), offset)
-
-
-def test_columns_of_large_matrices_have_steps_of_their_own():
-    statistics, weight = wide(), torch.randn(200, 130)
-    found = Gptq(noise=8.0, dampening=1e-4).bind(statistics, weight.numel()).apply(weight, WIDE)
-    difference = dequantize(found) - weight
-    loss = 0.1 * ((difference @ statistics.moment.whole()) * difference).sum()
-    assert float(loss) == pytest.approx(8.0, rel=0.15)
-    assert found.columns.max() > 2 * found.columns.min()
-    assert found.columns[0] > found.columns[-1]  # which a unit error costs less
-    assert not (found.columns.view(torch.int32) & 0x1FFFFF).any()
-    assert not (found.scale.view(torch.int32) & 0x1FFFFF).any()
-
-
-def test_embeddings_and_small_matrices_have_no_steps_of_columns():
-    assert Gptq().bind(wide(torch.zeros(130)), 2600).apply(torch.randn(200, 130), WIDE).columns is None
-    assert Gptq().bind(known(), 2400).apply(torch.randn(60, 40), SPEC).columns is None
-
-
-def test_columns_leave_most_of_eight_bits():
-    """However uneven columns are: at the least noise, none has a step that makes the others coarse."""
-    weight = torch.randn(200, 130)
-    found = Gptq(noise=1e-7, dampening=1e-4).bind(wide(decades=1.5), 26000).apply(weight, WIDE)
-    assert float(found.columns.min()) == 1 / 8
-    assert int(found.values.abs().max()) > 60
-
-
-def test_wide_rows_can_be_worked_on_apart():
-    weight = torch.randn(200, 130)
-    bound = Gptq().bind(wide(), 26000)
-    whole = bound.apply(weight, WIDE)
-    part = bound.apply(weight[20:90], WIDE, slice(20, 90))
-    assert torch.equal(whole.values[20:90], part.values)
-    assert torch.equal(whole.scale[20:90], part.scale)
-    assert torch.equal(whole.columns, part.columns)
-
-
-def test_outputs_along_wide_columns():
-    weight = torch.randn(130, 200)
-    spec = TensorSpec("w", (130, 200), torch.float32, "f", "linear", "Conv1D", in_model=True)
-    bound = Gptq(noise=1e-4).bind(wide(), 26000)
-    found = bound.apply(weight, spec)
-    assert torch.equal(dequantize(found), dequantize(bound.apply(weight.t(), WIDE)).t())
-
-
 def test_a_common_row_is_taken_off():
     weight = torch.randn(60, 40) * 0.01 + torch.arange(40)
     bound = Gptq(noise=10.0).bind(known(offset=weight.mean(0)), 60)

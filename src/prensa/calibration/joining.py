@@ -7,11 +7,9 @@ With g and x taken as independent, and the entries of g as independent of each o
     Σ over rows r of   E[g_r²] · D_rᵀ · E[x·xᵀ] · D_r
 
 so each row has an *importance*, and all rows have one second *moment*: two small things in place of a matrix
-of ``(rows · columns)²`` numbers. But g and x are not independent: nothing hangs on most tokens of a
-classifier's last layer. So in the moment, half of an input's weight is its share of the squared gradients of
-its text (GuidedQuant, Kim et al. 2025, arXiv 2505.07004, section 3, weighs by them alone). For an embedding
-the roles are the other way round: row r is seen as often as its token comes, and what a change of it costs
-lies in the gradients g of what was looked up, ``D_rᵀ · E[g·gᵀ] · D_r``.
+of ``(rows · columns)²`` numbers. For an embedding the roles are the other way round: row r is seen as often
+as its token comes, and what a change of it costs lies in the gradients g of what was looked up,
+``D_rᵀ · E[g·gᵀ] · D_r``.
 """
 
 from __future__ import annotations

@@ -21,10 +21,6 @@ from prensa.ops.moment import Moment
 MATRIX = 2
 """Dimensions."""
 
-# Share of an input's weight in a moment that follows the gradients behind it; the rest is the same for all.
-# See docs/LOG.md of 2026-11-27.
-_BY_GRADIENT = 0.5
-
 
 @dataclass
 class Sums:
@@ -34,7 +30,7 @@ class Sums:
     embedding, ``own`` and ``rows`` to any other.
     """
 
-    # Σ w·x·xᵀ over the inputs x of a linear layer, of weight w (1 on average), and how many there were.
+    # Σ x·xᵀ over the inputs x of a linear layer, and how many there were.
     inputs: Moment | None = None
     input_count: int = 0
     # Σ g² over the gradients g of its outputs, for each output by itself.
@@ -123,40 +119,19 @@ def _see_linear(
 ) -> Tensor:
     # Asked for also without gradients: who runs the model once without them learns which matrices are met.
     sums = watch.of(module.weight)
-    # Inside of a block, which runs once more with gradients, and of what nothing hangs on there are none.
-    if not output.requires_grad:
+    # Inside of a block, which runs once more with gradients: counted here, inputs would count twice.
+    if not torch.is_grad_enabled():
         return output
-    mask = watch.mask
-    # A copy, which waits for the gradients: a model may change in place what it gave to the layer.
-    inputs = _real(arguments[0].detach().clone(), mask)
+    inputs = _real(arguments[0].detach(), watch.mask)
+    sums.inputs = watch.moment(sums.inputs, inputs)
+    sums.input_count += len(inputs)
 
     def see_gradient(gradient: Tensor) -> None:
-        squares = gradient.square()
         # Padding has no gradient: nothing of it is in what is computed of the outputs.
-        sums.gradients = watch.plus(sums.gradients, _rows(squares).sum(dim=0))
-        weights = _real(_weights_of_inputs(squares.sum(dim=-1), mask).unsqueeze(-1), mask)
-        # Roots, because a moment takes each vector twice.
-        sums.inputs = watch.moment(sums.inputs, inputs * weights.sqrt())
-        sums.input_count += len(inputs)
+        squares = _rows(gradient).square().sum(dim=0)
+        sums.gradients = watch.plus(sums.gradients, squares)
 
     return _watched(output, see_gradient)
-
-
-def _weights_of_inputs(costs: Tensor, mask: Tensor) -> Tensor:
-    """Return how much each input of a layer counts in its moment, in the shape of ``costs``.
-
-    ``costs`` ``[texts, tokens]`` are the squared gradients behind each input, summed up over the outputs, and
-    zero for padding. Weights are 1 on average in each text, so which texts came together does not matter.
-    """
-    # Of texts, and not of tokens: there is nothing to weigh within one.
-    if costs.shape != mask.shape:
-        return torch.ones_like(costs)
-    count = mask.sum(dim=1, keepdim=True)
-    mean = costs.sum(dim=1, keepdim=True) / count.clamp_min(1)
-    # An input on which no answer hangs (in the last layer of a classifier all but the first token) may be
-    # rounded badly. But a few hundred texts have few others, so half of the weight is the same for all.
-    shares = torch.where(mean > 0, costs / mean, 1.0)
-    return (1 - _BY_GRADIENT) + _BY_GRADIENT * shares
 
 
 def _see_embedding(

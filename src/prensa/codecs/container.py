@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -29,9 +29,6 @@ VERSION = 1
 # The version of what has an offset: readers that know only version 1 would leave the offset out.
 _WITH_OFFSET = 2
 
-# The version of what has columns, and perhaps an offset.
-_WITH_COLUMNS = 3
-
 # Magic, version, zero, bytes of the header.
 _PREFIX = struct.Struct("<4sHHQ")
 _ALIGNMENT = 8
@@ -40,8 +37,8 @@ _ALIGNMENT = 8
 _MAX_LEVELS = 1 << 24
 
 _DTYPES = {dtype_name(dtype): dtype for dtype in (*FLOATS, torch.int8)}
-_OF_COLUMNS = ("offset", "columns")
-"""Parts of a grid with a number for each column, in their order in the file; there may be neither."""
+_GRID_DTYPES = ([torch.int8, torch.float32], [torch.int8, torch.float32, torch.float32])
+"""Of values and scale, and of an offset if there is one."""
 
 _MATRIX = 2
 """Dimensions of a matrix."""
@@ -112,18 +109,10 @@ def pack(value: Tensor | Quantized, codecs: Sequence[str]) -> Packed:
             "transposed": value.transposed,
         }
     text = json.dumps(header, separators=(",", ":")).encode()
-    prefix = _PREFIX.pack(MAGIC, _version_of(parts), 0, len(text))
+    version = _WITH_OFFSET if "offset" in parts else VERSION
+    prefix = _PREFIX.pack(MAGIC, version, 0, len(text))
     data = _joined([prefix, text, *frames])
     return Packed(torch.from_numpy(data), headers["values"]["codec"])
-
-
-def _version_of(parts: Collection[str]) -> int:
-    """Return the least version whose readers know all of these parts."""
-    if "columns" in parts:
-        return _WITH_COLUMNS
-    if "offset" in parts:
-        return _WITH_OFFSET
-    return VERSION
 
 
 def _parts(value: Tensor | Quantized) -> dict[str, Tensor]:
@@ -132,8 +121,6 @@ def _parts(value: Tensor | Quantized) -> dict[str, Tensor]:
     parts = {"values": value.values, "scale": value.scale}
     if value.offset is not None:
         parts["offset"] = value.offset
-    if value.columns is not None:
-        parts["columns"] = value.columns
     return parts
 
 
@@ -204,9 +191,8 @@ def _unpack(header: _Header, body: memoryview, shape: tuple[int, ...]) -> Tensor
     if grid:
         rows = shape[::-1] if grid["transposed"] else shape
         shapes = {"values": rows, "scale": rows[:1]}
-        for name in _OF_COLUMNS:
-            if name in header["parts"]:
-                shapes[name] = rows[1:]
+        if "offset" in header["parts"]:
+            shapes["offset"] = rows[1:]
     else:
         shapes = {"values": shape}
 
@@ -221,7 +207,8 @@ def _unpack(header: _Header, body: memoryview, shape: tuple[int, ...]) -> Tensor
         tensors[name] = codec.decode(streams[name], shapes[name], dtype)
     if not grid:
         return tensors["values"]
-    return _on_grid(grid, tensors)
+    offset = tensors.get("offset")
+    return _on_grid(grid, tensors["values"], tensors["scale"], offset)
 
 
 def _read_header(data: memoryview) -> tuple[_Header, memoryview]:
@@ -230,9 +217,9 @@ def _read_header(data: memoryview) -> tuple[_Header, memoryview]:
     magic, version, _, length = _PREFIX.unpack_from(data)
     if magic != MAGIC:
         raise FormatError(f"expected it to begin with {MAGIC!r}, found {magic!r}")
-    if not VERSION <= version <= _WITH_COLUMNS:
+    if version not in {VERSION, _WITH_OFFSET}:
         raise FormatError(
-            f"expected a packing version up to {_WITH_COLUMNS}, found {version}; install a newer prensa"
+            f"expected packing version {VERSION} or {_WITH_OFFSET}, found {version}; install a newer prensa"
         )
     body = data[_PREFIX.size :]
     if length > len(body):
@@ -268,21 +255,16 @@ def _split_body(body: memoryview, parts: dict[str, _PartHeader]) -> dict[str, li
     return streams
 
 
-def _on_grid(grid: _Grid, parts: Mapping[str, Tensor]) -> Quantized:
-    for name, tensor in parts.items():
-        expected = torch.int8 if name == "values" else torch.float32
-        if tensor.dtype != expected:
-            raise FormatError(f"expected {name} in {expected}, found {tensor.dtype}")
+def _on_grid(grid: _Grid, values: Tensor, scale: Tensor, offset: Tensor | None) -> Quantized:
+    dtypes = [values.dtype, scale.dtype]
+    if offset is not None:
+        dtypes.append(offset.dtype)
+    if dtypes not in _GRID_DTYPES:
+        names = ", ".join(map(str, dtypes))
+        raise FormatError(f"expected int8 values, float32 scale and offset, found {names}")
     levels = grid["levels"]
     # JSON's true would pass for the integer 1.
     if type(levels) is not int or not 1 <= levels <= _MAX_LEVELS:
         raise FormatError(f"expected levels to be an integer from 1 to {_MAX_LEVELS}")
-    return Quantized(
-        values=parts["values"],
-        scale=parts["scale"],
-        levels=levels,
-        transposed=bool(grid["transposed"]),
-        dtype=_DTYPES[grid["dtype"]],
-        offset=parts.get("offset"),
-        columns=parts.get("columns"),
-    )
+    dtype = _DTYPES[grid["dtype"]]
+    return Quantized(values, scale, levels, bool(grid["transposed"]), dtype, offset)

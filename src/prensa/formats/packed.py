@@ -53,8 +53,7 @@ class PackedFormat(Format):
         """Never take more than the dense tensor, or than its integers and scales as they are."""
         names = (spec.name, spec.name + SUFFIX)
         if quantized:
-            # Of rows, and of columns if these have an offset or steps of their own.
-            scales = 4 * sum(spec.shape)
+            scales = 4 * max(spec.shape)
             return Extent(names, spec.numel + scales + _OVERHEAD)
         dense = dense_extent(spec, dtype)
         # By the bytes that it has now: a pass may decline to make it smaller.

@@ -1,7 +1,6 @@
 """Row-wise quantization: a row of weights as small integers times one number.
 
-``weight ≈ values × scale ÷ levels``, times a factor of its column and plus an offset row that all rows share
-if there are such.
+``weight ≈ values × scale ÷ levels``, plus an offset row that all rows share if there is one.
 ``scale`` is the magnitude that the integer ``levels`` stands for. With ``levels = 127`` and ``scale`` the
 row's largest magnitude this is absmax quantization as in LLM.int8() (Dettmers et al. 2022, section 2.1) and
 as bitsandbytes stores it.
@@ -29,7 +28,6 @@ class Quantized:
     ``transposed``  the dense tensor is ``values`` turned over (``Conv1D``)
     ``dtype``       dtype of the dense tensor
     ``offset``      float32 ``[columns]``, added to every row, or None
-    ``columns``     float32 ``[columns]``, by which every row is multiplied before, or None
     """
 
     values: Tensor
@@ -38,7 +36,6 @@ class Quantized:
     transposed: bool
     dtype: torch.dtype
     offset: Tensor | None = None
-    columns: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,8 +79,6 @@ def dequantize(quantized: Quantized, dtype: torch.dtype | None = None) -> Tensor
     def multiply(rows: slice) -> None:
         # In float32 however narrow the result: it is rounded once, where it is assigned.
         product = quantized.values[rows] * step[rows]
-        if quantized.columns is not None:
-            product.mul_(quantized.columns)
         if quantized.offset is not None:
             product.add_(quantized.offset)
         dense[rows] = product

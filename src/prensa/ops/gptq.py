@@ -41,28 +41,6 @@ class Feedback:
     factor: Tensor
     variance: float
 
-    def steps(self) -> Tensor:
-        """Return how large the columns' steps should be beside each other ``[columns]``, in their own order.
-
-        A unit error of a column costs the inverse square of its diagonal of the factor. Fewest bits are spent
-        where all columns cost the same, so steps are in proportion to the diagonal (WaterSIC, Lifar et al.
-        2026, arXiv 2603.04956). Their geometric mean is 1.
-        """
-        diagonal = self.factor.diagonal()
-        relative = diagonal / diagonal.log().mean().exp()
-        steps = torch.empty_like(relative)
-        steps[self.order] = relative
-        return steps
-
-    def of_scaled(self, columns: Tensor) -> Feedback:
-        """Return the feedback for a matrix whose columns were divided by ``columns``.
-
-        They are chosen in the same order.
-        """
-        # The moment of divided columns is multiplied on both sides, and its inverse's factor is divided.
-        factor = self.factor / columns[self.order]
-        return Feedback(self.order, factor, _variance(factor))
-
 
 def feedback(moment: Tensor, dampening: float) -> Feedback:
     """Prepare the feedback for a second moment ``[columns, columns]``.
@@ -89,11 +67,8 @@ def feedback(moment: Tensor, dampening: float) -> Feedback:
     del lower
     factor = torch.linalg.cholesky(exact, upper=True)
 
-    return Feedback(order, factor.float(), _variance(factor))
-
-
-def _variance(factor: Tensor) -> float:
-    return float((factor.diagonal().double() ** -2).mean())
+    variance = (factor.diagonal() ** -2).mean()
+    return Feedback(order, factor.float(), float(variance))
 
 
 def _cholesky(moment: Tensor, added: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ One number rules the whole model: ``noise``, how much its outputs may change, as
 variance. To second order the change is Σ importance · (step² ÷ 12) · variance over all weights (see
 :class:`~prensa.ops.statistics.MatrixStatistics`), and the fewest bits are spent where each weight
 adds the same to it: so a row's step is large if the outputs depend little on it, whatever its weights are
-(reverse water-filling, Cover & Thomas 2006, section 10.3), and so is a column's. Integers are chosen by
-:mod:`prensa.ops.gptq` and are small; entropy coding then makes bits follow steps.
+(reverse water-filling, Cover & Thomas 2006, section 10.3). Integers are chosen by :mod:`prensa.ops.gptq` and
+are small; entropy coding then makes bits follow steps.
 """
 
 from __future__ import annotations
@@ -37,13 +37,6 @@ _LEAST_IMPORTANCE = 1e-6
 # Of the 23 bits of a float32 mantissa, how many are dropped from a step. With the two that stay, neighbouring
 # steps differ by a quarter at most, and a step takes half a byte when coded.
 _DROPPED_BITS = 21
-
-# Rows and columns of the smallest matrix whose columns have steps of their own: each takes half a byte.
-_FEWEST = 128
-
-# The smallest step of a column beside the others. Integers have 8 bits, so at little noise a column with a
-# finer one would make all others coarser.
-_FINEST = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -89,11 +82,6 @@ class Gptq(Pass):
         """
         moment = statistics.moment.whole(torch.float64)
         spread = feedback(moment, self.dampening)
-        columns = None
-        # Most columns of an embedding cost much the same. See docs/LOG.md.
-        if statistics.offset is None and min(len(statistics.importance), len(moment)) >= _FEWEST:
-            columns = _coarse(spread.steps().clamp_min(_FINEST))
-            spread = spread.of_scaled(columns)
         # Feedback leaves of each unit error only its conditional variance, so steps may be larger by that.
         noise_per_weight = self.noise / (weights * spread.variance)
         step = row_steps(statistics.importance, noise_per_weight)
@@ -102,7 +90,6 @@ class Gptq(Pass):
             spread=spread,
             step=step,
             offset=statistics.offset,
-            columns=columns,
         )
         return Bound(self, work)
 
@@ -122,19 +109,11 @@ def row_steps(importance: Tensor, noise: float) -> Tensor:
 
 
 def quantize_rows(
-    rows: Tensor,
-    spec: TensorSpec,
-    at: slice,
-    *,
-    spread: Feedback,
-    step: Tensor,
-    offset: Tensor | None = None,
-    columns: Tensor | None = None,
+    rows: Tensor, spec: TensorSpec, at: slice, *, spread: Feedback, step: Tensor, offset: Tensor | None
 ) -> Quantized:
     """Quantize the rows that are at ``at`` of the matrix.
 
-    ``spread`` is of the matrix with columns divided by ``columns``. What earlier passes made zero stays zero,
-    unless a mean row is subtracted: then zero is no longer special.
+    What earlier passes made zero stays zero, unless a mean row is subtracted: then zero is no longer special.
     """
     upright = rows.t() if spec.is_transposed else rows
     dense = upright.float()
@@ -143,8 +122,6 @@ def quantize_rows(
     else:
         kept = None
         dense = dense - offset
-    if columns is not None:
-        dense = dense / columns
     if dense.numel():
         largest = dense.abs().amax(dim=1)
     else:
@@ -155,7 +132,7 @@ def quantize_rows(
     smallest = _coarse(largest / INT8_LEVELS, up=True)
     steps = torch.maximum(wanted, smallest)
     values = round_with_feedback(dense, steps, spread, kept)
-    return Quantized(values, steps, 1, spec.is_transposed, rows.dtype, offset, columns)
+    return Quantized(values, steps, 1, spec.is_transposed, rows.dtype, offset)
 
 
 def _coarse(step: Tensor, *, up: bool = False) -> Tensor:

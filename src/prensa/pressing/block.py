@@ -126,7 +126,7 @@ def joined(blocks: Sequence[Block]) -> Tensor | Quantized:
         if isinstance(block.value, Quantized):
             values.append(block.value.values)
             scales.append(block.value.scale)
-    # Levels, dtype, offset and columns are the same in all of them.
+    # Levels, dtype and offset are the same in all of them.
     return dataclasses.replace(
         first,
         values=torch.cat(values),
@@ -149,8 +149,6 @@ def _dense(value: Tensor | Quantized) -> Tensor:
     # ``ops.affine.dequantize`` would work on all cores, and this is inside of that already.
     step = (value.scale / value.levels)[:, None]
     rows = value.values.float().mul_(step)
-    if value.columns is not None:
-        rows.mul_(value.columns)
     if value.offset is not None:
         rows.add_(value.offset)
     if value.transposed:

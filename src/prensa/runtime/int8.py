@@ -130,8 +130,7 @@ def multiply_in_int8(
     for name in names:
         layer = layers[name]
         matrix = integers.get(f"{name}.weight")
-        # Sums over columns of unlike steps are no integers: such a matrix is rounded once more, to 8 bits.
-        if matrix is None or matrix.transposed or matrix.columns is not None:
+        if matrix is None or matrix.transposed:
             matrix = quantize(layer.weight.detach().cpu())
         replacements[name] = Int8Linear(matrix, layer.bias, layer.weight.device)
 
