@@ -26,6 +26,9 @@ NAME = "onnxruntime"
 FILE = "onnx/model.onnx"
 """Where transformers.js looks, and optimum-onnx, too."""
 
+QUANTIZED_FILE = "onnx/model_quantized.onnx"
+"""Where transformers.js looks for a model in 8 bits."""
+
 PRECISIONS: tuple[str, ...] = ("fp32", "int8")
 # PyTorch's exporter fails on the layout of the fused one in T5.
 ATTENTION: str | None = "eager"
@@ -102,12 +105,20 @@ def _exported(program: Program) -> ONNXProgram:
     return exported
 
 
+def model_file(directory: Path) -> Path:
+    """Return the file of an export, which has another name where transformers.js is to find it."""
+    quantized = directory / QUANTIZED_FILE
+    if quantized.is_file():
+        return quantized
+    return directory / FILE
+
+
 class Engine:
     """A session. May be called from several threads, and after a fork."""
 
     def __init__(self, directory: Path, precision: str) -> None:
         """Load what :func:`write` wrote."""
-        self._session = Opened(lambda: _open(directory / FILE))
+        self._session = Opened(lambda: _open(model_file(directory)))
 
     def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Return all outputs for inputs ``[batch, length]``."""
