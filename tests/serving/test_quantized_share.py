@@ -1,10 +1,13 @@
 """An export in 8 bits that is in float32 is refused."""
 
+import shutil
+
 import numpy as np
 import pytest
 
+import prensa
 from prensa.errors import ModelError
-from prensa.serving.quantized_share import Share, check_share, share_in_onnx
+from prensa.serving.quantized_share import Share, check_share, share_in_onnx, share_in_openvino
 
 onnx = pytest.importorskip("onnx")
 
@@ -42,3 +45,23 @@ def test_weights_are_counted_and_products_of_activations_are_not():
         table=np.ones((99, 10), np.float32),
     )
     assert share_in_onnx(model) == Share(300, 400)
+
+
+def test_exports_are_in_8_bits_or_not_at_all(exports):
+    ov = pytest.importorskip("openvino")
+    core = ov.Core()
+    shares = {}
+    for precision in ("fp32", "int8"):
+        place = exports("openvino", precision)
+        shares[precision] = share_in_openvino(core.read_model(place / "openvino_model.xml"))
+    assert shares["fp32"].in_8_bits == 0
+    assert shares["int8"].in_8_bits == shares["int8"].in_all == shares["fp32"].in_all > 0
+
+
+def test_an_onnx_export_whose_layers_were_left_out_is_refused(original, few_texts, tmp_path, monkeypatch):
+    """As a quantizer that does not recognize what an exporter writes now."""
+    ort = pytest.importorskip("onnxruntime.quantization")
+    monkeypatch.setattr(ort, "quantize_dynamic", lambda source, target, **_: shutil.copy(source, target))
+    with pytest.raises(ModelError, match=r"ONNX Runtime put 0\.0 % of the weights in products in 8 bits"):
+        prensa.export(original, tmp_path / "out", to="onnx", texts=few_texts)
+    assert not (tmp_path / "out").exists()
