@@ -92,9 +92,12 @@ def _write(directory: Path, converted: Model, record: Record) -> None:
 
     ov.save_model(converted, directory / TOKENIZER_FILE, compress_to_fp16=False)
     model = ov.Core().read_model(directory / FILE)
+    # Truncation is a state of the graph, which connecting forgets and processors then look for.
+    states = converted.get_sinks()
     try:
         # The graph of the model may read less than the tokenizer gives.
         together = connect_models(converted, model, name_map=_pairs(record.inputs))
+        together.add_sinks(states)
     except Exception as error:
         raise ModelError(f"tokenizer and model do not fit together ({first_line(error)})") from error
     served = directory / SERVED_FILE
