@@ -170,6 +170,7 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
     *,
     to: str,
     precision: str = "int8",
+    layout: str | None = None,
     texts: Source | str | Path | None = None,
     data: Source | str | Path | None = None,
     max_drop: float | str | None = None,
@@ -181,8 +182,10 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
     """Write an original or compressed model for another runtime, ``to`` openvino or onnx.
 
     ``precision`` is int8, bf16 (openvino) or fp32. ``texts`` are what ranges are measured and
-    answers compared on, the built-in texts without them. ``max_drop`` is a share: no more may be lost on
-    ``data`` (else ``texts``); OpenVINO then leaves layers out of 8 bits that cost more.
+    answers compared on, the built-in texts without them. ``layout`` has the files named and completed for
+    another program: transformers.js, sentence-transformers, tei or openvino (its model server).
+    ``max_drop`` is a share: no more may be lost on ``data`` (else ``texts``); OpenVINO then leaves layers out
+    of 8 bits that cost more.
 
     Returns the export's record, with the measured difference. Raises a :class:`~prensa.errors.PrensaError`;
     then ``output`` is as it was.
@@ -192,6 +195,7 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
         output,
         to,
         precision=precision,
+        layout=layout,
         texts=texts,
         budget=Budget(max_drop, on=data),
         force=force,

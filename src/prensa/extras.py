@@ -16,6 +16,7 @@ EXTRAS = {
         "sklearn": "scikit-learn",
         "vl_convert": "vl-convert-python",
     },
+    "model-server": {"openvino_tokenizers": "openvino-tokenizers"},
     "onnxruntime": {"onnxruntime": "onnxruntime", "onnx": "onnx", "onnxscript": "onnxscript"},
     "openvino": {"openvino": "openvino", "nncf": "nncf"},
     "peft": {"peft": "peft"},

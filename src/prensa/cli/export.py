@@ -39,6 +39,10 @@ def export(  # noqa: PLR0913  one parameter for each option
     *,
     to: Annotated[str, typer.Option(help="openvino or onnx.")],
     precision: Annotated[str, typer.Option(help="int8, bf16 (openvino) or fp32.")] = "int8",
+    layout: Annotated[
+        str | None,
+        typer.Option(help="Program to open it: transformers.js, sentence-transformers, tei or openvino."),
+    ] = None,
     texts: Annotated[
         str | None,
         typer.Option(help="Texts to measure ranges and compare answers on. [default: built-in texts]"),
@@ -81,6 +85,7 @@ def export(  # noqa: PLR0913  one parameter for each option
         output,
         to,
         precision=precision,
+        layout=layout,
         texts=calibrated,
         budget=Budget(
             max_drop,

@@ -18,6 +18,8 @@ from prensa.jobs.sources import Where, both
 from prensa.progress import Progress, silent
 from prensa.serving.export import ExportPlan, Judged, plan_export, run_export
 from prensa.serving.exported import Record
+from prensa.serving.layouts.table import layout_named
+from prensa.serving.runtimes import runtime_named
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
@@ -33,6 +35,7 @@ class Conversion:
     output: str | Path
     to: str
     precision: str = "int8"
+    layout: str | None = None
     texts: Where | None = None
     budget: Budget = Budget()
     force: bool = False
@@ -50,6 +53,10 @@ class Conversion:
         budget = self.budget
         if budget.on is not None and not budget.is_of_quality:
             raise SettingError("`data`, `label_column` and `labels` need a budget: give `max_drop`")
+        layout = None
+        if self.layout is not None:
+            # Before anything is read: it may be for another runtime.
+            layout = layout_named(self.layout, runtime_named(self.to).NAME)
         model = locate(self.model)
         library = Library()
         texts, data = both(self.texts, budget.on)
@@ -65,6 +72,7 @@ class Conversion:
             library=library,
             force=self.force,
         )
+        export = dataclasses.replace(export, layout=layout)
         judge = None
         if budget.is_of_quality:
             judge = self._judge(model, data, library, progress)

@@ -84,6 +84,11 @@ def _run(plan: ExportPlan, progress: Progress, approve: Approve | None, attentio
         check_record(plan, record, exact, engine)
         record.save(directory)
         _write_companions(plan, model, directory)
+        if plan.layout is not None:
+            plan.layout.arrange(directory, record)
+        # Last: what the old directory has beyond the new one is linked, and must not be written to.
+        if plan.output.is_dir():
+            companions.keep_others(plan.output, directory)
         if approve is not None:
             # Approving may load the export, so the record is there by then, and gets its drop afterwards.
             drop = approve(directory)
@@ -122,9 +127,6 @@ def _record(plan: ExportPlan, program: Program, compared: Compared, *, is_paddab
 
 
 def _write_companions(plan: ExportPlan, model: PreTrainedModel, directory: Path) -> None:
-    """Write what stands beside the runtime's files: config, tokenizer, and what the user keeps there."""
+    """Write what stands beside the runtime's files: config and tokenizer."""
     companions.write_config(directory, model.config.to_dict(), None, None)
     companions.copy_companions(plan.model, directory)
-    # Last: it links what the old directory has beyond the new one, and a linked file must not be written to.
-    if plan.output.is_dir():
-        companions.keep_others(plan.output, directory)

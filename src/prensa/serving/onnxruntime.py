@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from prensa.errors import FormatError, ModelError, first_line
 from prensa.runtime.processor import physical_cores, saturates
 from prensa.serving.exported import Gate, Inputs
+from prensa.serving.onnx_tables import shrink_tables, strip_remarks
 from prensa.serving.opened import Opened
 from prensa.serving.program import Program, quiet
+from prensa.serving.quantized_share import check_share, share_in_onnx
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 NAME = "onnxruntime"
 FILE = "onnx/model.onnx"
 """Where transformers.js looks, and optimum-onnx, too."""
+
+QUANTIZED_FILE = "onnx/model_quantized.onnx"
+"""Where transformers.js looks for a model in 8 bits."""
 
 PRECISIONS: tuple[str, ...] = ("fp32", "int8")
 # PyTorch's exporter fails on the layout of the fused one in T5.
@@ -39,10 +44,11 @@ def write(
     samples: Sequence[Inputs],
     gate: Gate | None = None,
 ) -> None:
-    """Export a graph, with the linear layers in 8 bits for ``int8``, and write it.
+    """Export a graph, with the linear layers and tables in 8 bits for ``int8``, and write it.
 
     Activations are quantized as they come, so no samples are needed; which layers cost most is not looked
     for. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7 bits, which cannot.
+    Raises :class:`ModelError` where layers were left out of 8 bits.
     """
     target = directory / FILE
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,10 +66,23 @@ def write(
         quantize_dynamic(
             source,
             target,
-            op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+            # Not the lookups: with one scale for a whole table its small rows suffer.
+            op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
             reduce_range=saturates(),
         )
+    _shrink(target)
+
+
+def _shrink(file: Path) -> None:
+    """Put in 8 bits what ONNX Runtime's quantizer leaves, and check that it has left no products."""
+    import onnx
+
+    model = onnx.load(file)
+    check_share(share_in_onnx(model), "ONNX Runtime")
+    shrink_tables(model)
+    strip_remarks(model)
+    onnx.save(model, file)
 
 
 def _exported(program: Program) -> ONNXProgram:
@@ -86,12 +105,20 @@ def _exported(program: Program) -> ONNXProgram:
     return exported
 
 
+def model_file(directory: Path) -> Path:
+    """Return the file of an export, which has another name where transformers.js is to find it."""
+    quantized = directory / QUANTIZED_FILE
+    if quantized.is_file():
+        return quantized
+    return directory / FILE
+
+
 class Engine:
     """A session. May be called from several threads, and after a fork."""
 
     def __init__(self, directory: Path, precision: str) -> None:
         """Load what :func:`write` wrote."""
-        self._session = Opened(lambda: _open(directory / FILE))
+        self._session = Opened(lambda: _open(model_file(directory)))
 
     def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Return all outputs for inputs ``[batch, length]``."""

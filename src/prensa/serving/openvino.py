@@ -17,6 +17,7 @@ from prensa.serving.cache import cache_directory
 from prensa.serving.exported import Gate, Inputs
 from prensa.serving.opened import Opened
 from prensa.serving.program import Program, quiet
+from prensa.serving.quantized_share import check_share, share_in_openvino
 from prensa.serving.telemetry import without_telemetry
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def write(
 
     Layers that cost more than the ``gate`` allows stay as they are. ``samples`` are what activations' ranges
     are measured on. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7 bits,
-    which cannot.
+    which cannot. Raises :class:`ModelError` where layers were left out of 8 bits without a gate.
     """
     with quiet(), without_telemetry():
         import openvino as ov
@@ -49,6 +50,9 @@ def write(
         model = _converted(program)
         if precision == "int8":
             model = _quantized(model, samples, gate)
+            # With a gate, layers stay out of 8 bits on purpose.
+            if gate is None:
+                check_share(share_in_openvino(model), "OpenVINO")
         path = directory / FILE
         try:
             ov.save_model(model, path, compress_to_fp16=precision == "bf16")

@@ -14,6 +14,7 @@ from prensa.checkpoint.task import Kind, task_of
 from prensa.errors import SettingError
 from prensa.extras import require
 from prensa.files.atomic import at_home
+from prensa.serving.layouts.table import Layout
 from prensa.serving.refusals import check_exported
 from prensa.serving.runtimes import Runtime, runtime_named
 from prensa.texts.columns import sample
@@ -52,6 +53,7 @@ class ExportPlan:
 
     ``samples`` are the texts, as token ids, that ranges are measured and answers compared on, and ``texts``
     is their name. ``notes`` say what of the model's files is left out, ``accounts`` what texts were read.
+    ``layout`` is the program that is to open it, None for none in particular.
     """
 
     model: Path
@@ -65,6 +67,7 @@ class ExportPlan:
     notes: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     force: bool = False
+    layout: Layout | None = None
 
 
 def plan_export(

@@ -1,0 +1,1 @@
+"""Exports laid out as other programs look for them, one module for each program."""
