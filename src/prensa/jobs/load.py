@@ -62,11 +62,7 @@ def load(  # noqa: PLR0913  each of them is a parameter of the public function
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
     if then is None:
-        for name, value in {"min_agreement": min_agreement, "threshold": threshold}.items():
-            if value is not None:
-                raise SettingError(
-                    f"`{name}`: only with `then`, the model that answers what this one is not sure of"
-                )
+        check_alone(min_agreement=min_agreement, threshold=threshold)
         if isinstance(texts, (Source, Path)):
             raise SettingError("`texts` takes a list of texts; a file or a `Source` only with `then`")
         return serving.load(
@@ -97,3 +93,10 @@ def load(  # noqa: PLR0913  each of them is a parameter of the public function
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
     return job.plan().run()
+
+
+def check_alone(**settings: object) -> None:
+    """Raise :class:`SettingError` for settings of a cascade, where there is none: those that are not None."""
+    for name, value in settings.items():
+        if value is not None:
+            raise SettingError(f"`{name}` needs `then`, the model that answers what this one is not sure of")

@@ -9,7 +9,8 @@ from prensa.checkpoint.card import set_evaluation
 from prensa.errors import OutputError
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.verdict import verdict
-from prensa.report.tables import Table, computed_in, remarks, tables
+from prensa.report.table import Table
+from prensa.report.tables import computed_in, remarks, tables
 from prensa.wording import as_markdown
 
 

@@ -26,8 +26,8 @@ def check_has_margins(path: object, kind: Kind | None) -> None:
         return
     found = kind or "another task"
     raise ModelError(
-        f"{path}: `then` needs a classifier of texts, found {found}, whose answers have no margin that says "
-        "how sure they are; serve one model alone"
+        f"{path}: a cascade needs a classifier of texts, found {found}, whose answers have no margin that "
+        "says how sure they are; use one model alone"
     )
 
 
