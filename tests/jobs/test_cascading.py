@@ -104,3 +104,16 @@ def test_an_agreement_that_nothing_confirms_is_an_error(models, monkeypatch):
     with pytest.raises(DifferentAnswersError, match="no threshold keeps a `min_agreement` of 98.00 %"):
         prensa.load(small, then=original, min_agreement=0.98, texts=TEXTS, **IN_PYTORCH)
     assert issubclass(DifferentAnswersError, PrensaError)
+
+
+def test_a_server_serves_it_as_one_model(models):
+    from tests.server.running import running
+
+    small, original = models
+    served = prensa.load(small, then=original, threshold=0.6, **IN_PYTORCH)
+    right = [answer.label for answer in served.predict(TEXTS[:8])]
+    with running(served) as server:
+        reply = server.post("/predict", {"inputs": [[text] for text in TEXTS[:8]]})
+    assert reply.status == 200
+    assert [scores[0]["label"] for scores in reply.content] == right
+    assert served.answered == 16

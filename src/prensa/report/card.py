@@ -34,7 +34,8 @@ def write_cards(evaluation: Evaluation) -> list[str]:
 def card_text(evaluation: Evaluation, result: Model) -> str:
     """Make the Markdown for one result: verdict, remarks, tables, and where it was measured."""
     # The card goes with this result alone: the others are not where a reader finds it.
-    alone = dataclasses.replace(evaluation, results=(result,))
+    own = [cascade for cascade in evaluation.cascades if cascade.result == result.name]
+    alone = dataclasses.replace(evaluation, results=(result,), cascades=tuple(own))
     parts = [as_markdown(verdict(alone, result))]
     parts += [as_markdown(remark) for remark in remarks(alone)]
     parts += [_table(table) for table in tables(alone)]
