@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prensa.evaluation import speed
 from prensa.evaluation.bootstrap import Draws
@@ -99,7 +99,7 @@ def _timings(
 
     rows = [plan.readings[0].encoded.rows[index] for index in texts]
     load = speed.Load(rows, max(len(row["input_ids"]) for row in rows))
-    works = [functools.partial(alone, 0), functools.partial(alone, number), both]
+    works: list[Callable[[], object]] = [functools.partial(alone, 0), functools.partial(alone, number), both]
     step = functools.partial(progress, "timing the cascade")
     return speed.measure(works, load, device, step)
 

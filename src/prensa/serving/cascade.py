@@ -79,8 +79,10 @@ class Cascade(Served):
     def answering(self, prompt_name: str | None = None) -> Answering:
         """Return how texts are read, for both models, and answered."""
         own = self.small.answering(prompt_name)
+        if self.reads_once:
+            return own
         other = self.original.answering(prompt_name)
-        if self.reads_once or not (isinstance(own, OfTexts) and isinstance(other, OfTexts)):
+        if not (isinstance(own, OfTexts) and isinstance(other, OfTexts)):
             return own
         return OfTwo(
             own.tokenizer, own.limit, own.kind, own.labels, own.vector, own.prompt, own.wanted, other=other
