@@ -61,6 +61,7 @@ COMMANDS = {
     "budget": (["compress", "MODEL", "-o", "OUT", "--max-size", "50%"], 2, "a budget needs"),
     "runtime": (["compress", "MODEL", "-o", "OUT", "--runtime", "onnx"], 2, "--runtime needs"),
     "export": (["export", "MODEL", "-o", "OUT", "--to", "openvino"], 2, "exporting to openvino needs"),
+    "serve": (["serve", "MODEL"], 2, "serving over HTTP needs"),
     "inspect": (["inspect", "MODEL"], 0, "weight files"),
 }
 

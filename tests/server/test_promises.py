@@ -1,5 +1,6 @@
 """What a server promises when there is too much to do, when something breaks, and when clients leave."""
 
+import asyncio
 import http.client
 import logging
 import socket
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from tests.server.running import load, running
 from tests.serving.test_desk import wait_for
+
+from prensa.server.app import _bounded
 
 
 class Slow:
@@ -88,6 +91,20 @@ def test_too_much_at_once_is_refused_for_good(served):
         assert refused.status == 413
         assert "1,000 bytes" in refused.content["error"]
         assert predict(server).status == 200
+
+
+def test_a_client_that_does_not_read_is_given_up():
+    async def never_sent(scope, receive, send):
+        await asyncio.Event().wait()
+
+    asyncio.run(_bounded(never_sent, 0.05)({}, None, None))
+
+
+def test_tokens_of_a_book_are_refused(served):
+    with running(served) as server:
+        refused = server.post("/tokenize", {"inputs": ["a" * 60_000, "b" * 60_000]})
+        assert refused.status == 413
+        assert "100,000 characters" in refused.content["error"]
 
 
 def test_ten_megabytes_get_an_answer_and_no_memory(served):

@@ -7,7 +7,8 @@ from huggingface_hub import InferenceClient
 
 @pytest.fixture
 def client(server, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    # Tests are offline, and this machine is not the hub.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
 
     def client(task):
         return InferenceClient(server(task).url, token="not-checked")

@@ -84,12 +84,12 @@ def serve(  # noqa: PLR0913  one parameter for each option
     require("serve", "serving over HTTP")
     from prensa.checkpoint.card import model_name
     from prensa.checkpoint.locate import locate
-    from prensa.jobs.load import check_alone
     from prensa.jobs.permissions import Permissions
     from prensa.server.app import Service
     from prensa.server.key import Key, read_key
     from prensa.server.limits import Limits
     from prensa.server.run import address_of, bind, run
+    from prensa.serving.load import check_to_serve, load_to_serve
     from prensa.texts.source import Source
 
     limits = Limits(
@@ -105,22 +105,17 @@ def serve(  # noqa: PLR0913  one parameter for each option
     dtype = _dtype(precision)
     key = None if api_key_file is None else Key(read_key(api_key_file))
     permissions = Permissions(allow_new_head, trust_remote_code)
-    cascade = None
-    if then is None:
-        check_alone(min_agreement=min_agreement, threshold=threshold, texts=texts)
-    else:
-        source = Source(texts, text_column, "", split, limit, encoding)
-        cascade = _cascade(model, then, min_agreement, threshold, source, runtime, dtype, permissions)
+    source = Source(texts, text_column, "", split, limit, encoding)
+    cascade = _cascade(model, then, min_agreement, threshold, source, runtime, dtype, permissions)
     with permissions.granted():
         directory = locate(model)
+        check_to_serve(directory, runtime)
         service = Service(name or model_name(directory), limits, key)
         listening = bind(host, port)
         address = address_of(listening)
         typer.echo(f"Listening on {address}; loading {model}", err=True)
 
         def load() -> Served:
-            from prensa.serving.load import load_to_serve
-
             if cascade is None:
                 return load_to_serve(directory, runtime=runtime, dtype=dtype)
             both = cascade.run()
@@ -136,15 +131,24 @@ def serve(  # noqa: PLR0913  one parameter for each option
 
 def _cascade(
     model: str,
-    then: str,
+    then: str | None,
     min_agreement: str | None,
     threshold: float | None,
     texts: Source,
     runtime: str,
     dtype: str | None,
     permissions: Permissions,
-) -> CascadingPlan:
-    """See whether two models can answer as one. Raises what :meth:`Cascading.plan` raises."""
+) -> CascadingPlan | None:
+    """See whether two models can answer as one; None where there is one alone.
+
+    Raises what :meth:`Cascading.plan` raises.
+    """
+    from prensa.jobs.load import check_alone
+
+    if then is None:
+        check_alone(min_agreement=min_agreement, threshold=threshold, texts=texts.name)
+        return None
+    # What judges two models is imported for two alone.
     from prensa.jobs.cascading import Cascading
 
     job = Cascading(

@@ -27,7 +27,7 @@ from prensa.extras import require
 from prensa.jobs.permissions import Permissions
 from prensa.progress import Progress, silent
 from prensa.serving.cascade import Cascade
-from prensa.serving.load import AUTO, load_to_serve
+from prensa.serving.load import AUTO, check_to_serve, load_to_serve
 from prensa.serving.loads import own_texts
 from prensa.serving.margins import check_has_margins
 from prensa.serving.served import Served
@@ -75,6 +75,8 @@ class Cascading:
             small = locate(self.small)
             original = locate(self.original)
             task = _task(small, original)
+            for path in (small, original):
+                check_to_serve(path, self.runtime)
             texts = None
             if self.min_agreement is not None:
                 require("evaluate", "`min_agreement`")

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prensa.errors import SettingError
 from prensa.server import routes_hf, routes_tei, routes_v2
@@ -30,6 +32,8 @@ Handler = Callable[[Request, Front], Awaitable[Response]]
 # What whoever watches over servers asks, without a key. The page holds nothing of the model.
 _OPEN = {"/", "/health", "/v2/health/live", "/v2/health/ready"}
 _LOADING = 1
+# As long again as a request may take its response may.
+_TIMES = 2
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +66,7 @@ class Service:
         return self._front
 
 
-def make_app(service: Service) -> Starlette:
+def make_app(service: Service) -> ASGIApp:
     """Return the application. Raises :class:`SettingError` for a model's name that cannot be in a path."""
     name = service.name
     if not name or any(character in name for character in "{}?#%"):
@@ -86,7 +90,19 @@ def make_app(service: Service) -> Starlette:
         at.get(f"{model}/ready", at.of_model(routes_v2.ready)),
         at.post(f"{model}/infer", routes_v2.infer),
     ]
-    return Starlette(routes=routes, exception_handlers={404: at.unknown, 405: at.unknown})
+    app = Starlette(routes=routes, exception_handlers={404: at.unknown, 405: at.unknown})
+    return _bounded(app, _TIMES * service.limits.seconds)
+
+
+def _bounded(app: ASGIApp, seconds: float) -> ASGIApp:
+    """Give up a response that its client does not read: what is left of it is dropped."""
+
+    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
+        # Where it was not sent to its end, the connection is closed.
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(app(scope, receive, send), seconds)
+
+    return bounded
 
 
 class _Routes:

@@ -22,6 +22,8 @@ from prensa.serving.served import Served
 # Connections that may wait to be accepted.
 _BACKLOG = 2048
 _PORTS = 65535
+# Connections beside those of the texts that may wait: of whoever watches, and idle ones.
+_CONNECTIONS = 256
 
 Ready = Callable[[Front], None]
 """Called once the model answers."""
@@ -96,6 +98,8 @@ def settings(service: Service) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        # Each connection may hold a body before it is known how many texts are in it.
+        limit_concurrency=service.limits.max_queue + _CONNECTIONS,
         # What is in flight may take as long as any request.
         timeout_graceful_shutdown=math.ceil(service.limits.seconds),
     )

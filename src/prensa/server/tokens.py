@@ -12,6 +12,9 @@ from prensa.server.refused import too_large, wrong
 from prensa.texts.characters import has_half_character
 from prensa.texts.tokenizers import alone
 
+# Characters of all texts of a request: each may be a token, and that takes many times its memory.
+_CHARACTERS = 100_000
+
 
 async def tokens_of(
     front: Front, texts: Sequence[str], where: Where, *, with_marks: bool
@@ -24,6 +27,8 @@ async def tokens_of(
         raise wrong("inputs", "empty")
     if len(texts) > front.limits.max_texts:
         raise too_large(f"{len(texts)} texts in a request, at most {front.limits.max_texts} are allowed")
+    if sum(map(len, texts)) > _CHARACTERS:
+        raise too_large(f"more than {_CHARACTERS:,} characters to tokenize")
     for index, text in enumerate(texts):
         if has_half_character(text):
             raise wrong(where(index), "holds half of a surrogate pair")

@@ -21,7 +21,7 @@ from prensa.errors import SettingError
 from prensa.isolation import as_usual
 from prensa.runtime.torch import load as load_pytorch
 from prensa.runtime.torch import load_on
-from prensa.serving.exported import is_export, read_record
+from prensa.serving.exported import Record, is_export, read_record
 from prensa.serving.exports import export_on_the_spot, open_export, usual_precision
 from prensa.serving.fastest import serve_fastest
 from prensa.serving.in_pytorch import TORCH, Dtype, serve_in_pytorch
@@ -64,6 +64,15 @@ def load(
             raise SettingError(f"{names}: only for a model without a runtime")
         own = None if texts is None else own_texts(texts)
         return _load_to_answer(directory, runtime, device, dtype, own)
+
+
+def check_to_serve(directory: Path, runtime: str) -> None:
+    """Raise what :func:`load_to_serve` would, as far as it can be known before a weight is read."""
+    if is_export(directory):
+        _check_runtime_of(directory, read_record(directory), runtime)
+        return
+    _check_runtime(runtime)
+    check_served(directory, load_config(directory))
 
 
 def load_to_serve(
@@ -109,9 +118,7 @@ def _load_as_it_is(
 def _load_to_answer(
     directory: Path, runtime: str, device: str, dtype: Dtype | None, texts: Texts | None
 ) -> Served:
-    if runtime not in {AUTO, TORCH, *RUNTIMES}:
-        expected = ", ".join([AUTO, TORCH, *sorted(RUNTIMES)])
-        raise SettingError(f"`runtime={runtime}`: expected {expected}")
+    _check_runtime(runtime)
     check_served(directory, load_config(directory))
     if runtime == AUTO:
         return serve_fastest(directory, device, dtype, texts)
@@ -124,13 +131,23 @@ def _load_to_answer(
 def _load_export(directory: Path, runtime: str | None, device: str, dtype: Dtype | None) -> Served:
     """Open an export, which has one runtime and one precision."""
     record = read_record(directory)
+    _check_runtime_of(directory, record, runtime)
+    _check_place(record.runtime, device, dtype)
+    return open_export(directory)
+
+
+def _check_runtime(runtime: str) -> None:
+    if runtime not in {AUTO, TORCH, *RUNTIMES}:
+        expected = ", ".join([AUTO, TORCH, *sorted(RUNTIMES)])
+        raise SettingError(f"`runtime={runtime}`: expected {expected}")
+
+
+def _check_runtime_of(directory: Path, record: Record, runtime: str | None) -> None:
     if runtime not in {None, AUTO, record.runtime}:
         raise SettingError(
             f"{directory}: exported for {record.runtime}, not for {runtime}; export it again, or for PyTorch "
             "load the model it came from"
         )
-    _check_place(record.runtime, device, dtype)
-    return open_export(directory)
 
 
 def _check_place(runtime: str, device: str, dtype: Dtype | None) -> None:

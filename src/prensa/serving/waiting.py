@@ -21,7 +21,7 @@ TOKENS = 4096
 
 # Padding that a text may bring to a batch, all texts together: in tokens, as many as take about as long as
 # starting another batch, or a share of the tokens that are text.
-_PADDING = 64
+_PADDING = 32
 _SHARE = 1 / 16
 # Texts of one request that stand in the line as one.
 _ABREAST = 8
