@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from prensa.jobs.compression import Compression, Result
     from prensa.jobs.conversion import Conversion
     from prensa.jobs.exploration import Exploration
+    from prensa.jobs.load import load
     from prensa.jobs.permissions import Permissions
     from prensa.jobs.runtimes import Exported
     from prensa.pressing.recipe import Changes, Recipe, load_preset, load_recipe
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from prensa.search.outcome import Outcome
     from prensa.search.trial import Trial
     from prensa.serving.exported import Record
-    from prensa.serving.load import load
     from prensa.serving.served import Served
     from prensa.shrink.settings import Shrink
     from prensa.texts.source import Source
@@ -129,7 +129,7 @@ _HOMES = {
     "export": "prensa.api",
     "frontier": "prensa.api",
     "inspect": "prensa.api",
-    "load": "prensa.serving.load",
+    "load": "prensa.jobs.load",
     "load_preset": "prensa.pressing.recipe",
     "load_recipe": "prensa.pressing.recipe",
     "load_results": "prensa.evaluation.results_file",

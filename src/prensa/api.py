@@ -132,6 +132,7 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
     device: str | None = None,
     dtype: str | None = None,
     max_drop: float | str | None = None,
+    cascade: float | str | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     progress: Progress = silent,
@@ -142,7 +143,8 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
     with columns, labels, split and limit. ``data.account`` of what is returned says what was read and what
     was left out. ``max_length`` and the lengths in the result are in tokens. ``max_drop`` is a share: 0.01
     or ``"1%"`` allows a point of accuracy; it changes nothing but what ``budget(result)`` and
-    ``within_budget`` of the evaluation say.
+    ``within_budget`` of the evaluation say. ``cascade`` (0.99 or ``"99%"``) also puts each result, a
+    classifier, before the original: it answers where it is sure, so that as many answers are the original's.
 
     Nothing is written. An interruption while it measures returns what there is, with the rest in ``missing``.
     Raises a :class:`~prensa.errors.PrensaError` for texts that cannot be used and models that cannot be
@@ -159,6 +161,7 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
         device=device,
         dtype=dtype,
         max_drop=max_drop,
+        cascade=cascade,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
     return job.plan(progress).run(progress)

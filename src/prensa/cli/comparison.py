@@ -5,7 +5,8 @@ from __future__ import annotations
 from prensa.cli.tables import console, new_table
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.verdict import verdict
-from prensa.report.tables import Table, computed_in, remarks, tables
+from prensa.report.table import Table
+from prensa.report.tables import computed_in, remarks, tables
 from prensa.wording import printable
 
 _SHOWN = 5

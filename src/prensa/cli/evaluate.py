@@ -53,6 +53,10 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="auto, float32, float16 or bfloat16. [default: float32 on a processor, else auto]"),
     ] = None,
     max_drop: MaxDrop = None,
+    cascade: Annotated[
+        str | None,
+        typer.Option(help="Also put each result before the original, for this share of same answers: 99%."),
+    ] = None,
     allow_new_head: NewHead = False,
     trust_remote_code: RemoteCode = False,
     report: Annotated[Path | None, typer.Option(help="Write this page, and results.json beside it.")] = None,
@@ -83,6 +87,7 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
         device=device,
         dtype=dtype,
         max_drop=max_drop,
+        cascade=cascade,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
     with stages() as progress:

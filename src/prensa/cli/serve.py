@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prensa.cli.options import Model, NewHead, RemoteCode
+from prensa.cli.options import Encoding, Limit, Model, NewHead, RemoteCode, TextColumn
 from prensa.errors import SettingError
 
 if TYPE_CHECKING:
+    from prensa.jobs.cascading import CascadingPlan
+    from prensa.jobs.permissions import Permissions
     from prensa.server.front import Front
     from prensa.serving.served import Served
+    from prensa.texts.source import Source
 
 _PRECISIONS = {"int8": "int8", "bf16": "bfloat16", "fp32": "float32"}
 """What loading calls a precision."""
@@ -31,6 +34,27 @@ def serve(  # noqa: PLR0913  one parameter for each option
         str | None,
         typer.Option(help="int8, bf16 or fp32; an export has its own. [default: the fastest without int8]"),
     ] = None,
+    then: Annotated[
+        str | None,
+        typer.Option(
+            help="The original: answers the texts that MODEL, a smaller classifier, is not sure of."
+        ),
+    ] = None,
+    min_agreement: Annotated[
+        str | None, typer.Option(help="With --then: least share of the original's answers, such as 99%.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="With --then: a threshold that --min-agreement has chosen before.")
+    ] = None,
+    texts: Annotated[
+        str | None, typer.Option(help="Texts to choose the threshold on: a file or a data set, no labels.")
+    ] = None,
+    text_column: TextColumn = None,
+    split: Annotated[
+        str | None, typer.Option(help="Part of the data set in --texts. [default: test or validation]")
+    ] = None,
+    encoding: Encoding = None,
+    limit: Limit = None,
     workers: Annotated[int, typer.Option(help="Batches that run at the same time.")] = 1,
     max_batch_tokens: Annotated[int, typer.Option(help="Tokens of a batch, padding included.")] = 4096,
     max_wait: Annotated[str, typer.Option(help="How long a batch waits for more texts.")] = "5ms",
@@ -51,6 +75,9 @@ def serve(  # noqa: PLR0913  one parameter for each option
     """Serve a model over HTTP, to clients of TEI, Hugging Face Inference and the Open Inference Protocol.
 
     Texts of all clients are answered together with those of like length. The page at / tries the model.
+
+    With --then two models answer as one: what MODEL is not sure of goes on to the original. The threshold
+    is chosen on one half of --texts and confirmed on the other.
     """
     from prensa.extras import require
 
@@ -63,6 +90,7 @@ def serve(  # noqa: PLR0913  one parameter for each option
     from prensa.server.limits import Limits
     from prensa.server.run import address_of, bind, run
     from prensa.serving.load import check_to_serve, load_to_serve
+    from prensa.texts.source import Source
 
     limits = Limits(
         workers=workers,
@@ -76,7 +104,10 @@ def serve(  # noqa: PLR0913  one parameter for each option
     )
     dtype = _dtype(precision)
     key = None if api_key_file is None else Key(read_key(api_key_file))
-    with Permissions(allow_new_head, trust_remote_code).granted():
+    permissions = Permissions(allow_new_head, trust_remote_code)
+    source = Source(texts, text_column, "", split, limit, encoding)
+    cascade = _cascade(model, then, min_agreement, threshold, source, runtime, dtype, permissions)
+    with permissions.granted():
         directory = locate(model)
         check_to_serve(directory, runtime)
         service = Service(name or model_name(directory), limits, key)
@@ -85,13 +116,52 @@ def serve(  # noqa: PLR0913  one parameter for each option
         typer.echo(f"Listening on {address}; loading {model}", err=True)
 
         def load() -> Served:
-            return load_to_serve(directory, runtime=runtime, dtype=dtype)
+            if cascade is None:
+                return load_to_serve(directory, runtime=runtime, dtype=dtype)
+            both = cascade.run()
+            typer.echo(both.account or f"threshold {both.threshold:g}", err=True)
+            return both
 
         def ready(front: Front) -> None:
             record = front.served.record
             typer.echo(f"{service.name} answers on {address} ({record.runtime}, {record.precision})")
 
         run(service, listening, load, ready)
+
+
+def _cascade(
+    model: str,
+    then: str | None,
+    min_agreement: str | None,
+    threshold: float | None,
+    texts: Source,
+    runtime: str,
+    dtype: str | None,
+    permissions: Permissions,
+) -> CascadingPlan | None:
+    """See whether two models can answer as one; None where there is one alone.
+
+    Raises what :meth:`Cascading.plan` raises.
+    """
+    from prensa.jobs.load import check_alone
+
+    if then is None:
+        check_alone(min_agreement=min_agreement, threshold=threshold, texts=texts.name)
+        return None
+    # What judges two models is imported for two alone.
+    from prensa.jobs.cascading import Cascading
+
+    job = Cascading(
+        model,
+        then,
+        min_agreement=min_agreement,
+        threshold=threshold,
+        texts=None if texts.name is None else texts,
+        runtime=runtime,
+        dtype=dtype,
+        permissions=permissions,
+    )
+    return job.plan()
 
 
 def _dtype(precision: str | None) -> str | None:

@@ -37,8 +37,8 @@ class Budget:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _as_share("max_drop", self.max_drop)
-        _as_share("min_agreement", self.min_agreement)
+        share_of("max_drop", self.max_drop)
+        share_of("min_agreement", self.min_agreement)
         # A share of the original is checked on one that is large enough for any sensible share of it.
         if self.max_size is not None and _as_bytes(self.max_size, of=10**12) < 1:
             raise SettingError(f"`max_size` must be above 0, found {self.max_size}")
@@ -46,12 +46,12 @@ class Budget:
     @property
     def drop_allowed(self) -> float | None:
         """``max_drop`` as a share."""
-        return _as_share("max_drop", self.max_drop)
+        return share_of("max_drop", self.max_drop)
 
     @property
     def agreement_needed(self) -> float | None:
         """``min_agreement`` as a share."""
-        return _as_share("min_agreement", self.min_agreement)
+        return share_of("min_agreement", self.min_agreement)
 
     @property
     def is_given(self) -> bool:
@@ -152,8 +152,8 @@ def _as_drop(agreement: Figure | None) -> Drop | None:
     return Drop(CHANGED, changed, (1 - high, 1 - low))
 
 
-def _as_share(name: str, value: float | str | None) -> float | None:
-    """Return ``"1%"`` and ``0.01`` as the same number."""
+def share_of(name: str, value: float | str | None) -> float | None:
+    """Return ``"1%"`` and ``0.01`` as the same number. Raises :class:`SettingError` for anything else."""
     if value is None:
         return None
     share = _as_number(name, value, "a share such as 0.01 or 1%")

@@ -8,13 +8,12 @@ an interruption is kept.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from pathlib import Path
 
-from prensa.checkpoint.card import model_name
 from prensa.checkpoint.companions import RECIPE_FILE
+from prensa.evaluation.cascades import measure_cascades
 from prensa.evaluation.machine import this_machine
 from prensa.evaluation.measure import Measured, Models, measure_memory, measure_quality, measure_speed
+from prensa.evaluation.model_names import unique_names
 from prensa.evaluation.plan import Plan
 from prensa.evaluation.results import Data, Evaluation, Model
 from prensa.ops.spec import dtype_name
@@ -31,7 +30,15 @@ def run(plan: Plan, progress: Progress = silent) -> Evaluation:
     dtypes = [_dtype(model) for model in models]
     weights = sum(weight.numel() for weight in models[0].parameters())
     measured = Measured.nothing(len(models))
-    stages = {"quality": measure_quality, "speed": measure_speed, "memory": measure_memory}
+    stages = {
+        "quality": measure_quality,
+        "speed": measure_speed,
+        "cascade": measure_cascades,
+        "memory": measure_memory,
+    }
+    # Not one that is missing where it was never wanted.
+    if plan.settings.cascade is None:
+        del stages["cascade"]
     for name, measure in stages.items():
         try:
             measure(plan, models, measured, progress)
@@ -40,7 +47,7 @@ def run(plan: Plan, progress: Progress = silent) -> Evaluation:
             measured.missing += names[names.index(name) :]
             break
     results: list[Model] = []
-    for number, name in enumerate(_unique_names(plan.paths[1:]), 1):
+    for number, name in enumerate(unique_names(plan.paths[1:]), 1):
         results.append(_model(plan, measured, number, name, dtypes[number]))
     return Evaluation(
         settings=plan.settings,
@@ -54,6 +61,7 @@ def run(plan: Plan, progress: Progress = silent) -> Evaluation:
         original=_model(plan, measured, 0, "original", dtypes[0]),
         results=tuple(results),
         folded=tuple(measured.folded),
+        cascades=tuple(measured.cascades),
         missing=tuple(measured.missing),
         problems=tuple(measured.problems),
         notes=plan.notes,
@@ -114,28 +122,3 @@ def _model(plan: Plan, measured: Measured, number: int, name: str, dtype: str) -
         memory=measured.memories[number],
         retokenized=measured.retokenized[number],
     )
-
-
-def _unique_names(paths: Sequence[Path]) -> list[str]:
-    """Name models after their directories, with as much of the path as makes them different."""
-    parts: list[tuple[str, ...]] = []
-    for path in paths:
-        parts.append((*path.resolve().parent.parts, *model_name(path).split("/")))
-    names: list[str] = []
-    for own in parts:
-        name = "/".join(own[-_depth(own, parts) :])
-        # One model given twice, or one that is called as the original is in every table.
-        same = parts[: len(names)].count(own)
-        if same or name == "original":
-            name = f"{name} ({same + 1})"
-        names.append(name)
-    return names
-
-
-def _depth(own: tuple[str, ...], parts: Sequence[tuple[str, ...]]) -> int:
-    """Return how many of the last parts of a path no other path has."""
-    others = [other for other in parts if other != own]
-    for depth in range(1, len(own)):
-        if all(own[-depth:] != other[-depth:] for other in others):
-            return depth
-    return len(own)

@@ -21,7 +21,7 @@ from prensa.evaluation.plan import Plan
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, own_row
-from prensa.evaluation.results import Memory, Retokenized, Timing
+from prensa.evaluation.results import Cascade, Memory, Retokenized, Timing
 from prensa.progress import Progress
 from prensa.runtime.accelerate import folded_twin
 from prensa.runtime.devices import DTYPES, synchronize
@@ -52,6 +52,7 @@ class Measured:
     memories: list[Memory | None]
     retokenized: list[Retokenized | None]
     folded: list[Timing] = field(default_factory=list)
+    cascades: list[Cascade] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 

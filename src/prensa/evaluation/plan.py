@@ -8,12 +8,14 @@ from pathlib import Path
 
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
+from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.judge import Judge, check_same_task
 from prensa.evaluation.reading import Reading, common_words, readable
 from prensa.evaluation.results import File, Settings
 from prensa.evaluation.size import list_files
 from prensa.runtime.text_vector import TextVector, read_text_vector
 from prensa.serving.exported import is_export, read_record
+from prensa.serving.margins import check_has_margins
 from prensa.texts.encoding import largest_id
 from prensa.texts.tokenizers import check_ids, embedding_rows
 
@@ -43,6 +45,9 @@ def plan(settings: Settings, judge: Judge, results: Sequence[Path]) -> Plan:
     what does not fit.
     """
     judged = judge.plan
+    if settings.cascade is not None:
+        check_has_margins(judged.path, judged.task.kind)
+        halve_texts(judged.texts)
     notes = [f"{judged.path}: {note}" for note in judged.notes]
     for path in results:
         check_same_task(path, judged.task)

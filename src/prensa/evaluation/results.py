@@ -16,6 +16,7 @@ from prensa.checkpoint.task import Task
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT, Decision
 from prensa.evaluation.figures import Drop, Quality
+from prensa.evaluation.threshold import Choice
 from prensa.files.atomic import at_home, write_text
 from prensa.files.records import to_plain
 
@@ -40,6 +41,7 @@ class Settings:
     max_drop: float | None = None
     encoding: str | None = None
     labels: dict[str, str] | None = None
+    cascade: float | None = None
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,37 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Cascade:
+    """A result before the original: it answers where it is sure, and the original the rest.
+
+    ``quality`` is that on the texts that the threshold of ``choice`` was confirmed on. The timings are of the
+    same texts, of which as large a share goes on: the original alone, the result alone, and both; None where
+    they were not taken.
+    """
+
+    result: str
+    choice: Choice
+    quality: Quality
+    of_original: Timing | None = None
+    of_result: Timing | None = None
+    of_both: Timing | None = None
+
+    @property
+    def times_as_fast(self) -> float | None:
+        """How many times as fast as the original alone both are: the ratio of medians."""
+        if self.of_original is None or self.of_both is None:
+            return None
+        return median(self.of_original.seconds) / median(self.of_both.seconds)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Everything that was measured.
 
     ``missing`` names what an interruption left out, ``problems`` says why something could not be measured,
     ``notes`` what a user should know of the models' checkpoints.
     ``folded`` are the timings of the original with its attention folded, empty if it has none to fold.
+    ``cascades`` are the results before the original, if that was asked for.
     """
 
     settings: Settings
@@ -179,6 +206,7 @@ class Evaluation:
     version: int = RESULTS_VERSION
     folded: tuple[Timing, ...] = ()
     notes: tuple[str, ...] = ()
+    cascades: tuple[Cascade, ...] = ()
 
     def budget(self, result: Model) -> Decision:
         """Say whether a result's drop, as measured, is within ``max_drop``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from prensa.checkpoint.locate import locate
 from prensa.errors import SettingError
 from prensa.evaluation import evaluate
-from prensa.evaluation.budget import Budget
+from prensa.evaluation.budget import Budget, share_of
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.evaluation.plan import Plan, plan
 from prensa.evaluation.results import Evaluation, Settings
@@ -31,6 +31,7 @@ class Comparison:
     device: str | None = None
     dtype: str | None = None
     max_drop: float | str | None = None
+    cascade: float | str | None = None
     permissions: Permissions = Permissions()
 
     def plan(self, progress: Progress = silent) -> ComparisonPlan:
@@ -43,6 +44,7 @@ class Comparison:
             raise SettingError("`results`: expected at least one result to compare with the original")
         # What is wrong with the budget is reported before any text is read.
         Budget(max_drop=self.max_drop)
+        share_of("cascade", self.cascade)
         with self.permissions.granted():
             judge = plan_judge(
                 locate(self.original),
@@ -84,6 +86,7 @@ class Comparison:
             max_drop=budget.drop_allowed,
             encoding=source.encoding,
             labels=source.mapping,
+            cascade=share_of("cascade", self.cascade),
         )
 
 

@@ -9,7 +9,8 @@ from prensa.checkpoint.card import set_evaluation
 from prensa.errors import OutputError
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.verdict import verdict
-from prensa.report.tables import Table, computed_in, remarks, tables
+from prensa.report.table import Table
+from prensa.report.tables import computed_in, remarks, tables
 from prensa.wording import as_markdown
 
 
@@ -33,7 +34,8 @@ def write_cards(evaluation: Evaluation) -> list[str]:
 def card_text(evaluation: Evaluation, result: Model) -> str:
     """Make the Markdown for one result: verdict, remarks, tables, and where it was measured."""
     # The card goes with this result alone: the others are not where a reader finds it.
-    alone = dataclasses.replace(evaluation, results=(result,))
+    own = [cascade for cascade in evaluation.cascades if cascade.result == result.name]
+    alone = dataclasses.replace(evaluation, results=(result,), cascades=tuple(own))
     parts = [as_markdown(verdict(alone, result))]
     parts += [as_markdown(remark) for remark in remarks(alone)]
     parts += [_table(table) for table in tables(alone)]

@@ -13,7 +13,7 @@ from prensa.files.atomic import at_home, write_text
 from prensa.files.records import to_plain
 from prensa.report.charts import frontier_chart
 from prensa.report.html import check_page, page
-from prensa.report.tables import NONE, Table
+from prensa.report.table import NONE, Table
 from prensa.wording import megabytes, number, percent
 
 FRONTIER_FILE, FRONTIER_PAGE = "frontier.json", "frontier.html"

@@ -48,6 +48,7 @@ _OPTIONS = (
     "device",
     "dtype",
     "max_drop",
+    "cascade",
 )
 
 

@@ -9,7 +9,7 @@ from prensa.checkpoint.manifest import Manifest, ShrinkReport
 from prensa.checkpoint.shrunk import GONE, KINDS, LayerWidths, account, kinds_in, layer_widths
 from prensa.evaluation.results import Evaluation
 from prensa.report.charts import Chart, structure_chart
-from prensa.report.tables import NONE, Table
+from prensa.report.table import NONE, Table
 from prensa.wording import percent
 
 _NOTE = (

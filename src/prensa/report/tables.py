@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from prensa.checkpoint.task import LANGUAGE
@@ -12,9 +11,9 @@ from prensa.evaluation.original import SAME_TO_ALL
 from prensa.evaluation.results import Evaluation, Machine, Model, Retokenized, Timing
 from prensa.evaluation.speed import percentile, ratio, throughput
 from prensa.evaluation.verdict import drop_in_words, guessing_in_words, range_in_words
+from prensa.report.cascades import cascade_table
+from prensa.report.table import NONE, Table
 from prensa.wording import megabytes, milliseconds, number, percent, score, signed
-
-NONE = "–"
 
 _EVERYWHERE = {"avx", "fma", "f16c", "avx512bw", "amx_tile", "asimd"}
 """Instruction sets that say nothing beside the others: they come with them."""
@@ -26,16 +25,6 @@ Named = TypeVar("Named", Metric, Figure)
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows of words under column names; the first column says what the row is. ``note`` explains."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-
 def tables(evaluation: Evaluation) -> list[Table]:
     """Make all tables that have anything in them."""
     made = [
@@ -44,6 +33,7 @@ def tables(evaluation: Evaluation) -> list[Table]:
         _memory(evaluation),
         _quality(evaluation),
         _answers(evaluation),
+        cascade_table(evaluation),
     ]
     return [table for table in made if table.rows]
 

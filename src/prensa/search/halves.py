@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
-
-from prensa.errors import DataError
+from prensa.evaluation.halves import MOST_TEXTS, Halves, halve_texts
 from prensa.evaluation.judge import JudgePlan
 
-MOST_TEXTS = 2000
-"""How many texts a half has at most."""
-
-_FEWEST = 20
-
-
-@dataclass(frozen=True)
-class Halves:
-    """Numbers of texts. No text is in both halves, so that the check has not been searched on."""
-
-    search: list[int]
-    check: list[int]
+__all__ = ["MOST_TEXTS", "Halves", "halve"]
 
 
 def halve(plan: JudgePlan) -> Halves:
-    """Deal the texts of a judge out. Raises :class:`DataError` if they are too few."""
-    count = len(plan.texts)
-    if count < 2 * _FEWEST:
-        raise DataError(
-            f"{plan.texts.name}: {count} texts are too few to keep a budget by, expected {2 * _FEWEST} "
-            "or more"
-        )
-    order = list(range(count))
-    # The same halves every time: a search that was interrupted goes on with the texts it began with.
-    random.Random(0).shuffle(order)
-    half = min(MOST_TEXTS, count // 2)
-    return Halves(search=sorted(order[:half]), check=sorted(order[half : 2 * half]))
+    """Deal the texts of a judge out. Raises :class:`~prensa.errors.DataError` if they are too few."""
+    return halve_texts(plan.texts)

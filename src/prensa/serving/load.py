@@ -49,28 +49,7 @@ def load(
     trust_remote_code: bool = False,
     **settings: object,
 ) -> PreTrainedModel | Served:
-    """Load a pressed, an original or an exported model with the head it was saved with.
-
-    Without ``runtime`` it is a PyTorch model as ``from_pretrained`` gives it, also to train; ``dtype`` and
-    ``settings`` go there. (An export comes in its own runtime.) With one it is ready to answer (see
-    :class:`~prensa.serving.served.Served`), and ``transformers.pipeline`` takes it:
-
-    ``torch``        on ``device``, folded where that is faster; in bfloat16 where that is fast, unless
-                     ``dtype`` says otherwise; ``"int8"`` multiplies linear layers in 8 bits where that is
-                     faster still
-    ``openvino``     from ``prensa export``, or exported on the spot into the user's cache
-    ``onnxruntime``  likewise
-    ``auto``         the fastest of those installed that gives PyTorch's answers, measured for a second
-                     the first time; with ``dtype="int8"`` of those in 8 bits, on any processor
-
-    What is faster depends on the lengths of texts: give some of yours as ``texts``. What was measured is kept
-    in the user's cache, by processor, versions, model and lengths.
-
-    A model whose names or class do not fit is refused: ``allow_new_head`` takes one whose head has no
-    weights, ``trust_remote_code`` runs the model's own code.
-
-    Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
-    """
+    """Load one model, as :func:`prensa.load` says, which is this function and cascades."""
     with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
         directory = locate(path)
         # First: an export has a config of its model, but none of its weights.
@@ -97,12 +76,17 @@ def check_to_serve(directory: Path, runtime: str) -> None:
 
 
 def load_to_serve(
-    directory: Path, *, runtime: str = AUTO, device: str = "cpu", dtype: str | torch.dtype | None = None
+    directory: Path,
+    *,
+    runtime: str = AUTO,
+    device: str = "cpu",
+    dtype: str | torch.dtype | None = None,
+    texts: Texts | None = None,
 ) -> Served:
     """Load a model to answer, in any runtime, an export in its own. Raises what :func:`load` raises."""
     if is_export(directory):
         return _load_export(directory, runtime, device, dtype)
-    return _load_to_answer(directory, runtime, device, dtype, None)
+    return _load_to_answer(directory, runtime, device, dtype, texts)
 
 
 def load_to_compare(

@@ -81,9 +81,9 @@ class Served:
         self.config = load_config(path)
         self._kind = model_class(self.config)
         # Pipelines look at the name of the class to see whether it does their task.
-        self.__class__ = type(self._kind.__name__, (Served,), {})
+        self.__class__ = type(self._kind.__name__, (type(self),), {})
 
-    def __reduce__(self) -> tuple[Reload, tuple[()]]:
+    def __reduce__(self) -> tuple[Callable[..., Served], tuple[object, ...]]:
         if self._again is None:
             raise DataError(f"{self.path}: cannot be copied, it was not loaded with prensa.load")
         return self._again, ()
@@ -259,9 +259,19 @@ class Served:
         with alone(self.tokenizer):
             windows = answering.read(given, first)
         rows = [window.row for window in windows]
-        answer = partial(self.outputs_of, kind=answering.kind)
-        outputs = self.desk.outputs(rows, answer, batch_size, entered)
+        outputs = self._in_line(rows, answering.kind, batch_size, entered)
         return put_together(answering, given, windows, outputs)
+
+    def _in_line(
+        self,
+        rows: Sequence[Row],
+        kind: Kind,
+        batch_size: int,
+        entered: Callable[[Request], None] | None,
+    ) -> list[Numbers]:
+        """Have rows answered in their turn, with those of other callers."""
+        answer = partial(self.outputs_of, kind=kind)
+        return self.desk.outputs(rows, answer, batch_size, entered)
 
 
 def _check(texts: Iterable[object], batch_size: int) -> None:

@@ -211,6 +211,11 @@ def _table_key(source: Source, splits: Sequence[str]) -> Hashable:
     return name, source.split, tried, source.encoding, tuple(sorted(numbers))
 
 
+def reads_alike(tokenizer: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
+    """Whether two tokenizers give the same ids for any text, as far as their content shows."""
+    return _content_key(tokenizer) == _content_key(other)
+
+
 def _content_key(tokenizer: PreTrainedTokenizerBase) -> Hashable:
     """Return what is equal for tokenizers that give the same ids.
 
