@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from prensa.codecs import CODECS
 from prensa.codecs.container import pack, unpack
 from prensa.errors import FormatError
+from prensa.ops import entropy
 from prensa.ops.affine import Quantized, dequantize, quantize
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 ALL = list(CODECS)
-ONLY = {"raw": ["raw"], "offset": ["rows"]}
+ONLY = {"raw": ["raw"], "offset": ["rows"], "cells": ["cells"]}
 
 
 def golden_values():
@@ -28,6 +29,17 @@ def golden_values():
     offset = Quantized(
         small.to(torch.int8), torch.arange(1, 90) / 32, 1, False, torch.float16, torch.arange(27) / 64
     )
+    # Every third row is large, most in every third column; the others are nearly all zero.
+    large = ((index * index) % 29 - 14) * (1 + index % 3) // 2
+    rare = (index % 23 == 0).long() - 2 * (index % 31 == 0).long()
+    cells = Quantized(
+        torch.where(torch.arange(89)[:, None] % 3 == 0, large, rare).to(torch.int8),
+        torch.arange(1, 90) / 64,
+        1,
+        False,
+        torch.float16,
+        torch.arange(27) / 128,
+    )
     signs = torch.where(index % 3 > 0, 0.0, dense.float()).masked_fill(index % 7 == 0, -0.0)
     return {
         "dense": dense,
@@ -38,6 +50,7 @@ def golden_values():
         "quantized-float32": quantize(uneven.float() / 3),
         "transposed": quantize(uneven.to(torch.bfloat16), transposed=True),
         "offset": offset,
+        "cells": cells,
     }
 
 
@@ -88,6 +101,35 @@ def test_the_smallest_codec_wins():
     assert pack(torch.randint(-128, 128, (64, 64)).to(torch.int8), ALL).codec == "raw"
     sizes = {name: len(pack(weight, [name]).data) for name in ALL}
     assert len(pack(weight, ALL).data) == min(sizes.values())
+
+
+def version_of(packed):
+    return int(packed.data[4])
+
+
+def test_only_what_needs_it_has_a_later_version():
+    """An earlier Prensa still reads what it can."""
+    assert version_of(pack(golden_values()["quantized"], ["planes"])) == 1
+    assert version_of(pack(golden_values()["offset"], ["rows"])) == 2
+    assert version_of(pack(golden_values()["cells"], ["cells"])) == 3
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"not json", b'{"shape":' * 20000])
+def test_a_coded_header_that_lies_is_refused(text):
+    content = pack(golden_values()["cells"], ["cells"]).data.numpy().tobytes()
+    (length,) = struct.unpack_from("<Q", content, 8)
+    for header in (text, entropy.encode_text(text), entropy.encode_text(text)[:-1]):
+        changed = content[:8] + struct.pack("<Q", len(header)) + header + content[16 + length :]
+        with pytest.raises(FormatError):
+            unpack(np.frombuffer(changed, np.uint8), (89, 27))
+
+
+def test_a_coded_header_of_absurd_size_is_refused_without_memory():
+    content = pack(golden_values()["cells"], ["cells"]).data.numpy().tobytes()
+    header = entropy.encode_text(bytes(1 << 25))
+    changed = content[:8] + struct.pack("<Q", len(header)) + header
+    with pytest.raises(FormatError, match="at most"):
+        unpack(np.frombuffer(changed, np.uint8), (89, 27))
 
 
 def test_another_shape_is_refused():
@@ -151,7 +193,7 @@ def test_a_header_that_lies_is_refused(change):
 def test_versions_and_strangers_are_named():
     content = pack(torch.ones(2, 2), ALL).data.numpy().copy()
     content[4] = 9
-    with pytest.raises(FormatError, match="version 1 or 2, found 9; install a newer prensa"):
+    with pytest.raises(FormatError, match="version 1 to 3, found 9; install a newer prensa"):
         unpack(content, (2, 2))
     content[0] = 0
     with pytest.raises(FormatError, match="begin with"):

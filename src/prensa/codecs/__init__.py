@@ -7,6 +7,7 @@ codecs; a name is looked up here and nowhere else.
 from __future__ import annotations
 
 from prensa.codecs.base import Codec
+from prensa.codecs.cells import Cells
 from prensa.codecs.planes import Planes
 from prensa.codecs.raw import Raw
 from prensa.codecs.rows import Rows
@@ -18,6 +19,10 @@ CODECS: dict[str, Codec] = {
     Planes.name: Planes(),
     Sparse.name: Sparse(),
     Rows.name: Rows(),
+    Cells.name: Cells(),
 }
 
-__all__ = ["CODECS", "Codec"]
+WRITTEN = tuple(name for name in CODECS if name != Rows.name)
+"""The codecs that are tried unless a recipe names others: ``cells`` is smaller than ``rows``."""
+
+__all__ = ["CODECS", "WRITTEN", "Codec"]

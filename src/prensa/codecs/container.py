@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from prensa.codecs import CODECS
+from prensa.codecs.cells import Cells
 from prensa.codecs.raw import Raw
 from prensa.errors import FormatError
+from prensa.ops import entropy
 from prensa.ops.affine import Quantized
 from prensa.ops.entropy import Bytes, Stream
 from prensa.ops.spec import FLOATS, dtype_name
@@ -28,6 +30,14 @@ VERSION = 1
 
 # The version of what has an offset: readers that know only version 1 would leave the offset out.
 _WITH_OFFSET = 2
+
+# The version of what has cells, which earlier readers do not know. There the header is coded, too: cells have
+# many streams, and the list of them would take as much as one part in two hundred.
+_WITH_CELLS = 3
+_VERSIONS = (VERSION, _WITH_OFFSET, _WITH_CELLS)
+
+# What a coded header may say that it holds: hundreds of thousands of streams.
+_MOST_OF_A_HEADER = 1 << 24
 
 # Magic, version, zero, bytes of the header.
 _PREFIX = struct.Struct("<4sHHQ")
@@ -109,7 +119,9 @@ def pack(value: Tensor | Quantized, codecs: Sequence[str]) -> Packed:
             "transposed": value.transposed,
         }
     text = json.dumps(header, separators=(",", ":")).encode()
-    version = _WITH_OFFSET if "offset" in parts else VERSION
+    version = _version(headers)
+    if version == _WITH_CELLS:
+        text = entropy.encode_text(text)
     prefix = _PREFIX.pack(MAGIC, version, 0, len(text))
     data = _joined([prefix, text, *frames])
     return Packed(torch.from_numpy(data), headers["values"]["codec"])
@@ -122,6 +134,16 @@ def _parts(value: Tensor | Quantized) -> dict[str, Tensor]:
     if value.offset is not None:
         parts["offset"] = value.offset
     return parts
+
+
+def _version(parts: dict[str, _PartHeader]) -> int:
+    """Return the earliest version whose readers know all of this."""
+    for part in parts.values():
+        if part["codec"] == Cells.name:
+            return _WITH_CELLS
+    if "offset" in parts:
+        return _WITH_OFFSET
+    return VERSION
 
 
 def _smallest(tensor: Tensor, codecs: Sequence[str]) -> tuple[str, list[Stream]]:
@@ -217,15 +239,18 @@ def _read_header(data: memoryview) -> tuple[_Header, memoryview]:
     magic, version, _, length = _PREFIX.unpack_from(data)
     if magic != MAGIC:
         raise FormatError(f"expected it to begin with {MAGIC!r}, found {magic!r}")
-    if version not in {VERSION, _WITH_OFFSET}:
+    if version not in _VERSIONS:
         raise FormatError(
-            f"expected packing version {VERSION} or {_WITH_OFFSET}, found {version}; install a newer prensa"
+            f"expected packing version {VERSION} to {_WITH_CELLS}, found {version}; install a newer prensa"
         )
     body = data[_PREFIX.size :]
     if length > len(body):
         raise FormatError(f"its header says {length} bytes, only {len(body)} follow")
+    text = bytes(body[:length])
+    if version == _WITH_CELLS:
+        text = entropy.decode_text(text, _MOST_OF_A_HEADER)
     try:
-        header: _Header = json.loads(bytes(body[:length]))
+        header: _Header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"its header is not JSON ({error})") from error
     if not isinstance(header, dict):

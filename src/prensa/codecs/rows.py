@@ -6,6 +6,8 @@ separate stream with its own code. In a group that hardly leaves −L … L, val
 written as digits of a number in base 2·L + 1, as many as fit a byte: a byte then carries enough information
 for a Huffman code, which cannot spend less than one bit on it. What was clamped off (the excess) follows in
 the last stream.
+
+``cells`` takes its place in new files: it knows columns, too. This one is for files that have it.
 """
 
 from __future__ import annotations
@@ -15,35 +17,28 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from prensa.codecs.alphabets import MOST, Digits, Integers, add_excess, excess
 from prensa.codecs.base import expect_sizes
+from prensa.codecs.levels import fits, is_small, magnitudes
 from prensa.errors import FormatError
 from prensa.ops import entropy
 from prensa.ops.entropy import Bytes, Stream
-from prensa.ops.parallel import map_parallel, row_blocks
+from prensa.ops.parallel import map_parallel
 
-_DIGITS = {1: 5, 2: 3, 3: 2, 7: 2, 127: 1}
-"""For each limit L, how many digits in base 2·L + 1 fit a byte."""
-
-_MOST = 127
-"""The largest magnitude, which is also the limit that nothing exceeds."""
+_DIGITS = {1: Digits(1, 5), 2: Digits(2, 3), 3: Digits(3, 2), 7: Digits(7, 2), MOST: Digits(MOST, 1)}
+"""For each limit L, as many digits in base 2·L + 1 as fit a byte."""
 
 # Values of a group, at least: fewer would not pay for their own code.
 _GROUP = 1 << 15
 _GROUPS = 24
-
-# Mean magnitude from which on it is not tried: larger integers have nothing to gain, and the search is slow.
-_SMALL = 8
 
 _MATRIX = 2
 """Dimensions of a matrix."""
 
 _FEWEST_STREAMS = 4
 """The rows' groups, the groups' limits, the digits of one group, and the excess."""
-
-Integers = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -62,14 +57,11 @@ class Rows:
 
     def can_win(self, tensor: Tensor) -> bool:
         """Try it on matrices of small integers that do not hold −128."""
-        if not _fits(tensor):
-            return False
-        total = _row_magnitudes(tensor.numpy()).sum()
-        return bool(total < _SMALL * tensor.numel())
+        return fits(tensor) and is_small(tensor.numpy())
 
     def encode(self, tensor: Tensor) -> list[Stream]:
         """Group the rows and code each group. Raises :class:`ValueError` for anything but −127 … 127."""
-        if not _fits(tensor):
+        if not fits(tensor):
             raise ValueError(f"expected a matrix of int8 without −128, found {tensor.dtype}")
         values: Integers = tensor.contiguous().numpy()
         groups = _group(values)
@@ -81,12 +73,12 @@ class Rows:
 
         limits = []
         digits = []
-        excess = []
+        beyond = []
         for group in packed:
             limits.append(group.limit)
             digits.append(group.digits)
-            excess.append(group.excess)
-        contents = [groups, np.array(limits, dtype=np.uint8), *digits, np.concatenate(excess)]
+            beyond.append(group.excess)
+        contents = [groups, np.array(limits, dtype=np.uint8), *digits, np.concatenate(beyond)]
         return map_parallel(_encode_thoroughly, contents)
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -111,25 +103,17 @@ class Rows:
             raise FormatError(f"{streams[-1].size} values were clamped, of {rows * columns}")
 
         values = np.empty((rows, columns), dtype=np.int8)
-        excess = entropy.decode(streams[-1])
+        left = entropy.decode(streams[-1])
         for group, size in enumerate(sizes):
             limit = int(limits[group])
             digits = entropy.decode(coded_digits[group])
-            group_values = _unpack(digits, limit, size)
+            group_values = _DIGITS[limit].read(digits, size)
             # Each group takes the excess of its own values from the front and leaves the rest to the next.
-            excess = _add_excess(group_values, limit, excess)
+            left = add_excess(group_values, limit, left)
             values[groups == group] = group_values.reshape(-1, columns)
-        if len(excess):
-            raise FormatError(f"{len(excess)} values more were clamped than there are at the limits")
+        if len(left):
+            raise FormatError(f"{len(left)} values more were clamped than there are at the limits")
         return torch.from_numpy(values)
-
-
-def _fits(tensor: Tensor) -> bool:
-    is_matrix = tensor.dim() == _MATRIX and tensor.numel() > 0
-    if not is_matrix or tensor.dtype != torch.int8:
-        return False
-    # −128 has no counterpart among the digits, and its magnitude overflows int8.
-    return int(tensor.min()) >= -_MOST
 
 
 def _check_groups(groups: Bytes, limits: Bytes) -> None:
@@ -145,31 +129,17 @@ def _digit_bytes(sizes: Sequence[int], limits: Bytes) -> list[int]:
     """Return how many bytes hold the digits of groups of so many values."""
     nbytes = []
     for size, limit in zip(sizes, limits.tolist(), strict=True):
-        nbytes.append(_whole_bytes(size, _DIGITS[limit]))
+        nbytes.append(_DIGITS[limit].nbytes(size))
     return nbytes
-
-
-def _whole_bytes(count: int, digits: int) -> int:
-    """Divide and round up."""
-    return -(-count // digits)
-
-
-def _row_magnitudes(values: Integers) -> NDArray[np.int64]:
-    """Return the sum of each row's magnitudes ``[rows]``."""
-
-    def magnitudes(block: slice) -> NDArray[np.int64]:
-        sums: NDArray[np.int64] = np.abs(values[block]).sum(axis=1, dtype=np.int64)
-        return sums
-
-    return np.concatenate(map_parallel(magnitudes, row_blocks(*values.shape)))
 
 
 def _group(values: Integers) -> Bytes:
     """Give each row its group, ``[rows]``: equal shares of the rows in the order of their magnitudes."""
     large_enough = values.size // _GROUP
     count = max(1, min(_GROUPS, large_enough, len(values)))
+    of_rows, _ = magnitudes(values)
     # Stable: rows of equal magnitude stay in order, so that the same matrix gives the same bytes everywhere.
-    order = np.argsort(_row_magnitudes(values), kind="stable")
+    order = np.argsort(of_rows, kind="stable")
     groups = np.empty(len(values), dtype=np.uint8)
     for group, members in enumerate(np.array_split(order, count)):
         groups[members] = group
@@ -184,10 +154,10 @@ def _pack_smallest(values: Integers) -> _Group:
     too_large = 2 * max(largest, 1)
     best = None
     fewest_bytes = 0
-    for limit in _DIGITS:
+    for limit, digits in _DIGITS.items():
         if limit >= too_large:
             continue
-        group = _Group(limit, _pack(values, limit), _excess(values, limit))
+        group = _Group(limit, digits.write(values), excess(values, limit))
         # Coded without the search for repetitions: it is slow, and the order of the limits hardly changes.
         nbytes = entropy.encode(group.digits).nbytes
         nbytes += entropy.encode(group.excess).nbytes
@@ -200,62 +170,3 @@ def _pack_smallest(values: Integers) -> _Group:
 
 def _encode_thoroughly(data: Bytes) -> Stream:
     return entropy.encode(data, thorough=True)
-
-
-def _pack(values: Integers, limit: int) -> Bytes:
-    """Write values, clamped to the limit, as digits; the first of a byte is its lowest."""
-    digits = _DIGITS[limit]
-    base = 2 * limit + 1
-    count = _whole_bytes(len(values), digits)
-    # The last byte is filled up with digits 0. A byte holds at most base**digits − 1, which is less than 256.
-    padded = np.zeros(count * digits, dtype=np.uint8)
-    clamped = np.clip(values, -limit, limit)
-    # In 16 bits: −127 + 127 … 127 + 127 does not fit int8.
-    filled = padded[: len(values)]
-    np.add(clamped, limit, out=filled, casting="unsafe", dtype=np.int16)
-    places = base ** np.arange(digits)
-    packed: Bytes = padded.reshape(-1, digits) @ places.astype(np.uint8)
-    return packed
-
-
-def _unpack(data: Bytes, limit: int, size: int) -> Integers:
-    digits = _DIGITS[limit]
-    base = 2 * limit + 1
-    numbers = base**digits
-    if len(data) and data.max() >= numbers:
-        raise FormatError(f"a byte holds {data.max()}, expected less than {numbers}")
-    # A table of all bytes: looking digits up is faster than dividing for each value.
-    columns = []
-    for place in range(digits):
-        shifted = np.arange(numbers) // base**place
-        digit = shifted % base
-        columns.append(digit - limit)
-    table = np.stack(columns, axis=1).astype(np.int8)
-    # The last byte may hold more digits than there are values.
-    return table[data].reshape(-1)[:size]
-
-
-def _excess(values: Integers, limit: int) -> Bytes:
-    """Return by how much each value at or beyond the limit is beyond it."""
-    if limit == _MOST:
-        return np.empty(0, np.uint8)
-    magnitude = np.abs(values)
-    # Values exactly at the limit have the excess 0: a reader cannot tell them from clamped ones.
-    clamped = magnitude[magnitude >= limit]
-    return (clamped - limit).astype(np.uint8)
-
-
-def _add_excess(values: Integers, limit: int, excess: Bytes) -> Bytes:
-    """Add the excess to the values at the limit, in place, and return what is left for other groups."""
-    if limit == _MOST:
-        return excess
-    at_limit = np.flatnonzero(np.abs(values) == limit)
-    count = len(at_limit)
-    own = excess[:count]
-    # More than that would leave int8 and come back with the wrong sign.
-    is_too_large = own.max(initial=0) > _MOST - limit
-    if len(own) < count or is_too_large:
-        raise FormatError(f"{count} values at a limit, but their excess is missing or too large")
-    signs = np.sign(values[at_limit])
-    values[at_limit] += signs * own.astype(np.int8)
-    return excess[count:]

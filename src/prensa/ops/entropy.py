@@ -85,6 +85,22 @@ def decode(stream: Stream) -> Bytes:
     return data
 
 
+def encode_text(text: bytes) -> bytes:
+    """Code a text as one frame: of texts it pays to find repetitions."""
+    return zstandard.ZstdCompressor(level=_THOROUGH_LEVEL).compress(text)
+
+
+def decode_text(frame: bytes | memoryview, most: int) -> bytes:
+    """Return the text that :func:`encode_text` was given.
+
+    Raises :class:`FormatError` if the frame is damaged or says that it holds more than ``most`` bytes.
+    """
+    size = _stated_size(frame)
+    if not 0 <= size <= most:
+        raise FormatError(f"expected a frame of at most {most} bytes, found one that says {size}")
+    return _decompress(frame, size).tobytes()
+
+
 def _compress(block: Bytes) -> bytes:
     parameters = zstandard.ZstdCompressionParameters.from_level(
         1, strategy=zstandard.STRATEGY_FAST, min_match=7, hash_log=6
@@ -104,12 +120,17 @@ def _compress_thoroughly(block: Bytes) -> bytes:
 
 
 def _check_frame(frame: bytes | memoryview, size: int) -> None:
-    try:
-        stated = zstandard.frame_content_size(frame)
-    except zstandard.ZstdError as error:
-        raise FormatError(f"a frame is damaged: {error}") from error
+    stated = _stated_size(frame)
     if stated != size:
         raise FormatError(f"expected a frame of {size} bytes, found one that says {stated}")
+
+
+def _stated_size(frame: bytes | memoryview) -> int:
+    """Return how many bytes a frame says it holds, −1 if it does not say."""
+    try:
+        return zstandard.frame_content_size(frame)
+    except zstandard.ZstdError as error:
+        raise FormatError(f"a frame is damaged: {error}") from error
 
 
 def _decompress(frame: bytes | memoryview, size: int) -> Bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tomli_w
 
-from prensa.codecs import CODECS
+from prensa.codecs import CODECS, WRITTEN
 from prensa.errors import RecipeError, SettingError
 from prensa.files.atomic import at_home
 from prensa.formats import FORMATS, Format
@@ -50,7 +50,7 @@ class Recipe:
 
     passes: tuple[Pass, ...]
     format: str = "packed"
-    codecs: tuple[str, ...] = tuple(CODECS)
+    codecs: tuple[str, ...] = WRITTEN
     state_dict: bool = False
     trim_vocabulary: TrimVocabulary | None = None
     shrink: Shrink | None = None
