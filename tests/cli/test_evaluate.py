@@ -91,6 +91,7 @@ def test_every_option_arrives(command, quick, original, pressed, tmp_path):
         "max_drop": 1.0,
         "encoding": "cp1252",
         "labels": {"0": "LABEL_1", "1": "LABEL_0"},
+        "cascade": None,
     }
     assert "1 '1' as 'LABEL_0', 1 '0' as 'LABEL_1'" in found["data"]["account"]
     assert found["original"]["dtype"] == found["results"][0]["dtype"] == "bfloat16"
