@@ -47,7 +47,7 @@ ALPHABETS: dict[int, Alphabet] = {
 }
 """By the number that stands for them in a file: the limit, and 128 more for runs."""
 
-# Runs take twice as long to read as digits, so they have to save a hundredth at least.
+# An integer takes longer to read from runs than from digits, so runs have to save a hundredth at least.
 _RUNS_SAVE = 1.01
 
 _MATRIX = 2
