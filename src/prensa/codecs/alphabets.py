@@ -93,8 +93,13 @@ class Digits:
             columns.append(digit - self.limit)
         table = np.stack(columns, axis=1).astype(np.int8)
         # ``take`` copies whole rows of the table; indexing with ``data`` would go digit by digit, and takes
-        # seven times as long. The last byte may hold more digits than there are values.
-        return np.take(table, data, axis=0).reshape(-1)[:size]
+        # seven times as long. Two digits are one number of 16 bits: that is faster still.
+        if self.count == np.dtype(np.uint16).itemsize:
+            digits = np.take(table.view(np.uint16).reshape(-1), data).view(np.int8)
+        else:
+            digits = np.take(table, data, axis=0).reshape(-1)
+        # The last byte may hold more digits than there are values.
+        return digits[:size]
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,8 @@ def _taken(values: Integers, rows: NDArray[np.int64], columns: NDArray[np.int64]
     result = np.empty_like(values)
 
     def take(block: slice) -> None:
-        np.take(values[rows[block]], columns, axis=1, out=result[block])
+        # Told what to do with a wrong index, NumPy writes to ``out`` at once: there are none.
+        np.take(values[rows[block]], columns, axis=1, out=result[block], mode="clip")
 
     map_parallel(take, row_blocks(*values.shape))
     return result
