@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import transformers
 
@@ -37,7 +38,9 @@ def main(small: str = str(SMALL), count: str = "4000") -> None:
     print(cascade.account, flush=True)
     result = {"min_agreement": AGREEMENT, "threshold": cascade.threshold, "account": cascade.account}
     result |= measured(cascade, comments)
-    save("cascade", {"small": small, "original": str(MODEL), "texts": len(comments), **result})
+    # Their names: where they lie says something of one machine alone.
+    names = {"small": Path(small).name, "original": MODEL.name}
+    save("cascade", {**names, "texts": len(comments), **result})
 
 
 def measured(cascade: Cascade, comments: Sequence[str]) -> dict[str, object]:

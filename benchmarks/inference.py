@@ -49,10 +49,10 @@ def main() -> None:
         base = make_base(Path(place) / "base")
         shutil.copyfile(SHARED / "data" / "deberta-v3-tokenizer" / "spm.model", base / "spm.model")
         contenders = _contenders(base, Path(place))
-        sizes = {f"{b} x {n}": _measured(contenders, b, n, ROUNDS) for b, n in SIZES}
+        sizes = {f"{b} x {n}": measured(contenders, b, n, ROUNDS) for b, n in SIZES}
         some = {name: contenders[name] for name in _IN_THE_GRID}
         grid = {
-            f"{b} x {n}": _measured(some, b, n, GRID_ROUNDS if b * n <= _MANY_TOKENS else 1) for b, n in GRID
+            f"{b} x {n}": measured(some, b, n, GRID_ROUNDS if b * n <= _MANY_TOKENS else 1) for b, n in GRID
         }
     save("inference", {"int8_peak_gops": _peak(), "sizes": sizes, "grid": grid})
 
@@ -61,18 +61,18 @@ def _contenders(base: Path, place: Path) -> dict[str, Call]:
     original = load_on(base, torch.float32, "cpu", 0)
     folded = copy.deepcopy(original)
     accelerate_answers(folded)
-    found = {"PyTorch fp32": _torch(original), "folded fp32": _torch(folded)}
-    found["PyTorch bf16"] = _torch(copy.deepcopy(original).to(torch.bfloat16))
-    found["folded bf16"] = _torch(copy.deepcopy(folded).to(torch.bfloat16))
+    found = {"PyTorch fp32": torch_call(original), "folded fp32": torch_call(folded)}
+    found["PyTorch bf16"] = torch_call(copy.deepcopy(original).to(torch.bfloat16))
+    found["folded bf16"] = torch_call(copy.deepcopy(folded).to(torch.bfloat16))
     integers = copy.deepcopy(folded)
     multiply_in_int8(integers, {}, torch.bfloat16)
-    found["folded int8"] = _torch(integers)
-    found["torch.compile fp32"] = _torch(
+    found["folded int8"] = torch_call(integers)
+    found["torch.compile fp32"] = torch_call(
         cast("nn.Module", torch.compile(copy.deepcopy(original), dynamic=False))
     )
-    found["bitsandbytes int8"] = _torch(_bitsandbytes(base))
+    found["bitsandbytes int8"] = torch_call(_bitsandbytes(base))
     if importlib.util.find_spec("torchao") is not None:
-        found["torchao int8"] = _torch(_torchao(original))
+        found["torchao int8"] = torch_call(_torchao(original))
     for kind, model in (("as is", original), ("Prensa", folded)):
         for runtime, precision in (
             ("openvino", "bf16"),
@@ -81,11 +81,13 @@ def _contenders(base: Path, place: Path) -> dict[str, Call]:
             ("onnxruntime", "int8"),
         ):
             name = f"{kind}: {runtime} {precision}"
-            found[name] = _exported(model, base, place / name, runtime, precision)
+            found[name] = exported_call(model, base, place / name, runtime, precision)
     return found
 
 
-def _torch(model: nn.Module) -> Call:
+def torch_call(model: nn.Module) -> Call:
+    """Return a call of a model in PyTorch."""
+
     @torch.inference_mode()
     def call(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> object:
         return model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits
@@ -109,7 +111,8 @@ def _torchao(original: nn.Module) -> nn.Module:
     return model
 
 
-def _exported(model: nn.Module, base: Path, place: Path, runtime: str, precision: str) -> Call:
+def exported_call(model: nn.Module, base: Path, place: Path, runtime: str, precision: str) -> Call:
+    """Export a model, with ranges of a few comments, and return a call of the export."""
     place.mkdir()
     with (SHARED / "data" / "toxic-comments" / "train.csv").open(encoding="utf-8", newline="") as file:
         comments = [row["text"] for _, row in zip(range(_SAMPLES), csv.DictReader(file), strict=False)]
@@ -124,7 +127,8 @@ def _exported(model: nn.Module, base: Path, place: Path, runtime: str, precision
     return lambda ids, mask: engine({"input_ids": ids, "attention_mask": mask})
 
 
-def _measured(contenders: dict[str, Call], batch: int, length: int, rounds: int) -> dict[str, Any]:
+def measured(contenders: dict[str, Call], batch: int, length: int, rounds: int) -> dict[str, Any]:
+    """Call all in turn on one batch; return the seconds of each, and how many times as fast it is."""
     ids = np.random.default_rng(0).integers(5, 128000, (batch, length))
     mask = np.ones_like(ids)
     seconds: dict[str, list[float]] = {name: [] for name in contenders}

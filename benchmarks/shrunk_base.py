@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from benchmarks.inference import ROUNDS, SIZES, Call, _exported, _measured, _torch
+from benchmarks.inference import ROUNDS, SIZES, Call, exported_call, measured, torch_call
 from benchmarks.record import SHARED, save
 from benchmarks.speed import make_base
 from prensa.runtime.accelerate import accelerate_answers
@@ -36,7 +36,7 @@ def main() -> None:
         base = make_base(Path(place) / "base")
         shutil.copyfile(SHARED / "data" / "deberta-v3-tokenizer" / "spm.model", base / "spm.model")
         contenders = _contenders(base, Path(place))
-        sizes = {f"{b} x {n}": _measured(contenders, b, n, ROUNDS) for b, n in SIZES}
+        sizes = {f"{b} x {n}": measured(contenders, b, n, ROUNDS) for b, n in SIZES}
     name = "shrunk_base"
     if held_to:
         name += f"_{held_to}"
@@ -52,13 +52,13 @@ def _contenders(base: Path, place: Path) -> dict[str, Call]:
         if part.kind == "neurons" and part.layer in LAYERS:
             units[part.reader] = torch.arange(NEURONS)
     narrow(small, anatomy, Kept(LAYERS, units))
-    found = {"PyTorch fp32": _torch(original), "shrunk, PyTorch fp32": _torch(copy.deepcopy(small))}
+    found = {"PyTorch fp32": torch_call(original), "shrunk, PyTorch fp32": torch_call(copy.deepcopy(small))}
     for kind, model in (("original", original), ("shrunk", small)):
         folded = copy.deepcopy(model)
         accelerate_answers(folded)
-        found[f"{kind}, folded fp32"] = _torch(folded)
+        found[f"{kind}, folded fp32"] = torch_call(folded)
         name = f"{kind}, openvino int8"
-        found[name] = _exported(folded, base, place / name, "openvino", "int8")
+        found[name] = exported_call(folded, base, place / name, "openvino", "int8")
     return found
 
 

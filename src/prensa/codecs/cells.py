@@ -9,14 +9,15 @@ takes the place of ``rows``, which knows no columns and no runs of zeros.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from prensa.codecs.alphabets import MOST, Alphabet, Digits, Integers, Runs, add_excess, excess
+from prensa.codecs.alphabets import MOST, Alphabet, Digits, Integers, Runs, add_excess
 from prensa.codecs.base import expect_sizes
+from prensa.codecs.groups import expect_matrix, integers_of, shortest
 from prensa.codecs.levels import (
     Grid,
     fits,
@@ -47,26 +48,8 @@ ALPHABETS: dict[int, Alphabet] = {
 }
 """By the number that stands for them in a file: the limit, and 128 more for runs."""
 
-# An integer takes longer to read from runs than from digits, so runs have to save a hundredth at least.
-_RUNS_SAVE = 1.01
-
-_MATRIX = 2
-"""Dimensions of a matrix."""
-
-_FEWEST_STREAMS = 4
-"""The levels, the groups, the symbols of one group, and the excess."""
-
 _BYTES_OF_A_GROUP = 2
 """Its last level, and its alphabet."""
-
-
-@dataclass(frozen=True)
-class _Group:
-    """The values of a group: the number of their alphabet, their symbols, and the excess."""
-
-    alphabet: int
-    symbols: Bytes
-    excess: Bytes
 
 
 class Cells:
@@ -80,9 +63,7 @@ class Cells:
 
     def encode(self, tensor: Tensor) -> list[Stream]:
         """Group the cells and code each group. Raises :class:`ValueError` for anything but −127 … 127."""
-        if not fits(tensor):
-            raise ValueError(f"expected a matrix of int8 without −128, found {tensor.dtype}")
-        values: Integers = tensor.contiguous().numpy()
+        values = integers_of(tensor)
         grid = grid_of(values)
         values = ordered(values, grid)
         lasts = partition(values, grid)
@@ -91,7 +72,7 @@ class Cells:
         for last in lasts:
             members.append(_members(values, grid, first, last))
             first = last + 1
-        packed = map_parallel(_write_shortest, members)
+        packed = map_parallel(partial(shortest, alphabets=ALPHABETS), members)
 
         levels = np.concatenate([grid.rows, grid.columns]).astype(np.uint8)
         heads = []
@@ -106,10 +87,7 @@ class Cells:
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Put the groups back into their cells."""
-        is_matrix = len(shape) == _MATRIX and dtype == torch.int8
-        if not is_matrix or len(streams) < _FEWEST_STREAMS:
-            raise FormatError(f"expected a matrix of int8 in four streams or more, found {len(streams)}")
-        rows, columns = shape
+        rows, columns = expect_matrix(streams, shape, dtype)
         if not rows * columns:
             raise FormatError(f"expected a matrix that is not empty, found {list(shape)}")
         coded = streams[2:-1]
@@ -157,29 +135,6 @@ def _put_back(values: Integers, group: Integers, grid: Grid, first: int, last: i
         stop = start + block.size
         block[:] = group[start:stop].reshape(block.shape)
         start = stop
-
-
-def _write_shortest(values: Integers) -> _Group:
-    """Write a group in the alphabet that makes it shortest."""
-    # A limit twice the largest magnitude wastes symbols; if all are zero, the smallest limit is the one to
-    # try.
-    largest = int(np.abs(values).max(initial=0))
-    too_large = 2 * max(largest, 1)
-    best = None
-    lowest_price = 0.0
-    for number, alphabet in ALPHABETS.items():
-        if alphabet.limit >= too_large:
-            continue
-        group = _Group(number, alphabet.write(values), excess(values, alphabet.limit))
-        price: float = entropy.encode(group.symbols).nbytes
-        price += entropy.encode(group.excess).nbytes
-        if isinstance(alphabet, Runs):
-            price *= _RUNS_SAVE
-        if best is None or price < lowest_price:
-            best = group
-            lowest_price = price
-    assert best is not None  # noqa: S101  the smallest limit is below twice any magnitude
-    return best
 
 
 def _alphabets(numbers: Bytes) -> list[Alphabet]:

@@ -13,14 +13,15 @@ the last stream.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from prensa.codecs.alphabets import MOST, Digits, Integers, add_excess, excess
+from prensa.codecs.alphabets import MOST, Digits, Integers, add_excess
 from prensa.codecs.base import expect_sizes
+from prensa.codecs.groups import expect_matrix, integers_of, shortest
 from prensa.codecs.levels import fits, is_small, magnitudes
 from prensa.errors import FormatError
 from prensa.ops import entropy
@@ -34,21 +35,6 @@ _DIGITS = {1: Digits(1, 5), 2: Digits(2, 3), 3: Digits(3, 2), 7: Digits(7, 2), M
 _GROUP = 1 << 15
 _GROUPS = 24
 
-_MATRIX = 2
-"""Dimensions of a matrix."""
-
-_FEWEST_STREAMS = 4
-"""The rows' groups, the groups' limits, the digits of one group, and the excess."""
-
-
-@dataclass(frozen=True)
-class _Group:
-    """The values of a group: its limit, the digits of the clamped values, and the excess."""
-
-    limit: int
-    digits: Bytes
-    excess: Bytes
-
 
 class Rows:
     """Each row's group, each group's limit L, the digits of each group, and the excess."""
@@ -61,32 +47,27 @@ class Rows:
 
     def encode(self, tensor: Tensor) -> list[Stream]:
         """Group the rows and code each group. Raises :class:`ValueError` for anything but −127 … 127."""
-        if not fits(tensor):
-            raise ValueError(f"expected a matrix of int8 without −128, found {tensor.dtype}")
-        values: Integers = tensor.contiguous().numpy()
+        values = integers_of(tensor)
         groups = _group(values)
         members = []
         for number in range(groups.max() + 1):
             rows = values[groups == number]
             members.append(rows.reshape(-1))
-        packed = map_parallel(_pack_smallest, members)
+        packed = map_parallel(partial(shortest, alphabets=_DIGITS), members)
 
         limits = []
         digits = []
         beyond = []
         for group in packed:
-            limits.append(group.limit)
-            digits.append(group.digits)
+            limits.append(group.alphabet)
+            digits.append(group.symbols)
             beyond.append(group.excess)
         contents = [groups, np.array(limits, dtype=np.uint8), *digits, np.concatenate(beyond)]
         return map_parallel(_encode_thoroughly, contents)
 
     def decode(self, streams: Sequence[Stream], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Put the groups back into their rows."""
-        is_matrix = len(shape) == _MATRIX and dtype == torch.int8
-        if not is_matrix or len(streams) < _FEWEST_STREAMS:
-            raise FormatError(f"expected a matrix of int8 in four streams or more, found {len(streams)}")
-        rows, columns = shape
+        rows, columns = expect_matrix(streams, shape, dtype)
         coded_digits = streams[2:-1]
         count = len(coded_digits)
 
@@ -144,28 +125,6 @@ def _group(values: Integers) -> Bytes:
     for group, members in enumerate(np.array_split(order, count)):
         groups[members] = group
     return groups
-
-
-def _pack_smallest(values: Integers) -> _Group:
-    """Pack a group with the limit that makes it smallest."""
-    # A limit twice the largest magnitude wastes digits; if all are zero, the smallest limit is the one to
-    # try.
-    largest = int(np.abs(values).max(initial=0))
-    too_large = 2 * max(largest, 1)
-    best = None
-    fewest_bytes = 0
-    for limit, digits in _DIGITS.items():
-        if limit >= too_large:
-            continue
-        group = _Group(limit, digits.write(values), excess(values, limit))
-        # Coded without the search for repetitions: it is slow, and the order of the limits hardly changes.
-        nbytes = entropy.encode(group.digits).nbytes
-        nbytes += entropy.encode(group.excess).nbytes
-        if best is None or nbytes < fewest_bytes:
-            best = group
-            fewest_bytes = nbytes
-    assert best is not None  # noqa: S101  the smallest limit is below twice any magnitude
-    return best
 
 
 def _encode_thoroughly(data: Bytes) -> Stream:

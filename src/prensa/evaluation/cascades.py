@@ -109,8 +109,9 @@ def _answered(plan: Plan, models: Models, number: int, texts: Sequence[int]) -> 
     judged = plan.judge.plan
     reading = plan.readings[number]
     rows = [reading.encoded.rows[index] for index in texts]
+    lengths = [len(row["input_ids"]) for row in rows]
     outputs: dict[int, Output] = {}
-    for batch in batches([len(row["input_ids"]) for row in rows], judged.batch_size):
+    for batch in batches(lengths, judged.batch_size):
         inputs = pad([rows[place] for place in batch], reading.encoded, judged.device)
         logits = forward(models[number], inputs, judged.task.kind, plan.vectors[number])
         for place, output in zip(batch, logits.cpu().numpy(), strict=True):

@@ -10,6 +10,7 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,13 +92,7 @@ class Cascade(Served):
     def outputs_of(self, rows: Sequence[Row], kind: Kind) -> list[Numbers]:
         """Return what the two give for each row of a batch."""
         outputs = self.small.outputs_of(rows, kind)
-        later = self._unsure_of(outputs, kind)
-        if later:
-            passed_on = [_passed_on(rows[number]) for number in later]
-            theirs = self.original.outputs_of(passed_on, kind)
-            for number, output in zip(later, theirs, strict=True):
-                outputs[number] = output
-        return outputs
+        return self._completed(rows, outputs, kind, partial(self.original.outputs_of, kind=kind))
 
     def _in_line(
         self,
@@ -110,15 +105,24 @@ class Cascade(Served):
 
         The few of each batch that go on would be small batches, which cost more a text.
         """
+        answer = partial(self._outputs_by_turn, kind=kind)
 
-        def answer(batch: Sequence[Row]) -> list[Numbers]:
-            return self._outputs_by_turn(batch, kind)
+        def ask(some: Sequence[Row]) -> list[Numbers]:
+            return self.desk.outputs(some, answer, batch_size, entered)
 
-        outputs = self.desk.outputs(rows, answer, batch_size, entered)
+        return self._completed(rows, ask(rows), kind, ask)
+
+    def _completed(
+        self,
+        rows: Sequence[Row],
+        outputs: list[Numbers],
+        kind: Kind,
+        ask: Callable[[Sequence[Row]], list[Numbers]],
+    ) -> list[Numbers]:
+        """Put what ``ask`` gives of the original in place of outputs that the small model is not sure of."""
         later = self._unsure_of(outputs, kind)
         if later:
-            passed_on = [_passed_on(rows[number]) for number in later]
-            theirs = self.desk.outputs(passed_on, answer, batch_size, entered)
+            theirs = ask([_passed_on(rows[number]) for number in later])
             for number, output in zip(later, theirs, strict=True):
                 outputs[number] = output
         return outputs
