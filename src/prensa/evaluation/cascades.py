@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import random
 from collections.abc import Callable, Sequence
@@ -11,14 +12,14 @@ from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.measure import Measured, Models
 from prensa.evaluation.model_names import unique_names
 from prensa.evaluation.plan import Plan
-from prensa.evaluation.predict import Output, forward
+from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs
 from prensa.evaluation.results import Cascade, Timing
 from prensa.evaluation.threshold import choose
 from prensa.progress import Progress
 from prensa.runtime.devices import synchronize
+from prensa.serving.answering import take
 from prensa.serving.margins import margins, unsure
-from prensa.texts.encoding import batches, pad
 
 # Texts that are timed: enough for batches of several lengths, few enough for original and rounds.
 _TIMED = 64
@@ -106,14 +107,11 @@ def _timings(
 
 def _answered(plan: Plan, models: Models, number: int, texts: Sequence[int]) -> dict[int, Output]:
     """Let a model answer some texts, in batches of like length."""
-    judged = plan.judge.plan
     reading = plan.readings[number]
-    rows = [reading.encoded.rows[index] for index in texts]
-    lengths = [len(row["input_ids"]) for row in rows]
+    some = dataclasses.replace(reading, encoded=take(reading.encoded, texts))
     outputs: dict[int, Output] = {}
-    for batch in batches(lengths, judged.batch_size):
-        inputs = pad([rows[place] for place in batch], reading.encoded, judged.device)
-        logits = forward(models[number], inputs, judged.task.kind, plan.vectors[number])
-        for place, output in zip(batch, logits.cpu().numpy(), strict=True):
-            outputs[texts[place]] = output
+    batches = predict([models[number]], [plan.vectors[number]], [some], plan.judge.plan.batch_size)
+    for places, (answers,) in batches:
+        for place, answer in zip(places, answers, strict=True):
+            outputs[texts[place]] = answer
     return outputs
