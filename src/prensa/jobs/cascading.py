@@ -26,10 +26,9 @@ from prensa.evaluation.threshold import Choice, choose, times_as_fast
 from prensa.extras import require
 from prensa.jobs.permissions import Permissions
 from prensa.progress import Progress, silent
-from prensa.serving.cascade import Cascade
+from prensa.serving.cascade import Cascade, common_task
 from prensa.serving.load import AUTO, check_to_serve, load_to_serve
 from prensa.serving.loads import own_texts
-from prensa.serving.margins import check_has_margins
 from prensa.serving.served import Served
 from prensa.texts.columns import Texts
 from prensa.texts.library import Library
@@ -74,7 +73,7 @@ class Cascading:
         with self.permissions.granted():
             small = locate(self.small)
             original = locate(self.original)
-            task = _task(small, original)
+            task = common_task(small, original, (task_of(load_config(small)), task_of(load_config(original))))
             for path in (small, original):
                 check_to_serve(path, self.runtime)
             texts = None
@@ -152,21 +151,6 @@ def account_of(choice: Choice, speed: float) -> str:
     return (
         f"{line}. It does not pay: about {speed:.2f} times as fast as the original, which serves better alone"
     )
-
-
-def _task(small: Path, original: Path) -> Task:
-    """Return what both models do, from their configs alone. Raises what :class:`Cascade` raises."""
-    tasks = []
-    for path in (small, original):
-        task = task_of(load_config(path))
-        check_has_margins(path, None if task is None else task.kind)
-        tasks.append(task)
-    if tasks[0] is None or tasks[0] != tasks[1]:
-        raise SettingError(
-            f"`then`: {original} has other labels than {small}; name the model that the small one was made "
-            "from"
-        )
-    return tasks[0]
 
 
 def _read(texts: Source | str | Path | Iterable[object] | None, task: Task) -> Texts:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,8 @@ from torch import Tensor
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest, load_manifest
 from prensa.codecs.raw import Raw
-from prensa.errors import FormatError, RecipeError, SettingError
+from prensa.distilling.kept import hidden_place, kept_if_stopped
+from prensa.errors import RecipeError, SettingError
 from prensa.healing.plan import HealPlan, plan_healing
 from prensa.healing.run import Patient, heal
 from prensa.healing.settings import Heal
@@ -57,7 +56,8 @@ class Healing:
         """
         healed = pressed.parent / f"{pressed.name}-healed"
         patient = Patient(pressed, self._teacher(pressed.parent), plan.recipe.codecs, _reader(plan))
-        with _kept_lessons(lessons_path(self.original.output)) as lessons:
+        with kept_if_stopped(lessons_path(self.original.output)) as lessons:
+            lessons.mkdir(exist_ok=True)
             manifest = heal(patient, self.plan, healed, progress, lessons)
         directory = pressed
         if manifest.heal is not None and manifest.heal.kept:
@@ -145,25 +145,7 @@ def press(
 
 def lessons_path(output: Path) -> Path:
     """Return where a healing for ``output`` keeps how far it is: beside it, hidden."""
-    return output.parent / f".{output.name}.prensa-healing"
-
-
-@contextmanager
-def _kept_lessons(place: Path) -> Iterator[Path]:
-    """Yield a directory for checkpoints, with those in it that a stopped process left.
-
-    They stay only if this process is stopped, too, or if they are of another healing, which may go on.
-    """
-    place.mkdir(exist_ok=True)
-    try:
-        yield place
-    except FormatError:
-        raise
-    except Exception:
-        # Perhaps because the disk is full.
-        shutil.rmtree(place, ignore_errors=True)
-        raise
-    shutil.rmtree(place, ignore_errors=True)
+    return hidden_place(output, "healing")
 
 
 def _reader(plan: pipeline.Plan) -> Callable[[str], Tensor]:

@@ -17,6 +17,7 @@ from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.config import any_config
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest, ShrinkReport
+from prensa.distilling.kept import kept_if_stopped
 from prensa.distilling.plan import DistillPlan
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT
@@ -35,7 +36,7 @@ from prensa.search.search import OnTrial, ignore_trial, search
 from prensa.search.speeds import SPEEDS, fastest_allowed
 from prensa.serving.choices import question, recall_any, remember
 from prensa.serving.stopwatch import Stopwatch
-from prensa.shrink.begun import begin, begun, kept_lessons, lessons_path
+from prensa.shrink.begun import begin, begun, check_begun, lessons_path
 from prensa.shrink.clock import Clock
 from prensa.shrink.learn import learn
 from prensa.shrink.plan import ShrinkPlan, rows_of
@@ -126,7 +127,8 @@ class Shrinking:
             of, lessons = "", lessons_path(self.pressing.output)
             if self.plan.distillation is not None:
                 of = self._fingerprint()
-                stack.enter_context(kept_lessons(lessons, of))
+                check_begun(lessons, of)
+                stack.enter_context(kept_if_stopped(lessons))
             place = stack.enter_context(hidden_beside(self.pressing.output))
             # Only when it is needed: where a stopped one goes on, nothing is measured again.
             prepared = cache(partial(self._prepared, place, progress))

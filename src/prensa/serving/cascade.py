@@ -11,11 +11,12 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.checkpoint.task import Kind, task_of
+from prensa.checkpoint.task import Kind, Task, task_of
 from prensa.errors import DataError, SettingError
 from prensa.serving.answers import Answering, Numbers, OfTexts, Window
 from prensa.serving.exported import Inputs
@@ -50,7 +51,7 @@ class Cascade(Served):
         Raises :class:`~prensa.errors.ModelError` for models that are no classifiers, and
         :class:`SettingError` where their labels differ or the threshold is no such number.
         """
-        check_pair(small, original)
+        common_task(small.path, original.path, (task_of(small.config), task_of(original.config)))
         if not (math.isfinite(threshold) and threshold >= 0):
             raise SettingError(f"`threshold` must be a margin from 0 to 1, found {threshold}")
         self.small = small
@@ -177,17 +178,16 @@ class OfTwo(OfTexts):
         return windows
 
 
-def check_pair(small: Served, original: Served) -> None:
-    """See whether one can stand before the other. Raises as :class:`Cascade`."""
-    task = task_of(small.config)
-    other = task_of(original.config)
-    check_has_margins(small.path, None if task is None else task.kind)
-    check_has_margins(original.path, None if other is None else other.kind)
-    if task != other:
+def common_task(small: Path, original: Path, tasks: tuple[Task | None, Task | None]) -> Task:
+    """Return what both models do, ``tasks`` being those of their configs. Raises as :class:`Cascade`."""
+    for path, task in zip((small, original), tasks, strict=True):
+        check_has_margins(path, None if task is None else task.kind)
+    if tasks[0] is None or tasks[0] != tasks[1]:
         raise SettingError(
-            f"`then`: {original.path} has other labels than {small.path}; name the model that the small one "
-            "was made from"
+            f"`then`: {original} has other labels than {small}; name the model that the small one was made "
+            "from"
         )
+    return tasks[0]
 
 
 def _passed_on(row: Row) -> PassedOn:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import torch
 from prensa.checkpoint.config import any_config
 from prensa.checkpoint.manifest import ShrinkReport
 from prensa.checkpoint.structure import structure_of
+from prensa.distilling.kept import hidden_place
 from prensa.errors import FormatError
 from prensa.files.atomic import write_text
 from prensa.files.records import from_plain, read_json, to_plain
@@ -38,29 +38,17 @@ class _Record:
 
 def lessons_path(output: Path) -> Path:
     """Return where the students of a compression lie: beside its ``output``, hidden."""
-    return output.parent / f".{output.name}.prensa-distill"
+    return hidden_place(output, "distill")
 
 
-@contextmanager
-def kept_lessons(place: Path, of: str) -> Iterator[Path]:
-    """Yield a directory for students, with those in it that an earlier process left.
-
-    They stay only if this process is stopped: with what ended, well or not, nobody goes on. Raises
-    :class:`FormatError` for students of another fingerprint than ``of``, or damaged ones.
-    """
+def check_begun(place: Path, of: str) -> None:
+    """Raise :class:`FormatError` for students in ``place`` of another fingerprint than ``of``, or damaged."""
     for path in place.glob(f"*/{_RECORD}"):
         if _read(path).fingerprint != of:
             raise FormatError(
                 f"{place}: a stopped distillation of another model or recipe, or with other texts; remove it "
                 "to shrink anew, or choose another output"
             )
-    try:
-        yield place
-    except Exception:
-        # Perhaps because the disk is full.
-        shutil.rmtree(place, ignore_errors=True)
-        raise
-    shutil.rmtree(place, ignore_errors=True)
 
 
 def begin(small: Shrunk, original: Path, place: Path, of: str) -> None:
