@@ -19,9 +19,9 @@ from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget
+from prensa.evaluation.halves import halve_texts
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import load_preset
-from prensa.search.halves import halve
 from prensa.search.search import search
 from prensa.search.trial import Trial
 from prensa.texts.library import Library
@@ -36,7 +36,7 @@ def main() -> None:
     """Search, then walk the grid above what was found."""
     logging.disable_progress_bar()
     judge = comments_judge()
-    half = halve(judge.plan).search
+    half = halve_texts(judge.plan.texts).search
     calibration = plan_calibration(MODEL, Source(TRAIN), library=Library())
     budget = Budget(max_drop=MAX_DROP)
     trials: list[Trial] = []

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from prensa.cli.options import with_options
+from prensa.evaluation.halves import MOST_TEXTS
 from prensa.evaluation.verdict import drop_in_words
-from prensa.search.halves import MOST_TEXTS
 from prensa.search.outcome import Outcome
 from prensa.search.trial import Trial
 from prensa.wording import megabytes, number, percent

@@ -13,6 +13,7 @@ from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
 from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget
+from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.evaluation.results import Evaluation
 from prensa.extras import require
@@ -27,7 +28,6 @@ from prensa.pressing import pipeline
 from prensa.pressing.recipe import Changes, Recipe, adjusted, chosen_recipe
 from prensa.progress import Progress, silent
 from prensa.runtime.processor import processor_name
-from prensa.search.halves import halve
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, check_recipe, ignore_trial, search
 from prensa.serving.in_pytorch import INT8, TORCH
@@ -216,7 +216,7 @@ class Compression:
             device = "cpu"
         plan = plan_judge(model, data or Source(), library=library, device=device, progress=progress)
         if self.budget.is_of_quality:
-            halve(plan)
+            halve_texts(plan.texts)
         return Judge(plan)
 
 

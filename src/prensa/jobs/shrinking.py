@@ -22,6 +22,7 @@ from prensa.distilling.plan import DistillPlan
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT
 from prensa.evaluation.figures import Quality
+from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.verdict import drop_in_words
 from prensa.files.records import from_plain, to_plain
@@ -29,7 +30,6 @@ from prensa.jobs.healing import Healing, press
 from prensa.pressing import pipeline
 from prensa.progress import Progress, silent
 from prensa.runtime.torch import load_on
-from prensa.search.halves import halve
 from prensa.search.journal import digest_of
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, ignore_trial, search
@@ -169,7 +169,7 @@ class Shrinking:
         """
         assert self.judge is not None  # noqa: S101  a budget was asked for
         judge, budget = self.judge, _share_of(self.budget)
-        texts = halve(judge.plan).search
+        texts = halve_texts(judge.plan.texts).search
         made: dict[float, tuple[Path, ShrinkReport]] = {}
 
         def allows(faster: float) -> bool:
@@ -228,7 +228,7 @@ class Shrinking:
             output, manifest = self.healing.run(pressed, output, progress)
         quality = None
         if self.judge is not None:
-            quality = self.judge.quality(output, halve(self.judge.plan).check, progress=progress)
+            quality = self.judge.quality(output, halve_texts(self.judge.plan.texts).check, progress=progress)
         is_small = self.budget.allows_size(manifest.nbytes, plan.before.nbytes)
         if self.budget.decide(quality) not in KEPT or not is_small:
             return Ended(unreached=_not_kept(self.budget, plan.before.nbytes, quality))

@@ -22,6 +22,7 @@ from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT, Decision
 from prensa.evaluation.figures import Quality
+from prensa.evaluation.halves import Halves, halve_texts
 from prensa.evaluation.judge import Judge
 from prensa.ops.statistics import Statistics
 from prensa.passes.gptq import LEAST_NOISE
@@ -30,7 +31,6 @@ from prensa.pressing.pipeline import Plan
 from prensa.pressing.recipe import Recipe
 from prensa.progress import Progress, silent
 from prensa.search.bisect import last_allowed
-from prensa.search.halves import Halves, halve
 from prensa.search.journal import Journal, fingerprint, journal_path
 from prensa.search.outcome import Outcome, warnings_of
 from prensa.search.trial import Trial
@@ -168,7 +168,7 @@ def search(
     halves = Halves([], [])
     judged_on: list[object] = []
     if judge is not None:
-        halves = halve(judge.plan)
+        halves = halve_texts(judge.plan.texts)
         judged_on = [judge.plan.encoded.rows, judge.plan.texts.labels]
     journal = Journal(journal_path(plan.output), fingerprint(plan, calibration, judged_on))
     own_quality = None
