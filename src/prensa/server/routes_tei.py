@@ -74,7 +74,6 @@ async def tokenize(request: Request, front: Front) -> Response:
 async def info(_: Request, front: Front) -> Response:
     """Answer ``/info``: what the model is, and the limits of the server."""
     limits = front.limits
-    config = front.served.config
     numbered = {str(index): label for index, label in enumerate(front.labels)}
     labels = {"id2label": numbered, "label2id": {label: index for index, label in enumerate(front.labels)}}
     model_type: dict[str, object] = {"classifier": labels}
@@ -91,7 +90,7 @@ async def info(_: Request, front: Front) -> Response:
         "model_type": model_type,
         "model_architecture": type(front.served).__name__,
         "runtime": front.served.record.runtime,
-        "vocabulary_size": getattr(config, "vocab_size", None),
+        "vocabulary_size": front.served.facts.ids,
         "max_concurrent_requests": limits.max_queue,
         "max_input_length": front.served.record.longest,
         "max_batch_tokens": limits.max_batch_tokens,
