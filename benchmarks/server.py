@@ -1,9 +1,10 @@
-"""``prensa serve`` under load: texts as they come from 1, 8 and 64 clients, and how long it takes to start.
+"""``prensa serve`` under load: texts as they come from 1, 8 and 64 clients.
 
 Beside it ``predict`` on the same texts, which it sorts by length, and a naive server: the same runtime, one
 call for each request. All are processes of their own, and have their turns. The share of ``predict`` that a
 server reaches counts its clients, too: they run on the same cores.
-``python -m benchmarks.server [EXPORT] [--texts N] [--rounds N] [--starts N]``.
+``python -m benchmarks.server [EXPORT] [--texts N] [--rounds N]``. How long it takes to start is in
+:mod:`benchmarks.startup`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ def main() -> None:
     parser.add_argument("export", nargs="?", type=Path)
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--starts", type=int, default=5)
     arguments = parser.parse_args()
     texts = comments(arguments.texts)
     with tempfile.TemporaryDirectory() as place:
@@ -58,7 +58,6 @@ def main() -> None:
             "model": "toxic-deberta",
             "texts": len(texts),
             "load": under_load(export, texts, arguments.rounds),
-            "start": starts(export, texts[0], arguments.starts),
         }
     save("server", result)
 

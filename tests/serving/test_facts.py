@@ -97,5 +97,5 @@ def test_a_tokenizer_that_needs_transformers_is_read_by_it(out, monkeypatch):
     monkeypatch.setattr("prensa.texts.tokenizers.load_tokenizer", lambda path: tokenizer)
     known = learn(out)
     assert known.traits is None
-    monkeypatch.setattr(serving, "_still_known", lambda *_: known)
+    monkeypatch.setattr(serving, "still_known", lambda *_: known)
     assert prensa.load(out).reader is tokenizer

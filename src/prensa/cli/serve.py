@@ -11,8 +11,8 @@ from prensa.cli.options import Encoding, Limit, Model, NewHead, RemoteCode, Text
 from prensa.errors import SettingError
 
 if TYPE_CHECKING:
-    from prensa.checkpoint.allowed import Allowed
     from prensa.jobs.cascading import CascadingPlan
+    from prensa.jobs.permissions import Permissions
     from prensa.server.front import Front
     from prensa.serving.served import Served
     from prensa.texts.source import Source
@@ -82,9 +82,9 @@ def serve(  # noqa: PLR0913  one parameter for each option
     from prensa.extras import require
 
     require("serve", "serving over HTTP")
-    from prensa.checkpoint.allowed import Allowed, allowing
     from prensa.checkpoint.hub_names import model_name
     from prensa.checkpoint.locate import locate
+    from prensa.jobs.permissions import Permissions
     from prensa.server.app import Service
     from prensa.server.key import Key, read_key
     from prensa.server.limits import Limits
@@ -104,10 +104,10 @@ def serve(  # noqa: PLR0913  one parameter for each option
     )
     dtype = _dtype(precision)
     key = None if api_key_file is None else Key(read_key(api_key_file))
+    permissions = Permissions(allow_new_head, trust_remote_code)
     source = Source(texts, text_column, "", split, limit, encoding)
-    allowed = Allowed(trust_remote_code, allow_new_head)
-    cascade = _cascade(model, then, min_agreement, threshold, source, runtime, dtype, allowed)
-    with allowing(remote_code=trust_remote_code, new_head=allow_new_head):
+    cascade = _cascade(model, then, min_agreement, threshold, source, runtime, dtype, permissions)
+    with permissions.allowing():
         directory = locate(model)
         check_to_serve(directory, runtime)
         service = Service(name or model_name(directory), limits, key)
@@ -137,7 +137,7 @@ def _cascade(
     texts: Source,
     runtime: str,
     dtype: str | None,
-    allowed: Allowed,
+    permissions: Permissions,
 ) -> CascadingPlan | None:
     """See whether two models can answer as one; None where there is one alone.
 
@@ -150,7 +150,6 @@ def _cascade(
         return None
     # What judges two models is imported for two alone.
     from prensa.jobs.cascading import Cascading
-    from prensa.jobs.permissions import Permissions
 
     job = Cascading(
         model,
@@ -160,7 +159,7 @@ def _cascade(
         texts=None if texts.name is None else texts,
         runtime=runtime,
         dtype=dtype,
-        permissions=Permissions(allowed.new_head, allowed.remote_code),
+        permissions=permissions,
     )
     return job.plan()
 

@@ -27,6 +27,7 @@ from prensa.server.metrics import Metrics
 from prensa.server.refused import failed, gone, overloaded, too_large, wrong
 from prensa.server.task import does
 from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Window, put_together
+from prensa.serving.cascade import Cascade
 from prensa.serving.desk import Desk
 from prensa.serving.served import Served
 from prensa.serving.spans import OfWords
@@ -88,6 +89,8 @@ class Front:
         self._open = 0
         self._seconds_per_token = 0.0
         metrics.watch(lambda: self.desk.length, lambda: self.desk.tokens)
+        if isinstance(served, Cascade):
+            metrics.watch_cascade(served.counts)
         self._crew.start()
 
     @property

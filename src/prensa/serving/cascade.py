@@ -87,6 +87,11 @@ class Cascade(Served):
     def __reduce__(self) -> tuple[Callable[..., Served], tuple[object, ...]]:
         return Cascade, (self.small, self.original, self.threshold)
 
+    def counts(self) -> dict[str, int]:
+        """Return how many texts each of the two has answered since it was loaded."""
+        with self._counting:
+            return {"small": self.answered - self.passed_on, "original": self.passed_on}
+
     def answering(self, prompt_name: str | None = None) -> Answering:
         """Return how texts are read, for both models, and answered."""
         own = self.small.answering(prompt_name)

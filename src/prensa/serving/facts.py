@@ -104,6 +104,13 @@ def learn(directory: Path) -> Known | None:
     return Known(digest(directory), facts_of(config), traits_of(directory, load_tokenizer(directory)))
 
 
+def still_known(known: Known | None, directory: Path) -> Known | None:
+    """Return what is known of the files in a directory, None where they have changed since."""
+    if known is None or known.files != digest(directory):
+        return None
+    return known
+
+
 def digest(directory: Path) -> str:
     """Return a digest of the files that say how a model's texts are read and what its numbers mean."""
     state = hashlib.sha256()

@@ -8,7 +8,8 @@ from pathlib import Path
 from prensa.arithmetic import usual_arithmetic
 from prensa.extras import require
 from prensa.serving.engines import ENGINES
-from prensa.serving.exported import Record, check, read_record
+from prensa.serving.exported import Record, check, is_export, read_record
+from prensa.serving.facts import Facts, facts_of, still_known
 from prensa.serving.served import Reload, Served
 
 
@@ -30,3 +31,17 @@ def opened(directory: Path, record: Record, again: Reload) -> Served:
     engine = ENGINES[record.runtime](directory, record.precision)
     check(record, engine, directory)
     return Served(engine, record, directory, again)
+
+
+def facts_in(directory: Path) -> Facts:
+    """Return what the config in a directory says, of an export from its record if that still holds.
+
+    Raises :class:`~prensa.errors.FormatError` for a damaged record, and :class:`~prensa.errors.ModelError`.
+    """
+    if is_export(directory):
+        known = still_known(read_record(directory).known, directory)
+        if known is not None:
+            return known.facts
+    from prensa.checkpoint.roles import load_config
+
+    return facts_of(load_config(directory))

@@ -20,7 +20,7 @@ from prensa.serving.answerer import answering_of
 from prensa.serving.answers import Answer, Answering, Numbers, put_together
 from prensa.serving.desk import Desk
 from prensa.serving.exported import Engine, Record, whole
-from prensa.serving.facts import Known, digest, facts_of
+from prensa.serving.facts import facts_of, still_known
 from prensa.serving.in_threads import Leaver, in_thread
 from prensa.serving.inputs import read_inputs
 from prensa.serving.waiting import Request
@@ -75,7 +75,7 @@ class Served:
         self.name_or_path = str(path)
         # What is read later is read by the same rules.
         self._allowed = dataclasses.asdict(allowed())
-        self._known = _still_known(record, path)
+        self._known = still_known(record.known, path)
         self.facts = facts_of(self.config) if self._known is None else self._known.facts
         # Pipelines look at the name of the class to see whether it does their task.
         self.__class__ = type(self.facts.class_name, (type(self),), {})
@@ -309,13 +309,6 @@ class Served:
         """Have rows answered in their turn, with those of other callers."""
         answer = partial(self.outputs_of, kind=kind)
         return self.desk.outputs(rows, answer, batch_size, entered)
-
-
-def _still_known(record: Record, directory: Path) -> Known | None:
-    """Return what a record keeps of the files beside it, None where they have changed since."""
-    if record.known is None or record.known.files != digest(directory):
-        return None
-    return record.known
 
 
 def _check(texts: Iterable[object], batch_size: int) -> None:
