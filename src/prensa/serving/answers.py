@@ -191,4 +191,5 @@ def vector_of(vector: TextVector, tokens: Numbers, row: Row) -> Numbers:
         if "attention_mask" in row:
             mask = torch.tensor([row["attention_mask"]])
         vectors = vector(torch.from_numpy(tokens)[None], mask)
-        return np.asarray(vectors[0].numpy())
+        numbers: Numbers = np.asarray(vectors[0].numpy())
+    return numbers

@@ -75,12 +75,12 @@ class Cascade(Served):
         super().__init__(self._answer_arrays, record, small.path)
 
     @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:  # type: ignore[override]
+    def tokenizer(self) -> PreTrainedTokenizerBase:
         """That of the small model: one object, so that one lock guards it."""
         return self.small.tokenizer
 
     @property
-    def reader(self) -> Reader:  # type: ignore[override]
+    def reader(self) -> Reader:
         """Likewise."""
         return self.small.reader
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 from tokenizers import Encoding, Tokenizer
 
@@ -36,6 +36,16 @@ _OWN = (
     "set_truncation_and_padding",
     "num_special_tokens_to_add",
 )
+_ATTRIBUTES = {
+    "input_ids": "ids",
+    "token_type_ids": "type_ids",
+    "attention_mask": "attention_mask",
+    "special_tokens_mask": "special_tokens_mask",
+    "offset_mapping": "offsets",
+}
+"""What a ``BatchEncoding`` calls the lists of an ``Encoding``."""
+
+_OPTIONAL = {"token_type_ids", "attention_mask"}
 # What truncates and pads is a state of the last call.
 _STATES = ("truncation", "padding")
 
@@ -47,7 +57,7 @@ class Traits:
     inputs: tuple[str, ...]
     padding_side: str
     truncation_side: str
-    pad_id: int | None
+    pad_id: int
     pad_type_id: int
     cls_id: int | None
     mask_id: int | None
@@ -55,17 +65,25 @@ class Traits:
 
 
 class Batch:
-    """The tokens of some texts: lists of numbers by name, as a ``BatchEncoding`` has them."""
+    """The tokens of some texts, by the names that a ``BatchEncoding`` has for lists of them."""
 
-    def __init__(self, encodings: Sequence[Encoding], values: dict[str, list[list[int]]]) -> None:
+    def __init__(self, encodings: list[Encoding], inputs: Sequence[str]) -> None:
+        """Hold what ``tokenizers`` has made; ``inputs`` are the names of what a model reads of it."""
         self.encodings = encodings
-        self._values = values
+        self._inputs = inputs
 
-    def __getitem__(self, name: str) -> list[list[int]]:
-        return self._values[name]
+    @overload
+    def __getitem__(self, name: Literal["offset_mapping"]) -> list[list[tuple[int, int]]]: ...
+
+    @overload
+    def __getitem__(self, name: str) -> list[list[int]]: ...
+
+    def __getitem__(self, name: str) -> list[list[int]] | list[list[tuple[int, int]]]:
+        attribute = _ATTRIBUTES[name]
+        return [getattr(encoding, attribute) for encoding in self.encodings]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._values
+        return name in _ATTRIBUTES and (name in self._inputs or name not in _OPTIONAL)
 
     def word_ids(self, index: int = 0) -> list[int | None]:
         """Return which word each token of a text belongs to, None for marks."""
@@ -112,7 +130,7 @@ class PlainTokenizer:
         return self.traits.truncation_side
 
     @property
-    def pad_token_id(self) -> int | None:
+    def pad_token_id(self) -> int:
         """What stands behind shorter texts."""
         return self.traits.pad_id
 
@@ -140,7 +158,7 @@ class PlainTokenizer:
         token: str | None = self.backend_tokenizer.id_to_token(token_id)
         return token
 
-    def __call__(  # noqa: PLR0913  a part of what a tokenizer of transformers takes, by the same names
+    def __call__(
         self,
         texts: Sequence[Text],
         pairs: Sequence[str] | None = None,
@@ -151,11 +169,12 @@ class PlainTokenizer:
         stride: int = 0,
         add_special_tokens: bool = True,
         return_overflowing_tokens: bool = False,
-        return_offsets_mapping: bool = False,
-        return_special_tokens_mask: bool = False,
-        verbose: bool = False,
+        **_: bool,
     ) -> Batch:
-        """Tokenize some texts, or pairs of them."""
+        """Tokenize some texts, or pairs of them.
+
+        The other settings of ``transformers`` say what else is wanted; here everything is there.
+        """
         self._set_truncation(truncation, max_length, stride)
         together = texts if pairs is None else list(zip(texts, pairs, strict=True))
         found = self.backend_tokenizer.encode_batch(
@@ -166,16 +185,7 @@ class PlainTokenizer:
             encodings.append(encoding)
             if return_overflowing_tokens:
                 encodings += encoding.overflowing
-        values = {"input_ids": [encoding.ids for encoding in encodings]}
-        if "token_type_ids" in self.traits.inputs:
-            values["token_type_ids"] = [encoding.type_ids for encoding in encodings]
-        if "attention_mask" in self.traits.inputs:
-            values["attention_mask"] = [encoding.attention_mask for encoding in encodings]
-        if return_special_tokens_mask:
-            values["special_tokens_mask"] = [encoding.special_tokens_mask for encoding in encodings]
-        if return_offsets_mapping:
-            values["offset_mapping"] = [encoding.offsets for encoding in encodings]
-        return Batch(encodings, values)
+        return Batch(encodings, self.traits.inputs)
 
     def _set_truncation(self, truncation: bool | str, longest: int | None, stride: int) -> None:  # noqa: FBT001  as it is called with
         if truncation is False or longest is None:
