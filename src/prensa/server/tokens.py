@@ -44,13 +44,12 @@ def _tokenized(front: Front, texts: Sequence[str], *, with_marks: bool) -> list[
             list(texts),
             add_special_tokens=with_marks,
             truncation=False,
-            return_offsets_mapping=has_places,
             return_special_tokens_mask=True,
             verbose=False,
         )
     for index, text in enumerate(texts):
         ids = batch["input_ids"][index]
-        places = batch["offset_mapping"][index] if has_places else [None] * len(ids)
+        places = batch.encodings[index].offsets if has_places else [None] * len(ids)
         tokens = []
         for token_id, special, place in zip(ids, batch["special_tokens_mask"][index], places, strict=True):
             token: dict[str, object] = {"id": token_id, "special": bool(special)}

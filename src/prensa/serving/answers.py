@@ -167,8 +167,7 @@ def softmax(logits: Numbers) -> Numbers:
     exact = logits.astype(np.float64)
     # From the largest one down, so that nothing overflows.
     shares = np.exp(exact - exact.max(axis=-1, keepdims=True))
-    shares /= shares.sum(axis=-1, keepdims=True)
-    return shares.astype(np.float32)
+    return np.asarray(shares / shares.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
 def sigmoid(logits: Numbers) -> Numbers:

@@ -57,7 +57,6 @@ class OfWords:
             [one.text for one in given],
             truncation=self.limit is not None,
             max_length=self.limit,
-            return_offsets_mapping=True,
             return_special_tokens_mask=True,
             verbose=False,
         )
@@ -66,7 +65,7 @@ class OfWords:
             row = row_at(self.tokenizer, tokens, number)
             # The marks around a text are in no entity.
             counts = [not is_special for is_special in tokens["special_tokens_mask"][number]]
-            windows.append(Window(row, number, tokens["offset_mapping"][number], counts))
+            windows.append(Window(row, number, tokens.encodings[number].offsets, counts))
         return windows
 
     def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:
@@ -143,7 +142,6 @@ class OfQuestions:
             # A window that is all overlap would never come to an end.
             stride=min(size // 2, _OVERLAP, room - 1),
             return_overflowing_tokens=True,
-            return_offsets_mapping=True,
             verbose=False,
         )
         windows = []
@@ -211,8 +209,8 @@ def _likeliest(context: str, window: Window, logits: Numbers, cls_id: int | None
 
 def _whole_words(tokens: BatchEncoding | Batch, number: int, sequence: int) -> list[tuple[int, int]]:
     """Return for each token where its word starts and ends: an answer never ends inside of one."""
-    offsets = [(start, end) for start, end in tokens["offset_mapping"][number]]
     encoding = tokens.encodings[number]
+    offsets = [(start, end) for start, end in encoding.offsets]
     in_words = zip(encoding.word_ids, encoding.sequence_ids, strict=True)
     for token, (word, own_sequence) in enumerate(in_words):
         # Marks are in no word, and the other text has words of the same numbers.

@@ -165,7 +165,6 @@ def tokenize(tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None) -> 
             is_split_into_words=words is not None,
             truncation=limit is not None,
             max_length=limit,
-            return_offsets_mapping=needs_bytes,
             return_special_tokens_mask=needs_bytes,
             verbose=False,
         )
@@ -178,7 +177,7 @@ def tokenize(tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None) -> 
         if needs_bytes:
             nbytes = _token_bytes(
                 text,
-                batch["offset_mapping"][index],
+                batch.encodings[index].offsets,
                 batch["special_tokens_mask"][index],
             )
         row = row_at(tokenizer, batch, index)

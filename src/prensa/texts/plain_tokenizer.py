@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, TypeAlias
 
 from tokenizers import Encoding, Tokenizer
 
@@ -41,7 +41,6 @@ _ATTRIBUTES = {
     "token_type_ids": "type_ids",
     "attention_mask": "attention_mask",
     "special_tokens_mask": "special_tokens_mask",
-    "offset_mapping": "offsets",
 }
 """What a ``BatchEncoding`` calls the lists of an ``Encoding``."""
 
@@ -72,13 +71,7 @@ class Batch:
         self.encodings = encodings
         self._inputs = inputs
 
-    @overload
-    def __getitem__(self, name: Literal["offset_mapping"]) -> list[list[tuple[int, int]]]: ...
-
-    @overload
-    def __getitem__(self, name: str) -> list[list[int]]: ...
-
-    def __getitem__(self, name: str) -> list[list[int]] | list[list[tuple[int, int]]]:
+    def __getitem__(self, name: str) -> list[list[int]]:
         attribute = _ATTRIBUTES[name]
         return [getattr(encoding, attribute) for encoding in self.encodings]
 
