@@ -2,12 +2,14 @@
 
 One preparation (moments, prices, clock) serves all speeds. Each result is exported to OpenVINO in 8 bits, and
 answers the same batches as the original in PyTorch float32 as it is and in OpenVINO in 8 bits, in turns.
-``python -m benchmarks.shrink [SPEED[:SECONDS OF DISTILLATION] …]``.
+``python -m benchmarks.shrink [SPEED[:SECONDS OF DISTILLATION] …]``. Speeds as arguments add their results to
+those that are there: each is compared with the originals of its own run.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import tempfile
 import time
@@ -18,7 +20,7 @@ import transformers
 
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import SHARED, save, spread
+from benchmarks.record import RESULTS, SHARED, save, spread
 from benchmarks.serving import answered, as_it_is, compared
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
@@ -60,7 +62,10 @@ def main() -> None:
             print(name, row, flush=True)
         # The last one once more, as small as it gets.
         rows[name]["small"] = _pressed(directory, place / "small")
-        save("shrink", {"model": "toxic-deberta", "results": _answered(models, rows)})
+        results: dict[str, Any] = {}
+        if sys.argv[1:]:
+            results = json.loads((RESULTS / "shrink.json").read_text())["results"]
+        save("shrink", {"model": "toxic-deberta", "results": results | _answered(models, rows)})
 
 
 def prepared_in(place: Path) -> Prepared:
