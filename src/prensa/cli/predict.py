@@ -86,6 +86,8 @@ def predict(  # noqa: PLR0913  one parameter for each option
         try:
             predicted = plan.run(progress)
         except KeyboardInterrupt as error:
+            if not plan.journal.rows:
+                raise
             raise PrensaError(
                 f"interrupted; {plan.journal.rows:,} rows are answered and kept in {plan.journal.place}: run "
                 "the same command again to go on"

@@ -69,8 +69,8 @@ class Prediction:
             output = at_home(self.output).absolute()
             places = find_places(source.name, output)
             # Before anything is read: an output that exists is a slip of the hand.
-            done = Journal(output, self._facts(directory, source), places)
-            check_targets(places, output, done.done, force=self.force)
+            journal = Journal(output, self._facts(directory, source), places)
+            check_targets(places, output, journal.ours, force=self.force)
             shards = []
             for number, place in enumerate(places):
                 progress("reading", number, len(places))
@@ -81,7 +81,7 @@ class Prediction:
             if self.strict:
                 for shard in shards:
                     check_strictly(shard)
-            return PredictionPlan(self, directory, form, tuple(shards), output, done)
+            return PredictionPlan(self, directory, form, tuple(shards), output, journal)
 
     def _check(self, source: Source) -> None:
         dtype_of(self.precision)
@@ -100,6 +100,8 @@ class Prediction:
 
     def _shard(self, place: Place, source: Source, form: Form) -> Shard:
         content = content_of(place.source, source)
+        if not content.names:
+            raise DataError(f"{place.source}: empty, expected at least one text")
         texts = text_columns(content.first, source.text_option)
         # Numbers that were not named as texts are more likely ids, or labels.
         if source.text_column is None:
@@ -171,11 +173,15 @@ class PredictionPlan:
 
     def _some_texts(self) -> Texts | None:
         """Return texts to choose the runtime by: their lengths count."""
-        texts = []
-        for shard in self.shards:
-            for cell in shard.content.first.columns[shard.columns.texts[-1]]:
-                if isinstance(cell, str):
-                    texts.append(cell)
-            if texts:
-                return Texts("texts", tuple(texts))
-        return None
+        texts: list[str] = []
+        pairs: list[str] = []
+        first = self.shards[0]
+        columns = [first.content.first.columns[name] for name in first.columns.texts]
+        for cells in zip(*columns, strict=True):
+            strings = [cell for cell in cells if isinstance(cell, str)]
+            if len(strings) == len(columns):
+                texts.append(strings[0])
+                pairs.append(strings[-1])
+        if not texts:
+            return None
+        return Texts("texts", tuple(texts), tuple(pairs) if len(columns) == _PAIR else None)

@@ -120,6 +120,8 @@ def open_parquet(path: Path) -> OfParquet:
             head = next(file.iter_batches(batch_size=min(FIRST, most)), None)
     except (OSError, pa.ArrowException) as error:
         raise DataError(_damaged(path, error)) from error
+    if len(set(types.names)) < len(types.names):
+        raise DataError(f"{path}: has a column twice ({', '.join(types.names)})")
     cells: dict[str, list[Cell]] = {name: [] for name in types.names}
     if head is not None:
         cells = head.to_pydict()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from prensa.errors import DataError, SettingError, first_line
-from prensa.predicting.windows import ROWS, Columns, Window, windows_of
+from prensa.predicting.windows import ROWS, Columns, Window, encodable, windows_of
 from prensa.texts.blocks import first_bytes
 from prensa.texts.delimited_rows import DelimitedRows, find_rows
 from prensa.texts.readers import kind_of, not_a_kind, refuse_no_text
@@ -134,14 +134,15 @@ class OfRows:
 
         fields = []
         for field in schema:
-            cells = [row.get(field.name) for row in rows]
+            cells = [encodable(row.get(field.name)) for row in rows]
             try:
-                types = [field, pa.field(field.name, pa.infer_type(cells))]
-                parts = [pa.schema([one]) for one in types]
+                own = pa.field(field.name, pa.array(cells).type)
+                parts = [pa.schema([field]), pa.schema([own])]
                 fields.append(pa.unify_schemas(parts, promote_options="permissive").field(0))
-            except pa.ArrowException as error:
+            except (pa.ArrowException, ValueError, OverflowError) as error:
                 raise DataError(
-                    f"{self.content.path}: column {field.name!r} holds values of several types, which "
-                    f"Parquet cannot ({first_line(error)}); write .jsonl, or leave it out of `columns`"
+                    f"{self.content.path}: column {field.name!r} holds values of several types or too large "
+                    f"ones, which Parquet cannot ({first_line(error)}); write .jsonl, or leave it out of "
+                    "`columns`"
                 ) from error
         return pa.schema(fields)

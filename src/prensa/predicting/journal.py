@@ -61,11 +61,15 @@ class State:
 
 @dataclass(frozen=True)
 class Done:
-    """What is done of a shard: ``rows`` in ``parts``, and why rows of them have no answer."""
+    """What is done of a shard: ``rows`` in ``parts``, and why rows of them have no answer.
+
+    While it ``is_joined`` its file may be in place already.
+    """
 
     rows: int = 0
     parts: int = 0
     problems: Mapping[str, int] = field(default_factory=dict)
+    is_joined: bool = False
     is_whole: bool = False
 
 
@@ -108,6 +112,8 @@ class Journal:
                 f"{self._path}: a damaged journal ({error}); remove {self.place} to begin again"
             ) from error
         self._compare(content.facts)
+        # Some become known again only once the model is loaded.
+        self.facts = {**content.facts, **self.facts}
         before = {state.name: state for state in content.inputs}
         for state in self.inputs:
             if before.get(state.name) != state:
@@ -126,6 +132,11 @@ class Journal:
             f"{self.place}: left by a stopped run with {what}; remove it to begin again, or choose another "
             "`output`"
         )
+
+    @property
+    def ours(self) -> set[str]:
+        """The shards whose files were put in place by the stopped run, or may have been."""
+        return {name for name, done in self.shards.items() if done.is_whole or done.is_joined}
 
     @property
     def done(self) -> set[str]:
@@ -159,17 +170,21 @@ class Journal:
         try:
             _lock(handle, self.place)
             self._write()
-            yield
+            try:
+                yield
+            except BaseException:
+                # With what has not begun nobody goes on.
+                if not self.rows:
+                    shutil.rmtree(self.place, ignore_errors=True)
+                raise
             shutil.rmtree(self.place, ignore_errors=True)
         finally:
             os.close(handle)
 
     def know(self, name: str, value: str) -> None:
         """Note one more fact. Raises :class:`FormatError` where it was another one."""
-        if self._path.exists():
-            content = from_plain(read_json(self._path), _Content)
-            self.facts[name] = value
-            self._compare(content.facts)
+        if self.facts.get(name, value) != value:
+            raise self._refused(f"another {name} ({self.facts[name]}, now {value})")
         self.facts[name] = value
 
     def part(self, name: str, number: int) -> Path:
@@ -186,6 +201,11 @@ class Journal:
             known = reason if reason in total or len(total) < _REASONS else _OTHER
             total[known] += count
         self.shards[name] = replace(before, rows=before.rows + rows, parts=before.parts + 1, problems=total)
+        self._write()
+
+    def begin_joining(self, place: Place) -> None:
+        """Remember that a shard is about to be put in place."""
+        self.shards[place.name] = replace(self.shards[place.name], is_joined=True)
         self._write()
 
     def finish(self, place: Place) -> None:
@@ -209,7 +229,17 @@ class Journal:
 
 
 def state_of(place: Place) -> State:
-    """Return the state of an input: sizes, times, and a digest of where files begin and end."""
+    """Return the state of an input: sizes, times, and a digest of where files begin and end.
+
+    Raises :class:`DataError` for a file that cannot be read.
+    """
+    try:
+        return _state_of(place)
+    except OSError as error:
+        raise DataError(f"{place.source}: cannot be read ({error.strerror})") from error
+
+
+def _state_of(place: Place) -> State:
     files = [place.source]
     if place.source.is_dir():
         files = sorted(path for path in place.source.rglob("*") if path.is_file())

@@ -98,6 +98,7 @@ def _put_in_place(shard: Shard, journal: Journal) -> None:
             f"changed, remove {journal.place} and run again"
         )
     place.target.parent.mkdir(parents=True, exist_ok=True)
+    journal.begin_joining(place)
     parts = [journal.part(place.name, number) for number in range(done.parts)]
     shard.output.join(parts, place.target)
     journal.finish(place)

@@ -54,27 +54,8 @@ def find_places(data: str | Path | None, output: Path) -> list[Place]:
             raise OutputError(f"{output}: expected the name of a file, found a directory")
         check_kind(output)
         return [Place(path, output.name, output)]
-    if path.is_dir():
-        root = path
-        found = [entry for entry in path.iterdir() if entry.is_file() and kind_of(entry) in KINDS]
-    elif glob.has_magic(str(path)):
-        root = _root(path)
-        found = [Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()]  # noqa: PTH207
-    else:
-        raise DataError(f"{data}: no such file or directory")
-    found = sorted(entry for entry in found if not entry.name.startswith("."))
-    if not found:
-        raise DataError(
-            f"{data}: no file there that ends in {', '.join(KINDS)}; for folders give '…/**/*.parquet'"
-        )
-    if kind_of(output) in KINDS:
-        raise OutputError(
-            f"{output}: the answers to {len(found):,} files go into files of the same names; give a directory"
-        )
-    if output.exists() and not output.is_dir():
-        raise OutputError(
-            f"{output}: expected a directory for the answers to {len(found):,} files, found a file"
-        )
+    root, found = _several(path)
+    _check_directory(output, root, path, len(found))
     places = []
     for entry in found:
         name = str(entry.relative_to(root))
@@ -83,27 +64,61 @@ def find_places(data: str | Path | None, output: Path) -> list[Place]:
     return places
 
 
-def check_targets(places: Sequence[Place], output: Path, done: set[str], *, force: bool) -> None:
+def _several(path: Path) -> tuple[Path, list[Path]]:
+    """Return the files in a directory or those that a pattern fits, and what their names are relative to."""
+    pattern = str(path)
+    if path.is_dir():
+        root = path
+        found = [entry for entry in path.iterdir() if entry.is_file() and kind_of(entry) in KINDS]
+    elif glob.has_magic(pattern):
+        root = _root(path)
+        named = map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207  a Path's own takes no absolute ones
+        found = list(filter(Path.is_file, named))
+    else:
+        raise DataError(f"{path}: no such file or directory")
+    found = sorted(entry for entry in found if not entry.name.startswith("."))
+    if not found:
+        expected = ", ".join(KINDS)
+        raise DataError(f"{path}: no file there that ends in {expected}; for folders give '…/**/*.parquet'")
+    return root, found
+
+
+def _check_directory(output: Path, root: Path, data: Path, count: int) -> None:
+    """Raise :class:`OutputError` for what cannot be a directory for the answers to several files."""
+    if kind_of(output) in KINDS:
+        raise OutputError(
+            f"{output}: the answers to {count:,} files go into files of the same names; give a directory"
+        )
+    if "**" in data.parts and output.is_relative_to(root.absolute()):
+        # The next run would take the answers for texts.
+        raise OutputError(f"{output}: {data} looks there, too; choose a place outside of {root}")
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output}: expected a directory for the answers to {count:,} files, found a file")
+
+
+def check_targets(places: Sequence[Place], output: Path, ours: set[str], *, force: bool) -> None:
     """Raise :class:`OutputError` unless all answers can go where they are to.
 
-    No input is ever replaced, and other files only with ``force``, except those that were ``done`` before.
+    No input is ever replaced, and other files only with ``force``, except ``ours`` of a stopped run.
     """
     sources = {place.source.resolve() for place in places}
+    # A data set is a directory, all of which is read.
+    folders_read = list(filter(Path.is_dir, sources))
     for place in places:
-        if place.target.resolve() in sources or output.resolve() in sources:
+        target = place.target.resolve()
+        if target in sources or any(target.is_relative_to(folder) for folder in folders_read):
             raise OutputError(f"{place.target}: is read, and cannot be written; choose another place")
         if place.target.is_dir():
             raise OutputError(f"{place.target}: expected a file, found a directory; choose another place")
-        if place.target.exists() and place.name not in done and not force:
+        if place.target.exists() and place.name not in ours and not force:
             raise OutputError(f"{place.target}: exists; give `force` to replace it, or choose another place")
     if output.is_dir():
         _refuse_others(places, output)
-    parent = output
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir():
-        raise OutputError(f"{output}: {parent} is a file; choose another place")
-    for folder in {parent if parent.is_dir() else parent.parent, _above(output)}:
+    above = _above(output)
+    if not above.is_dir():
+        raise OutputError(f"{output}: {above} is a file; choose another place")
+    folders = [above, output] if output.is_dir() else [above]
+    for folder in folders:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(f"{output}: no permission to write in {folder}; choose another place")
 

@@ -73,7 +73,7 @@ class Records:
 
         arrays = []
         for field in schema:
-            cells = [_encodable(record.get(field.name)) for record in self.records]
+            cells = [encodable(record.get(field.name)) for record in self.records]
             arrays.append(pa.array(cells, field.type))
         return pa.table(arrays, schema=schema)
 
@@ -112,7 +112,7 @@ def _window(rows: Sequence[Mapping[str, Cell]], columns: Columns, first: int) ->
     return Window(first, tuple(texts), Records(kept))
 
 
-def _encodable(cell: Cell) -> Cell:
+def encodable(cell: Cell) -> Cell:
     """Return a cell without halves of characters, which JSON can write and Parquet cannot."""
     if isinstance(cell, str) and not cell.isprintable():
         return cell.encode("utf-8", "backslashreplace").decode()
