@@ -11,8 +11,8 @@ from prensa.texts.table import Cell
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS = 8192
-"""Rows of a window at most: enough for batches of like length."""
+ROWS = 2048
+"""Rows of a window at most: enough for batches of like length, and few enough to answer once more."""
 
 CHARACTERS = 1 << 23
 """Characters of a window's texts, from which on it ends: tokens take some ten times as much memory."""
