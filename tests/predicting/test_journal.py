@@ -111,6 +111,14 @@ def test_one_that_has_not_begun_leaves_nothing(output, places):
     assert not journal.place.exists()
 
 
+def test_an_empty_shard_that_is_in_place_is_known_again(output, places):
+    journal = Journal(output, FACTS, places)
+    with pytest.raises(KeyboardInterrupt), journal.kept():
+        journal.begin_joining(places[0])
+        raise KeyboardInterrupt
+    assert Journal(output, FACTS, places).ours == {"a.csv"}
+
+
 def test_two_at_a_time(output, places):
     with Journal(output, FACTS, places).kept():
         other = Journal(output, FACTS, places)

@@ -126,7 +126,7 @@ class Prediction:
             return content.names
         if not wanted.strip():
             return ()
-        return columns_named(content.first, wanted, "columns to keep")
+        return tuple(dict.fromkeys(columns_named(content.first, wanted, "columns to keep")))
 
 
 @dataclass(frozen=True)

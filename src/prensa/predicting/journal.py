@@ -174,7 +174,7 @@ class Journal:
                 yield
             except BaseException:
                 # With what has not begun nobody goes on.
-                if not self.rows:
+                if not self.rows and not self.ours:
                     shutil.rmtree(self.place, ignore_errors=True)
                 raise
             shutil.rmtree(self.place, ignore_errors=True)
