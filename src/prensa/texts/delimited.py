@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from prensa.errors import DataError
-from prensa.isolation import Shared
+from prensa.sharing import Shared
 from prensa.texts.header import Cells, numbered, refuse_doubtful_header
 from prensa.texts.table import DataTable
 
