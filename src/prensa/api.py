@@ -20,6 +20,8 @@ from prensa.jobs.compression import Compression, Result
 from prensa.jobs.conversion import Conversion
 from prensa.jobs.exploration import Exploration
 from prensa.jobs.permissions import Permissions
+from prensa.jobs.prediction import Prediction
+from prensa.predicting.run import Predicted
 from prensa.pressing.recipe import Changes, Recipe
 from prensa.progress import Progress, silent
 from prensa.search.frontier import OnPoint, ignore_point
@@ -246,3 +248,54 @@ def inspect(model: str | Path, *, allow_new_head: bool = False, trust_remote_cod
     """
     with Permissions(allow_new_head, trust_remote_code).granted():
         return describe(locate(model))
+
+
+def predict(  # noqa: PLR0913  every option is a parameter, so that each has its name
+    model: str | Path,
+    output: str | Path,
+    *,
+    data: Source | str | Path,
+    columns: str | Sequence[str] | None = None,
+    prefix: str = "",
+    all_scores: bool = False,
+    runtime: str = "auto",
+    precision: str | None = None,
+    max_batch_tokens: int = 4096,
+    strict: bool = False,
+    force: bool = False,
+    allow_new_head: bool = False,
+    trust_remote_code: bool = False,
+    progress: Progress = silent,
+) -> Predicted:
+    """Answer all texts of ``data`` and write the answers to ``output``, beside the columns that there are.
+
+    ``data`` is a file (Parquet, CSV, TSV, JSON lines), a directory of such files, a pattern, a data set that
+    was saved to disk, or a :class:`Source` with the column of the texts, two for pairs. The name of
+    ``output`` says what is written; of several files each is written under its own name into a directory.
+    Memory does not grow with the input, and the order of rows stays.
+
+    ``columns`` are kept, all without it. ``prefix`` stands before the names of new columns, and with
+    ``all_scores`` a classifier writes the probability of each label. ``runtime`` (auto, torch, openvino,
+    onnxruntime) and ``precision`` (int8, bf16, fp32) say how the model is run, ``max_batch_tokens`` how much
+    at a time.
+
+    A row that cannot be answered has a reason in the column ``problem``; ``strict`` ends there instead. The
+    same call goes on with one that was stopped; ``force`` replaces an output that exists.
+
+    Raises a :class:`~prensa.errors.PrensaError`; what is whole by then is kept.
+    """
+    job = Prediction(
+        model,
+        output,
+        data,
+        columns=columns,
+        prefix=prefix,
+        all_scores=all_scores,
+        runtime=runtime,
+        precision=precision,
+        max_batch_tokens=max_batch_tokens,
+        strict=strict,
+        force=force,
+        permissions=Permissions(allow_new_head, trust_remote_code),
+    )
+    return job.plan(progress).run(progress)
