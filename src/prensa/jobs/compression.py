@@ -91,6 +91,8 @@ class Compression:
             raise SettingError("`unchecked`: a model whose class is not known cannot be healed")
         if self.budget.is_given and self.changes.noise is not None:
             raise SettingError("`noise` cannot be combined with a budget: the search chooses the noise")
+        if self.runtime is None:
+            self.budget.check_together()
         if self.budget.is_given:
             require("evaluate", "a budget")
 
@@ -129,6 +131,7 @@ class Compression:
                 library=library,
                 force=self.force,
                 permissions=self.permissions,
+                budget=self.budget,
             )
             runtimes.check(pressing.output)
         shrinking = None
@@ -215,6 +218,7 @@ class Compression:
             # Exports run on the processor, and everything is compared where they run.
             device = "cpu"
         plan = plan_judge(model, data or Source(), library=library, device=device, progress=progress)
+        plan = plan.in_terms_of(self.budget)
         if self.budget.is_of_quality:
             halve_texts(plan.texts)
         return Judge(plan)

@@ -44,6 +44,7 @@ class Runtimes:
     library: Library
     force: bool
     permissions: Permissions
+    budget: Budget = Budget()
 
     def check(self, output: Path) -> None:
         """Find out what can be found out before anything is compressed. Raises a :class:`PrensaError`."""
@@ -100,6 +101,8 @@ class Runtimes:
             (output, *paths),
             data=self.data,
             device="cpu",
+            metric=self.budget.metric,
+            label_threshold=self.budget.label_threshold,
             permissions=self.permissions,
         )
         return job.plan_with(self.judge).run(progress)
