@@ -29,10 +29,11 @@ OfLabels = Mapping[str, float | str] | str
 class Budget:
     """What results must hold to, and what they are judged by. What is None does not matter.
 
-    ``max_drop`` is the largest drop of ``metric`` (the task's usual one: see the guide), ``min_agreement`` the
-    least share of answers that stay the same: numbers from 0 to 1, or words as ``"1%"``. ``min_recall`` is
-    how much of what has a label the result must find, a dict of shares or ``"toxic=99%"``. ``max_size`` is a
-    number of bytes, ``"20MB"``, or a share of the original's weight files as ``"12%"``.
+    ``max_drop`` is the largest drop of ``metric`` (without one, of what is usual for the task), and
+    ``min_agreement`` the least share of answers that stay the same: numbers from 0 to 1, or words as
+    ``"1%"``. ``min_recall`` is how much of what has a label the result must find, a dict of shares or
+    ``"toxic=99%"``. ``max_size`` is a number of bytes, ``"20MB"``, or a share of the original's weight files
+    as ``"12%"``.
 
     ``on`` are the texts that results are judged by, and ``label_threshold`` the probabilities from which on
     labels are given, a dict or ``"toxic=0.7"``.
@@ -102,7 +103,7 @@ class Budget:
         return _as_bytes(self.max_size, of)
 
     def allows(self, drop: float | None, agreement: float | None, recalls: Sequence[Recall] = ()) -> bool:
-        """Whether what was measured keeps to the budget, without intervals; what was not measured does not."""
+        """Whether numbers as measured keep to the budget; what was not measured does not."""
         if self.drop_allowed is not None:
             if drop is None or not is_within(drop, self.drop_allowed):
                 return False
@@ -154,14 +155,10 @@ class Budget:
             value = recalls.get(label)
             if value is not None and not is_within(needed, value):
                 raise DataError(
-                    f"{original}: the original itself finds {number(100 * value)} % of what is {label} in these "
-                    f"texts, less than the {number(100 * needed)} % of `min_recall`"
+                    f"{original}: the original's own recall of {label} is {number(100 * value)} % on "
+                    f"these texts, below the {number(100 * needed)} % of `min_recall`, so that no result is "
+                    "likely to reach it"
                 )
-        if self.metric is not None and own.drop is None and not own.broken:
-            raise DataError(
-                f"{original}: {self.metric} (`metric`) of the original is not defined on these texts; does it "
-                "ever give that label? Give other texts, or take another metric"
-            )
 
     def texts_needed(self, quality: Quality, texts: int) -> int | None:
         """Return about how many texts decide where ``texts`` did not, None where they did."""

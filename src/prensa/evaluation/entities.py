@@ -1,9 +1,8 @@
-"""Entities in words that are labelled one by one, such as ``B-PER I-PER O``: found, and counted by their type.
+"""Entities in words that are labelled one by one, such as ``B-PER I-PER O``: found, and counted by type.
 
 An entity is right if its type, its first and its last word are. That is the definition of seqeval in its
-usual mode, which is conlleval's: a word inside of an entity (``I-``) that follows no entity of its type begins
-one. So it reads IOB2, IOB1, labels that are all ``I-``, and IOBES; BILOU is the same as IOBES with other
-letters.
+usual mode, which is conlleval's: a word inside of an entity (``I-``) that follows no entity of its type
+begins one. So IOB2, IOB1, labels that are all ``I-``, and IOBES are read; BILOU is IOBES with other letters.
 """
 
 from __future__ import annotations

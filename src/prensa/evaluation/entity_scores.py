@@ -17,8 +17,8 @@ from prensa.evaluation.figures import (
     ENTITY_RECALL,
     Metric,
     Recall,
-    metric_of,
     label_of,
+    metric_of,
     of_label,
     without_label,
 )

@@ -19,10 +19,10 @@ from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import LANGUAGE, Task, task_of, unanswered
-from prensa.errors import ModelError, SettingError, TokenizerError
+from prensa.errors import DataError, ModelError, SettingError, TokenizerError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget
-from prensa.evaluation.figures import Quality
+from prensa.evaluation.figures import Quality, in_words
 from prensa.evaluation.original import check_finite, check_not_constant
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
@@ -208,6 +208,11 @@ class Judge:
         # Where no answer changes, intervals are not drawn but known: one draw is enough.
         quality = self.compared(outputs, Draws(1))
         check_not_constant(plan.path, quality)
+        if plan.terms.metric and quality.drop is None:
+            raise DataError(
+                f"{plan.path}: the original has no {in_words(plan.terms.metric)} (`metric`) on these texts, "
+                "probably because it never gives that label; give other texts, or take another metric"
+            )
         return quality
 
     def answers(self, indices: Sequence[int], progress: Progress = silent) -> list[Output]:

@@ -62,7 +62,8 @@ def flags(ids: Ids, labels: int) -> Flags:
 
 def ratios(part: Floats, whole: Floats) -> Floats:
     """Divide, with NaN where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    shares: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return shares
 
 
 class Rankings:

@@ -1,4 +1,4 @@
-"""In which terms results are judged: a metric, labels whose recall counts, and thresholds, as the task has them.
+"""In which terms results are judged: a metric, labels that have to be found, and thresholds.
 
 What a user named is looked up among the metrics and labels that the task has; what the texts cannot give is
 refused before a weight is read.

@@ -16,6 +16,7 @@ from prensa.evaluation.budget import Budget
 from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.evaluation.results import Evaluation
+from prensa.evaluation.terms import check_given
 from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs import healing
@@ -220,7 +221,9 @@ class Compression:
         plan = plan_judge(model, data or Source(), library=library, device=device, progress=progress)
         plan = plan.in_terms_of(self.budget)
         if self.budget.is_of_quality:
-            halve_texts(plan.texts)
+            halves = halve_texts(plan.texts)
+            for half in (halves.search, halves.check):
+                check_given(plan.terms, plan.task, plan.texts.take(half))
         return Judge(plan)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from prensa.errors import DifferentAnswersError, MissingPackageError, PrensaError, SettingError
+from prensa.evaluation.budget import Budget
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.results import Evaluation
 from prensa.extras import require

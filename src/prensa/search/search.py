@@ -24,7 +24,6 @@ from prensa.evaluation.decision import KEPT, Decision
 from prensa.evaluation.figures import Quality
 from prensa.evaluation.halves import Halves, halve_texts
 from prensa.evaluation.judge import Judge
-from prensa.evaluation.terms import check_given
 from prensa.ops.statistics import Statistics
 from prensa.passes.gptq import LEAST_NOISE
 from prensa.pressing import pipeline
@@ -171,8 +170,6 @@ def search(
     if judge is not None:
         halves = halve_texts(judge.plan.texts)
         judged_on = [judge.plan.encoded.rows, judge.plan.texts.labels, judge.plan.terms]
-        for half in (halves.search, halves.check):
-            check_given(judge.plan.terms, judge.plan.task, judge.plan.texts.take(half))
     journal = Journal(journal_path(plan.output), fingerprint(plan, calibration, judged_on))
     own_quality = None
     if judge is not None:

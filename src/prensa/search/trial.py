@@ -12,8 +12,8 @@ class Trial:
     """A noise, and what came of it: bytes of the weight files, and quality on the search's texts, if any.
 
     ``drop`` and ``agreement`` are shares. ``drop_of`` names the score that ``drop`` is of,
-    ``agreement_interval`` is the 95 % interval of ``agreement``. ``recalls`` are of the labels that have to be
-    found.
+    ``agreement_interval`` is the 95 % interval of ``agreement``. ``recalls`` are those of the labels that
+    have to be found.
     """
 
     noise: float
