@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prensa.evaluation.budget import Budget
-from prensa.evaluation.decision import is_within, texts_needed
+from prensa.evaluation.decision import Decision, is_within, texts_needed
 from prensa.evaluation.figures import (
     BITS,
     CHANGED,
@@ -19,6 +19,13 @@ from prensa.evaluation.original import SAME_TO_ALL
 from prensa.evaluation.results import Data, Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.wording import megabytes, number, percent
+
+_OF_RECALL: dict[Decision, str] = {
+    "held": "was held",
+    "doubtful": "was held, but not for certain",
+    "undecided": "is NOT decided",
+    "exceeded": "was NOT held",
+}
 
 
 def verdict(evaluation: Evaluation, result: Model) -> str:
@@ -151,14 +158,14 @@ def _recalls(evaluation: Evaluation, result: Model) -> str:
         if recall is None or recall.value is None:
             text += f"; whether {wanted} was held is not known"
             continue
-        decision = Budget(min_recall={label: needed}).decide(result.quality)
-        outcome = {
-            "held": "was held",
-            "doubtful": "was held, but not for certain",
-            "undecided": "is NOT decided, by too few texts that have it",
-            "exceeded": "was NOT held",
-        }.get(decision, "is not known")
+        budget = Budget(min_recall={label: needed})
+        outcome = _OF_RECALL.get(budget.decide(result.quality), "is not known")
         text += f"; {wanted} {outcome}: it is {recall_in_words(recall)}"
+        more = None
+        if result.quality is not None:
+            more = budget.texts_needed(result.quality, evaluation.data.measured)
+        if more is not None:
+            text += f", and about {more:,} texts would decide it"
     return text
 
 
