@@ -73,6 +73,7 @@ def test_texts_that_can():
     terms_of(Budget(metric="roc_auc"), several, texts([0, 0], [0, 1]))
     terms_of(Budget(metric="recall:PERSON"), PEOPLE, texts([0, -100], [-100, 2]))
     terms_of(Budget(metric="entity_f1"), ENDS, texts([1, 3], [4]))
+    terms_of(Budget(metric="roc_auc"), Task("tokens", ("A", "B")), texts([0, 1], [1, 0]))
     terms_of(Budget(metric="cosine"), Task("embedding"), WITHOUT)
 
 

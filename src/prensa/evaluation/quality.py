@@ -22,7 +22,7 @@ __all__ = ["SHOWN", "Outputs", "compare"]
 
 def compare(outputs: Outputs, draws: Draws) -> Quality:
     """Compare a result's outputs with the original's, and with the right answers if they are known."""
-    alike = likeness(outputs.task.kind, outputs.original)
+    alike = likeness(outputs.task.kind, outputs.original, outputs.terms.thresholds)
     broken = 0
     for output in outputs.result:
         if not np.isfinite(output).all():

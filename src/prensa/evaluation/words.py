@@ -142,16 +142,16 @@ def _by_labels(compared: _Words, scheme: Scheme | None, draws: Draws, terms: Ter
     after = compared.after.at(kept)
     if scheme is None:
         return compare_classes(known, of_texts, before, after, draws, terms)
-    # What counts of entities is not the single word, so that its metrics report nothing, and are fewer.
-    quality = compare_classes(known, of_texts, before, after, Draws(draws.count), Terms())
+    quality = compare_classes(known, of_texts, before, after, draws, Terms())
     marked = MarkedTexts(
         scheme,
         [known.values[group] for group in of_texts],
         [before.chosen[group] for group in of_texts],
         [after.chosen[group] for group in of_texts],
     )
+    # Of single words less is of interest. Their metrics are what takes its time, and has been waited for.
     of_words = [each for each in quality.metrics if without_label(each.name) not in {RECALL, PRECISION}]
-    metrics = (*entity_metrics(marked, draws), *of_words)
+    metrics = (*entity_metrics(marked, Draws(draws.count)), *of_words)
     return dataclasses.replace(
         quality,
         drop=cls.drop_of(metrics, terms.metric or ENTITY_F1),
