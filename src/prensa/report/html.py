@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from prensa.checkpoint.card import model_name
 from prensa.checkpoint.destination import check_space
 from prensa.checkpoint.healed import healed_in_words
+from prensa.checkpoint.hub_names import model_name
 from prensa.checkpoint.manifest import Manifest, has_manifest, load_manifest
 from prensa.errors import OutputError, PrensaError
 from prensa.evaluation.results import Evaluation
