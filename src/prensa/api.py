@@ -11,7 +11,7 @@ from pathlib import Path
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
-from prensa.evaluation.budget import Budget
+from prensa.evaluation.budget import Budget, OfLabels
 from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.results import Evaluation
 from prensa.healing.settings import Heal, heal_from
@@ -54,6 +54,9 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     max_drop: float | str | None = None,
     min_agreement: float | str | None = None,
     max_size: int | str | None = None,
+    metric: str | None = None,
+    min_recall: OfLabels | None = None,
+    label_threshold: OfLabels | None = None,
     device: str | None = None,
     runtime: str | None = None,
     drop_unused: bool = False,
@@ -85,6 +88,11 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     as small as the budget allows, by real evaluations, and confirmed on texts that the search has not seen.
     ``held`` of what is returned says whether it is; where it is not, nothing was written.
 
+    In which terms: ``metric`` is what ``max_drop`` is a drop of, such as ``recall:toxic``, ``pr_auc:toxic``
+    or ``entity_f1``; the task's usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of
+    what has a label the result must find, beside any other budget. ``label_threshold`` (``{"toxic": 0.7}``)
+    gives a label only where it is more likely than that.
+
     ``device`` is where the model runs while it is calibrated and judged. ``runtime`` (``openvino``, ``onnx``
     or ``auto``: all that are installed) exports the result, too, and compares everything with the original.
     ``force`` allows replacing a model in ``output``.
@@ -96,7 +104,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
 
     Raises a :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
     """
-    budget = Budget(max_drop, min_agreement, max_size, on=data)
+    budget = Budget(max_drop, min_agreement, max_size, data, metric, min_recall, label_threshold)
     job = Compression(
         model,
         output,
@@ -135,6 +143,9 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
     dtype: str | None = None,
     max_drop: float | str | None = None,
     cascade: float | str | None = None,
+    metric: str | None = None,
+    min_recall: OfLabels | None = None,
+    label_threshold: OfLabels | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     progress: Progress = silent,
@@ -147,6 +158,11 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
     or ``"1%"`` allows a point of accuracy; it changes nothing but what ``budget(result)`` and
     ``within_budget`` of the evaluation say. ``cascade`` (0.99 or ``"99%"``) also puts each result, a
     classifier, before the original: it answers where it is sure, so that as many answers are the original's.
+
+    ``metric`` is what the drop is of, such as ``recall:toxic``, ``pr_auc:toxic`` or ``entity_f1``; the task's
+    usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of what has a label a result must
+    find for ``budget(result)`` to hold. ``label_threshold`` (``{"toxic": 0.7}``) gives a label only where it
+    is more likely than that.
 
     Nothing is written. An interruption while it measures returns what there is, with the rest in ``missing``.
     Raises a :class:`~prensa.errors.PrensaError` for texts that cannot be used and models that cannot be
@@ -164,6 +180,9 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
         dtype=dtype,
         max_drop=max_drop,
         cascade=cascade,
+        metric=metric,
+        min_recall=min_recall,
+        label_threshold=label_threshold,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
     return job.plan(progress).run(progress)
@@ -179,6 +198,9 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
     texts: Source | str | Path | None = None,
     data: Source | str | Path | None = None,
     max_drop: float | str | None = None,
+    metric: str | None = None,
+    min_recall: OfLabels | None = None,
+    label_threshold: OfLabels | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     force: bool = False,
@@ -190,7 +212,8 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
     answers compared on, the built-in texts without them. ``layout`` has the files named and completed for
     another program: transformers.js, sentence-transformers, tei or openvino (its model server).
     ``max_drop`` is a share: no more may be lost on ``data`` (else ``texts``); OpenVINO then leaves layers out
-    of 8 bits that cost more.
+    of 8 bits that cost more. ``metric``, ``min_recall`` and ``label_threshold`` are those of
+    :func:`evaluate`.
 
     Returns the export's record, with the measured difference. Raises a :class:`~prensa.errors.PrensaError`;
     then ``output`` is as it was.
@@ -202,7 +225,9 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
         precision=precision,
         layout=layout,
         texts=texts,
-        budget=Budget(max_drop, on=data),
+        budget=Budget(
+            max_drop, on=data, metric=metric, min_recall=min_recall, label_threshold=label_threshold
+        ),
         force=force,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
@@ -215,6 +240,8 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
     *,
     data: Source | str | Path,
     texts: Source | str | Path | None = None,
+    metric: str | None = None,
+    label_threshold: OfLabels | None = None,
     device: str | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
@@ -225,7 +252,8 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
 
     Compresses the model at several noises, and with the presets and bitsandbytes beside them, and judges
     each on ``data`` (2,000 of its texts unless its ``limit`` says otherwise). ``texts`` are calibrated on,
-    those of ``data`` without them. ``on_point`` is called with each point.
+    those of ``data`` without them. ``metric`` and ``label_threshold`` are those of :func:`evaluate`.
+    ``on_point`` is called with each point.
 
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
@@ -234,6 +262,8 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
         output,
         data,
         texts=texts,
+        metric=metric,
+        label_threshold=label_threshold,
         device=device,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
