@@ -173,14 +173,15 @@ class Served:
         ``.end_logits``. Raises :class:`DataError` for inputs that it cannot answer: too long, ids that it
         does not have, shapes that do not fit.
         """
+        # Imported here, as PyTorch is everywhere in this class: texts are answered without it.
+        from prensa.serving.model_output import model_output
+
         given = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "token_type_ids": token_type_ids,
             **others,
         }
-        from prensa.serving.model_output import model_output
-
         output = model_output(self.record.output, self._outputs(given))
         if others.get("return_dict") is False:
             return output.to_tuple()
