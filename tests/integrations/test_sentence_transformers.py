@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.bert import around, bert, dense, pooling
-from tests.conftest import directory_bytes
+import transformers
+from tests.bert import around, bert, dense, pooling, tokenizer
+from tests.conftest import change_config, directory_bytes
 
 import prensa
 
@@ -94,9 +95,9 @@ def test_a_cross_encoder_as_a_whole(library, reranker, csv, tmp_path, preset):
     original = library.CrossEncoder(str(reranker), device="cpu")
     result = library.CrossEncoder(str(out), **FLOAT32)
     assert isinstance(result.activation_fn, torch.nn.Tanh)
-    assert result.max_length == 9
+    assert result.tokenizer.model_max_length == 9
     right, found = original.predict(PAIRS), result.predict(PAIRS)
-    np.testing.assert_allclose(found, right, atol=0.05)
+    np.testing.assert_allclose(found, right, atol=0.15)
     assert not np.array_equal(right, found)
     assert list(result.rank("a few", ["x", "letters"])[0])[:1] == ["corpus_id"]
 
@@ -114,7 +115,8 @@ def test_a_model_in_memory(library, embedder, tmp_path):
     original = library.SentenceTransformer(str(embedder), device="cpu")
 
     def run(model, texts):
-        return model(model.preprocess(texts))["sentence_embedding"]
+        tokenize = getattr(model, "preprocess", None) or model.tokenize  # the older name
+        return model(tokenize(texts))["sentence_embedding"]
 
     result = prensa.compress_module(original, texts=TEXTS * 4, run=run)
     prensa.save(result, tmp_path / "out")
@@ -122,6 +124,36 @@ def test_a_model_in_memory(library, embedder, tmp_path):
     prensa.load_into(fresh, tmp_path / "out")
     assert np.array_equal(fresh.encode(TEXTS), result.encode(TEXTS))
     assert (fresh.encode(TEXTS) * original.encode(TEXTS)).sum(axis=1).min() > 0.99
+
+
+def t5(place):
+    config = transformers.T5Config(vocab_size=200, d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2)
+    transformers.T5EncoderModel(config).save_pretrained(place)
+    tokenizer(32).save_pretrained(place)
+    change_config(place, architectures=["T5ForConditionalGeneration"])
+    return around(place, pooling("mean"), ("Normalize", None, {}))
+
+
+def llama(place):
+    config = transformers.LlamaConfig(
+        vocab_size=200, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(place)
+    tokenizer(32).save_pretrained(place)
+    return around(place, pooling("lasttoken"), ("Normalize", None, {}))
+
+
+@pytest.mark.parametrize("build", [t5, llama])
+def test_encoders_of_two_halves_and_decoders_that_read_the_last_token(library, build, csv, tmp_path):
+    model = build(tmp_path / "model")
+    prensa.compress(model, tmp_path / "out", texts=csv)
+    original = library.SentenceTransformer(str(model), device="cpu")
+    result = library.SentenceTransformer(str(tmp_path / "out"), **FLOAT32)
+    right, found = original.encode(TEXTS), result.encode(TEXTS)
+    assert not np.array_equal(right, found)
+    assert (right * found).sum(axis=1).min() > 0.98
+    own = prensa.load(tmp_path / "out", runtime="torch", dtype="float32").predict(TEXTS)
+    np.testing.assert_allclose(np.stack([answer.output for answer in own]), found, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +168,12 @@ def minilm():
 def test_real_weights(library, minilm, tmp_path):
     texts = prensa.Source(limit=32)
     result = prensa.compress(minilm, tmp_path / "out", preset="small", texts=texts)
-    assert result.manifest.nbytes < 0.08 * result.manifest.nbytes_before
+    assert result.manifest.nbytes < 0.2 * result.manifest.nbytes_before
     original = library.SentenceTransformer(str(minilm), device="cpu")
     found = library.SentenceTransformer(str(tmp_path / "out"), **FLOAT32)
     sentences = [
         f"{noun} {verb}" for noun in ("A dog", "The bank", "My sister") for verb in ("runs.", "fails.")
     ]
     cosines = (original.encode(sentences) * found.encode(sentences)).sum(axis=1)
-    assert cosines.min() > 0.98
+    assert cosines.min() > 0.99
     assert "MiniLM" in (tmp_path / "out" / "README.md").read_text()

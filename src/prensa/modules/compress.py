@@ -18,6 +18,7 @@ from prensa.modules.batches import Batches
 from prensa.modules.contents import WEIGHTS_FILE, Held, contents, part_named
 from prensa.modules.kept import decoded, keep
 from prensa.modules.seen import Run, Seen, see
+from prensa.passes import Bound, Pass
 from prensa.pressing.ahead import in_order
 from prensa.pressing.compatibility import check_recipe_fits
 from prensa.pressing.press import Pressed, press
@@ -144,7 +145,7 @@ def _round(steps: Sequence[Step], recipe: Recipe, seen: Seen | None, progress: P
 def _press(
     plan: TensorPlan, by_name: dict[str, Held], recipe: Recipe, seen: Seen | None
 ) -> tuple[Pressed, Stored]:
-    steps = []
+    steps: list[Pass | Bound] = []
     matrix = None if seen is None else seen.matrices.get(plan.spec.name)
     for step in plan.passes:
         if seen is None or matrix is None:

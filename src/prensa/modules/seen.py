@@ -93,7 +93,8 @@ class _Sender:
         unmet = []
         for held in wanted:
             if id(held.tensor) not in met and isinstance(held.tensor, nn.Parameter):
-                unmet.append(held.tensor.requires_grad_())
+                held.tensor.requires_grad = True
+                unmet.append(held.tensor)
         with torch.enable_grad():
             outputs = self._outputs(0)
         self._watch.sums.clear()
@@ -173,14 +174,14 @@ def _at_rest(module: nn.Module) -> Iterator[None]:
     had_gradients = [parameter.requires_grad for parameter in module.parameters()]
     module.eval()
     for parameter in module.parameters():
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     try:
         yield
     finally:
         for each, training in was_training.items():
             each.training = training
         for parameter, had in zip(module.parameters(), had_gradients, strict=True):
-            parameter.requires_grad_(had)
+            parameter.requires_grad = had
             parameter.grad = None
 
 
