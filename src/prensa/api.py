@@ -297,4 +297,4 @@ def inspect(model: str | Path, *, allow_new_head: bool = False, trust_remote_cod
     model, what the headers say.
     """
     with Permissions(allow_new_head, trust_remote_code).granted():
-        return describe(locate(model))
+        return describe(locate(model, to_read=True))

@@ -212,6 +212,16 @@ def test_what_was_loaded_can_be_stored_again(stored, tmp_path):
     assert directory_bytes(tmp_path / "again") == directory_bytes(stored)
 
 
+def test_one_part_after_the_other(original, tmp_path):
+    first = prensa.compress_module(original, preset="int8", prefix="encoder")
+    both = prensa.compress_module(first, texts=TEXTS, run=run, prefix="starts", noise=0.01)
+    assert not both.starts.weight.equal(first.starts.weight)
+    prensa.save(both, tmp_path / "out")
+    passes = {report.name: report.passes for report in prensa.inspect(tmp_path / "out").tensors}
+    assert [passes[f"{name}.weight"][-1].name for name in ("encoder.words", "starts")] == ["quantize", "gptq"]
+    assert answers(prensa.load_into(tagger(seed=1), tmp_path / "out")).equal(answers(both))
+
+
 def test_a_compressed_part_inside_of_another_module(small, tmp_path):
     around = nn.ModuleDict({"inner": small, "more": nn.Linear(3, 3)})
     prensa.save(around, tmp_path / "out")
@@ -408,6 +418,25 @@ def test_weights_that_cannot_be_used():
         prensa.compress_module(computed)
 
 
+def test_tensors_that_are_not_the_modules_own():
+    with pytest.raises(ModelError, match="weight has no shape yet; run the module once"):
+        prensa.compress_module(nn.Sequential(nn.LazyLinear(8)))
+
+    class Sharded(nn.Linear):
+        def state_dict(self, *_, **__):
+            return {"weight": self.weight * 1}
+
+    with pytest.raises(ModelError, match="Sharded: the state dict makes weight anew"):
+        prensa.compress_module(Sharded(8, 8))
+
+    class Counting(nn.Linear):
+        def get_extra_state(self):
+            return {"count": 3}
+
+    with pytest.raises(ModelError, match="the state dict holds a dict as _extra_state"):
+        prensa.compress_module(Counting(8, 8))
+
+
 def test_only_what_was_compressed_is_stored(small, tmp_path):
     with pytest.raises(ModelError, match="nothing of it was compressed"):
         prensa.save(tagger(), tmp_path / "out")
@@ -461,6 +490,12 @@ def test_another_module_is_refused_by_name_and_shape(stored):
     wrong.steps = torch.tensor(7.0)
     with pytest.raises(ModelError, match="steps holds int64, and that of this Tagger"):
         prensa.load_into(wrong, stored)
+
+
+@pytest.mark.parametrize("call", [prensa.load, lambda path: prensa.compress(path, path.parent / "more")])
+def test_it_is_no_model_directory(stored, call):
+    with pytest.raises(ModelError, match=r"load it with prensa.load_into"):
+        call(stored)
 
 
 def test_damaged_directories(stored, tmp_path):

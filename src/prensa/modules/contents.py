@@ -40,9 +40,11 @@ class Held:
 def contents(module: nn.Module) -> list[Held]:
     """List the tensors of a module's state dict, in its order.
 
-    Raises :class:`ModelError` for values that are no tensors, and for tensors without values (``meta``).
+    Raises :class:`ModelError` for values that are no tensors, for tensors that are not the module's own, and
+    for tensors without values (``meta``).
     """
     kind = type(module).__name__
+    own = {id(tensor) for tensor in [*module.parameters(), *module.buffers()]}
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
@@ -51,10 +53,18 @@ def contents(module: nn.Module) -> list[Held]:
                 f"{kind}: the state dict holds a {type(tensor).__name__} as {name}, expected tensors alone; "
                 "keep it outside of the state dict"
             )
-        if tensor.is_meta:
+        if tensor.is_meta and not nn.parameter.is_lazy(tensor):
             raise ModelError(
                 f"{kind}: {name} is on the meta device and holds no values; give the module some, as with "
                 'module.to_empty(device="cpu")'
+            )
+        if nn.parameter.is_lazy(tensor):
+            raise ModelError(f"{kind}: {name} has no shape yet; run the module once")
+        # Values that are written there would reach nothing.
+        if id(tensor) not in own:
+            raise ModelError(
+                f"{kind}: the state dict makes {name} anew and holds no tensor of the module itself, as "
+                "wrapped and sharded modules do; give the module inside"
             )
         # The object says what is tied: two tensors may have equal values by chance.
         names.setdefault(id(tensor), []).append(name)

@@ -237,15 +237,11 @@ def _joined(
 
 def _by_answers(sums: Sums, held: Held, per_output: float) -> MatrixStatistics | None:
     """Join what the answers say of a matrix."""
-    one_use = 0.0
-    if sums.uses is not None and _is_of_places(sums.uses):
-        sums.uses = at_least_as_seen(sums.uses)
-    elif sums.uses is not None:
-        # Every row counts as used once more: the next texts may have the tokens that these have not.
-        one_use = 1.0
+    if sums.uses is not None:
+        sums.uses = _expected(sums.uses)
     if sums.rows is not None:
         sums.rows = at_least_as_seen(sums.rows)
-    return join(sums, held.tensor, per_output, one_use)
+    return join(sums, held.tensor, per_output, one_use=0.0)
 
 
 def _by_layer(sums: Sums, held: Held) -> MatrixStatistics | None:
@@ -262,13 +258,29 @@ def _by_layer(sums: Sums, held: Held) -> MatrixStatistics | None:
             uses.append((moment, importance))
     if sums.uses is not None:
         counts = sums.uses.to(upright.device)
-        counts = at_least_as_seen(counts) if _is_of_places(counts) else counts + 1
+        counts = _expected(counts)
         apart = weight - weight.mean(dim=0)
         energy = float((counts * apart.square().sum(dim=1)).sum())
         if energy > 0:
             moment = Moment.of(torch.eye(weight.shape[1], device=upright.device))
             uses.append((moment, counts / energy))
     return join_uses(uses, held.tensor, is_table=sums.uses is not None)
+
+
+def _expected(uses: Tensor) -> Tensor:
+    """Return how often the next texts will use each row ``[rows]`` of a table, some of which these do not.
+
+    Positions count as often as the others on average. Of tokens, those that were not met come as often, all
+    together, as those that came once (Good 1953, Biometrika 40, section 2).
+    """
+    if _is_of_places(uses):
+        return at_least_as_seen(uses)
+    unmet = int((uses == 0).sum())
+    if not unmet:
+        return uses
+    once = int((uses == 1).sum())
+    # One more than there were: no row is worth nothing.
+    return torch.where(uses > 0, uses, min(1.0, (once + 1) / unmet))
 
 
 def _is_of_places(uses: Tensor) -> bool:
