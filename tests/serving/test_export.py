@@ -217,7 +217,7 @@ class TestLoading:
             prensa.load(out, runtime="openvino")
 
     @pytest.mark.parametrize(
-        "content", ["", "[]", "{}", '{"version": 3}', '{"version": 2}', '{"version": 1, "rows": 3}']
+        "content", ["", "[]", "{}", '{"version": 4}', '{"version": 3}', '{"version": 1, "rows": 3}']
     )
     def test_a_damaged_record(self, out, content):
         (out / exported.FILE).write_text(content)

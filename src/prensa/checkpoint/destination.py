@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from prensa.checkpoint.companions import holds_module
 from prensa.checkpoint.config import CONFIG_FILE
-from prensa.checkpoint.module_file import holds_module
 from prensa.errors import OutputError
 from prensa.files.records import read_json
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from prensa.checkpoint.adapters import is_adapter, merged
-from prensa.checkpoint.companions import ADAPTER_WEIGHTS
-from prensa.checkpoint.module_file import holds_module
+from prensa.checkpoint.companions import ADAPTER_WEIGHTS, holds_module, is_adapter
 from prensa.checkpoint.sentence_transformers import transformer_directory
 from prensa.errors import ModelError, first_line
 
@@ -49,6 +47,8 @@ def locate(model: str | Path, *, to_read: bool = False) -> Path:
     _refuse_setfit(path)
     inside = transformer_directory(path)
     if is_adapter(inside):
+        from prensa.checkpoint.adapters import merged
+
         return merged(inside, locate)
     return inside
 

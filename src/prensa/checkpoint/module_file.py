@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from prensa.checkpoint.companions import MODULE_FILE
 from prensa.codecs.layout import FORMAT_VERSION, QUANT_METHOD
 from prensa.errors import FormatError, ModelError
 from prensa.files.records import from_plain, read_json, to_plain
-
-MODULE_FILE = "prensa_module.json"
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,6 @@ class ModuleFile:
         """Write it."""
         text = json.dumps(to_plain(self), indent=1)
         (directory / MODULE_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def holds_module(directory: Path) -> bool:
-    """Whether a directory was written by ``prensa.save``."""
-    return (directory / MODULE_FILE).is_file()
 
 
 def load_module_file(directory: Path) -> ModuleFile:

@@ -82,7 +82,7 @@ def serve(  # noqa: PLR0913  one parameter for each option
     from prensa.extras import require
 
     require("serve", "serving over HTTP")
-    from prensa.checkpoint.card import model_name
+    from prensa.checkpoint.hub_names import model_name
     from prensa.checkpoint.locate import locate
     from prensa.jobs.permissions import Permissions
     from prensa.server.app import Service
@@ -107,7 +107,7 @@ def serve(  # noqa: PLR0913  one parameter for each option
     permissions = Permissions(allow_new_head, trust_remote_code)
     source = Source(texts, text_column, "", split, limit, encoding)
     cascade = _cascade(model, then, min_agreement, threshold, source, runtime, dtype, permissions)
-    with permissions.granted():
+    with permissions.allowing():
         directory = locate(model)
         check_to_serve(directory, runtime)
         service = Service(name or model_name(directory), limits, key)

@@ -30,7 +30,8 @@ from prensa.progress import Progress, silent
 from prensa.runtime.processor import processor_name
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, check_recipe, ignore_trial, search
-from prensa.serving.in_pytorch import INT8, TORCH
+from prensa.serving.engines import TORCH
+from prensa.serving.in_pytorch import INT8
 from prensa.shrink.plan import ShrinkPlan, plan_shrinking
 from prensa.shrink.settings import Shrink
 from prensa.texts.library import Library

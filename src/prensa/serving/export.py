@@ -17,6 +17,7 @@ from prensa.progress import Progress, silent
 from prensa.runtime.torch import load_on
 from prensa.serving.exact import PLAIN, NamedEngine, check_comparable, exact_answering
 from prensa.serving.exported import Gate, Record, arrays
+from prensa.serving.facts import learn
 from prensa.serving.plan import ExportPlan, Judged, plan_export
 from prensa.serving.program import Program, input_names, trace
 from prensa.serving.recording import Compared, compare
@@ -89,6 +90,9 @@ def _run(plan: ExportPlan, progress: Progress, approve: Approve | None, attentio
         # Last: what the old directory has beyond the new one is linked, and must not be written to.
         if plan.output.is_dir():
             companions.keep_others(plan.output, directory)
+        # Of all files that loading will see.
+        record = dataclasses.replace(record, known=learn(directory))
+        record.save(directory)
         if approve is not None:
             # Approving may load the export, so the record is there by then, and gets its drop afterwards.
             drop = approve(directory)

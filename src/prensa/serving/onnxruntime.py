@@ -1,4 +1,4 @@
-"""Run models in ONNX Runtime: export, quantize to 8 bits, infer."""
+"""Export models to ONNX Runtime, and quantize to 8 bits. What answers is in ``onnxruntime_engine``."""
 
 from __future__ import annotations
 
@@ -7,34 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from prensa.errors import FormatError, ModelError, first_line
-from prensa.runtime.processor import physical_cores, saturates
+from prensa.errors import ModelError, first_line
+from prensa.runtime.processor import saturates
 from prensa.serving.exported import Gate, Inputs
 from prensa.serving.onnx_tables import shrink_tables, strip_remarks
-from prensa.serving.opened import Opened
+from prensa.serving.onnxruntime_engine import FILE, NAME, QUANTIZED_FILE, Engine, model_file
 from prensa.serving.program import Program, quiet
 from prensa.serving.quantized_share import check_share, share_in_onnx
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
     from torch.onnx import ONNXProgram
 
-NAME = "onnxruntime"
-FILE = "onnx/model.onnx"
-"""Where transformers.js looks, and optimum-onnx, too."""
-
-QUANTIZED_FILE = "onnx/model_quantized.onnx"
-"""Where transformers.js looks for a model in 8 bits."""
+__all__ = ["ATTENTION", "FILE", "NAME", "PRECISIONS", "QUANTIZED_FILE", "Engine", "model_file", "write"]
 
 PRECISIONS: tuple[str, ...] = ("fp32", "int8")
 # PyTorch's exporter fails on the layout of the fused one in T5.
 ATTENTION: str | None = "eager"
-
-# The severity from which on ONNX Runtime logs.
-_ERRORS = 3
 
 
 def write(
@@ -103,39 +91,3 @@ def _exported(program: Program) -> ONNXProgram:
         ) from error
     assert exported is not None  # noqa: S101  without a file to write to it is returned
     return exported
-
-
-def model_file(directory: Path) -> Path:
-    """Return the file of an export, which has another name where transformers.js is to find it."""
-    quantized = directory / QUANTIZED_FILE
-    if quantized.is_file():
-        return quantized
-    return directory / FILE
-
-
-class Engine:
-    """A session. May be called from several threads, and after a fork."""
-
-    def __init__(self, directory: Path, precision: str) -> None:
-        """Load what :func:`write` wrote."""
-        self._session = Opened(lambda: _open(model_file(directory)))
-
-    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
-        """Return all outputs for inputs ``[batch, length]``."""
-        outputs = self._session.get().run(None, dict(inputs))
-        return [np.asarray(output, dtype=np.float32) for output in outputs]
-
-
-def _open(file: Path) -> InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # By default it would take all cores, those that this process may not use, too.
-    options.intra_op_num_threads = physical_cores()
-    options.log_severity_level = _ERRORS
-    try:
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise FormatError(
-            f"{file}: ONNX Runtime cannot load it ({first_line(error)}); export it again"
-        ) from error

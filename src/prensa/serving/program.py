@@ -17,16 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from prensa.errors import ModelError, PrensaError, first_line
+from prensa.serving.exported import ENDS, LOGITS, STARTS, VECTORS
 from prensa.texts.encoding import Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.utils import ModelOutput
-
-LOGITS, VECTORS = "logits", "last_hidden_state"
-STARTS, ENDS = "start_logits", "end_logits"
-"""What the graph gives first: of a model with a head its logits, of one that answers questions those of
-where the answer starts and ends, else the vector of each token."""
 
 _GIVEN = ((LOGITS,), (STARTS, ENDS), (VECTORS,))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TypeVar
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.cells import Words, refuse_numbers, strings_in, words_in
 from prensa.texts.label_columns import columns_named, label_columns_of, unused_labels

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.errors import DataError
-from prensa.isolation import Shared
+from prensa.sharing import Shared
 from prensa.texts.header import numbered, refuse_doubtful_header
 from prensa.texts.table import DataTable
 
