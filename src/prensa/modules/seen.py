@@ -36,6 +36,8 @@ Run = Callable[..., object]
 _MASK = "attention_mask"
 # Dimensions of a mask of tokens: inside of encoders there are masks of pairs of tokens, too.
 _OF_TOKENS = 2
+# What a rare token says of a text is more than its share of the tokens: see docs/LOG.md.
+_RARE = 4
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,7 @@ def _expected(uses: Tensor) -> Tensor:
     """Return how often the next texts will use each row ``[rows]`` of a table, some of which these do not.
 
     Positions count as often as the others on average. Of tokens, those that were not met come as often, all
-    together, as those that came once (Good 1953, Biometrika 40, section 2).
+    together, as those that came once (Good 1953, Biometrika 40, section 2), and count four times as much.
     """
     if _is_of_places(uses):
         return at_least_as_seen(uses)
@@ -280,7 +282,7 @@ def _expected(uses: Tensor) -> Tensor:
         return uses
     once = int((uses == 1).sum())
     # One more than there were: no row is worth nothing.
-    return torch.where(uses > 0, uses, min(1.0, (once + 1) / unmet))
+    return torch.where(uses > 0, uses, min(1.0, _RARE * (once + 1) / unmet))
 
 
 def _is_of_places(uses: Tensor) -> bool:
