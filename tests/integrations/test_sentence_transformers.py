@@ -156,6 +156,31 @@ def test_encoders_of_two_halves_and_decoders_that_read_the_last_token(library, b
     np.testing.assert_allclose(np.stack([answer.output for answer in own]), found, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")  # peft's own
+def test_an_adapter_inside_is_merged_first(library, csv, tmp_path):
+    peft = pytest.importorskip("peft", reason="needs peft")
+    base = bert(tmp_path / "base")
+    settings = peft.LoraConfig(r=2, target_modules=["query", "value"], task_type="FEATURE_EXTRACTION")
+    adapted = peft.get_peft_model(transformers.AutoModel.from_pretrained(base), settings)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:  # zeros, which would change nothing
+            torch.nn.init.normal_(parameter)
+    adapted.save_pretrained(tmp_path / "adapter")
+    around(tmp_path / "adapter", pooling("cls"), ("Normalize", None, {}), inputs={"max_seq_length": 12})
+    prensa.compress(tmp_path / "adapter", tmp_path / "out", texts=csv)
+    result = library.SentenceTransformer(str(tmp_path / "out"), **FLOAT32)
+    assert result.max_seq_length == 12
+    found = result.encode(TEXTS)
+    whole = adapted.merge_and_unload().eval()
+    given = result.tokenizer(TEXTS, padding=True, truncation=True, max_length=12, return_tensors="pt")
+    cosines = []
+    for model in (whole, transformers.AutoModel.from_pretrained(base)):
+        with torch.no_grad():
+            right = torch.nn.functional.normalize(model(**given).last_hidden_state[:, 0]).numpy()
+        cosines.append((right * found).sum(axis=1).min())
+    assert cosines[0] > 0.99 > cosines[1]
+
+
 @pytest.fixture(scope="module")
 def minilm():
     """Real weights of all-MiniLM-L6-v2, from the package that carries them."""
