@@ -9,7 +9,7 @@ ORDER = [
     *("files", "ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing", "modules"),
-    *("serving", "evaluation", "search", "report"),
+    *("serving", "predicting", "evaluation", "search", "report"),
     *("server", "jobs", "api", "example", "cli", "classic"),
 ]
 

@@ -270,6 +270,13 @@ def test_padding_does_not_count(original):
     assert all(value.equal(two[name]) for name, value in one.items())
 
 
+def test_a_part_whose_weights_no_layer_multiplies(original):
+    """What is used in another way is known by its own gradient."""
+    small = prensa.compress_module(original, texts=TEXTS, run=run, prefix="attention", noise=1e-3)
+    assert not small.attention.out_proj.weight.equal(original.attention.out_proj.weight)
+    assert 0 < error_of(small, original) < 0.01
+
+
 def test_batches_of_the_callers_own(original):
     batches = [encoded(TEXTS[start : start + 8]) for start in range(0, 40, 8)]
     own = prensa.compress_module(original, texts=batches, run=lambda module, batch: module(**batch).spans)

@@ -7,7 +7,7 @@ its uses belong to one sum. So parameters must stay the same objects while a mod
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import torch
@@ -91,11 +91,17 @@ def matrix_of(module: nn.Module) -> nn.Parameter | None:
     return weight
 
 
-def watch_layers(model: nn.Module, watch: Watch) -> list[RemovableHandle]:
-    """Have linear layers and embeddings fill the sums of their matrices, until the handles are removed."""
+def watch_layers(
+    model: nn.Module, watch: Watch, only: Collection[int] | None = None
+) -> list[RemovableHandle]:
+    """Have linear layers and embeddings fill the sums of their matrices, until the handles are removed.
+
+    ``only`` are the identities of the matrices to watch, None for all.
+    """
     handles: list[RemovableHandle] = []
     for module in model.modules():
-        if matrix_of(module) is None:
+        matrix = matrix_of(module)
+        if matrix is None or (only is not None and id(matrix) not in only):
             continue
         if isinstance(module, nn.Embedding) and _looks_up(module):
             see_embedding = functools.partial(_see_embedding, watch)

@@ -61,7 +61,8 @@ def see(module: nn.Module, run: Run, batches: Batches, wanted: Sequence[Held], p
         # Which signs are drawn, and what a module draws, changes nothing for the caller.
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(building())
-        for handle in [*watch_layers(module, watch), *_watch_masks(module, watch)]:
+        only = {id(held.tensor) for held in wanted}
+        for handle in [*watch_layers(module, watch, only), *_watch_masks(module, watch)]:
             stack.callback(handle.remove)
         sender = _Sender(module, run, batches, watch)
         unmet = sender.begin(wanted)
@@ -83,25 +84,36 @@ class _Sender:
 
         Returns those of ``wanted`` that no hook meets, now with gradients.
         """
-        with torch.no_grad():
-            self._answer(0)
-        met = set(self._watch.sums)
-        self._watch.sums.clear()
-        if not met:
+        if not self._met():
             raise SettingError(
                 f"run(module, batch) sent nothing through the {self._kind} that it was given; use its first "
                 "parameter, which is a copy of your module"
             )
         unmet = []
         for held in wanted:
-            if id(held.tensor) not in met and isinstance(held.tensor, nn.Parameter):
+            if id(held.tensor) not in self._watch.sums and isinstance(held.tensor, nn.Parameter):
                 held.tensor.requires_grad = True
                 unmet.append(held.tensor)
+        self._watch.sums.clear()
         with torch.enable_grad():
             outputs = self._outputs(0)
         self._watch.sums.clear()
         self._watch.forward_only = not outputs
         return unmet
+
+    def _met(self) -> bool:
+        """Run the first batch without gradients, and return whether any part of the module ran."""
+        ran: list[nn.Module] = []
+        handles = []
+        for part in self._module.modules():
+            handles.append(part.register_forward_pre_hook(lambda part, _: ran.append(part)))
+        try:
+            with torch.no_grad():
+                self._answer(0)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return bool(ran)
 
     def send(self, wanted: Sequence[Held], unmet: list[nn.Parameter], progress: Progress) -> Seen:
         """Run all batches, the first one again, and join what was seen."""

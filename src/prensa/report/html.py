@@ -49,8 +49,11 @@ _OPTIONS = (
     "device",
     "dtype",
     "max_drop",
+    "metric",
     "cascade",
 )
+# Those that give a number to labels.
+_OF_LABELS = ("min_recall", "label_threshold")
 
 
 def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
@@ -186,6 +189,11 @@ def command(evaluation: Evaluation) -> str:
     if settings.labels is not None:
         pairs = [f"{name}={label}" for name, label in settings.labels.items()]
         words += ["--labels", join_names(pairs) or ""]
+    for option in _OF_LABELS:
+        shares = getattr(settings, option)
+        if shares is not None:
+            pairs = [f"{name}={share}" for name, share in shares.items()]
+            words += [f"--{option.replace('_', '-')}", join_names(pairs) or ""]
     for option in _OPTIONS:
         value = getattr(settings, option)
         if value is not None:

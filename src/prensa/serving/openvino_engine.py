@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 NAME = "openvino"
 FILE = "openvino_model.xml"
 
+# Of each kind of step, for how many shapes OpenVINO keeps what it has prepared: enough for some 150 of the
+# model's. By default it is 5,000, and what a server keeps grows for as long as it meets new ones.
+_PREPARED = 1024
+
 
 class Engine:
     """A compiled model. May be called from several threads, and after a fork."""
@@ -71,6 +75,7 @@ def _compile(file: Path, precision: str) -> CompiledModel:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32" if exact else "bf16",
         "INFERENCE_NUM_THREADS": physical_cores(),
+        "CPU_RUNTIME_CACHE_CAPACITY": _PREPARED,
     }
     core = ov.Core()
     cache = cache_directory()
