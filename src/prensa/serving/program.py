@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from prensa.errors import ModelError, PrensaError, first_line
+from prensa.runtime.deberta import projecting
 from prensa.texts.encoding import Row
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def trace(model: PreTrainedModel, row: Row, longest: int | None, *, layers: bool
     if before is not None:
         model.config.use_cache = False
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), projecting(model):
             example = _example(names, row, longest)
             outputs = output_names(model, model(**example))
             # Then the layers are compared, and behind one output they start at the same place in all models.
