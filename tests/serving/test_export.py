@@ -53,14 +53,16 @@ def cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("to", "precision"), EXPORTS)
 def test_answers_are_those_of_pytorch(original, exports, monkeypatch, to, precision):
     """Random weights suffer more from 8 bits than trained ones, whose answers are far apart."""
-    monkeypatch.setattr(exported, "TOLERANCES", {"fp32": 1e-3, "bf16": 0.2, "int8": 1.0})
+    monkeypatch.setattr(
+        exported, "TOLERANCES", {"fp32": 1e-3, "fp16": 0.02, "bf16": 0.2, "int8": 1.0, "int4": 2.0}
+    )
     place = exports(to, precision)
     record = read_record(place)
     assert 0 <= record.difference <= exported.TOLERANCES[precision]
     assert record.texts == "few.csv"
     served = prensa.load(place, runtime=to)
     truth = prensa.load(original, dtype=torch.float32).eval()
-    bound = {"fp32": 1e-4, "bf16": 0.05, "int8": 2.0}[precision]
+    bound = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 0.05, "int8": 2.0, "int4": 3.0}[precision]
     for batch, length in ((1, 1), (1, 16), (3, 7), (2, 32)):
         ids = torch.randint(5, 90, (batch, length), generator=torch.Generator().manual_seed(0))
         mask = torch.ones_like(ids)
@@ -186,7 +188,7 @@ def test_a_processor_that_saturates_gets_weights_of_7_bits(exports, tmp_path, mo
         def save(self, path):
             shutil.copy(exports("onnxruntime", "fp32") / onnxruntime.FILE, path)
 
-    monkeypatch.setattr("torch.onnx.export", lambda *_, **__: Exported())
+    monkeypatch.setattr(onnxruntime, "_exported", lambda _: Exported())
     largest = {}
     for flags in (["avx2"], ["avx2", "avx512_vnni"]):
         monkeypatch.setattr(processor, "cpu_flags", lambda flags=flags: flags)
@@ -200,6 +202,18 @@ def test_a_processor_that_saturates_gets_weights_of_7_bits(exports, tmp_path, mo
         ]
         largest[len(flags)] = max(sizes)
     assert largest[1] <= 64 < largest[2]
+
+
+def test_no_weight_is_stored_twice(original, exports):
+    """Positions go through the layers of the contents, and what comes out is no table in the file."""
+    import onnx
+
+    graph = onnx.load(exports("onnxruntime", "fp32") / onnxruntime.FILE).graph
+    constants = [onnx.numpy_helper.to_array(each) for each in graph.initializer]
+    large = [each for each in constants if each.dtype == np.float32 and each.ndim > 1]
+    model = prensa.load(original)
+    parameters = sum(each.numel() for each in model.parameters() if each.dim() > 1)
+    assert sum(each.size for each in large) <= parameters
 
 
 class TestLoading:

@@ -64,7 +64,7 @@ def _run(plan: ExportPlan, progress: Progress, approve: Approve | None, attentio
     exact = exact_answering(plan, model, names, attention)
 
     step(1, _STEPS)
-    program = trace(model, some_row, plan.longest)
+    program = trace(model, some_row, plan.longest, projects=plan.runtime.PROJECTS)
     samples = [arrays(row, program.inputs) for row in texts.rows]
     gate = _gate(plan.judged, program.inputs)
 

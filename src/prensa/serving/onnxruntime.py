@@ -16,6 +16,7 @@ from prensa.serving.exported import Gate, Inputs
 from prensa.serving.onnx_halves import halve
 from prensa.serving.onnx_nibbles import pack_nibbles
 from prensa.serving.onnx_tables import shrink_tables, strip_remarks
+from prensa.serving.onnx_twins import merge_twins
 from prensa.serving.opened import Opened
 from prensa.serving.program import Program, quiet
 from prensa.serving.quantized_share import check_share, share_in_onnx
@@ -40,6 +41,8 @@ FILES = {
 PRECISIONS: tuple[str, ...] = tuple(FILES)
 # PyTorch's exporter fails on the layout of the fused one in T5.
 ATTENTION: str | None = "eager"
+# From the layers in 8 bits, as it does with all that depends on no input.
+PROJECTS = True
 
 # A file of ONNX is one message of protobuf, which may be so long.
 _LARGEST_FILE = (1 << 31) - 1
@@ -126,7 +129,6 @@ def _save(model: ModelProto, target: Path) -> None:
 def _exported(program: Program) -> ONNXProgram:
     """Turn a graph of PyTorch into one of ONNX. Raises :class:`ModelError` where that cannot be done."""
     import torch
-    from onnx_ir.passes.common import DeduplicateHashedInitializersPass
 
     try:
         exported = torch.onnx.export(
@@ -141,8 +143,7 @@ def _exported(program: Program) -> ONNXProgram:
             f"ONNX cannot express this model ({first_line(error)}); try `to=openvino`, or serve it in PyTorch"
         ) from error
     assert exported is not None  # noqa: S101  without a file to write to it is returned
-    # Layers that are used twice are in the graph twice, each turned for its own product.
-    DeduplicateHashedInitializersPass()(exported.model)
+    merge_twins(exported.model)
     return exported
 
 

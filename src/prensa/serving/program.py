@@ -95,10 +95,18 @@ def output_names(model: PreTrainedModel, output: ModelOutput) -> tuple[str, ...]
     )
 
 
-def trace(model: PreTrainedModel, row: Row, longest: int | None, *, layers: bool = False) -> Program:
+def trace(
+    model: PreTrainedModel,
+    row: Row,
+    longest: int | None,
+    *,
+    layers: bool = False,
+    projects: bool = False,
+) -> Program:
     """Export a model. ``row`` is any text as its tokenizer gives it, ``longest`` the most tokens it reads.
 
-    With ``layers`` the graph gives the hidden states of all layers, too. Raises :class:`ModelError`
+    With ``layers`` the graph gives the hidden states of all layers, too. With ``projects`` that of a folded
+    model projects its positions, see :func:`~prensa.runtime.deberta.projecting`. Raises :class:`ModelError`
     where PyTorch cannot export the model.
     """
     names = input_names(model, row)
@@ -107,7 +115,8 @@ def trace(model: PreTrainedModel, row: Row, longest: int | None, *, layers: bool
     if before is not None:
         model.config.use_cache = False
     try:
-        with quiet(), torch.no_grad(), projecting(model):
+        projected = projecting(model) if projects else contextlib.nullcontext()
+        with quiet(), torch.no_grad(), projected:
             example = _example(names, row, longest)
             outputs = output_names(model, model(**example))
             # Then the layers are compared, and behind one output they start at the same place in all models.
