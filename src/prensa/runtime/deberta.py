@@ -197,10 +197,12 @@ class FoldedAttention(nn.Module):
         query = None
         if self.positions is not None:
             to_key, to_query = self._projections(self.original)
+            # As one text: for matrices exporters have an operator whose weights would be another constant.
+            as_text = self.positions.unsqueeze(0)
             if to_key is not None:
-                key = to_key(self.positions)
+                key = to_key(as_text)
             if to_query is not None:
-                query = to_query(self.positions)
+                query = to_query(as_text)
         # Queries are scaled as they are projected, and so are the queries of positions, once.
         return self._table(key), self._table(query) * self.scale
 

@@ -1,7 +1,7 @@
 """Constants of an ONNX graph that are equal become one.
 
-A layer that is used twice is in an exported graph twice: for each of its products the exporter turns its
-matrix anew.
+What several modules have in common, such as the positions of a folded DeBERTa, is in an exported graph as
+often as there are modules.
 """
 
 from __future__ import annotations

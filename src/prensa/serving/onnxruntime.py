@@ -16,6 +16,7 @@ from prensa.serving.exported import Gate, Inputs
 from prensa.serving.onnx_halves import halve
 from prensa.serving.onnx_nibbles import pack_nibbles
 from prensa.serving.onnx_tables import shrink_tables, strip_remarks
+from prensa.serving.onnx_turned import turn_weights
 from prensa.serving.onnx_twins import merge_twins
 from prensa.serving.opened import Opened
 from prensa.serving.program import Program, quiet
@@ -97,6 +98,10 @@ def _quantize(source: Path, target: Path, precision: str) -> None:
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
+    model = onnx.load(source)
+    if turn_weights(model):
+        # In float32 they may be more than a file of ONNX holds.
+        onnx.save(model, source, save_as_external_data=True, location="turned.data")
     quantize_dynamic(
         source,
         target,
