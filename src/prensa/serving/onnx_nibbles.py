@@ -63,7 +63,9 @@ def unpack(nibbles: NDArray[np.uint8], multipliers: NDArray[np.int8]) -> NDArray
     """Return the integers that :func:`pack` wrote, as the graph computes them."""
     raised = np.concatenate([nibbles & _MASK, nibbles >> _BITS], axis=-1)
     repeated = np.concatenate([multipliers] * GROUP, axis=-1)
-    return (raised.astype(np.int8) + np.int8(_LOWEST)) * repeated
+    levels = raised.astype(np.int8) + np.int8(_LOWEST)
+    integers: NDArray[np.int8] = levels * repeated
+    return integers
 
 
 def pack_nibbles(model: ModelProto, *, tables_alone: bool) -> int:
@@ -84,7 +86,8 @@ def _packed(rows: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.int8]
     levels = _levels(members, multipliers).reshape(count, width)
     raised = (levels - _LOWEST).astype(np.uint8)
     low, high = np.split(raised, 2, axis=-1)
-    return low | (high << _BITS), multipliers.astype(np.int8)
+    nibbles: NDArray[np.uint8] = low | (high << np.uint8(_BITS))
+    return nibbles, multipliers.astype(np.int8)
 
 
 def _best(members: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -124,8 +127,9 @@ def _apart(found: NDArray[np.int8], integers: NDArray[np.int8]) -> float:
 
 def _levels(members: NDArray[np.float32], multipliers: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return integers of 4 bits that, times their group's multiplier, are nearest to its members."""
-    levels = np.rint(members / multipliers[:, None])
-    return levels.clip(_LOWEST, _HIGHEST)
+    exact = members / multipliers[:, None]
+    levels: NDArray[np.float32] = np.rint(exact).clip(_LOWEST, _HIGHEST)
+    return levels
 
 
 class _FourBits:
