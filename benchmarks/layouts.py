@@ -39,7 +39,8 @@ from prensa.vocabulary.settings import TrimVocabulary
 TEXTS, LONGEST = 100, 128
 TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
 PRECISIONS = ("fp32", "fp16", "int8", "int4")
-DENSE, DYNAMIC = "without Prensa, fp32", "without Prensa, quantize_dynamic"
+# Names that transformers.js takes for those of models.
+DENSE, DYNAMIC = "fp32-without-prensa", "quantize_dynamic-without-prensa"
 
 Scores = NDArray[np.float64]
 Found = dict[str, dict[str, Any]]
@@ -78,7 +79,7 @@ def export_all(root: Path, trimmed: Path) -> None:
     """Export the model in each precision, and in the smaller ones without the tokens that no text has."""
     prensa.compress(MODEL, trimmed, preset="half", texts=TRAIN, trim_vocabulary=TrimVocabulary())
     models = {precision: (MODEL, precision) for precision in PRECISIONS}
-    models |= {f"{precision}, trimmed": (trimmed, precision) for precision in ("int8", "int4")}
+    models |= {f"{precision}-trimmed": (trimmed, precision) for precision in ("int8", "int4")}
     for name, (model, precision) in models.items():
         few = Source(TRAIN, limit=32)  # what answers are compared on while exporting
         layout = "transformers.js"
@@ -150,7 +151,10 @@ def in_node(root: Path, names: Sequence[str], texts: Sequence[str]) -> Found:
         return {}
     script = Path(__file__).parent / "layouts.mjs"
     command = [node, str(script), str(Path(modules).absolute()), str(root), *names]
-    run = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=True)
+    run = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=False)
+    if run.returncode:
+        print(run.stderr, flush=True)
+        return {}
     found: Found = json.loads(run.stdout.splitlines()[-1])
     labels = transformers.AutoConfig.from_pretrained(MODEL).id2label
     for answered in found.values():

@@ -336,7 +336,7 @@ def layouts(words: Words) -> list[str]:
     for name in sorted(results, key=lambda name: -results[name]["nbytes"]):
         sizes, python, node = results[name], results[name]["python"], results[name].get("node")
         cells = [
-            name,
+            name.replace("-", ", ", 1).replace("-", " ").replace("prensa", "Prensa"),
             _megabytes(sizes["nbytes"]),
             _percent(sizes["share_of_the_original"]),
             f"{python['largest_shift']:.3f}",
