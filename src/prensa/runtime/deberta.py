@@ -336,7 +336,8 @@ def _folding(encoder: Encoder) -> Folding:
         for layer in encoder.layer:
             attention = layer.attention.self
             span = getattr(attention, "pos_ebd_size", attention.max_relative_positions)
-            attentions.append(FoldedAttention(attention, positions[: 2 * span]))
+            # They may be the weights themselves, and here they are to be constants.
+            attentions.append(FoldedAttention(attention, positions[: 2 * span].detach()))
     return Folding(encoder, tuple(attentions), _offsets_of(encoder))
 
 
