@@ -126,7 +126,7 @@ def test_files_lie_where_others_look(exports):
     ("settings", "error", "words"),
     [
         ({"to": "tensorrt"}, SettingError, "expected one of openvino, onnxruntime, onnx"),
-        ({"to": "onnxruntime", "precision": "bf16"}, SettingError, "onnxruntime has fp32, int8"),
+        ({"to": "onnxruntime", "precision": "bf16"}, SettingError, "onnxruntime has fp32, fp16, int8, int4"),
         ({"to": "openvino", "precision": "int3"}, SettingError, "openvino has fp32, bf16, int8"),
     ],
 )
