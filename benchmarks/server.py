@@ -1,9 +1,10 @@
-"""``prensa serve`` under load: texts as they come from 1, 8 and 64 clients, and how long it takes to start.
+"""``prensa serve`` under load: texts as they come from 1, 8 and 64 clients.
 
 Beside it ``predict`` on the same texts, which it sorts by length, and a naive server: the same runtime, one
 call for each request. All are processes of their own, and have their turns. The share of ``predict`` that a
 server reaches counts its clients, too: they run on the same cores.
-``python -m benchmarks.server [EXPORT] [--texts N] [--rounds N] [--starts N]``.
+``python -m benchmarks.server [EXPORT] [--texts N] [--rounds N]``. How long it takes to start is in
+:mod:`benchmarks.cold_start`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ def main() -> None:
     parser.add_argument("export", nargs="?", type=Path)
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--starts", type=int, default=5)
     arguments = parser.parse_args()
     texts = comments(arguments.texts)
     with tempfile.TemporaryDirectory() as place:
@@ -58,7 +58,6 @@ def main() -> None:
             "model": "toxic-deberta",
             "texts": len(texts),
             "load": under_load(export, texts, arguments.rounds),
-            "start": starts(export, texts[0], arguments.starts),
         }
     save("server", result)
 
@@ -184,28 +183,6 @@ def first_answer(port: int, text: str) -> list[dict[str, Any]]:
         finally:
             connection.close()
     raise TimeoutError(f"no answer on port {port}")
-
-
-def starts(export: Path, text: str, repeats: int) -> dict[str, Any]:
-    """Time whole processes from their start to the first answer, in turns, with the bytes that they read."""
-    commands = {"export": serve_command(export), "PyTorch": serve_command(MODEL, "--runtime", "torch")}
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    nbytes: dict[str, int] = {}
-    for number in range(repeats + 1):
-        for name, command in commands.items():
-            port = free_port()
-            start = time.perf_counter()
-            process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL)
-            first_answer(port, text)
-            # The first one fills the page cache and the compiler's.
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-            nbytes[name] = read_by(process.pid)
-            process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE)
-    ratio = median(seconds["PyTorch"]) / median(seconds["export"])
-    timed = {name: spread(own) | {"bytes_read": nbytes[name]} for name, own in seconds.items()}
-    return timed | {"times_as_fast": round(ratio, 2)}
 
 
 def read_by(pid: int) -> int:

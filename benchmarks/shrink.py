@@ -2,12 +2,18 @@
 
 One preparation (moments, prices, clock) serves all speeds. Each result is exported to OpenVINO in 8 bits, and
 answers the same batches as the original in PyTorch float32 as it is and in OpenVINO in 8 bits, in turns.
-``python -m benchmarks.shrink [SPEED[:SECONDS OF DISTILLATION] …]``.
+``python -m benchmarks.shrink [SPEED[:SECONDS OF DISTILLATION] …]``. Speeds as arguments add their results to
+those that are there: each is compared with the originals of its own run.
+
+With ``ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2`` the libraries take this
+processor for an older one, and the results are those of ``shrink_avx2``.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import sys
 import tempfile
 import time
@@ -18,7 +24,7 @@ import transformers
 
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import SHARED, save, spread
+from benchmarks.record import RESULTS, SHARED, save, spread
 from benchmarks.serving import answered, as_it_is, compared
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
@@ -60,7 +66,7 @@ def main() -> None:
             print(name, row, flush=True)
         # The last one once more, as small as it gets.
         rows[name]["small"] = _pressed(directory, place / "small")
-        save("shrink", {"model": "toxic-deberta", "results": _answered(models, rows)})
+        _save(_answered(models, rows), is_addition=bool(sys.argv[1:]))
 
 
 def prepared_in(place: Path) -> Prepared:
@@ -128,6 +134,17 @@ def _answered(models: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[s
             "times_openvino_int8": round(sum(seconds[EXPORTED]) / sum(seconds[name]), 2),
         }
     return results
+
+
+def _save(results: dict[str, dict[str, Any]], *, is_addition: bool) -> None:
+    """Write the results, beside those that are there already if they are additional ones."""
+    name, limit = "shrink", os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    if limit:
+        name += f"_{limit.lower()}"
+    earlier: dict[str, dict[str, Any]] = {}
+    if is_addition and (RESULTS / f"{name}.json").exists():
+        earlier = json.loads((RESULTS / f"{name}.json").read_text())["results"]
+    save(name, {"model": "toxic-deberta", "limited_to": limit, "results": earlier | results})
 
 
 def _since(start: float) -> float:

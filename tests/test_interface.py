@@ -30,6 +30,7 @@ FIELDS = {
     "export": TEXTS | DATA,
     "evaluate": ONLY_DATA,
     "inspect": {},
+    "predict": {name: name for name in ("text_column", "split", "encoding")},
 }
 # What only a terminal needs, and what Python has in its place.
 PRINTED = {
@@ -71,6 +72,7 @@ def test_a_command_and_its_function_say_the_same(name):
         (prensa.Comparison, "evaluate"),
         (prensa.Conversion, "export"),
         (prensa.Exploration, "frontier"),
+        (prensa.Prediction, "predict"),
     ],
 )
 def test_a_job_and_its_function_have_the_same_defaults(job, name):

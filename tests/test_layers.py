@@ -5,11 +5,11 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
-    *("version", "errors", "extras", "isolation", "wording", "progress"),
+    *("version", "errors", "extras", "arithmetic", "sharing", "isolation", "wording", "progress"),
     *("files", "ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing"),
-    *("serving", "evaluation", "search", "report"),
+    *("serving", "predicting", "evaluation", "search", "report"),
     *("server", "jobs", "api", "example", "cli", "classic"),
 ]
 

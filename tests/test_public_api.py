@@ -25,6 +25,8 @@ def test_the_public_names():
         "OutputError",
         "Permissions",
         "Point",
+        "Predicted",
+        "Prediction",
         "PrensaError",
         "Recipe",
         "RecipeError",
@@ -47,6 +49,7 @@ def test_the_public_names():
         "load_preset",
         "load_recipe",
         "load_results",
+        "predict",
         "write_cards",
         "write_report",
     ]

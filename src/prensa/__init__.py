@@ -25,7 +25,7 @@ from prensa.errors import (
 from prensa.integrations import register
 
 if TYPE_CHECKING:
-    from prensa.api import compress, evaluate, export, frontier, inspect
+    from prensa.api import compress, evaluate, export, frontier, inspect, predict
     from prensa.checkpoint.manifest import Manifest
     from prensa.evaluation.budget import Budget
     from prensa.evaluation.frontier import Frontier, Point
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from prensa.jobs.exploration import Exploration
     from prensa.jobs.load import load
     from prensa.jobs.permissions import Permissions
+    from prensa.jobs.prediction import Prediction
     from prensa.jobs.runtimes import Exported
+    from prensa.predicting.run import Predicted
     from prensa.pressing.recipe import Changes, Recipe, load_preset, load_recipe
     from prensa.report.card import write_cards
     from prensa.report.html import write_report
@@ -74,6 +76,8 @@ __all__ = [
     "OutputError",
     "Permissions",
     "Point",
+    "Predicted",
+    "Prediction",
     "PrensaError",
     "Recipe",
     "RecipeError",
@@ -96,6 +100,7 @@ __all__ = [
     "load_preset",
     "load_recipe",
     "load_results",
+    "predict",
     "write_cards",
     "write_report",
 ]
@@ -114,6 +119,8 @@ _HOMES = {
     "Outcome": "prensa.search.outcome",
     "Permissions": "prensa.jobs.permissions",
     "Point": "prensa.evaluation.frontier",
+    "Predicted": "prensa.predicting.run",
+    "Prediction": "prensa.jobs.prediction",
     "Recipe": "prensa.pressing.recipe",
     "Record": "prensa.serving.exported",
     "Result": "prensa.jobs.compression",
@@ -133,6 +140,7 @@ _HOMES = {
     "load_preset": "prensa.pressing.recipe",
     "load_recipe": "prensa.pressing.recipe",
     "load_results": "prensa.evaluation.results_file",
+    "predict": "prensa.api",
     "write_cards": "prensa.report.card",
     "write_report": "prensa.report.html",
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
-from prensa.evaluation.budget import Budget
+from prensa.evaluation.budget import Budget, OfLabels
 from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.results import Evaluation
 from prensa.healing.settings import Heal, heal_from
@@ -20,6 +20,8 @@ from prensa.jobs.compression import Compression, Result
 from prensa.jobs.conversion import Conversion
 from prensa.jobs.exploration import Exploration
 from prensa.jobs.permissions import Permissions
+from prensa.jobs.prediction import Prediction
+from prensa.predicting.run import Predicted
 from prensa.pressing.recipe import Changes, Recipe
 from prensa.progress import Progress, silent
 from prensa.search.frontier import OnPoint, ignore_point
@@ -52,6 +54,9 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     max_drop: float | str | None = None,
     min_agreement: float | str | None = None,
     max_size: int | str | None = None,
+    metric: str | None = None,
+    min_recall: OfLabels | None = None,
+    label_threshold: OfLabels | None = None,
     device: str | None = None,
     runtime: str | None = None,
     drop_unused: bool = False,
@@ -83,6 +88,11 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     as small as the budget allows, by real evaluations, and confirmed on texts that the search has not seen.
     ``held`` of what is returned says whether it is; where it is not, nothing was written.
 
+    In which terms: ``metric`` is what ``max_drop`` is a drop of, such as ``recall:toxic``, ``pr_auc:toxic``
+    or ``entity_f1``; the task's usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of
+    what has a label the result must find, beside any other budget. ``label_threshold`` (``{"toxic": 0.7}``)
+    gives a label only where it is more likely than that.
+
     ``device`` is where the model runs while it is calibrated and judged. ``runtime`` (``openvino``, ``onnx``
     or ``auto``: all that are installed) exports the result, too, and compares everything with the original.
     ``force`` allows replacing a model in ``output``.
@@ -94,7 +104,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
 
     Raises a :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
     """
-    budget = Budget(max_drop, min_agreement, max_size, on=data)
+    budget = Budget(max_drop, min_agreement, max_size, data, metric, min_recall, label_threshold)
     job = Compression(
         model,
         output,
@@ -133,6 +143,9 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
     dtype: str | None = None,
     max_drop: float | str | None = None,
     cascade: float | str | None = None,
+    metric: str | None = None,
+    min_recall: OfLabels | None = None,
+    label_threshold: OfLabels | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     progress: Progress = silent,
@@ -145,6 +158,11 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
     or ``"1%"`` allows a point of accuracy; it changes nothing but what ``budget(result)`` and
     ``within_budget`` of the evaluation say. ``cascade`` (0.99 or ``"99%"``) also puts each result, a
     classifier, before the original: it answers where it is sure, so that as many answers are the original's.
+
+    ``metric`` is what the drop is of, such as ``recall:toxic``, ``pr_auc:toxic`` or ``entity_f1``; the task's
+    usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of what has a label a result must
+    find for ``budget(result)`` to hold. ``label_threshold`` (``{"toxic": 0.7}``) gives a label only where it
+    is more likely than that.
 
     Nothing is written. An interruption while it measures returns what there is, with the rest in ``missing``.
     Raises a :class:`~prensa.errors.PrensaError` for texts that cannot be used and models that cannot be
@@ -162,6 +180,9 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
         dtype=dtype,
         max_drop=max_drop,
         cascade=cascade,
+        metric=metric,
+        min_recall=min_recall,
+        label_threshold=label_threshold,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
     return job.plan(progress).run(progress)
@@ -177,6 +198,9 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
     texts: Source | str | Path | None = None,
     data: Source | str | Path | None = None,
     max_drop: float | str | None = None,
+    metric: str | None = None,
+    min_recall: OfLabels | None = None,
+    label_threshold: OfLabels | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     force: bool = False,
@@ -189,7 +213,8 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
     files named and completed for another program: transformers.js, sentence-transformers, tei or openvino
     (its model server).
     ``max_drop`` is a share: no more may be lost on ``data`` (else ``texts``); OpenVINO then leaves layers out
-    of 8 bits that cost more.
+    of 8 bits that cost more. ``metric``, ``min_recall`` and ``label_threshold`` are those of
+    :func:`evaluate`.
 
     Returns the export's record, with the measured difference. Raises a :class:`~prensa.errors.PrensaError`;
     then ``output`` is as it was.
@@ -201,7 +226,9 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
         precision=precision,
         layout=layout,
         texts=texts,
-        budget=Budget(max_drop, on=data),
+        budget=Budget(
+            max_drop, on=data, metric=metric, min_recall=min_recall, label_threshold=label_threshold
+        ),
         force=force,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
@@ -214,6 +241,8 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
     *,
     data: Source | str | Path,
     texts: Source | str | Path | None = None,
+    metric: str | None = None,
+    label_threshold: OfLabels | None = None,
     device: str | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
@@ -224,7 +253,8 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
 
     Compresses the model at several noises, and with the presets and bitsandbytes beside them, and judges
     each on ``data`` (2,000 of its texts unless its ``limit`` says otherwise). ``texts`` are calibrated on,
-    those of ``data`` without them. ``on_point`` is called with each point.
+    those of ``data`` without them. ``metric`` and ``label_threshold`` are those of :func:`evaluate`.
+    ``on_point`` is called with each point.
 
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
@@ -233,6 +263,8 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
         output,
         data,
         texts=texts,
+        metric=metric,
+        label_threshold=label_threshold,
         device=device,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
@@ -247,3 +279,54 @@ def inspect(model: str | Path, *, allow_new_head: bool = False, trust_remote_cod
     """
     with Permissions(allow_new_head, trust_remote_code).granted():
         return describe(locate(model))
+
+
+def predict(  # noqa: PLR0913  every option is a parameter, so that each has its name
+    model: str | Path,
+    output: str | Path,
+    *,
+    data: Source | str | Path,
+    columns: str | Sequence[str] | None = None,
+    prefix: str = "",
+    all_scores: bool = False,
+    runtime: str = "auto",
+    precision: str | None = None,
+    max_batch_tokens: int = 4096,
+    strict: bool = False,
+    force: bool = False,
+    allow_new_head: bool = False,
+    trust_remote_code: bool = False,
+    progress: Progress = silent,
+) -> Predicted:
+    """Answer all texts of ``data`` and write the answers to ``output``, beside the columns that there are.
+
+    ``data`` is a file (Parquet, CSV, TSV, JSON lines), a directory of such files, a pattern, a data set that
+    was saved to disk, or a :class:`Source` with the column of the texts, two for pairs. The name of
+    ``output`` says what is written; of several files each is written under its own name into a directory.
+    Memory does not grow with the input, and the order of rows stays.
+
+    ``columns`` are kept, all without it. ``prefix`` stands before the names of new columns, and with
+    ``all_scores`` a classifier writes the probability of each label. ``runtime`` (auto, torch, openvino,
+    onnxruntime) and ``precision`` (int8, bf16, fp32) say how the model is run, ``max_batch_tokens`` how much
+    at a time.
+
+    A row that cannot be answered has a reason in the column ``problem``; ``strict`` ends there instead. The
+    same call goes on with one that was stopped; ``force`` replaces an output that exists.
+
+    Raises a :class:`~prensa.errors.PrensaError`; what is whole by then is kept.
+    """
+    job = Prediction(
+        model,
+        output,
+        data,
+        columns=columns,
+        prefix=prefix,
+        all_scores=all_scores,
+        runtime=runtime,
+        precision=precision,
+        max_batch_tokens=max_batch_tokens,
+        strict=strict,
+        force=force,
+        permissions=Permissions(allow_new_head, trust_remote_code),
+    )
+    return job.plan(progress).run(progress)

@@ -18,25 +18,16 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Literal, Protocol, TypedDict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Protocol
 
-import numpy as np
 import torch
 
-_NumpyAction = Literal["ignore", "warn", "raise", "call", "print", "log"]
+from prensa.arithmetic import usual_arithmetic
+from prensa.sharing import WITHOUT_WARNINGS, Shared, building
 
-
-class _NumpyErrors(TypedDict):
-    """What NumPy does about each kind of error of floating point."""
-
-    divide: _NumpyAction
-    over: _NumpyAction
-    under: _NumpyAction
-    invalid: _NumpyAction
+__all__ = ["WITHOUT_WARNINGS", "Shared", "as_usual", "as_usual_in_thread", "building"]
 
 
 class _Precision(Protocol):
@@ -46,49 +37,8 @@ class _Precision(Protocol):
 
 
 _AUTOCAST = ("cpu", "cuda", "xpu", "mps")
-_NUMPY: _NumpyErrors = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 # omp_pause_soft: ends the threads and keeps the settings.
 _SOFT = 1
-
-
-class Shared(AbstractContextManager[None]):
-    """A change of the whole process that overlapping users share.
-
-    The first one in makes it, the last one out takes it back. Made and taken back by each of them, what the
-    second one found would be what the first one had set, and would stay.
-    """
-
-    def __init__(self, change: Callable[[], AbstractContextManager[object]]) -> None:
-        """Remember how the change is made."""
-        self._change = change
-        self._lock = threading.Lock()
-        self._users = 0
-        self._made: AbstractContextManager[object] = nullcontext()
-        os.register_at_fork(after_in_child=self._start_again)
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._users:
-                self._made = self._change()
-                self._made.__enter__()
-            self._users += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._users = max(0, self._users - 1)
-            if not self._users:
-                made = self._made
-                self._made = nullcontext()
-                made.__exit__(None, None, None)
-
-    def _start_again(self) -> None:
-        """Take the change back in a forked child: its users are threads that do not live on."""
-        made = self._made
-        self._made = nullcontext()
-        # The old lock may be held by a thread that the child does not have.
-        self._lock = threading.Lock()
-        self._users = 0
-        made.__exit__(None, None, None)
 
 
 @contextmanager
@@ -112,8 +62,7 @@ def as_usual_in_thread() -> Iterator[None]:
                 stack.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
-        if np.geterr() != _NUMPY:
-            stack.enter_context(np.errstate(**_NUMPY))
+        stack.enter_context(usual_arithmetic())
         yield
 
 
@@ -149,28 +98,6 @@ def _precisions() -> dict[_Precision, str]:
 _PROCESS = Shared(_in_float32)
 
 
-@contextmanager
-def _ignored() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-WITHOUT_WARNINGS = Shared(_ignored)
-"""For ``with``: warnings of other libraries are not shown."""
-
-_building = threading.RLock()
-
-
-def building() -> AbstractContextManager[object]:
-    """Return a lock that is held while ``transformers`` builds or loads a model, for ``with``.
-
-    Meanwhile it changes PyTorch's default dtype and its initializers for the whole process, and two at a time
-    leave them changed. What computes with the default dtype holds it, too: the positions of a DeBERTa.
-    """
-    return _building
-
-
 def _end_threads() -> None:
     """Let this thread's OpenMP threads go: a forked child would wait for them."""
     global _are_ended  # noqa: PLW0603
@@ -180,9 +107,7 @@ def _end_threads() -> None:
 
 
 def _go_on_in_child() -> None:
-    global _building, _are_ended  # noqa: PLW0603
-    # Another thread may have held the old one.
-    _building = threading.RLock()
+    global _are_ended  # noqa: PLW0603
     if not _are_ended:
         torch.set_num_threads(1)
     _are_ended = False

@@ -4,7 +4,8 @@ from tests.bert import around, bert, pooling
 from tests.conftest import build_model, directory_bytes
 
 import prensa
-from prensa.checkpoint.card import model_name, set_evaluation
+from prensa.checkpoint.card import set_evaluation
+from prensa.checkpoint.hub_names import model_name
 from prensa.pressing.recipe import Changes, adjusted
 
 ORIGINAL = """---

@@ -8,7 +8,7 @@ import transformers
 from tests.bert import around, bert, dense, pooling
 
 import prensa
-from prensa.checkpoint.card import model_name
+from prensa.checkpoint.hub_names import model_name
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.sentence_transformers import read_chain, root_of, transformer_directory
 from prensa.checkpoint.task import Task, task_of

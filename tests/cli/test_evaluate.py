@@ -75,6 +75,7 @@ def test_every_option_arrives(command, quick, original, pressed, tmp_path):
     options = ["--data", tmp_path / "d.tsv", "--text-column", "a,b", "--label-column", "c", "--limit", "2"]
     options += ["--labels", "0=LABEL_1,1=LABEL_0", "--encoding", "cp1252"]
     options += ["--batch-size", "3", "--max-length", "16", "--device", "cpu", "--dtype", "bfloat16"]
+    options += ["--metric", "f1:LABEL_1", "--min-recall", "LABEL_1=0%", "--label-threshold", "LABEL_1=0.5"]
     found = json.loads(command("evaluate", original, pressed, *options, "--max-drop", "100%", "--json")[1])
     assert found["settings"] == {
         "original": str(original),
@@ -92,6 +93,9 @@ def test_every_option_arrives(command, quick, original, pressed, tmp_path):
         "encoding": "cp1252",
         "labels": {"0": "LABEL_1", "1": "LABEL_0"},
         "cascade": None,
+        "metric": "f1:LABEL_1",
+        "min_recall": {"LABEL_1": 0.0},
+        "label_threshold": {"LABEL_1": 0.5},
     }
     assert "1 '1' as 'LABEL_0', 1 '0' as 'LABEL_1'" in found["data"]["account"]
     assert found["original"]["dtype"] == found["results"][0]["dtype"] == "bfloat16"

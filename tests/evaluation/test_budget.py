@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import pytest
 
-from prensa.errors import SettingError
+from prensa.errors import DataError, SettingError
 from prensa.evaluation.budget import Budget
-from prensa.evaluation.figures import Drop, Figure, Quality
+from prensa.evaluation.figures import Drop, Figure, Quality, Recall
 
 MEGABYTE = 10**6
+MODEL = Path("model")
 
 
 def test_a_drop_at_the_limit_is_kept():
@@ -107,3 +110,83 @@ def test_texts_that_would_decide():
 def test_words():
     text = Budget(max_drop=0.01, min_agreement=0.99, max_size="20MB").describe(of=MEGABYTE)
     assert text == "a drop of at most 1.00 points, the same answer on at least 99.00 %, 20.00 MB at most"
+
+
+def found(value, interval=None, label="toxic"):
+    return Quality(drop=Drop("accuracy", 0.0, (-0.001, 0.001)), recalls=(Recall(label, value, interval),))
+
+
+@pytest.mark.parametrize(
+    ("needed", "quality", "decision"),
+    [
+        ("toxic=95%", found(0.99, (0.96, 1.0)), "held"),
+        ("toxic=95%", found(0.99, (0.94, 1.0)), "doubtful"),
+        ("toxic=95%", found(0.94, (0.90, 0.96)), "exceeded"),
+        ("toxic=99%", found(1.0, (0.90, 1.0)), "undecided"),
+        ("toxic=95%", found(0.90, (0.85, 0.93)), "exceeded"),
+        ("toxic=95%", found(None), "unknown"),
+        ("toxic=95%,rare=90%", found(0.99, (0.96, 1.0)), "unknown"),
+        ({"toxic": 0.95}, found(0.99, (0.96, 1.0)), "held"),
+    ],
+)
+def test_recall_that_is_needed(needed, quality, decision):
+    budget = Budget(max_drop=0.01, min_recall=needed)
+    assert budget.decide(quality) == decision
+    recalls = quality.recalls
+    as_measured = (
+        recalls[0].value is not None and len(budget.recalls_needed) == 1 and recalls[0].value >= 0.95
+    )
+    assert budget.allows(0.0, None, recalls) == (
+        as_measured and budget.recalls_needed["toxic"] <= recalls[0].value
+    )
+    assert not budget.allows(0.0, None)
+
+
+def test_found_is_found_however_many_answers_changed():
+    quality = Quality(figures=(FEW_SAME,), recalls=(Recall("toxic", 0.99, (0.96, 1.0)),))
+    assert Budget(min_recall="toxic=95%").decide(quality) == "held"
+
+
+def test_texts_that_would_decide_a_recall():
+    """Of 1,000 texts 30 have the label, all of them found: the exact interval of 0 of 30 is 11.6 points wide."""
+    high = 1 - 0.025 ** (1 / 30)
+    quality = Quality(recalls=(Recall("toxic", 1.0, (1 - high, 1.0)),))
+    needed = Budget(min_recall="toxic=99%").texts_needed(quality, 1000)
+    assert needed == 6100  # 183 of 0 misses, times 1000 / 30, rounded up
+
+
+def test_more_than_the_original_finds():
+    with pytest.raises(
+        DataError, match=r"the original's own recall of toxic is 94.00 % .* below the 95.00 %"
+    ):
+        Budget(min_recall="toxic=95%").check_reachable(found(0.94), MODEL)
+    Budget(min_recall="toxic=95%").check_reachable(found(0.95), MODEL)
+    Budget(min_recall="toxic=95%").check_reachable(found(None), MODEL)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"min_recall": "toxic"}, "`min_recall`: expected LABEL=SHARE with commas between"),
+        ({"min_recall": "toxic=much"}, "`min_recall`: expected a share such as 0.01 or 1%, found 'much'"),
+        ({"min_recall": "toxic=99%,toxic=95%"}, "toxic is named twice, as 0.99 and as 95%"),
+        ({"label_threshold": {"toxic": 7}}, "`label_threshold` must be a share from 0 to 1"),
+    ],
+)
+def test_shares_of_labels_that_are_none(settings, message):
+    with pytest.raises(SettingError) as refused:
+        Budget(**settings)
+    assert message in str(refused.value)
+
+
+def test_what_does_not_go_together():
+    with pytest.raises(SettingError, match="`metric` is what `max_drop` is a drop of: give `max_drop`"):
+        Budget(metric="accuracy", min_agreement=0.9).check_together()
+    with pytest.raises(SettingError, match="`label_threshold` needs a budget of quality"):
+        Budget(label_threshold="toxic=0.7", max_size="10%").check_together()
+    Budget(0.01, metric="accuracy", label_threshold="toxic=0.7").check_together()
+
+
+def test_terms_in_words():
+    text = Budget(max_drop=0.01, metric="f1:toxic", min_recall="toxic=99%").describe(of=MEGABYTE)
+    assert text == "a drop in f1:toxic of at most 1.00 points, a recall of toxic of at least 99.00 %"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, entropy
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, recall_score, roc_auc_score
 
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.classification import (
@@ -53,6 +53,9 @@ def test_metrics_of_several_labels(seed):
     assert math.isclose(found[MACRO_F1], f1_score(truth, given_answers.chosen, average="macro"))
     assert math.isclose(found[ROC_AUC], roc_auc_score(truth, given_answers.probabilities, average="macro"))
     assert found["F1: b"] == f1_score(truth[:, 1], given_answers.chosen[:, 1])
+    assert math.isclose(found["recall: b"], recall_score(truth[:, 1], given_answers.chosen[:, 1]))
+    expected = average_precision_score(truth[:, 1], given_answers.probabilities[:, 1])
+    assert math.isclose(found["PR-AUC: b"], expected)
 
 
 def test_one_label_that_may_apply():
@@ -90,6 +93,39 @@ def test_one_class_only():
     assert (f1.original, f1.note) == (None, "no text has this label, and no model gives it")
 
 
+def high_of(count):
+    return binomtest(0, count).proportion_ci(0.95).high
+
+
+def test_a_label_whose_answers_did_not_change_is_not_certain():
+    """Another label's answers changed; of this one no resample can differ, and other texts may."""
+    yes, no, rare = np.eye(3) * 3
+    original = answers([yes] * 20 + [no] * 20 + [rare] * 3, many=False)
+    result = answers([no] * 5 + [yes] * 15 + [no] * 20 + [rare] * 3, many=False)
+    truth = Truth(np.array([0] * 20 + [1] * 20 + [2] * 3), ["yes", "no", "rare"])
+    by_name = {each.name: each for each in compare_with_labels(truth, original, result, Draws(50))[0]}
+    for name in ("recall: rare", "precision: rare", "F1: rare"):
+        assert by_name[name].difference == 0
+        assert by_name[name].interval == (-high_of(3), high_of(3))
+    assert by_name["recall: no"].interval == (-high_of(20), high_of(20))
+    assert by_name["precision: no"].difference < 0  # it is given to more texts
+    assert by_name["precision: no"].interval[1] < high_of(20)
+
+
+def test_thresholds_decide_which_label_is_given():
+    p = np.array([[0.4, 0.6], [0.25, 0.75], [0.9, 0.1]])
+    usual, strict = (answers(list(np.log(p)), many=False, thresholds=each) for each in ({}, {1: 0.7}))
+    assert usual.chosen.tolist() == [1, 1, 0]
+    assert strict.chosen.tolist() == strict.at(np.arange(3)).chosen.tolist() == [0, 1, 0]
+    truth = np.array([0, 1, 0])
+    assert scores(truth, usual, ["a", "b"])["precision: b"] == 0.5
+    assert scores(truth, strict, ["a", "b"])["precision: b"] == 1
+    for name in ("PR-AUC: b", ROC_AUC, CALIBRATION_ERROR):  # these are about probabilities
+        assert scores(truth, usual, ["a", "b"])[name] == scores(truth, strict, ["a", "b"])[name]
+    several = answers([np.array([0.5, -0.5])], many=True, thresholds={0: 0.7, 1: 0.3})
+    assert several.chosen.tolist() == [[0, 1]]
+
+
 def test_the_same_answers_differ_in_nothing():
     same = random_answers(50, 3)
     truth = Truth(np.random.default_rng(2).integers(0, 3, 50), ["a", "b", "c"])
@@ -98,7 +134,10 @@ def test_the_same_answers_differ_in_nothing():
     assert (
         metrics[0].interval == metrics[1].interval != (0.0, 0.0)
     )  # resamples cannot differ, other texts may
-    assert {metric.interval for metric in metrics[2:]} == {(0.0, 0.0)}
+    by_name = {metric.name: metric.interval for metric in metrics}
+    assert by_name["ROC-AUC"] == by_name["PR-AUC: a"] == by_name["calibration error"] == (0.0, 0.0)
+    with_a = int((truth.values == 0).sum())
+    assert by_name["recall: a"][1] == binomtest(0, with_a).proportion_ci(0.95).high > high_of(50)
     high = binomtest(0, 50).proportion_ci(0.95).high  # no resample can differ, other texts may
     assert metrics[0].interval == (-high, high)
     assert (mcnemar.only_original, mcnemar.only_result, mcnemar.p_value) == (0, 0, 1.0)

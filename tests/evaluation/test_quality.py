@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.stats import spearmanr
 from prensa.checkpoint.task import Task
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.quality import SHOWN, Outputs, compare
+from prensa.evaluation.terms import Terms
 from prensa.texts.columns import Texts
 from prensa.texts.labels import IGNORED
 
@@ -97,6 +99,84 @@ def test_words():
     without = compare(outputs("tokens", original, result, words=words, places=places), DRAWS)
     assert without.drop.of == "changed answers"
     assert quality.mcnemar is None
+
+
+MARKS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+
+
+def marked(original, result, labels, terms=None):
+    """Words of texts with entities: each argument has the number of a label for each word of each text."""
+    sure = np.eye(5) * 4
+    words = tuple(tuple("abcdef"[: len(own)]) for own in original)
+    given = ([sure[own] for own in original], [sure[own] for own in result])
+    places = [list(range(1, len(own) + 1)) for own in original]
+    some = Texts("t", tuple(" ".join(own) for own in words), labels=list(map(np.array, labels)), words=words)
+    return Outputs(Task("tokens", MARKS), some, places, *given, terms or Terms())
+
+
+def test_entities():
+    truth = [[1, 2, 0, 3], [1, 0], [0, 0, 0]]
+    result = [[1, 0, 0, 3], [1, 0], [0, 0, 1]]  # one that ends too soon, and one that is none
+    terms = Terms("entity recall: PER", {"per": "entity recall: PER"})
+    for given, metric in ((Terms(), "entity F1"), (terms, "entity recall: PER")):
+        quality = compare(marked(truth, result, truth, given), DRAWS)
+        assert quality.drop.of == metric
+    by_name = {each.name: each for each in quality.metrics}
+    assert by_name["entity F1"].original == 1
+    assert by_name["entity F1"].result == 2 * 2 / (3 + 4)
+    assert by_name["entity precision"].result == 2 / 4
+    assert by_name["entity recall: PER"].result == quality.recalls[0].value == quality.drop.value == 0.5
+    assert by_name["entity recall: LOC"].interval[1] > 0.9  # of one text
+    assert "F1: B-PER" in by_name
+    assert "recall: B-PER" not in by_name
+    assert quality.recalls[0].label == "per"
+    assert quality.recalls[0].interval[0] < 0.5 <= quality.recalls[0].interval[1]
+
+
+def test_entities_that_changed_are_shown():
+    truth = [[1, 2, 0, 3], [1, 0], [0, 0, 0]]
+    quality = compare(marked(truth, [[1, 0, 0, 3], [1, 0], [0, 3, 4]], truth), DRAWS)
+    assert quality.disagreement == "entities that changed"
+    first, second = quality.disagreements
+    assert (first.label, first.original, first.result, first.amount) == ("PER a b", "PER a b", "PER a", 2)
+    assert (second.label, second.original, second.result, second.amount) == ("none", "none", "LOC b c", 1)
+    assert not compare(marked(truth, truth, truth), DRAWS).disagreements
+
+
+def test_words_without_a_label_are_left_out_of_entities():
+    truth = [[1, IGNORED, 2, 0], [IGNORED, 3]]
+    quality = compare(marked([[1, 0, 2, 0], [1, 3]], [[1, 0, 2, 0], [1, 3]], truth), DRAWS)
+    assert quality.metrics[0].name == "entity F1"
+    assert quality.metrics[0].original == quality.metrics[0].result == 1
+    assert quality.drop.value == 0
+    assert quality.drop.interval[1] > 0.5  # two texts prove little
+
+
+def test_texts_without_any_entity():
+    quality = compare(marked([[0, 0]], [[0, 0]], [[0, 0]]), DRAWS)
+    assert quality.drop is None
+    assert quality.metrics[0].note == "no text has such an entity, and no model gives one"
+
+
+def test_a_chosen_metric_of_texts():
+    rng = np.random.default_rng(0)
+    original, result = logits(rng, 40), logits(rng, 40)
+    labels = [np.array(i % 2) for i in range(40)]
+    terms = Terms("PR-AUC: yes", {"Yes": "recall: yes"}, {1: 0.6})
+    given = dataclasses.replace(outputs("classes", original, result, labels), terms=terms)
+    quality = compare(given, DRAWS)
+    by_name = {each.name: each for each in quality.metrics}
+    assert quality.drop.of == "PR-AUC: yes"
+    assert quality.drop.value == -by_name["PR-AUC: yes"].difference
+    assert quality.recalls[0].value == by_name["recall: yes"].result
+    usual = compare(outputs("classes", original, result, labels), DRAWS)
+    assert by_name["recall: yes"].result < {each.name: each for each in usual.metrics}["recall: yes"].result
+    assert quality.is_of_a_score
+    numbers = dataclasses.replace(
+        outputs("regression", [row[:1] for row in original], [row[:1] for row in result], labels),
+        terms=Terms("Pearson correlation"),
+    )
+    assert compare(numbers, DRAWS).drop.of == "Pearson correlation"
 
 
 def test_words_where_there_is_nothing_to_compare():

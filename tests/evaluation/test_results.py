@@ -6,7 +6,7 @@ import pytest
 from tests.sample import EVALUATION, QUALITY
 
 from prensa.errors import FormatError, OutputError
-from prensa.evaluation.figures import Drop, Figure, Guessing, Quality
+from prensa.evaluation.figures import Drop, Figure, Guessing, Quality, Recall
 from prensa.evaluation.results_file import check_results_place, load_results
 
 FEW = (Figure("same answer", 0.58, is_share=True, interval=(0.5, 0.66)),)
@@ -29,6 +29,21 @@ def test_what_judging_adds_goes_there_and_back(tmp_path):
     evaluation, _ = with_quality(quality)
     evaluation.save(tmp_path / "results.json")
     assert load_results(tmp_path) == evaluation
+
+
+def test_terms_go_there_and_back(tmp_path):
+    recalls = (Recall("toxic", 0.9, (0.8, 1.0)), Recall("rare", None))
+    evaluation, result = with_quality(dataclasses.replace(QUALITY, recalls=recalls))
+    settings = dataclasses.replace(
+        evaluation.settings, metric="f1:toxic", min_recall={"toxic": 0.5}, label_threshold={"toxic": 0.7}
+    )
+    evaluation = dataclasses.replace(evaluation, settings=settings)
+    evaluation.save(tmp_path / "results.json")
+    again = load_results(tmp_path)
+    assert again == evaluation
+    assert again.budget(result) == "doubtful"  # of both budgets the worse one
+    settings = dataclasses.replace(settings, min_recall={"toxic": 0.95})
+    assert dataclasses.replace(again, settings=settings).budget(result) == "undecided"
 
 
 def with_quality(quality):

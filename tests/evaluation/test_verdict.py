@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from tests.sample import EVALUATION, QUALITY
 
-from prensa.evaluation.figures import Drop, Quality
+from prensa.evaluation.figures import Drop, Quality, Recall
 from prensa.evaluation.verdict import drop_in_words, verdict
 
 
@@ -62,6 +62,7 @@ def test_a_smoke_test_is_called_one():
     ("drop", "words"),
     [
         (QUALITY.drop, "its accuracy drops by 0.30 points (95 % interval −0.10 to 0.80)"),
+        (Drop("recall: toxic", 0.01, None), "its recall of toxic drops by 1.00 points"),
         (Drop("macro F1", -0.002, (-0.01, 0.0)), "its macro F1 rises by 0.20 points"),
         (Drop("accuracy", 0.0, (0.0, 0.0)), "its accuracy stays as it was"),
         (Drop("accuracy", 0.01, None), "its accuracy drops by 1.00 points (95 % interval not known)"),
@@ -74,3 +75,31 @@ def test_a_smoke_test_is_called_one():
 )
 def test_every_kind_of_drop(drop, words):
     assert words in drop_in_words(drop)
+
+
+@pytest.mark.parametrize(
+    ("recall", "end"),
+    [
+        (
+            Recall("toxic", 0.98, (0.96, 0.99)),
+            "was held: it is 98.00 % (95 % interval 96.00 to 99.00).",
+        ),
+        (Recall("toxic", 0.96, (0.94, 0.97)), "was held, but not for certain: it is 96.00 % "),
+        (Recall("toxic", 0.9, (0.88, 0.92)), "was NOT held: it is 90.00 % "),
+        (
+            Recall("toxic", 0.96, (0.84, 0.99)),
+            "is NOT decided: it is 96.00 % (95 % interval 84.00 to 99.00), and about 6,800 texts would decide it.",
+        ),
+        (
+            Recall("other", 0.96, (0.84, 0.99)),
+            "; whether a recall of toxic of 95.00 % was held is not known.",
+        ),
+    ],
+)
+def test_recall_that_is_needed(recall, end):
+    settings = dataclasses.replace(EVALUATION.settings, max_drop=None, min_recall={"toxic": 0.95})
+    quality = dataclasses.replace(QUALITY, recalls=(recall,))
+    words = said(dataclasses.replace(EVALUATION, settings=settings), quality=quality)
+    assert end in words
+    if recall.label == "toxic":
+        assert "comments.csv; a recall of toxic of 95.00 % " in words

@@ -1,12 +1,17 @@
 """``prensa.load(small, then=original)``: the threshold given, or chosen on texts."""
 
+import json
+import os
 import random
+import shutil
 
 import pytest
 from tests.serving.test_cascade import classifier, shaken
 
 import prensa
 from prensa.errors import DataError, DifferentAnswersError, ModelError, PrensaError, SettingError
+from prensa.jobs import choosing
+from prensa.jobs.chosen import Chosen
 
 TEXTS = ["".join(random.Random(n).choices("abcdefghij ", k=1 + n % 20)) for n in range(600)]
 IN_PYTORCH = {"runtime": "torch", "dtype": "float32"}
@@ -17,6 +22,12 @@ def models(tmp_path_factory):
     place = tmp_path_factory.mktemp("cascading")
     original = classifier(place / "original")
     return shaken(original, place / "small", by=0.04), original
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def labels(served):
@@ -46,12 +57,86 @@ def test_the_threshold_is_chosen_and_can_be_given(models, tmp_path):
     assert from_file.threshold > 0
 
 
+def test_the_next_start_does_not_choose_again(models, cache, monkeypatch):
+    small, original = models
+    settings = {"then": original, "min_agreement": "95%", **IN_PYTORCH}
+    chosen = prensa.load(small, texts=TEXTS, **settings)
+    assert "earlier start" not in chosen.account
+    monkeypatch.setattr(choosing, "choose", None)
+    again = prensa.load(small, texts=TEXTS, **settings)
+    assert again.threshold == chosen.threshold
+    assert again.account == f"{chosen.account}; chosen by an earlier start"
+    assert again.answered == 0
+    # Whatever is written otherwise and means the same.
+    assert prensa.load(small, texts=iter(TEXTS), **{**settings, "min_agreement": 0.95}).threshold
+
+
+def other_texts(small, original, settings):
+    return {**settings, "texts": TEXTS[:-1]}
+
+
+def another_agreement(small, original, settings):
+    return {**settings, "min_agreement": "94%"}
+
+
+def another_dtype(small, original, settings):
+    return {**settings, "dtype": "bfloat16"}
+
+
+def other_weights(small, original, settings):
+    os.utime(original / "model.safetensors", ns=(1, 1))
+    return settings
+
+
+def another_tokenizer(small, original, settings):
+    path = small / "tokenizer_config.json"
+    path.write_text(path.read_text() + "\n")
+    return settings
+
+
+def a_damaged_choice(small, original, settings):
+    for path in (small.parent / "cache" / "choices").iterdir():
+        content = json.loads(path.read_text())
+        if content["question"]["about"] == "cascade":
+            path.write_text(json.dumps(content | {"answer": '{"threshold": "high"}'}))
+    return settings
+
+
+@pytest.mark.parametrize(
+    "change",
+    [other_texts, another_agreement, another_dtype, other_weights, another_tokenizer, a_damaged_choice],
+)
+def test_with_anything_else_it_is_chosen_again(models, tmp_path, monkeypatch, change):
+    small, original = (shutil.copytree(path, tmp_path / path.name) for path in models)
+    chosen = Chosen(0.5, "one line", pays=True)
+    asked = []
+    monkeypatch.setattr(choosing, "choose_threshold", lambda *_: asked.append(1) or chosen)
+    settings = {"then": original, "min_agreement": "95%", "texts": TEXTS, **IN_PYTORCH}
+    prensa.load(small, **settings)
+    prensa.load(small, **settings)
+    assert len(asked) == 1
+    settings = change(small, original, settings)
+    prensa.load(small, **settings)
+    assert len(asked) == 2
+
+
+def test_a_threshold_of_a_random_head_is_not_kept(models, monkeypatch):
+    asked = []
+    chosen = Chosen(0.5, "one line", pays=True)
+    monkeypatch.setattr(choosing, "choose_threshold", lambda *_: asked.append(1) or chosen)
+    small, original = models
+    settings = {"then": original, "min_agreement": "95%", "texts": TEXTS, "allow_new_head": True}
+    for _ in range(2):
+        prensa.load(small, **settings, **IN_PYTORCH)
+    assert len(asked) == 2
+
+
 def test_where_it_does_not_pay_it_says_so(models, caplog):
     """Two models of one size: whatever goes on is paid twice."""
     small, original = models
     served = prensa.load(small, then=original, min_agreement=0.97, texts=TEXTS, **IN_PYTORCH)
     from prensa.evaluation.threshold import Choice
-    from prensa.jobs.cascading import account_of
+    from prensa.jobs.choosing import account_of
 
     figure = prensa.evaluation.figures.Figure("same answer", 0.99)
     choice = Choice(0.5, 0.97, "held", 300, 0.4, figure, figure)
@@ -112,8 +197,21 @@ def test_a_server_serves_it_as_one_model(models):
     small, original = models
     served = prensa.load(small, then=original, threshold=0.6, **IN_PYTORCH)
     right = [answer.label for answer in served.predict(TEXTS[:8])]
+    passed_on = served.passed_on
+    assert 0 < passed_on < 8
     with running(served) as server:
         reply = server.post("/predict", {"inputs": [[text] for text in TEXTS[:8]]})
+        info, metrics = server.get("/info").content, server.get("/metrics").text
     assert reply.status == 200
     assert [scores[0]["label"] for scores in reply.content] == right
     assert served.answered == 16
+    assert info["cascade"] == {
+        "threshold": 0.6,
+        "original_runtime": "torch",
+        "original_dtype": "float32",
+    }
+    assert f'prensa_cascade_texts_total{{model="small"}} {16 - 2 * passed_on}.0' in metrics
+    assert f'prensa_cascade_texts_total{{model="original"}} {2 * passed_on}.0' in metrics
+    with running(served.small) as server:
+        assert server.get("/info").content["cascade"] is None
+        assert "prensa_cascade" not in server.get("/metrics").text

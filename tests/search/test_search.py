@@ -12,12 +12,13 @@ from prensa.calibration.plan import plan_calibration
 from prensa.cli.outcome import describe
 from prensa.errors import DataError, FormatError, ModelError, RecipeError
 from prensa.evaluation.budget import Budget
-from prensa.evaluation.figures import Drop, Figure
+from prensa.evaluation.figures import Drop, Figure, Recall
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import load_preset
-from prensa.search.journal import journal_path
+from prensa.search.journal import Journal, journal_path
 from prensa.search.search import SEARCH_FILE, search
+from prensa.search.trial import Trial
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
@@ -282,3 +283,10 @@ def test_language_models_are_judged_beside_their_original(tmp_path, texts, searc
     found = searched(Budget(max_drop=0.5), model=model, data=tmp_path / "lines.txt")
     assert found.held
     assert found.winner.drop_of == "bits per byte"
+
+
+def test_a_journal_keeps_what_was_found_of_labels(tmp_path):
+    found = (Recall("toxic", 0.9, (0.8, 1.0)), Recall("rare", None))
+    trial = Trial(0.1, 5, 0.01, 0.9, "recall: toxic", None, found)
+    Journal(tmp_path / "j.json", "a search").add(trial)
+    assert Journal(tmp_path / "j.json", "a search").trials == {0.1: trial}

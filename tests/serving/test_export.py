@@ -25,6 +25,7 @@ from prensa.errors import (
 )
 from prensa.runtime import processor
 from prensa.runtime.accelerate import accelerate_answers
+from prensa.runtime.deberta import projecting
 from prensa.serving import exact, exported, onnxruntime, openvino, plan, verify
 from prensa.serving import export as exporter
 from prensa.serving.export import Judged, plan_export, run_export
@@ -227,7 +228,8 @@ def test_no_weight_is_stored_twice(tmp_path):
     with torch.inference_mode():
         exact = model(**{name: torch.tensor(value) for name, value in inputs.items()}).logits.numpy()
     accelerate_answers(model)
-    program = trace(model, row, 256, projects=True)
+    with projecting(model):
+        program = trace(model, row, 256)
     for precision, bytes_of_a_weight in (("fp32", 4), ("int8", 1)):
         onnxruntime.write(program, tmp_path, precision, [])
         graph = onnx.load(tmp_path / onnxruntime.FILE).graph
@@ -254,7 +256,7 @@ class TestLoading:
             prensa.load(out, runtime="openvino")
 
     @pytest.mark.parametrize(
-        "content", ["", "[]", "{}", '{"version": 3}', '{"version": 2}', '{"version": 1, "rows": 3}']
+        "content", ["", "[]", "{}", '{"version": 4}', '{"version": 3}', '{"version": 1, "rows": 3}']
     )
     def test_a_damaged_record(self, out, content):
         (out / exported.FILE).write_text(content)

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import torch
-import transformers
 
 from prensa.errors import DataError
 from prensa.serving.exported import Record
+from prensa.serving.facts import Facts
 from prensa.serving.inputs import read_inputs
 
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
-CONFIG = transformers.BertConfig(vocab_size=10, type_vocab_size=2)
+FACTS = Facts("BertModel", "embedding", (), is_number=False, ids=10, types=2)
+UNBOUNDED = Facts("CanineModel", "embedding", (), is_number=False, ids=None, types=None)
 IDS = torch.tensor([[1, 2, 3], [4, 5, 0]])
 
 
@@ -19,7 +20,7 @@ def record(names=NAMES, longest=4):
 
 
 def read(**given):
-    return read_inputs(given, record(), CONFIG)
+    return read_inputs(given, record(), FACTS)
 
 
 def test_masks_and_types_may_be_missing():
@@ -45,7 +46,7 @@ def test_a_mask_in_any_form(kind):
 
 
 def test_only_what_the_model_reads():
-    inputs = read_inputs({"input_ids": IDS, "token_type_ids": IDS}, record(NAMES[:1]), CONFIG)
+    inputs = read_inputs({"input_ids": IDS, "token_type_ids": IDS}, record(NAMES[:1]), FACTS)
     assert list(inputs) == ["input_ids"]
     assert read(input_ids=IDS, labels=None, use_cache=True, output_attentions=False, return_dict=True)
 
@@ -86,6 +87,6 @@ def test_what_cannot_be_answered(given, words):
 
 
 def test_without_limits():
-    read_inputs({"input_ids": IDS.repeat(1, 9) + 100}, record(NAMES[:1], None), transformers.CanineConfig())
+    read_inputs({"input_ids": IDS.repeat(1, 9) + 100}, record(NAMES[:1], None), UNBOUNDED)
     with pytest.raises(DataError, match="expected 0 or more"):
-        read_inputs({"input_ids": -IDS}, record(NAMES[:1], None), transformers.CanineConfig())
+        read_inputs({"input_ids": -IDS}, record(NAMES[:1], None), UNBOUNDED)

@@ -145,7 +145,7 @@ def test_of_several_threads_one_exports(original, cache, monkeypatch):
     monkeypatch.setattr(exports, "plan_export", lambda model, place, **_: place)
     monkeypatch.setattr(exports, "run_export", export)
     monkeypatch.setattr(exports, "read_record", str)
-    monkeypatch.setattr(exports, "_opened", lambda place, *_: place)
+    monkeypatch.setattr(exports, "opened", lambda place, *_: place)
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(lambda _: prensa.load(original, runtime="openvino"), range(8)))
     assert found == set(made)
@@ -161,7 +161,7 @@ def test_another_process_exports_meanwhile(original, monkeypatch, is_there):
     monkeypatch.setattr(exports, "run_export", fail)
     monkeypatch.setattr(exports, "read_record", str)
     monkeypatch.setattr(exports, "is_export", lambda place: is_there and place != original)
-    monkeypatch.setattr(exports, "_opened", lambda place, *_: place)
+    monkeypatch.setattr(exports, "opened", lambda place, *_: place)
     if is_there:
         assert prensa.load(original, runtime="openvino").parent.name == "exports"
     else:

@@ -58,11 +58,6 @@ class _Adapter:
     weights: Path
 
 
-def is_adapter(path: Path) -> bool:
-    """Whether a directory holds an adapter, alone or beside a model."""
-    return (path / ADAPTER_CONFIG).is_file()
-
-
 def merged(path: Path, locate: Locate) -> Path:
     """Return a directory with the base model that the adapter in ``path`` was merged into.
 

@@ -6,12 +6,12 @@ the user's. The text of the original's card follows below.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.healed import healed_in_words
+from prensa.checkpoint.hub_names import model_name
 from prensa.checkpoint.manifest import Manifest, by_role
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.sentence_transformers import read_chain, root_of
@@ -29,8 +29,6 @@ _NOT_EVALUATED = (
     "Not measured yet. `prensa evaluate ORIGINAL RESULT --data your-texts.csv` compares this model with its "
     "original and writes the answer here."
 )
-# A directory of the hub's cache.
-_CACHED = re.compile(r"models--(?P<name>[\w.-]+(--[\w.-]+)?)")
 SENTENCES = "sentence-transformers"
 # What each class of that library is for, in the hub's words.
 _SENTENCE_TAGS = {
@@ -108,16 +106,6 @@ def set_evaluation(directory: Path, text: str, *, is_smoke_test: bool = False) -
             return
         text = f"{_SMOKE_TEST}\n{text}"
     write_text(path, f"{before}{start}\n{text}\n{stop}{after}")
-
-
-def model_name(path: Path) -> str:
-    """Return the hub's name of a model in the hub's cache, or the name of its directory."""
-    whole = root_of(path.resolve())
-    for part in reversed(whole.parts):
-        cached = _CACHED.fullmatch(part)
-        if cached:
-            return cached["name"].replace("--", "/")
-    return whole.name
 
 
 def library_class(model: Path, metadata: Mapping[str, object]) -> str:

@@ -55,6 +55,11 @@ WEIGHT_SUFFIXES = {
 }
 
 
+def is_adapter(path: Path) -> bool:
+    """Whether a directory holds a PEFT adapter, alone or beside a model."""
+    return (path / ADAPTER_CONFIG).is_file()
+
+
 def write_config(
     directory: Path,
     config: Mapping[str, object],

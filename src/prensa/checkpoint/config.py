@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prensa.checkpoint.elsewhere import no_model_here
-from prensa.checkpoint.structure import is_shrunk_source
 from prensa.errors import ModelError
 from prensa.files.records import read_json
 
@@ -18,6 +17,9 @@ def read_config(path: Path) -> dict[str, object]:
 
     A model that was only made narrower (see :mod:`prensa.checkpoint.structure`) is not.
     """
+    # Imported here: it needs PyTorch, which whoever reads the JSON of an export does without.
+    from prensa.checkpoint.structure import is_shrunk_source
+
     config = any_config(path)
     if config.get("quantization_config") and not is_shrunk_source(path, config):
         raise quantized_already(path, config)

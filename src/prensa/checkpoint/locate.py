@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from prensa.checkpoint.adapters import is_adapter, merged
-from prensa.checkpoint.companions import ADAPTER_WEIGHTS
+from prensa.checkpoint.companions import ADAPTER_WEIGHTS, is_adapter
 from prensa.checkpoint.sentence_transformers import transformer_directory
 from prensa.errors import ModelError, first_line
 
@@ -42,6 +41,8 @@ def locate(model: str | Path) -> Path:
     _refuse_setfit(path)
     inside = transformer_directory(path)
     if is_adapter(inside):
+        from prensa.checkpoint.adapters import merged
+
         return merged(inside, locate)
     return inside
 

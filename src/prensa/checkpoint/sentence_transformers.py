@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from transformers.models.auto import modeling_auto
-
 from prensa.checkpoint.config import CONFIG_FILE, read_model_json, read_object
 from prensa.errors import ModelError
 
@@ -269,6 +267,8 @@ def as_loaded(path: Path, config: PretrainedConfig) -> PretrainedConfig:
     architectures = getattr(config, "architectures", None) or [""]
     if architectures[0].endswith(_HEADS):
         return config
+    from transformers.models.auto import modeling_auto
+
     default = modeling_auto.MODEL_MAPPING_NAMES.get(config.model_type, "")
     if not isinstance(default, str):
         default = default[0]

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from transformers.modelcard import TASK_MAPPING
 from transformers.models.auto import modeling_auto
 
+from prensa.checkpoint.kinds import LANGUAGE, Kind, SharedLabel, Task, without_duplicates
 from prensa.checkpoint.roles import model_class, names_in, own_code_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "causal", "embedding"]
-"""What the outputs are.
-
-``classes``      one of several labels for a text
-``multi-label``  any number of labels for a text
-``regression``   one number for a text
-``tokens``       one of several labels for each word
-``masked``       a word in place of a mask
-``causal``       the next word
-``embedding``    a vector for a text
-"""
-
-LANGUAGE: frozenset[Kind] = frozenset({"masked", "causal"})
-"""The kinds of language models."""
+__all__ = ["LANGUAGE", "Kind", "SharedLabel", "Task", "pipeline_tag", "task_of", "unanswered", "unserved"]
 
 _KINDS: dict[str, Kind] = {
     "fill-mask": "masked",
@@ -50,27 +37,6 @@ _READ_ONCE = {"text-classification", "token-classification", "question-answering
 """Tasks whose answers come from one pass over the text, whatever halves the model has."""
 
 
-class SharedLabel(str):
-    """A label whose name several outputs have in ``config.json``; the later ones get a number (``other_1``).
-
-    The ``shared`` name alone does not say which is meant.
-    """
-
-    __slots__ = ("shared",)
-    shared: str
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a model is for. ``labels`` are in the order of their ids, empty if it has none.
-
-    No two are the same: see :class:`SharedLabel`.
-    """
-
-    kind: Kind
-    labels: tuple[str, ...] = ()
-
-
 def pipeline_tag(config: PretrainedConfig) -> str:
     """Return the hub's name of what the model does (``text-classification`` …), empty if unknown."""
     name = model_class(config).__name__
@@ -91,7 +57,7 @@ def task_of(config: PretrainedConfig) -> Task | None:
     """Return the task of a model of texts, None if it is none of those that can be compared."""
     tag = pipeline_tag(config)
     names = [str(config.id2label[index]) for index in sorted(config.id2label)]
-    labels = _without_duplicates(names)
+    labels = without_duplicates(names)
     if tag == "text-classification":
         return _task_of_classifier(config, labels)
     if tag == "token-classification":
@@ -118,23 +84,6 @@ def _has_decoder(config: PretrainedConfig) -> bool:
     name = model_class(config).__name__
     encoders = names_in(modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES)
     return bool(config.is_encoder_decoder) and name not in encoders
-
-
-def _without_duplicates(names: list[str]) -> tuple[str, ...]:
-    """Give each name that was there before a number, one that makes it new."""
-    labels: list[str] = []
-    for name in names:
-        label = name
-        number = 0
-        # A numbered name may be a label, too: two of ``other`` beside an ``other_1``.
-        while label in labels or (number and label in names):
-            number += 1
-            label = f"{name}_{number}"
-        if names.count(name) > 1:
-            label = SharedLabel(label)
-            label.shared = name
-        labels.append(label)
-    return tuple(labels)
 
 
 def unserved(config: PretrainedConfig) -> str:

@@ -21,7 +21,10 @@ from prensa.cli.options import (
     Force,
     LabelColumn,
     Labels,
+    LabelThreshold,
     MaxDrop,
+    Metric,
+    MinRecall,
     Model,
     NewHead,
     Output,
@@ -104,6 +107,9 @@ def compress(  # noqa: PLR0913  one parameter for each option
     max_size: Annotated[
         str | None, typer.Option(help="Budget: 12% of the original's weight files, or 20MB.")
     ] = None,
+    metric: Metric = None,
+    min_recall: MinRecall = None,
+    label_threshold: LabelThreshold = None,
     noise: Annotated[
         float | None,
         typer.Option(
@@ -133,8 +139,8 @@ def compress(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Compress a model: choose new values, store them small, keep it loadable.
 
-    With a budget (--max-drop, --min-agreement, --max-size) the result is as small as the budget allows,
-    found by real evaluations. The exit code is 1 if no result keeps it or too few texts decide.
+    With a budget (--max-drop, --min-agreement, --min-recall, --max-size) the result is as small as the budget
+    allows, found by real evaluations. The exit code is 1 if no result keeps it or too few texts decide.
     """
     from prensa.cli.sources import judged_source, texts_source
     from prensa.evaluation.budget import Budget
@@ -152,6 +158,9 @@ def compress(  # noqa: PLR0913  one parameter for each option
         min_agreement,
         max_size,
         on=judged_source(data, data_column, label_column, data_split, labels, encoding, texts=texts),
+        metric=metric,
+        min_recall=min_recall,
+        label_threshold=label_threshold,
     )
     job = Compression(
         model,

@@ -15,8 +15,11 @@ from prensa.cli.options import (
     Encoding,
     LabelColumn,
     Labels,
+    LabelThreshold,
     Limit,
     MaxDrop,
+    Metric,
+    MinRecall,
     NewHead,
     RemoteCode,
     TextColumn,
@@ -53,6 +56,9 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="auto, float32, float16 or bfloat16. [default: float32 on a processor, else auto]"),
     ] = None,
     max_drop: MaxDrop = None,
+    metric: Metric = None,
+    min_recall: MinRecall = None,
+    label_threshold: LabelThreshold = None,
     cascade: Annotated[
         str | None,
         typer.Option(help="Also put each result before the original, for this share of same answers: 99%."),
@@ -64,7 +70,8 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Compare results with their original: size, speed, memory, quality.
 
-    The exit code is 1 if a result is worse than --max-drop allows, or if too few texts decide.
+    The exit code is 1 if a result is worse than --max-drop or --min-recall allow, or if too few texts
+    decide.
     """
     from prensa.cli.progress import stages
     from prensa.extras import require
@@ -88,6 +95,9 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
         dtype=dtype,
         max_drop=max_drop,
         cascade=cascade,
+        metric=metric,
+        min_recall=min_recall,
+        label_threshold=label_threshold,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
     with stages() as progress:

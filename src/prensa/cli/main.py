@@ -19,6 +19,7 @@ from prensa.cli.frontier import frontier
 from prensa.cli.guard import FAILED, guarded, interrupted
 from prensa.cli.inspect import inspect
 from prensa.cli.options import with_usual_values
+from prensa.cli.predict import predict
 from prensa.cli.report import report
 from prensa.cli.serve import serve
 
@@ -55,6 +56,7 @@ app.command()(evaluate)
 app.command()(report)
 app.command()(frontier)
 app.command()(export)
+app.command()(predict)
 app.command()(serve)
 app.command()(demo)
 

@@ -47,7 +47,22 @@ Encoding = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(help="Judge by this many texts, at random.")]
 MaxDrop = Annotated[
-    str | None, typer.Option(help="Budget: largest drop in accuracy; 0.01 or 1% is one point.")
+    str | None,
+    typer.Option(help="Budget: largest drop in accuracy, or in --metric; 0.01 or 1% is one point."),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        help="What a drop is of: accuracy, macro_f1, roc_auc, recall:LABEL, precision:LABEL, f1:LABEL, "
+        "pr_auc:LABEL, entity_f1, spearman, pearson. [default: the task's usual one]"
+    ),
+]
+MinRecall = Annotated[
+    str | None,
+    typer.Option(help="Budget: share of what has a label that the result must find: LABEL=99%,…"),
+]
+LabelThreshold = Annotated[
+    str | None, typer.Option(help="Give a label only where it is more likely than this: LABEL=0.7,…")
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if available]")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model in the output.")]

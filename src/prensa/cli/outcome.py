@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from prensa.cli.options import with_options
+from prensa.evaluation.figures import in_words
 from prensa.evaluation.halves import MOST_TEXTS
-from prensa.evaluation.verdict import drop_in_words
+from prensa.evaluation.verdict import drop_in_words, recall_in_words
 from prensa.search.outcome import Outcome
 from prensa.search.trial import Trial
 from prensa.wording import megabytes, number, percent
@@ -48,6 +49,8 @@ def _describe(outcome: Outcome, output: Path) -> str:
         text += f"; {drop_in_words(outcome.drop)} on texts that the search had not seen"
     if outcome.check is not None and outcome.check.agreement is not None:
         text += f"; the same answer on {_agreement(outcome.check)} of them"
+    for recall in () if outcome.check is None else outcome.check.recalls:
+        text += f"; recall of {recall.label} {recall_in_words(recall)}"
     doubt = ""
     if outcome.decision == "doubtful":
         doubt = " (as measured: the interval goes beyond it)"
@@ -98,9 +101,11 @@ def _described(trial: Trial, original: int) -> str:
 def _quality(trial: Trial) -> str:
     parts = []
     if trial.drop is not None:
-        parts.append(f"{trial.drop_of} drops by {number(100 * trial.drop)} points")
+        parts.append(f"{in_words(trial.drop_of)} drops by {number(100 * trial.drop)} points")
     if trial.agreement is not None:
         parts.append(f"same answer on {_agreement(trial)}")
+    for recall in trial.recalls:
+        parts.append(f"recall of {recall.label} {recall_in_words(recall)}")
     return ", ".join(parts)
 
 

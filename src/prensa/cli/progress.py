@@ -11,11 +11,13 @@ from rich.progress import (
     DownloadColumn,
     Progress,
     ProgressColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from prensa import progress
 
@@ -49,6 +51,33 @@ def stages(console: Console | None = None) -> Iterator[progress.Progress]:
             bar.update(tasks[stage], completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def texts_bar() -> Iterator[progress.Progress]:
+    """Yield the callback that moves a bar of texts for each stage, with how many a second."""
+    with _bar(_Texts()) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                for earlier in tasks.values():
+                    bar.update(earlier, visible=False)
+                # What was done before this run counts for no speed.
+                tasks[stage] = bar.add_task(stage, total=total, completed=done)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+class _Texts(ProgressColumn):
+    """How many texts are done, and how many a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = ""
+        if task.speed:
+            speed = f", {task.speed:,.0f} texts/s"
+        return Text(f"{task.completed:,.0f} of {task.total or 0:,.0f}{speed}")
 
 
 def _bar(amount: ProgressColumn, *, detail: bool = False, console: Console | None = None) -> Progress:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prensa.cli.options import Encoding, Limit, Model, NewHead, RemoteCode, TextColumn
-from prensa.errors import SettingError
 
 if TYPE_CHECKING:
     from prensa.jobs.cascading import CascadingPlan
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from prensa.server.front import Front
     from prensa.serving.served import Served
     from prensa.texts.source import Source
-
-_PRECISIONS = {"int8": "int8", "bf16": "bfloat16", "fp32": "float32"}
-"""What loading calls a precision."""
 
 
 def serve(  # noqa: PLR0913  one parameter for each option
@@ -82,7 +78,7 @@ def serve(  # noqa: PLR0913  one parameter for each option
     from prensa.extras import require
 
     require("serve", "serving over HTTP")
-    from prensa.checkpoint.card import model_name
+    from prensa.checkpoint.hub_names import model_name
     from prensa.checkpoint.locate import locate
     from prensa.jobs.permissions import Permissions
     from prensa.server.app import Service
@@ -90,6 +86,7 @@ def serve(  # noqa: PLR0913  one parameter for each option
     from prensa.server.limits import Limits
     from prensa.server.run import address_of, bind, run
     from prensa.serving.load import check_to_serve, load_to_serve
+    from prensa.serving.precisions import dtype_of
     from prensa.texts.source import Source
 
     limits = Limits(
@@ -102,12 +99,12 @@ def serve(  # noqa: PLR0913  one parameter for each option
         timeout=timeout,
         truncate=truncate,
     )
-    dtype = _dtype(precision)
+    dtype = dtype_of(precision)
     key = None if api_key_file is None else Key(read_key(api_key_file))
     permissions = Permissions(allow_new_head, trust_remote_code)
     source = Source(texts, text_column, "", split, limit, encoding)
     cascade = _cascade(model, then, min_agreement, threshold, source, runtime, dtype, permissions)
-    with permissions.granted():
+    with permissions.allowing():
         directory = locate(model)
         check_to_serve(directory, runtime)
         service = Service(name or model_name(directory), limits, key)
@@ -162,11 +159,3 @@ def _cascade(
         permissions=permissions,
     )
     return job.plan()
-
-
-def _dtype(precision: str | None) -> str | None:
-    if precision is None:
-        return None
-    if precision not in _PRECISIONS:
-        raise SettingError(f"`precision={precision}`: expected {', '.join(_PRECISIONS)}")
-    return _PRECISIONS[precision]

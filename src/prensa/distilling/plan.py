@@ -11,6 +11,7 @@ from pathlib import Path
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import LANGUAGE, Kind, task_of
+from prensa.distilling.loggers import loggers
 from prensa.errors import DataError, ModelError, SettingError
 from prensa.extras import require
 from prensa.progress import Progress, silent
@@ -86,7 +87,7 @@ def plan_distillation(
 
     ``source.limit`` texts are read, if None as many as can be learnt from in ``seconds``. ``option`` is what
     messages call it. Raises
-    :class:`~prensa.errors.SettingError` for a time that is not positive,
+    :class:`~prensa.errors.SettingError` for a time that is not positive or a logger that is not installed,
     :class:`~prensa.errors.MissingPackageError` without ``accelerate``,
     :class:`~prensa.errors.DataError` for fewer than 200 different texts,
     :class:`~prensa.errors.ModelError` for a model that writes with a second half, and whatever reading texts
@@ -94,6 +95,8 @@ def plan_distillation(
     """
     check_seconds(seconds, option)
     require("distill", "distilling" if option == "distill" else f"`{option}`")
+    # One that is missing is known before a weight is read, and not when training begins.
+    loggers()
     check_names(path)
     config = load_config(path)
     kind = None

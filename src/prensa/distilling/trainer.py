@@ -28,6 +28,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from prensa.distilling.best import Best, new_record
 from prensa.distilling.lessons import Lessons, only
+from prensa.distilling.loggers import loggers
 from prensa.distilling.loss import distances, relative_squares
 from prensa.distilling.pace import Pace, agreed
 from prensa.distilling.plan import DistillPlan
@@ -102,10 +103,11 @@ class DistillTrainer(Trainer):  # type: ignore[misc]
     """Trains by a class's loss, at the pace that is given."""
 
     def __init__(
-        self, given: Class, lessons: Lessons, pace: Pace, watch: TrainerCallback, arguments: TrainingArguments
+        self, given: Class, lessons: Lessons, pace: Pace, watch: Watch, arguments: TrainingArguments
     ) -> None:
         self.given = given
         self.pace = pace
+        self.watch = watch
         super().__init__(
             given.student,
             arguments,
@@ -128,6 +130,10 @@ class DistillTrainer(Trainer):  # type: ignore[misc]
             else:
                 number = value
         return self.given.loss(number, batch, model)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Tell the loggers also what was last found on the texts kept apart."""
+        super().log({**logs, "loss_apart": self.watch.loss}, start_time)
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -170,7 +176,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._progress = progress
         self._of = of
         self._saves = saves
-        self._loss = best.loss
+        self.loss = best.loss
         self._next_look = pace.share + _LOOK
         self._next_save = pace.spent + _SAVE
 
@@ -193,7 +199,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             control.should_save = True
             self._next_save = self._pace.spent + _SAVE
         if state.is_world_process_zero:
-            self._progress(f"distilling (loss {self._loss:.3g})", *self._pace.done())
+            self._progress(f"distilling (loss {self.loss:.3g})", *self._pace.done())
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
@@ -208,10 +214,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def _look(self) -> None:
         start = time.perf_counter()
-        self._loss = self._given.loss_apart()
+        self.loss = self._given.loss_apart()
         # From weights that are no numbers nothing comes back.
-        self.is_broken = not math.isfinite(self._loss)
-        self.best.offer(self._given.student, self._loss, self.step)
+        self.is_broken = not math.isfinite(self.loss)
+        self.best.offer(self._given.student, self.loss, self.step)
         wait = _LOOK
         # Of a short time most would go into looking. Steps are counted without a clock.
         if self._pace.steps is None:
@@ -242,10 +248,11 @@ def _in_half(device: str) -> bool:
 
 
 def arguments_of(plan: DistillPlan, place: Path, *, on_processor: bool) -> TrainingArguments:
-    """Return the Trainer's settings: nothing said, nothing saved unless the watch asks for it.
+    """Return the Trainer's settings: nothing said but to loggers, nothing saved unless the watch asks for it.
 
     From here on several processes, if there are several, can talk to each other.
     """
+    told = loggers()
     arguments = TrainingArguments(
         output_dir=str(place),
         # A batch is one item of the data set.
@@ -259,12 +266,14 @@ def arguments_of(plan: DistillPlan, place: Path, *, on_processor: bool) -> Train
         # Without an accelerator PyTorch warns that it does nothing.
         dataloader_pin_memory=not on_processor,
         remove_unused_columns=False,
-        logging_strategy="no",
+        # A step takes seconds, so that each is worth a line where anybody reads them.
+        logging_strategy="steps" if told else "no",
+        logging_steps=1,
         save_strategy="no",
         eval_strategy="no",
         # Two, since the older one goes before the newer one's record is written.
         save_total_limit=2,
-        report_to="none",
+        report_to=told or "none",
         disable_tqdm=True,
         log_level="error",
         log_level_replica="error",

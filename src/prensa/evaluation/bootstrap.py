@@ -51,6 +51,24 @@ def intervals(
     return [_middle(column[~np.isnan(column)]) for column in columns]
 
 
+def exact_interval(count: int, of: int) -> Interval:
+    """Return the 95 % interval of a share of ``of`` things that are independent (Clopper and Pearson)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(count, of).proportion_ci(0.95)
+    return float(interval.low), float(interval.high)
+
+
+def none_changed(of: int) -> Interval:
+    """Return an interval for a difference between models that agree on ``of`` things.
+
+    Resamples of such things cannot differ either; but the share of other things on which the models would may
+    be as high as the exact interval of 0 of so many.
+    """
+    _, high = exact_interval(0, of)
+    return -high, high
+
+
 def _middle(values: NDArray[np.float64]) -> Interval | None:
     if not values.size:
         return None

@@ -6,26 +6,37 @@ measured, while a search still looks around). The tolerance is that of :mod:`pre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.errors import SettingError
+from prensa.errors import DataError, SettingError
 from prensa.evaluation.decision import DECISIONS, Decision, decide, is_within, texts_needed
-from prensa.evaluation.figures import CHANGED, Drop, Figure, Quality
+from prensa.evaluation.figures import CHANGED, Drop, Figure, Quality, Recall
+from prensa.texts.names import split_names
 from prensa.texts.source import Source
 from prensa.wording import megabytes, number
 
+_MISSED = "missed"  # the share of what has a label that is not given it: a drop of recall from 100 %
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}
+
+
+OfLabels = Mapping[str, float | str] | str
+"""Shares of labels: a dict, or ``"toxic=99%,insult=95%"``."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The largest drop and the least agreement, as shares, and the largest size of the weight files.
+    """What results must hold to, and what they are judged by. What is None does not matter.
 
-    ``max_drop`` and ``min_agreement`` are numbers from 0 to 1, or words as ``"1%"``. ``max_size`` is a number
-    of bytes, ``"20MB"``, or a share of the original's weight files as ``"12%"``. What is None does not
-    matter. ``on`` are the texts that results are judged by.
+    ``max_drop`` is the largest drop of ``metric`` (without one, of what is usual for the task), and
+    ``min_agreement`` the least share of answers that stay the same: numbers from 0 to 1, or words as
+    ``"1%"``. ``min_recall`` is how much of what has a label the result must find, a dict of shares or
+    ``"toxic=99%"``. ``max_size`` is a number of bytes, ``"20MB"``, or a share of the original's weight files
+    as ``"12%"``.
+
+    ``on`` are the texts that results are judged by, and ``label_threshold`` the probabilities from which on
+    labels are given, a dict or ``"toxic=0.7"``.
 
     Raises :class:`SettingError` for what is out of range.
     """
@@ -34,11 +45,16 @@ class Budget:
     min_agreement: float | str | None = None
     max_size: int | str | None = None
     on: Source | str | Path | None = None
+    metric: str | None = None
+    min_recall: OfLabels | None = None
+    label_threshold: OfLabels | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         share_of("max_drop", self.max_drop)
         share_of("min_agreement", self.min_agreement)
+        shares_of("min_recall", self.min_recall)
+        shares_of("label_threshold", self.label_threshold)
         # A share of the original is checked on one that is large enough for any sensible share of it.
         if self.max_size is not None and _as_bytes(self.max_size, of=10**12) < 1:
             raise SettingError(f"`max_size` must be above 0, found {self.max_size}")
@@ -54,6 +70,16 @@ class Budget:
         return share_of("min_agreement", self.min_agreement)
 
     @property
+    def recalls_needed(self) -> dict[str, float]:
+        """``min_recall`` as shares, by label."""
+        return shares_of("min_recall", self.min_recall)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """``label_threshold`` as numbers, by label."""
+        return shares_of("label_threshold", self.label_threshold)
+
+    @property
     def is_given(self) -> bool:
         """Whether anything has to hold."""
         return self.is_of_quality or self.max_size is not None
@@ -61,7 +87,14 @@ class Budget:
     @property
     def is_of_quality(self) -> bool:
         """Whether results must be evaluated to know."""
-        return self.max_drop is not None or self.min_agreement is not None
+        return self.max_drop is not None or self.min_agreement is not None or bool(self.recalls_needed)
+
+    def check_together(self) -> None:
+        """Raise :class:`SettingError` for a metric without the drop that it is of."""
+        if self.metric is not None and self.max_drop is None:
+            raise SettingError("`metric` is what `max_drop` is a drop of: give `max_drop`, or leave it out")
+        if self.label_threshold is not None and not self.is_of_quality:
+            raise SettingError("`label_threshold` needs a budget of quality (`max_drop`, `min_recall` …)")
 
     def max_bytes(self, of: int) -> int | None:
         """Return the most bytes of the weight files of a model that had ``of`` bytes."""
@@ -69,13 +102,16 @@ class Budget:
             return None
         return _as_bytes(self.max_size, of)
 
-    def allows(self, drop: float | None, agreement: float | None) -> bool:
-        """Whether a drop and an agreement keep to the budget, as measured; what was not measured does not."""
+    def allows(self, drop: float | None, agreement: float | None, recalls: Sequence[Recall] = ()) -> bool:
+        """Whether numbers as measured keep to the budget; what was not measured does not."""
         if self.drop_allowed is not None:
             if drop is None or not is_within(drop, self.drop_allowed):
                 return False
         if self.agreement_needed is not None:
             if agreement is None or not is_within(1 - agreement, 1 - self.agreement_needed):
+                return False
+        for missed, allowed in self._missed(recalls):
+            if missed is None or not is_within(missed.value, allowed):
                 return False
         return True
 
@@ -85,7 +121,7 @@ class Budget:
         return most is None or nbytes <= most
 
     def decide(self, quality: Quality | None) -> Decision:
-        """Decide on the part on quality; the worse of its two halves counts.
+        """Decide on the part on quality; the worst of its parts counts.
 
         A result that gives no number anywhere exceeds any budget. What was not measured, and what was
         measured against an original that answers every text alike, is not known. Where the score stayed
@@ -98,43 +134,71 @@ class Budget:
         if quality is None or quality.alike == "constant":
             return "unknown"
         decisions: list[Decision] = []
-        for drop, allowed in self._halves(quality):
+        for drop, allowed in self._parts(quality):
             if drop is None:
                 decisions.append("unknown")
                 continue
             decision = decide(drop.value, drop.interval, allowed)
-            if decision == "held" and quality.has_few_same and drop.of != CHANGED:
+            # What is found is found: recall is not a score that other answers could have kept up.
+            if decision == "held" and quality.has_few_same and drop.of not in {CHANGED, _MISSED}:
                 decision = "doubtful"
             decisions.append(decision)
         return max(decisions, key=DECISIONS.index)
 
+    def check_reachable(self, own: Quality, original: Path) -> None:
+        """Raise :class:`DataError` where not even the original keeps to what must be found.
+
+        ``own`` is the original compared with itself.
+        """
+        recalls = {recall.label: recall.value for recall in own.recalls}
+        for label, needed in self.recalls_needed.items():
+            value = recalls.get(label)
+            if value is not None and not is_within(needed, value):
+                raise DataError(
+                    f"{original}: the original's own recall of {label} is {number(100 * value)} % on "
+                    f"these texts, below the {number(100 * needed)} % of `min_recall`, so that no result is "
+                    "likely to reach it"
+                )
+
     def texts_needed(self, quality: Quality, texts: int) -> int | None:
         """Return about how many texts decide where ``texts`` did not, None where they did."""
-        none_changed = quality.agreement is not None and quality.agreement.value == 1
+        no_answer_changed = quality.agreement is not None and quality.agreement.value == 1
         needed: list[int] = []
-        for drop, allowed in self._halves(quality):
+        for drop, allowed in self._parts(quality):
             if drop is None or drop.interval is None:
                 continue
+            none_changed = drop.value == 0 if drop.of == _MISSED else no_answer_changed
             if decide(drop.value, drop.interval, allowed) == "undecided":
                 needed.append(texts_needed(texts, drop.interval, allowed, none_changed=none_changed))
         return max(needed, default=None)
 
-    def _halves(self, quality: Quality) -> Sequence[tuple[Drop | None, float]]:
+    def _parts(self, quality: Quality) -> Sequence[tuple[Drop | None, float]]:
         """List what was measured with what is allowed of it: an agreement is a drop of the same answers."""
-        halves: list[tuple[Drop | None, float]] = []
+        parts: list[tuple[Drop | None, float]] = []
         if self.drop_allowed is not None:
-            halves.append((quality.drop, self.drop_allowed))
+            parts.append((quality.drop, self.drop_allowed))
         if self.agreement_needed is not None:
-            halves.append((_as_drop(quality.agreement), 1 - self.agreement_needed))
-        return halves
+            parts.append((_as_drop(quality.agreement), 1 - self.agreement_needed))
+        return [*parts, *self._missed(quality.recalls)]
+
+    def _missed(self, recalls: Sequence[Recall]) -> list[tuple[Drop | None, float]]:
+        """List what is missed of each label that has to be found, with what may be."""
+        by_label = {recall.label: recall for recall in recalls}
+        parts: list[tuple[Drop | None, float]] = []
+        for label, needed in self.recalls_needed.items():
+            parts.append((_as_missed(by_label.get(label)), 1 - needed))
+        return parts
 
     def describe(self, of: int) -> str:
         """Say it in words, for an original of ``of`` bytes: ``a drop of at most 1.00 points``."""
         parts = []
         if self.drop_allowed is not None:
-            parts.append(f"a drop of at most {number(100 * self.drop_allowed)} points")
+            of_metric = "" if self.metric is None else f" in {self.metric}"
+            parts.append(f"a drop{of_metric} of at most {number(100 * self.drop_allowed)} points")
         if self.agreement_needed is not None:
             parts.append(f"the same answer on at least {number(100 * self.agreement_needed)} %")
+        for label, needed in self.recalls_needed.items():
+            parts.append(f"a recall of {label} of at least {number(100 * needed)} %")
         most = self.max_bytes(of)
         if most is not None:
             parts.append(f"{megabytes(most)} at most")
@@ -152,10 +216,51 @@ def _as_drop(agreement: Figure | None) -> Drop | None:
     return Drop(CHANGED, changed, (1 - high, 1 - low))
 
 
+def _as_missed(recall: Recall | None) -> Drop | None:
+    """Return the share of what has a label that was not found, with its interval."""
+    if recall is None or recall.value is None:
+        return None
+    if recall.interval is None:
+        return Drop(_MISSED, 1 - recall.value, None)
+    low, high = recall.interval
+    return Drop(_MISSED, 1 - recall.value, (1 - high, 1 - low))
+
+
+def shares_of(name: str, values: OfLabels | None) -> dict[str, float]:
+    """Return ``"toxic=99%,insult=0.9"``, or a dict, as numbers by label.
+
+    Raises :class:`SettingError` for anything else, and for a label that is named twice.
+    """
+    if values is None:
+        return {}
+    pairs: list[tuple[str, float | str]] = []
+    if isinstance(values, str):
+        for pair in split_names(values):
+            # The last equals sign: labels may hold others.
+            label, _, share = pair.rpartition("=")
+            pairs.append((label.strip(), share.strip()))
+    else:
+        pairs = list(values.items())
+    shares: dict[str, float] = {}
+    for label, value in pairs:
+        if not label:
+            raise SettingError(
+                f"`{name}`: expected LABEL=SHARE with commas between, as toxic=0.9, found {values!r}"
+            )
+        if label in shares:
+            raise SettingError(f"`{name}`: {label} is named twice, as {shares[label]:g} and as {value}")
+        shares[label] = _checked_share(name, value)
+    return shares
+
+
 def share_of(name: str, value: float | str | None) -> float | None:
     """Return ``"1%"`` and ``0.01`` as the same number. Raises :class:`SettingError` for anything else."""
     if value is None:
         return None
+    return _checked_share(name, value)
+
+
+def _checked_share(name: str, value: float | str) -> float:
     share = _as_number(name, value, "a share such as 0.01 or 1%")
     if not 0 <= share <= 1:
         raise SettingError(f"`{name}` must be a share from 0 to 1 (0.01 or 1% is a point), found {value}")

@@ -8,40 +8,50 @@ change of a probability.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, Interval, intervals
+from prensa.evaluation.bootstrap import Draws, exact_interval, intervals, none_changed
 from prensa.evaluation.calibration import calibration_error
 from prensa.evaluation.figures import (
     ACCURACY,
     AGREEMENT,
     CHANGED,
+    F1,
     MACRO_F1,
+    PR_AUC,
+    PRECISION,
+    RECALL,
+    ROC_AUC,
     Drop,
     Figure,
     McNemar,
     Metric,
     metric_of,
+    of_label,
+    without_label,
 )
+from prensa.evaluation.label_scores import Rankings, count, flags
+from prensa.evaluation.thresholds import Thresholds, one_of, several_of
 
 Floats = NDArray[np.floating]
 Ids = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-ROC_AUC, CALIBRATION_ERROR = "ROC-AUC", "calibration error"
+CALIBRATION_ERROR = "calibration error"
 
-# A label applies if it is more likely than not.
-_APPLIES = 0.5
 # Of two classes the second one stands for both.
 _TWO = 2
 
 _NO_METRIC = {
     ROC_AUC: "needs right answers of at least two classes",
-    "F1": "no text has this label, and no model gives it",
+    F1: "no text has this label, and no model gives it",
+    RECALL: "no text has this label",
+    PRECISION: "a model gives this label to no text",
+    PR_AUC: "no text has this label",
 }
 
 
@@ -69,31 +79,43 @@ class Truth:
             return texts
         return np.concatenate([self.groups[text] for text in texts])
 
+    def sums(self, some: Flags) -> Floats:
+        """Count some of the things ``[things]`` in each text ``[texts]``."""
+        if self.groups is None:
+            return some.astype(float)
+        return np.array([float(some[group].sum()) for group in self.groups])
+
+    def count(self, some: Flags) -> int:
+        """Count the texts that have any of some things ``[things]``."""
+        return int((self.sums(some) > 0).sum())
+
 
 @dataclass(frozen=True)
 class Answers:
     """What a classifier answers for some things: logits and probabilities ``[things, labels]``.
 
     Each row is a distribution or, with ``many``, each number the probability that its label applies.
+    ``thresholds`` are the probabilities from which on labels are given, where those are not the usual ones.
     """
 
     logits: Floats
     probabilities: Floats
     many: bool
+    thresholds: Thresholds = field(default_factory=dict)
 
     @cached_property
     def chosen(self) -> Ids:
         """Ids ``[things]``, or zeros and ones ``[things, labels]``."""
         if self.many:
-            return (self.probabilities > _APPLIES).astype(np.int64)
-        return np.asarray(self.probabilities.argmax(axis=1))
+            return several_of(self.probabilities, self.thresholds)
+        return one_of(self.probabilities, self.thresholds)
 
     def at(self, indices: Ids) -> Answers:
         """Return the answers for some of the things."""
-        return Answers(self.logits[indices], self.probabilities[indices], self.many)
+        return Answers(self.logits[indices], self.probabilities[indices], self.many, self.thresholds)
 
 
-def answers(outputs: Sequence[Floats], *, many: bool) -> Answers:
+def answers(outputs: Sequence[Floats], *, many: bool, thresholds: Thresholds | None = None) -> Answers:
     """Turn logits of texts ``[labels]``, or of their words ``[words, labels]``, into probabilities."""
     from scipy.special import expit, softmax
 
@@ -101,8 +123,8 @@ def answers(outputs: Sequence[Floats], *, many: bool) -> Answers:
     # In float64: differences of small probabilities are what divergences are made of.
     logits = np.concatenate(rows).astype(np.float64)
     if many:
-        return Answers(logits, expit(logits), many)
-    return Answers(logits, softmax(logits, axis=1), many)
+        return Answers(logits, expit(logits), many, thresholds or {})
+    return Answers(logits, softmax(logits, axis=1), many, thresholds or {})
 
 
 def scores(truth: Ids, given: Answers, labels: Sequence[str]) -> dict[str, float]:
@@ -112,19 +134,44 @@ def scores(truth: Ids, given: Answers, labels: Sequence[str]) -> dict[str, float
     labels that occur in the truth or in the answers, as in scikit-learn. ROC-AUC of several labels is the
     mean over those that both occur and do not.
     """
-    from sklearn.metrics import accuracy_score
+    return _Scores(truth, given, labels, are_words=False).of(np.arange(len(truth)))
 
-    f1 = _f1(truth, given.chosen, len(labels))
-    metrics = {
-        ACCURACY: float(accuracy_score(truth, given.chosen)),
-        MACRO_F1: _mean(f1),
-    }
-    for label, of_label in zip(labels, f1, strict=True):
-        metrics[f"F1: {label}"] = float(of_label)
-    metrics[ROC_AUC] = _roc_auc(truth, given)
-    confidence, right = confidences(truth, given)
-    metrics[CALIBRATION_ERROR] = calibration_error(confidence, right)
-    return metrics
+
+class _Scores:
+    """The metrics of one model on any of its things, what is the same for all of them computed once.
+
+    Words have no PR-AUC: there are many of them, and their probabilities would be ranked for each label.
+    """
+
+    def __init__(self, truth: Ids, given: Answers, labels: Sequence[str], *, are_words: bool) -> None:
+        self._truth = truth
+        self._given = given
+        self._labels = labels
+        self._rankings = None
+        if not are_words:
+            self._rankings = Rankings(flags(truth, len(labels)), given.probabilities)
+
+    def of(self, things: Ids) -> dict[str, float]:
+        """Compute the metrics of some things, named more than once as often as they count."""
+        truth = self._truth[things]
+        given = self._given.at(things)
+        chosen = self._given.chosen[things]
+        right = truth == chosen
+        if given.many:
+            right = right.all(axis=1)
+        counts = count(truth, chosen, len(self._labels))
+        metrics = {ACCURACY: float(right.mean()), MACRO_F1: _mean(counts.f1)}
+        of_labels = {F1: counts.f1, RECALL: counts.recall, PRECISION: counts.precision}
+        if self._rankings is not None:
+            weights = np.bincount(things, minlength=len(self._truth)).astype(float)
+            of_labels[PR_AUC] = self._rankings.average_precision(weights)
+        for index, label in enumerate(self._labels):
+            for name, values in of_labels.items():
+                metrics[of_label(name, label)] = float(values[index])
+        metrics[ROC_AUC] = _roc_auc(truth, given)
+        confidence, is_right = confidences(truth, given)
+        metrics[CALIBRATION_ERROR] = calibration_error(confidence, is_right)
+        return metrics
 
 
 def compare_with_labels(
@@ -138,39 +185,65 @@ def compare_with_labels(
     Whole texts are drawn for the intervals, since the words of one text have much in common; the test takes
     things to be independent, so it is left out for words.
     """
-    before = scores(truth.values, original, truth.labels)
-    after = scores(truth.values, result, truth.labels)
+    are_words = truth.groups is not None
+    of_original = _Scores(truth.values, original, truth.labels, are_words=are_words)
+    of_result = _Scores(truth.values, result, truth.labels, are_words=are_words)
+    everything = np.arange(len(truth.values))
+    before = of_original.of(everything)
+    after = of_result.of(everything)
 
     def differences(texts: Ids) -> list[float]:
         at = truth.things(texts)
         # All of the drawn texts may be without words.
         if not len(at):
             return [float("nan")] * len(before)
-        one = scores(truth.values[at], original.at(at), truth.labels)
-        other = scores(truth.values[at], result.at(at), truth.labels)
+        one = of_original.of(at)
+        other = of_result.of(at)
         return [other[name] - one[name] for name in one]
 
     of_metrics = intervals(differences, truth.texts, draws)
-    is_unchanged = bool(same_answer(original, result).all())
+    unchanged = _unchanged(truth, original, result)
     metrics = []
     for name, interval in zip(before, of_metrics, strict=True):
         # Resamples of texts with the same answers all differ by 0, which other texts may not.
-        if is_unchanged and interval and name in {ACCURACY, MACRO_F1}:
-            interval = _none_changed(truth.texts)  # noqa: PLW2901
+        if interval and unchanged.get(name):
+            interval = none_changed(unchanged[name])  # noqa: PLW2901
         metric = metric_of(
             name,
             before[name],
             after[name],
             interval,
-            missing=_NO_METRIC.get(name.partition(":")[0], "not defined here"),
+            missing=_NO_METRIC.get(without_label(name), "not defined here"),
             higher_is_better=name != CALIBRATION_ERROR,
         )
         metrics.append(metric)
 
-    if original.many or truth.groups is not None:
+    if original.many or are_words:
         return tuple(metrics), None
     test = _mcnemar(original.chosen == truth.values, result.chosen == truth.values)
     return tuple(metrics), test
+
+
+def _unchanged(truth: Truth, original: Answers, result: Answers) -> dict[str, int]:
+    """Return the metrics that no resample can change, and how many texts show that.
+
+    Of a label those are the texts that have it, or are given it, and on which both models say the same.
+    """
+    unchanged: dict[str, int] = {}
+    if same_answer(original, result).all():
+        unchanged = {ACCURACY: truth.texts, MACRO_F1: truth.texts}
+    labels = len(truth.labels)
+    right = flags(truth.values, labels)
+    before = flags(original.chosen, labels)
+    after = flags(result.chosen, labels)
+    for index, label in enumerate(truth.labels):
+        has_label, given, differs = right[:, index], before[:, index], before[:, index] != after[:, index]
+        if not (differs & has_label).any():
+            unchanged[of_label(RECALL, label)] = truth.count(has_label)
+        if not differs.any():
+            unchanged[of_label(PRECISION, label)] = truth.count(given)
+            unchanged[of_label(F1, label)] = truth.count(has_label | given)
+    return unchanged
 
 
 def compare_outputs(
@@ -229,7 +302,8 @@ def confidences(truth: Ids, given: Answers) -> tuple[Floats, Ids | Flags]:
     """Return how sure the model is of each answer, and whether it is right; with ``many``, of each label."""
     if given.many:
         return given.probabilities.ravel(), truth.ravel()
-    return given.probabilities.max(axis=1), given.chosen == truth
+    # The likeliest label, whatever threshold others have: it is what the model is sure of.
+    return given.probabilities.max(axis=1), given.probabilities.argmax(axis=1) == truth
 
 
 def drop_of(metrics: Sequence[Metric], name: str) -> Drop | None:
@@ -255,9 +329,9 @@ def share_changed(same: Flags, groups: Sequence[Ids] | None, draws: Draws) -> Dr
     changed = float((~same).mean())
     if groups is None:
         count = int((~same).sum())
-        return Drop(CHANGED, changed, _exact(count, len(same)))
+        return Drop(CHANGED, changed, exact_interval(count, len(same)))
     if draws.count and same.all():
-        return Drop(CHANGED, changed, _exact(0, len(groups)))
+        return Drop(CHANGED, changed, exact_interval(0, len(groups)))
 
     # [texts, 2]: changed words and all words of each text, so that a resample is a sum of rows.
     counts = np.array([[(~same[group]).sum(), len(group)] for group in groups], dtype=float)
@@ -270,36 +344,6 @@ def share_changed(same: Flags, groups: Sequence[Ids] | None, draws: Draws) -> Dr
 
     (interval,) = intervals(share, len(groups), draws)
     return Drop(CHANGED, changed, interval)
-
-
-def _none_changed(texts: int) -> Interval:
-    """Return an interval for a difference between models that give the same answers.
-
-    Resamples of such texts cannot differ either; but the share of other texts on which the models would may
-    be as high as the exact interval of 0 of so many.
-    """
-    _, high = _exact(0, texts)
-    return -high, high
-
-
-def _exact(count: int, of: int) -> Interval:
-    from scipy.stats import binomtest
-
-    interval = binomtest(count, of).proportion_ci(0.95)
-    return float(interval.low), float(interval.high)
-
-
-def _f1(truth: Ids, chosen: Ids, labels: int) -> Floats:
-    """Return each label's F1 ``[labels]``."""
-    from sklearn.metrics import f1_score
-
-    ids = list(range(labels))
-    # scikit-learn takes a single column for the answers of one classifier, with two labels, so it gets a row.
-    if truth.ndim > 1 and labels == 1:
-        truth = truth[:, 0]
-        chosen = chosen[:, 0]
-        ids = [1]
-    return np.asarray(f1_score(truth, chosen, labels=ids, average=None, zero_division=np.nan))
 
 
 def _roc_auc(truth: Ids, given: Answers) -> float:

@@ -30,7 +30,6 @@ WIDEST = 2  # times the budget: the width of an interval that still decides
 
 _ROUNDING = 1e-9  # 0.91 − 0.90 is a little more than 0.01
 _DIGITS = 2  # of a number of texts
-_TAIL = 0.025  # what a 95 % interval leaves out on each side
 
 
 def is_within(value: float, allowed: float) -> bool:
@@ -61,12 +60,13 @@ def texts_needed(
     """Return about how many texts make an interval narrow enough to decide, rounded up to two digits.
 
     ``interval`` was found on ``texts`` texts. Widths shrink with the square root of the number of texts.
-    Where no answer changed the interval is the exact one of 0 of so many, on one side or on both.
+    Where no answer changed the interval is the exact one of 0 of so many, on one side or on both; of all the
+    ``texts``, or of those with one label, which are taken to be the same share of more.
     """
     width = interval[1] - interval[0]
     exact = texts * (width / (WIDEST * allowed)) ** 2
     if none_changed:
         high = WIDEST * allowed * interval[1] / width
-        exact = math.log(_TAIL) / math.log1p(-high)
+        exact = texts * math.log1p(-interval[1]) / math.log1p(-high)
     unit = 10.0 ** max(0, math.floor(math.log10(exact)) + 1 - _DIGITS)
     return round(math.ceil(exact / unit) * unit)

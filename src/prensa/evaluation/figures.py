@@ -6,9 +6,18 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-ACCURACY, MACRO_F1, SPEARMAN = "accuracy", "macro F1", "Spearman correlation"
+ACCURACY, MACRO_F1, ROC_AUC = "accuracy", "macro F1", "ROC-AUC"
+SPEARMAN, PEARSON = "Spearman correlation", "Pearson correlation"
 BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
-"""What a drop may be of."""
+RECALL, PRECISION, F1, PR_AUC = "recall", "precision", "F1", "PR-AUC"
+ENTITY_RECALL, ENTITY_PRECISION, ENTITY_F1 = "entity recall", "entity precision", "entity F1"
+"""What a drop may be of; the last two lines also with a label, as in ``recall: toxic`` (:func:`of_label`)."""
+
+_SCORES = frozenset(
+    {ACCURACY, MACRO_F1, ROC_AUC, RECALL, PRECISION, F1, PR_AUC, ENTITY_RECALL, ENTITY_PRECISION, ENTITY_F1}
+)
+# What stands between a metric and the label that it is of.
+_OF_LABEL = ": "
 
 AGREEMENT = "same answer"
 """The figure that says how many of the answers are the original's."""
@@ -22,6 +31,26 @@ Alike = Literal["", "constant", "one-sided"]
 ``constant``   the same numbers for every text: nothing can be judged by it
 ``one-sided``  the same label for every text, with numbers that differ: agreement proves little
 """
+
+
+def of_label(metric: str, label: str) -> str:
+    """Name a metric of one label: ``recall: toxic``."""
+    return f"{metric}{_OF_LABEL}{label}"
+
+
+def without_label(name: str) -> str:
+    """Return the metric alone: ``recall: toxic`` → ``recall``."""
+    return name.partition(_OF_LABEL)[0]
+
+
+def label_of(name: str) -> str:
+    """Return the label that a metric is of, empty for one of all labels: ``recall: toxic`` → ``toxic``."""
+    return name.partition(_OF_LABEL)[2]
+
+
+def in_words(name: str) -> str:
+    """Word a metric for a sentence: ``recall: toxic`` → ``recall of toxic``."""
+    return name.replace(_OF_LABEL, " of ", 1)
 
 
 @dataclass(frozen=True)
@@ -135,6 +164,19 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class Recall:
+    """The share of what has a label that the result gives it to, with its 95 % interval.
+
+    Not a difference: what counts is how much is found. ``label`` is in the words that it was named by. None
+    of it is known (``value``) where nothing has the label.
+    """
+
+    label: str
+    value: float | None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Guessing:
     """The original does no better than guessing: its accuracy, and that of its answers when shuffled."""
 
@@ -162,6 +204,7 @@ class Quality:
     broken: int = 0
     alike: Alike = ""
     guessing: Guessing | None = None
+    recalls: tuple[Recall, ...] = ()
 
     @property
     def agreement(self) -> Figure | None:
@@ -182,4 +225,4 @@ class Quality:
     @property
     def is_of_a_score(self) -> bool:
         """Whether the drop is one of right answers, which may be right about other texts than before."""
-        return self.drop is not None and self.drop.of in {ACCURACY, MACRO_F1}
+        return self.drop is not None and without_label(self.drop.of) in _SCORES

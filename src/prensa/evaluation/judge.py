@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,15 @@ from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config, model_class
 from prensa.checkpoint.task import LANGUAGE, Task, task_of, unanswered
-from prensa.errors import ModelError, SettingError, TokenizerError
+from prensa.errors import DataError, ModelError, SettingError, TokenizerError
 from prensa.evaluation.bootstrap import Draws
-from prensa.evaluation.figures import Quality
+from prensa.evaluation.budget import Budget
+from prensa.evaluation.figures import Quality, in_words
 from prensa.evaluation.original import check_finite, check_not_constant
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, common_words, read_by, readable
+from prensa.evaluation.terms import Terms, terms_of
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device, choose_dtype
 from prensa.runtime.text_vector import read_text_vector
@@ -50,7 +52,8 @@ _USUAL_BATCH = 32
 class JudgePlan:
     """An original, the texts as it reads them, and where models answer: all that is known without weights.
 
-    ``notes`` say what a user should know of the original's checkpoint.
+    ``notes`` say what a user should know of the original's checkpoint. ``terms`` are what results are judged
+    by, where that is not what is usual for the task.
     """
 
     path: Path
@@ -64,6 +67,11 @@ class JudgePlan:
     batch_size: int
     library: Library
     notes: tuple[str, ...] = ()
+    terms: Terms = field(default_factory=Terms)
+
+    def in_terms_of(self, budget: Budget) -> JudgePlan:
+        """Judge by what a budget names. Raises as :func:`~prensa.evaluation.terms.terms_of`."""
+        return dataclasses.replace(self, terms=terms_of(budget, self.task, self.texts))
 
     def take(self, indices: Sequence[int]) -> JudgePlan:
         """Keep some of the texts."""
@@ -181,7 +189,8 @@ class Judge:
             before = self._before(indices, readings[0], progress)
             (after,) = self._answer([result], readings[1:], progress)
         places = readings[0].encoded.places
-        quality = self.compared(Outputs(plan.task, texts, places, before, after), draws or Draws())
+        outputs = Outputs(plan.task, texts, places, before, after, plan.terms)
+        quality = self.compared(outputs, draws or Draws())
         check_not_constant(plan.path, quality)
         return quality
 
@@ -195,10 +204,15 @@ class Judge:
             return None
         answers = self.answers(indices, progress)
         places = Reading(plan.encoded).take(indices).encoded.places
-        outputs = Outputs(plan.task, plan.texts.take(indices), places, answers, answers)
+        outputs = Outputs(plan.task, plan.texts.take(indices), places, answers, answers, plan.terms)
         # Where no answer changes, intervals are not drawn but known: one draw is enough.
         quality = self.compared(outputs, Draws(1))
         check_not_constant(plan.path, quality)
+        if plan.terms.metric and quality.drop is None:
+            raise DataError(
+                f"{plan.path}: the original has no {in_words(plan.terms.metric)} (`metric`) on these texts, "
+                "probably because it never gives that label; give other texts, or take another metric"
+            )
         return quality
 
     def answers(self, indices: Sequence[int], progress: Progress = silent) -> list[Output]:

@@ -122,7 +122,7 @@ def _compare(plan: Plan, measured: Measured, indices: Sequence[int], progress: P
     stopped = None
     for number in range(1, results + 1):
         result = [measured.outputs[number][index] for index in indices]
-        outputs = Outputs(judged.task, texts, places, original, result)
+        outputs = Outputs(judged.task, texts, places, original, result, judged.terms)
         step = functools.partial(progress, f"intervals, result {number} of {results}")
         resamples = bootstrap.RESAMPLES if stopped is None else 0
         try:
@@ -159,6 +159,7 @@ def _retokenized(plan: Plan, number: int, indices: Sequence[int], outputs: Outpu
         places,
         [outputs.original[index] for index in changed],
         [outputs.result[index] for index in changed],
+        outputs.terms,
     )
     return Retokenized(len(changed), compare(on_changed, Draws()).drop)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from prensa.checkpoint.card import model_name
+from prensa.checkpoint.hub_names import model_name
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import ModelError
-from prensa.evaluation.classification import Answers
+from prensa.evaluation.classification import Answers, answers
 from prensa.evaluation.figures import Alike, Guessing, Quality
 from prensa.evaluation.predict import SUMS, Output
+from prensa.evaluation.thresholds import Thresholds
 
 Array = NDArray[Any]
 
@@ -28,6 +29,7 @@ SAME_TO_ALL = (
 )
 """What is reported of an original that is constant."""
 
+_CHOOSING: frozenset[Kind] = frozenset({"classes", "multi-label", "tokens"})
 # One answer alone is neither like nor unlike others.
 _COMPARABLE = 2
 _ROUNDING = 1e-4  # of the largest number: batches of other lengths are summed in another order
@@ -50,9 +52,10 @@ def check_not_constant(path: Path, quality: Quality) -> None:
         raise ModelError(f"{path}: {SAME_TO_ALL}")
 
 
-def likeness(kind: Kind, outputs: Sequence[Output]) -> Alike:
+def likeness(kind: Kind, outputs: Sequence[Output], thresholds: Thresholds | None = None) -> Alike:
     """Say whether an original answers every text alike; one text alone is never said to be.
 
+    ``thresholds`` are those from which on a classifier's labels are given, None for the usual ones.
     Of language models this finds those that foresee every token equally badly, as with weights of zeros.
     """
     if len(outputs) < _COMPARABLE:
@@ -63,10 +66,10 @@ def likeness(kind: Kind, outputs: Sequence[Output]) -> Alike:
         return ""
     if float(np.ptp(rows, axis=0).max()) <= _ROUNDING * float(np.abs(rows).max()):
         return "constant"
-    chosen = {"multi-label": rows > 0, "classes": rows.argmax(axis=1), "tokens": rows.argmax(axis=1)}.get(
-        kind
-    )
-    return "one-sided" if chosen is not None and (chosen == chosen[0]).all() else ""
+    if kind not in _CHOOSING:
+        return ""
+    chosen = answers(outputs, many=kind == "multi-label", thresholds=thresholds).chosen
+    return "one-sided" if (chosen == chosen[0]).all() else ""
 
 
 def _of_language(outputs: Sequence[Output]) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.classification import drop_of
-from prensa.evaluation.figures import SPEARMAN, Drop, Figure, Metric, Quality, metric_of
+from prensa.evaluation.figures import PEARSON, SPEARMAN, Drop, Figure, Metric, Quality, metric_of
 from prensa.isolation import WITHOUT_WARNINGS
 
 Numbers = NDArray[np.floating]
@@ -39,20 +39,22 @@ def scores(truth: Numbers, given: Numbers) -> dict[str, float]:
         r2 = float(r2_score(truth, given))
     return {
         SPEARMAN: _correlation(spearmanr, truth, given),
-        "Pearson correlation": _correlation(pearsonr, truth, given),
+        PEARSON: _correlation(pearsonr, truth, given),
         "R²": r2,
         ERROR: float(mean_absolute_error(truth, given)),
     }
 
 
-def compare(truth: Numbers | None, original: Numbers, result: Numbers, draws: Draws) -> Quality:
-    """Compare the numbers; judged by the rank correlation with the truth, or with the original."""
+def compare(
+    truth: Numbers | None, original: Numbers, result: Numbers, draws: Draws, metric: str = SPEARMAN
+) -> Quality:
+    """Compare the numbers; judged by a correlation with the truth, or by that of ranks with the original."""
     figures = _figures(original, result)
     if truth is None:
         drop = _drop_from_original(original, result, draws)
         return Quality(drop=drop, figures=figures)
     metrics = _metrics(truth, original, result, draws)
-    return Quality(drop=drop_of(metrics, SPEARMAN), metrics=metrics, figures=figures)
+    return Quality(drop=drop_of(metrics, metric), metrics=metrics, figures=figures)
 
 
 def _figures(original: Numbers, result: Numbers) -> tuple[Figure, ...]:

@@ -42,6 +42,14 @@ class Settings:
     encoding: str | None = None
     labels: dict[str, str] | None = None
     cascade: float | None = None
+    metric: str | None = None
+    min_recall: dict[str, float] | None = None
+    label_threshold: dict[str, float] | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """What a result must hold to."""
+        return Budget(max_drop=self.max_drop, min_recall=self.min_recall)
 
 
 @dataclass(frozen=True)
@@ -209,12 +217,12 @@ class Evaluation:
     cascades: tuple[Cascade, ...] = ()
 
     def budget(self, result: Model) -> Decision:
-        """Say whether a result's drop, as measured, is within ``max_drop``."""
-        return Budget(max_drop=self.settings.max_drop).decide(result.quality)
+        """Say whether a result, as measured, keeps to ``max_drop`` and ``min_recall``."""
+        return self.settings.budget.decide(result.quality)
 
     @property
     def within_budget(self) -> bool:
-        """Whether every result is within ``max_drop``, or none was given."""
+        """Whether every result keeps to ``max_drop`` and ``min_recall``, or none was given."""
         return all(self.budget(result) in KEPT for result in self.results)
 
     def to_json(self) -> str:

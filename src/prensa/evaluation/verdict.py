@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from prensa.evaluation.decision import is_within, texts_needed
-from prensa.evaluation.figures import BITS, CHANGED, DISTANCE, Drop, Figure, Guessing, Quality
+from prensa.evaluation.budget import Budget
+from prensa.evaluation.decision import Decision, is_within, texts_needed
+from prensa.evaluation.figures import (
+    BITS,
+    CHANGED,
+    DISTANCE,
+    Drop,
+    Figure,
+    Guessing,
+    Quality,
+    Recall,
+    in_words,
+)
 from prensa.evaluation.original import SAME_TO_ALL
 from prensa.evaluation.results import Data, Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.wording import megabytes, number, percent
+
+_OF_RECALL: dict[Decision, str] = {
+    "held": "was held",
+    "doubtful": "was held, but not for certain",
+    "undecided": "is NOT decided",
+    "exceeded": "was NOT held",
+}
 
 
 def verdict(evaluation: Evaluation, result: Model) -> str:
@@ -16,7 +34,8 @@ def verdict(evaluation: Evaluation, result: Model) -> str:
     speed = _speed(evaluation, result)
     quality = _quality(evaluation, result)
     budget = _budget(evaluation, result)
-    return f"{result.name} {size}, {speed}, and {quality}{budget}."
+    recalls = _recalls(evaluation, result)
+    return f"{result.name} {size}, {speed}, and {quality}{budget}{recalls}."
 
 
 def _size(original: Model, result: Model) -> str:
@@ -56,6 +75,7 @@ def _quality(evaluation: Evaluation, result: Model) -> str:
 def drop_in_words(drop: Drop) -> str:
     """``accuracy drops by 0.03 points (95 % interval −0.05 to 0.10)``."""
     size = number(abs(100 * drop.value))
+    name = in_words(drop.of)
     if drop.of == CHANGED:
         return f"changes {size} % of the answers ({_interval(drop)} %)"
     if drop.of == DISTANCE:
@@ -67,10 +87,10 @@ def drop_in_words(drop: Drop) -> str:
         return f"its cost in {BITS} {verb} by {size} % ({_interval(drop, ' of the rise')} %)"
     # What rounds to zero has no direction.
     if not float(size):
-        return f"its {drop.of} stays as it was ({_interval(drop, ' of the drop')} points)"
+        return f"its {name} stays as it was ({_interval(drop, ' of the drop')} points)"
     if drop.value < 0:
-        return f"its {drop.of} rises by {size} points ({_interval(drop, ' of the drop')})"
-    return f"its {drop.of} drops by {size} points ({_interval(drop)})"
+        return f"its {name} rises by {size} points ({_interval(drop, ' of the drop')})"
+    return f"its {name} drops by {size} points ({_interval(drop)})"
 
 
 def _interval(drop: Drop, of: str = "") -> str:
@@ -110,7 +130,7 @@ def _budget(evaluation: Evaluation, result: Model) -> str:
     if allowed is None:
         return ""
     name = f"the budget of {number(100 * allowed)} points"
-    decision = evaluation.budget(result)
+    decision = Budget(max_drop=allowed).decide(quality)
     if quality is None or decision == "unknown":
         reason = ""
         if quality is not None and quality.alike == "constant":
@@ -124,6 +144,37 @@ def _budget(evaluation: Evaluation, result: Model) -> str:
         return f"; {name} was NOT held"
     reasons = "; ".join(_doubts(quality, allowed))
     return f"; {name} was held, but not for certain: {reasons}"
+
+
+def _recalls(evaluation: Evaluation, result: Model) -> str:
+    """Say of each label that has to be found how much of it is, and whether that is enough."""
+    by_label: dict[str, Recall] = {}
+    if result.quality is not None:
+        by_label = {recall.label: recall for recall in result.quality.recalls}
+    text = ""
+    for label, needed in (evaluation.settings.min_recall or {}).items():
+        wanted = f"a recall of {label} of {number(100 * needed)} %"
+        recall = by_label.get(label)
+        if recall is None or recall.value is None:
+            text += f"; whether {wanted} was held is not known"
+            continue
+        budget = Budget(min_recall={label: needed})
+        outcome = _OF_RECALL.get(budget.decide(result.quality), "is not known")
+        text += f"; {wanted} {outcome}: it is {recall_in_words(recall)}"
+        more = None
+        if result.quality is not None:
+            more = budget.texts_needed(result.quality, evaluation.data.measured)
+        if more is not None:
+            text += f", and about {more:,} texts would decide it"
+    return text
+
+
+def recall_in_words(recall: Recall) -> str:
+    """``98.20 % (95 % interval 97.10 to 99.00)``."""
+    text = f"{number(100 * (recall.value or 0.0))} %"
+    if recall.interval is None:
+        return text
+    return f"{text} (95 % interval {range_in_words(recall.interval)})"
 
 
 def too_few(quality: Quality, allowed: float, texts: int) -> str:

@@ -6,7 +6,10 @@ import errno
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from prensa.errors import OutputError
 
@@ -30,7 +33,8 @@ def write_text(path: Path, text: str) -> None:
     # File names that are no UTF-8 have halves of characters in Python, which cannot be encoded.
     data = text.encode("utf-8", "backslashreplace")
     try:
-        _replace(path, data)
+        with replacing_file(path) as file:
+            file.write(data)
     except OSError as error:
         reason = f"cannot be written ({error.strerror})"
         if error.errno in FULL:
@@ -38,7 +42,12 @@ def write_text(path: Path, text: str) -> None:
         raise OutputError(f"{path}: {reason}; nothing was changed") from error
 
 
-def _replace(path: Path, data: bytes) -> None:
+@contextmanager
+def replacing_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that takes the name ``path`` in one step when the block ends well.
+
+    If the block raises, ``path`` stays as it was. Raises what opening, writing and renaming raise.
+    """
     # Beside it, since only within one disk a file takes another's name in one step.
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     new = Path(name)
@@ -46,7 +55,7 @@ def _replace(path: Path, data: bytes) -> None:
     mode = 0o666 & ~umask()
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             # Before the name changes: after a power cut a file of the new name must have its content.
             file.flush()
             os.fsync(file.fileno())

@@ -8,7 +8,7 @@ from pathlib import Path
 from prensa.checkpoint.locate import locate
 from prensa.errors import SettingError
 from prensa.evaluation import evaluate
-from prensa.evaluation.budget import Budget, share_of
+from prensa.evaluation.budget import Budget, OfLabels, share_of
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.evaluation.plan import Plan, plan
 from prensa.evaluation.results import Evaluation, Settings
@@ -32,6 +32,9 @@ class Comparison:
     dtype: str | None = None
     max_drop: float | str | None = None
     cascade: float | str | None = None
+    metric: str | None = None
+    min_recall: OfLabels | None = None
+    label_threshold: OfLabels | None = None
     permissions: Permissions = Permissions()
 
     def plan(self, progress: Progress = silent) -> ComparisonPlan:
@@ -43,8 +46,10 @@ class Comparison:
         if not self.results:
             raise SettingError("`results`: expected at least one result to compare with the original")
         # What is wrong with the budget is reported before any text is read.
-        Budget(max_drop=self.max_drop)
+        budget = self._budget()
         share_of("cascade", self.cascade)
+        if self.cascade is not None and budget.thresholds:
+            raise SettingError("`cascade` compares the likeliest labels: leave `label_threshold` out")
         with self.permissions.granted():
             judge = plan_judge(
                 locate(self.original),
@@ -56,7 +61,15 @@ class Comparison:
                 dtype=self.dtype,
                 progress=progress,
             )
-            return self.plan_with(Judge(judge))
+            return self.plan_with(Judge(judge.in_terms_of(budget)))
+
+    def _budget(self) -> Budget:
+        return Budget(
+            max_drop=self.max_drop,
+            metric=self.metric,
+            min_recall=self.min_recall,
+            label_threshold=self.label_threshold,
+        )
 
     def plan_with(self, judge: Judge) -> ComparisonPlan:
         """Do so with a judge that has read the texts already."""
@@ -67,7 +80,7 @@ class Comparison:
     def settings(self) -> Settings:
         """Return what ``results.json`` keeps of the job."""
         source = as_source(self.data)
-        budget = Budget(max_drop=self.max_drop)
+        budget = self._budget()
         data = None
         if source.name is not None:
             data = str(source.name)
@@ -87,6 +100,9 @@ class Comparison:
             encoding=source.encoding,
             labels=source.mapping,
             cascade=share_of("cascade", self.cascade),
+            metric=self.metric,
+            min_recall=budget.recalls_needed or None,
+            label_threshold=budget.thresholds or None,
         )
 
 

@@ -16,6 +16,7 @@ from prensa.evaluation.budget import Budget
 from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.evaluation.results import Evaluation
+from prensa.evaluation.terms import check_given
 from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs import healing
@@ -30,7 +31,8 @@ from prensa.progress import Progress, silent
 from prensa.runtime.processor import processor_name
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, check_recipe, ignore_trial, search
-from prensa.serving.in_pytorch import INT8, TORCH
+from prensa.serving.engines import TORCH
+from prensa.serving.in_pytorch import INT8
 from prensa.shrink.plan import ShrinkPlan, plan_shrinking
 from prensa.shrink.settings import Shrink
 from prensa.texts.library import Library
@@ -91,6 +93,8 @@ class Compression:
             raise SettingError("`unchecked`: a model whose class is not known cannot be healed")
         if self.budget.is_given and self.changes.noise is not None:
             raise SettingError("`noise` cannot be combined with a budget: the search chooses the noise")
+        if self.runtime is None:
+            self.budget.check_together()
         if self.budget.is_given:
             require("evaluate", "a budget")
 
@@ -129,6 +133,7 @@ class Compression:
                 library=library,
                 force=self.force,
                 permissions=self.permissions,
+                budget=self.budget,
             )
             runtimes.check(pressing.output)
         shrinking = None
@@ -215,8 +220,11 @@ class Compression:
             # Exports run on the processor, and everything is compared where they run.
             device = "cpu"
         plan = plan_judge(model, data or Source(), library=library, device=device, progress=progress)
+        plan = plan.in_terms_of(self.budget)
         if self.budget.is_of_quality:
-            halve_texts(plan.texts)
+            halves = halve_texts(plan.texts)
+            for half in (halves.search, halves.check):
+                check_given(plan.terms, plan.task, plan.texts.take(half))
         return Judge(plan)
 
 

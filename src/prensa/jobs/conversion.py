@@ -10,8 +10,9 @@ from prensa.checkpoint.locate import locate
 from prensa.errors import DataError, DifferentAnswersError, SettingError
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT
+from prensa.evaluation.figures import ACCURACY, RECALL, label_of, without_label
 from prensa.evaluation.judge import Judge, plan_judge
-from prensa.evaluation.verdict import drop_in_words
+from prensa.evaluation.verdict import drop_in_words, recall_in_words
 from prensa.extras import require
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.sources import Where, both
@@ -51,8 +52,11 @@ class Conversion:
 
     def _plan(self, progress: Progress) -> ConversionPlan:
         budget = self.budget
+        budget.check_together()
         if budget.on is not None and not budget.is_of_quality:
-            raise SettingError("`data`, `label_column` and `labels` need a budget: give `max_drop`")
+            raise SettingError(
+                "`data`, `label_column` and `labels` need a budget: give `max_drop` or `min_recall`"
+            )
         layout = None
         if self.layout is not None:
             # Before anything is read: it may be for another runtime.
@@ -81,10 +85,10 @@ class Conversion:
     def _judge(self, model: Path, data: Source | None, library: Library, progress: Progress) -> Judge:
         require("evaluate", "a budget")
         if data is None:
-            raise SettingError("`max_drop` needs texts to judge by: give `data` or `texts`")
+            raise SettingError("`max_drop` and `min_recall` need texts to judge by: give `data` or `texts`")
         few = dataclasses.replace(data, limit=data.limit or _JUDGED)
         plan = plan_judge(model, few, library=library, device="cpu", dtype="float32", progress=progress)
-        return Judge(plan)
+        return Judge(plan.in_terms_of(self.budget))
 
 
 @dataclass(frozen=True)
@@ -117,21 +121,42 @@ class ConversionPlan:
         with self.job.permissions.granted():
             if self.judge is None:
                 return run_export(self.export, progress)
+            self._check_reachable(self.judge, progress)
             export = dataclasses.replace(self.export, judged=self._judged(self.judge, progress))
             return run_export(export, progress, self._approve)
 
+    def _check_reachable(self, judge: Judge, progress: Progress) -> None:
+        """Refuse, before anything is exported, what not even the original keeps to."""
+        budget = self.job.budget
+        if budget.metric is None and not budget.recalls_needed:
+            return
+        own_quality = judge.own_quality(range(len(judge.plan.texts)), progress)
+        if own_quality is not None:
+            budget.check_reachable(own_quality, judge.plan.path)
+
     def _judged(self, judge: Judge, progress: Progress) -> Judged | None:
-        """Return the answers that a runtime's own accuracy control keeps: right ones, or the original's."""
+        """Return the answers that a runtime's own accuracy control keeps: right ones, or the original's.
+
+        It counts right answers, the likeliest label of each text: accuracy or, of texts with one label, its
+        recall. Other metrics it does not know.
+        """
         allowed = self.job.budget.drop_allowed
         plan = judge.plan
-        if allowed is None or plan.task.kind != "classes":
+        if allowed is None or plan.task.kind != "classes" or plan.terms.thresholds:
+            return None
+        metric = plan.terms.metric
+        if without_label(metric) == RECALL and plan.texts.labels is not None:
+            right = plan.task.labels.index(label_of(metric))
+            some = [index for index, label in enumerate(plan.texts.labels) if label == right]
+            return Judged(plan.take(some).encoded, [right] * len(some), allowed)
+        if metric not in {"", ACCURACY}:
             return None
         if plan.texts.labels is not None:
-            right = [int(label) for label in plan.texts.labels]
+            answers = [int(label) for label in plan.texts.labels]
         else:
-            answers = judge.answers(range(len(plan.texts)), progress)
-            right = [int(logits.argmax()) for logits in answers]
-        return Judged(plan.encoded, right, allowed)
+            outputs = judge.answers(range(len(plan.texts)), progress)
+            answers = [int(logits.argmax()) for logits in outputs]
+        return Judged(plan.encoded, answers, allowed)
 
     def _approve(self, directory: Path) -> float | None:
         """Return what an export loses. Raises where that is more than the budget, or not known."""
@@ -150,6 +175,8 @@ class ConversionPlan:
             lost = "its answers give no number"
             if quality.drop is not None:
                 lost = drop_in_words(quality.drop)
+            for recall in quality.recalls:
+                lost += f", with a recall of {recall.label} of {recall_in_words(recall)},"
             raise DifferentAnswersError(
                 f"{self.export.model}: exported in {self.job.precision} {lost} on {texts:,} texts, which the "
                 "budget does not allow; take another `precision`, or `to=openvino`, which leaves layers "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prensa.calibration.plan import CalibrationPlan, plan_calibration
 from prensa.checkpoint.locate import locate
+from prensa.evaluation.budget import Budget, OfLabels
 from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.extras import require
@@ -31,7 +32,7 @@ _JUDGED = 2000
 class Exploration:
     """What to explore, and on which texts: the parameters of :func:`prensa.frontier`.
 
-    ``noises`` are the calibrated points; None takes the usual ones.
+    ``noises`` are the calibrated points; None takes the usual ones. ``metric`` is what a drop is of.
     """
 
     model: str | Path
@@ -40,6 +41,8 @@ class Exploration:
     texts: Where | None = None
     noises: Sequence[float] | None = None
     device: str | None = None
+    metric: str | None = None
+    label_threshold: OfLabels | None = None
     permissions: Permissions = Permissions()
 
     def plan(self, progress: Progress = silent) -> ExplorationPlan:
@@ -48,6 +51,8 @@ class Exploration:
         Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
         """
         require("evaluate", "a frontier")
+        # What is wrong with it is reported before any text is read.
+        budget = Budget(metric=self.metric, label_threshold=self.label_threshold)
         output = at_home(self.output)
         check_frontier_place(output)
         library = Library()
@@ -61,6 +66,7 @@ class Exploration:
                 model, texts or Source(), library=library, device=self.device, progress=progress
             )
             judge = plan_judge(model, data, library=library, device=self.device, progress=progress)
+            judge = judge.in_terms_of(budget)
         return ExplorationPlan(self, output, pressing, calibration, Judge(judge))
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from prensa.errors import SettingError
 from prensa.serving import load as serving
 from prensa.texts.source import Source
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from prensa.serving.served import Served

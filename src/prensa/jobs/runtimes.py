@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from prensa.errors import DifferentAnswersError, MissingPackageError, PrensaError, SettingError
+from prensa.evaluation.budget import Budget
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.results import Evaluation
 from prensa.extras import require
@@ -44,6 +45,7 @@ class Runtimes:
     library: Library
     force: bool
     permissions: Permissions
+    budget: Budget = Budget()
 
     def check(self, output: Path) -> None:
         """Find out what can be found out before anything is compressed. Raises a :class:`PrensaError`."""
@@ -102,6 +104,8 @@ class Runtimes:
             (output, *paths),
             data=self.data,
             device="cpu",
+            metric=self.budget.metric,
+            label_threshold=self.budget.label_threshold,
             permissions=self.permissions,
         )
         return job.plan_with(self.judge).run(progress)

@@ -170,6 +170,9 @@ class Shrinking:
         assert self.judge is not None  # noqa: S101  a budget was asked for
         judge, budget = self.judge, _share_of(self.budget)
         texts = halve_texts(judge.plan.texts).search
+        own_quality = judge.own_quality(texts, progress)
+        if own_quality is not None:
+            budget.check_reachable(own_quality, judge.plan.path)
         made: dict[float, tuple[Path, ShrinkReport]] = {}
 
         def allows(faster: float) -> bool:
@@ -180,7 +183,7 @@ class Shrinking:
             quality = judge.quality(made[faster][0], texts, progress=progress)
             drop = quality.drop.value if quality.drop is not None else None
             agreement = quality.agreement.value if quality.agreement is not None else None
-            return budget.allows(drop, agreement)
+            return budget.allows(drop, agreement, quality.recalls)
 
         speed = fastest_allowed(SPEEDS, allows)
         ended = Ended(unreached="Not reached: no smaller structure keeps the budget. Nothing was written.")
@@ -278,9 +281,12 @@ def _share_of(budget: Budget) -> Budget:
     """Return what shrinking alone may take of a budget."""
     drop = budget.drop_allowed
     agreement = budget.agreement_needed
-    return Budget(
+    # What must be found must be found all the way.
+    return dataclasses.replace(
+        budget,
         max_drop=None if drop is None else _SHARE * drop,
         min_agreement=None if agreement is None else 1 - _SHARE * (1 - agreement),
+        max_size=None,
     )
 
 

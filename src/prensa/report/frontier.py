@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from prensa.errors import OutputError
+from prensa.evaluation.figures import in_words
 from prensa.evaluation.frontier import Frontier, Point
 from prensa.evaluation.verdict import range_in_words
 from prensa.extras import require
@@ -70,7 +71,7 @@ def table(frontier: Frontier) -> Table:
     judged_by = [point.drop_of for point in frontier.points if point.drop_of]
     note = ""
     if judged_by:
-        note = f"The drop is that of {judged_by[0]}; below zero the result is better."
+        note = f"The drop is that of {in_words(judged_by[0])}; below zero the result is better."
     return Table("Size against quality", columns, tuple(rows), note)
 
 

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-from prensa.checkpoint.card import model_name
 from prensa.checkpoint.destination import check_space
+from prensa.checkpoint.healed import healed_in_words
+from prensa.checkpoint.hub_names import model_name
 from prensa.checkpoint.manifest import Manifest, has_manifest, load_manifest
 from prensa.errors import OutputError, PrensaError
 from prensa.evaluation.results import Evaluation
@@ -48,8 +49,11 @@ _OPTIONS = (
     "device",
     "dtype",
     "max_drop",
+    "metric",
     "cascade",
 )
+# Those that give a number to labels.
+_OF_LABELS = ("min_recall", "label_threshold")
 
 
 def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
@@ -77,6 +81,7 @@ def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
         "tables": {table.title: table for table in tables(evaluation)},
         "size_charts": size_charts,
         "structures": structures(evaluation, manifests),
+        "healed": _healed(evaluation, manifests),
         "latency_charts": charts.latency_charts(evaluation),
         "reliability_charts": reliability_charts,
         "command": command(evaluation),
@@ -87,6 +92,17 @@ def render(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> str:
         "script_hash": base64.b64encode(digest).decode(),
     }
     return page("report.html.jinja", content)
+
+
+def _healed(evaluation: Evaluation, manifests: Mapping[str, Manifest]) -> list[tuple[str, str]]:
+    """Return the name of each result that was healed, and what that did, in the order of the results."""
+    found: list[tuple[str, str]] = []
+    for result in evaluation.results:
+        manifest = manifests.get(result.name)
+        if manifest is None or manifest.heal is None:
+            continue
+        found.append((result.name, healed_in_words(manifest.heal, manifest.nbytes)))
+    return found
 
 
 def page(template: str, content: Mapping[str, object]) -> str:
@@ -173,6 +189,11 @@ def command(evaluation: Evaluation) -> str:
     if settings.labels is not None:
         pairs = [f"{name}={label}" for name, label in settings.labels.items()]
         words += ["--labels", join_names(pairs) or ""]
+    for option in _OF_LABELS:
+        shares = getattr(settings, option)
+        if shares is not None:
+            pairs = [f"{name}={share}" for name, share in shares.items()]
+            words += [f"--{option.replace('_', '-')}", join_names(pairs) or ""]
     for option in _OPTIONS:
         value = getattr(settings, option)
         if value is not None:

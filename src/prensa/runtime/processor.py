@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
-
-import torch
 
 MULTIPLIES_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 _DOES_NOT_SATURATE = ("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
@@ -52,11 +51,30 @@ def saturates() -> bool:
 def physical_cores() -> int:
     """Count the cores that this process may use, hyperthreads once: arithmetic shares their units."""
     if hasattr(os, "sched_getaffinity"):
-        usable = len(os.sched_getaffinity(0))
+        usable = os.sched_getaffinity(0)
     else:
-        usable = os.cpu_count() or 1
-    # PyTorch's own count has hyperthreads once.
-    return max(1, min(usable, torch.get_num_threads()))
+        usable = set(range(os.cpu_count() or 1))
+    cores = _without_hyperthreads(usable)
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    if limit.isdigit():
+        cores = min(cores, int(limit))
+    # A program that has set PyTorch's threads means these, too; one that has not imported it has set none.
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        cores = min(cores, torch.get_num_threads())
+    return max(1, cores)
+
+
+def _without_hyperthreads(processors: set[int]) -> int:
+    """Count the cores that processors are on, as Linux numbers them; elsewhere all processors."""
+    cores = set()
+    for number in processors:
+        place = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
+        try:
+            cores.add(place.read_text(encoding="ascii"))
+        except OSError:
+            cores.add(str(number))
+    return len(cores)
 
 
 def processor_name() -> str:

@@ -46,6 +46,9 @@ class Outcome:
         content["budget"] = {
             "max_drop": self.budget.drop_allowed,
             "min_agreement": self.budget.agreement_needed,
+            "metric": self.budget.metric,
+            "min_recall": self.budget.recalls_needed or None,
+            "label_threshold": self.budget.thresholds or None,
             "max_bytes": self.budget.max_bytes(self.nbytes_before),
         }
         return json.dumps(content, indent=1) + "\n"

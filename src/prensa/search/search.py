@@ -98,7 +98,7 @@ class _Search:
     def allows(self, trial: Trial) -> bool:
         """Whether a trial keeps the budget's part on quality, or on bytes where that is all there is."""
         if self.budget.is_of_quality:
-            return self.budget.allows(trial.drop, trial.agreement)
+            return self.budget.allows(trial.drop, trial.agreement, trial.recalls)
         return self.allows_size(trial)
 
     def allows_size(self, trial: Trial) -> bool:
@@ -169,12 +169,14 @@ def search(
     judged_on: list[object] = []
     if judge is not None:
         halves = halve_texts(judge.plan.texts)
-        judged_on = [judge.plan.encoded.rows, judge.plan.texts.labels]
+        judged_on = [judge.plan.encoded.rows, judge.plan.texts.labels, judge.plan.terms]
     journal = Journal(journal_path(plan.output), fingerprint(plan, calibration, judged_on))
     own_quality = None
     if judge is not None:
         # An original that is no measure is refused before anything is compressed.
         own_quality = judge.own_quality(halves.check, progress)
+        if own_quality is not None:
+            budget.check_reachable(own_quality, judge.plan.path)
     statistics = collect(calibration, progress)
     with hidden_beside(plan.output) as place:
         run = _Search(plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend)

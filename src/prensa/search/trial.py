@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prensa.evaluation.figures import Quality
+from prensa.evaluation.figures import Quality, Recall
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,8 @@ class Trial:
     """A noise, and what came of it: bytes of the weight files, and quality on the search's texts, if any.
 
     ``drop`` and ``agreement`` are shares. ``drop_of`` names the score that ``drop`` is of,
-    ``agreement_interval`` is the 95 % interval of ``agreement``.
+    ``agreement_interval`` is the 95 % interval of ``agreement``. ``recalls`` are those of the labels that
+    have to be found.
     """
 
     noise: float
@@ -21,6 +22,7 @@ class Trial:
     agreement: float | None = None
     drop_of: str = ""
     agreement_interval: tuple[float, float] | None = None
+    recalls: tuple[Recall, ...] = ()
 
     @classmethod
     def of(cls, noise: float, nbytes: int, quality: Quality) -> Trial:
@@ -35,4 +37,4 @@ class Trial:
         if quality.agreement is not None:
             agreement = quality.agreement.value
             interval = quality.agreement.interval
-        return cls(noise, nbytes, drop, agreement, drop_of, interval)
+        return cls(noise, nbytes, drop, agreement, drop_of, interval, quality.recalls)

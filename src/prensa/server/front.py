@@ -27,12 +27,13 @@ from prensa.server.metrics import Metrics
 from prensa.server.refused import failed, gone, overloaded, too_large, wrong
 from prensa.server.task import does
 from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Window, put_together
+from prensa.serving.cascade import Cascade
 from prensa.serving.desk import Desk
 from prensa.serving.served import Served
 from prensa.serving.spans import OfWords
 from prensa.serving.waiting import Request
 from prensa.texts.given import Given, read_given
-from prensa.texts.tokenizers import alone
+from prensa.texts.reader import alone
 
 # Characters that are tokenized at once: in less time than handing them to a thread takes.
 _AT_ONCE = 10_000
@@ -69,7 +70,7 @@ class Front:
         self.name = name
         self.limits = limits
         self.answering = served.answering()
-        names = [str(served.config.id2label[index]) for index in sorted(served.config.id2label)]
+        names = served.facts.names
         self.does = does(self.answering, len(names))
         # No two the same; a model that gives a number has the name of that one alone.
         self.labels: Sequence[str] = getattr(self.answering, "labels", ()) or names
@@ -88,6 +89,8 @@ class Front:
         self._open = 0
         self._seconds_per_token = 0.0
         metrics.watch(lambda: self.desk.length, lambda: self.desk.tokens)
+        if isinstance(served, Cascade):
+            metrics.watch_cascade(served.counts)
         self._crew.start()
 
     @property
@@ -203,7 +206,7 @@ class Front:
         # Whole first: what a tokenizer truncates does not show any more.
         if not truncate and isinstance(answering, (OfTexts, OfWords)):
             whole = dataclasses.replace(answering, limit=None)
-        lock = alone(self.served.tokenizer)
+        lock = alone(self.served.reader)
         # Never waited for in the event loop: somebody else may be reading a long text.
         if characters <= _AT_ONCE and lock.acquire(blocking=False):
             try:
@@ -264,7 +267,7 @@ def _tokenized(answering: Answering, given: Sequence[Given], where: Where) -> li
 def _tokenized_alone(
     served: Served, answering: Answering, given: Sequence[Given], where: Where
 ) -> list[Window]:
-    with alone(served.tokenizer):
+    with alone(served.reader):
         return _tokenized(answering, given, where)
 
 

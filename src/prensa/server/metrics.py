@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 # From a text that is answered at once to a request that waits for as long as one may.
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
 _TOKENS = (16, 64, 256, 1024, 4096, 16384)
+
+
+class _OfCascade(Collector):
+    """Texts by the model of a cascade that answered them, as its own counters say when they are asked."""
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counter."""
+        family = CounterMetricFamily(
+            "prensa_cascade_texts", "Texts by the model of the cascade that answered them.", labels=["model"]
+        )
+        for model, count in self._counts().items():
+            family.add_metric([model], count)
+        yield family
 
 
 class Metrics:
@@ -59,6 +77,10 @@ class Metrics:
         waiting.set_function(texts)
         waiting_tokens = Gauge("prensa_queue_tokens", "Tokens that wait.", registry=self._registry)
         waiting_tokens.set_function(tokens)
+
+    def watch_cascade(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Show how many texts each model of a cascade has answered, as the function says when it is asked."""
+        self._registry.register(_OfCascade(counts))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count a request."""

@@ -16,6 +16,8 @@ from prensa.server.predictions import Function, predictions, relevance
 from prensa.server.refused import unhealthy, wrong
 from prensa.server.replies import Json, reply
 from prensa.server.tokens import tokens_of
+from prensa.serving.cascade import Cascade
+from prensa.serving.served import Served
 from prensa.version import VERSION
 
 _PAIR = 2
@@ -74,7 +76,6 @@ async def tokenize(request: Request, front: Front) -> Response:
 async def info(_: Request, front: Front) -> Response:
     """Answer ``/info``: what the model is, and the limits of the server."""
     limits = front.limits
-    config = front.served.config
     numbered = {str(index): label for index, label in enumerate(front.labels)}
     labels = {"id2label": numbered, "label2id": {label: index for index, label in enumerate(front.labels)}}
     model_type: dict[str, object] = {"classifier": labels}
@@ -91,7 +92,8 @@ async def info(_: Request, front: Front) -> Response:
         "model_type": model_type,
         "model_architecture": type(front.served).__name__,
         "runtime": front.served.record.runtime,
-        "vocabulary_size": getattr(config, "vocab_size", None),
+        "cascade": _cascade(front.served),
+        "vocabulary_size": front.served.facts.ids,
         "max_concurrent_requests": limits.max_queue,
         "max_input_length": front.served.record.longest,
         "max_batch_tokens": limits.max_batch_tokens,
@@ -104,6 +106,17 @@ async def info(_: Request, front: Front) -> Response:
         "docker_label": None,
     }
     return Json(content)
+
+
+def _cascade(served: Served) -> dict[str, object] | None:
+    """Return what two models that answer as one are, None for a single one."""
+    if not isinstance(served, Cascade):
+        return None
+    return {
+        "threshold": served.threshold,
+        "original_runtime": served.original.record.runtime,
+        "original_dtype": served.original.record.precision,
+    }
 
 
 async def health(_: Request, front: Front) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.kinds import Kind
 from prensa.serving.answers import Answering
 
 Does = Literal["classifies", "scores", "embeds", "finds words", "finds answers"]

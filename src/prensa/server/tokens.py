@@ -10,7 +10,7 @@ from prensa.server.body import Where
 from prensa.server.front import Front
 from prensa.server.refused import too_large, wrong
 from prensa.texts.characters import has_half_character
-from prensa.texts.tokenizers import alone
+from prensa.texts.reader import alone
 
 # Characters of all texts of a request: each may be a token, and that takes many times its memory.
 _CHARACTERS = 100_000
@@ -36,7 +36,7 @@ async def tokens_of(
 
 
 def _tokenized(front: Front, texts: Sequence[str], *, with_marks: bool) -> list[list[dict[str, object]]]:
-    tokenizer = front.served.tokenizer
+    tokenizer = front.served.reader
     has_places = bool(tokenizer.is_fast)
     listed = []
     with alone(tokenizer):
@@ -44,13 +44,12 @@ def _tokenized(front: Front, texts: Sequence[str], *, with_marks: bool) -> list[
             list(texts),
             add_special_tokens=with_marks,
             truncation=False,
-            return_offsets_mapping=has_places,
             return_special_tokens_mask=True,
             verbose=False,
         )
     for index, text in enumerate(texts):
         ids = batch["input_ids"][index]
-        places = batch["offset_mapping"][index] if has_places else [None] * len(ids)
+        places = batch.encodings[index].offsets if has_places else [None] * len(ids)
         tokens = []
         for token_id, special, place in zip(ids, batch["special_tokens_mask"][index], places, strict=True):
             token: dict[str, object] = {"id": token_id, "special": bool(special)}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from prensa.checkpoint.kinds import Kind
 from prensa.checkpoint.sentence_transformers import read_chain
-from prensa.checkpoint.task import Kind, task_of, unanswered
 from prensa.errors import DataError
-from prensa.runtime.text_vector import read_text_vector
 from prensa.serving.answers import Answering, OfTexts
-from prensa.serving.program import STARTS
+from prensa.serving.exported import STARTS
 from prensa.serving.spans import OfQuestions, OfWords
 
 if TYPE_CHECKING:
@@ -29,26 +28,26 @@ def answering_of(served: Served, prompt_name: str | None = None) -> Answering:
     if prompt_name is not None:
         prompt = _prompt(served, prompt_name)
     if served.record.output == STARTS:
-        return OfQuestions(served.tokenizer, limit)
-    task = task_of(served.config)
+        return OfQuestions(served.reader, limit)
+    task = served.facts.task
     if task is None or task.kind not in _ANSWERED:
+        # Imported here, as is what makes vectors: all else is answered without PyTorch and transformers.
+        from prensa.checkpoint.task import unanswered
+
         name = type(served).__name__
-        reason = unanswered(served.config)
-        raise DataError(f"{served.path}: predict() has no answers: {name} {reason}")
+        raise DataError(f"{served.path}: predict() has no answers: {name} {unanswered(served.config)}")
     if task.kind == "tokens":
-        return OfWords(served.tokenizer, limit, task.labels)
+        return OfWords(served.reader, limit, task.labels)
     labels = task.labels
     # Without that setting the pipeline takes a single number for the logit of a label.
-    if task.kind == "regression" and served.config.problem_type != "regression":
-        labels = tuple(map(str, served.config.id2label.values()))
-    return OfTexts(
-        served.tokenizer,
-        limit,
-        task.kind,
-        labels,
-        read_text_vector(served.path, task.kind, prompt),
-        prompt,
-    )
+    if task.kind == "regression" and not served.facts.is_number:
+        labels = served.facts.names
+    vector = None
+    if task.kind == "embedding":
+        from prensa.runtime.text_vector import read_text_vector
+
+        vector = read_text_vector(served.path, task.kind, prompt)
+    return OfTexts(served.reader, limit, task.kind, labels, vector, prompt)
 
 
 def _prompt(served: Served, name: str) -> str:

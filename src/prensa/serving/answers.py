@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from prensa.checkpoint.task import Kind
-from prensa.runtime.text_vector import TextVector
+from prensa.checkpoint.kinds import Kind
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import Row, encode
 from prensa.texts.given import Given, Wanted
+from prensa.texts.reader import Reader
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from prensa.runtime.text_vector import TextVector
 
 Numbers = NDArray[np.float32]
 
@@ -99,14 +98,15 @@ def put_together(
 class OfTexts:
     """Answers to whole texts: labels, a number, or a vector.
 
-    ``labels`` are those whose probabilities count, none where a model gives a number of no bounds.
+    ``labels`` are those whose probabilities count, none where a model gives a number of no bounds. ``vector``
+    makes one of those of a text's tokens, None where the model gives no vectors.
     """
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Reader
     limit: int | None
     kind: Kind
     labels: tuple[str, ...] = ()
-    vector: TextVector = field(default_factory=TextVector)
+    vector: TextVector | None = None
     prompt: str | None = None
     wanted: Wanted = "texts"
 
@@ -148,25 +148,47 @@ class OfTexts:
     def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:
         """Turn logits into probabilities, or tokens' vectors into one."""
         (output,) = outputs
-        if self.kind == "embedding":
-            return Answer(self._vector(output, windows[0].row), {})
+        if self.vector is not None:
+            return Answer(vector_of(self.vector, output, windows[0].row), {})
         if not self.labels:
             return Answer(output, {})
-        logits = torch.from_numpy(output)
         # Of classes one is right, of several labels each may be.
         if self.kind == "classes":
-            shares = logits.softmax(dim=-1)
+            shares = softmax(output)
         else:
-            shares = logits.sigmoid()
+            shares = sigmoid(output)
         scores = dict(zip(self.labels, shares.tolist(), strict=True))
         likeliest_first = sorted(scores.items(), key=lambda item: -item[1])
         return Answer(output, dict(likeliest_first))
 
-    def _vector(self, tokens: Numbers, row: Row) -> Numbers:
-        """Make one vector of those of a text's tokens ``[tokens, size]``."""
+
+def softmax(logits: Numbers) -> Numbers:
+    """Return shares of one, along the last axis."""
+    exact = logits.astype(np.float64)
+    # From the largest one down, so that nothing overflows.
+    shares = np.exp(exact - exact.max(axis=-1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def sigmoid(logits: Numbers) -> Numbers:
+    """Return the probability of each logit for itself."""
+    # By its tangent: no exponential overflows.
+    exact = logits.astype(np.float64)
+    return ((1 + np.tanh(exact / 2)) / 2).astype(np.float32)
+
+
+def vector_of(vector: TextVector, tokens: Numbers, row: Row) -> Numbers:
+    """Make one vector of those of a text's tokens ``[tokens, size]``."""
+    # Imported here: only models of vectors need PyTorch to answer.
+    import torch
+
+    from prensa.isolation import as_usual_in_thread
+
+    with as_usual_in_thread():
         # Some tokenizers give no mask: then all tokens count.
         mask = None
         if "attention_mask" in row:
             mask = torch.tensor([row["attention_mask"]])
-        vectors = self.vector(torch.from_numpy(tokens)[None], mask)
-        return np.asarray(vectors[0].numpy())
+        vectors = vector(torch.from_numpy(tokens)[None], mask)
+        numbers: Numbers = np.asarray(vectors[0].numpy())
+    return numbers

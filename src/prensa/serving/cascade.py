@@ -12,11 +12,12 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.checkpoint.task import Kind, Task, task_of
+from prensa.checkpoint.kinds import Kind, Task
 from prensa.errors import DataError, SettingError
 from prensa.serving.answers import Answering, Numbers, OfTexts, Window
 from prensa.serving.exported import Inputs
@@ -26,6 +27,10 @@ from prensa.serving.waiting import Request
 from prensa.texts.encoding import Row
 from prensa.texts.given import Given
 from prensa.texts.library import reads_alike
+from prensa.texts.reader import Reader
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class TwoRows(Row):
@@ -51,7 +56,7 @@ class Cascade(Served):
         Raises :class:`~prensa.errors.ModelError` for models that are no classifiers, and
         :class:`SettingError` where their labels differ or the threshold is no such number.
         """
-        common_task(small.path, original.path, (task_of(small.config), task_of(original.config)))
+        common_task(small.path, original.path, (small.facts.task, original.facts.task))
         if not (math.isfinite(threshold) and threshold >= 0):
             raise SettingError(f"`threshold` must be a margin from 0 to 1, found {threshold}")
         self.small = small
@@ -63,20 +68,29 @@ class Cascade(Served):
         self.passed_on = 0
         self._counting = threading.Lock()
         # Tokens are then the same for both, and each text is read once.
-        self.reads_once = (
-            small.record.longest == original.record.longest
-            and getattr(small.tokenizer, "prompt", "") == getattr(original.tokenizer, "prompt", "")
-            and reads_alike(small.tokenizer, original.tokenizer)
-        )
+        self.reads_once = small.record.longest == original.record.longest and _read_alike(small, original)
         # What either of the two reads.
         inputs = dict.fromkeys((*small.record.inputs, *original.record.inputs))
         record = dataclasses.replace(small.record, inputs=tuple(inputs))
         super().__init__(self._answer_arrays, record, small.path)
-        # One object, so that one lock guards it.
-        vars(self)["tokenizer"] = small.tokenizer
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """That of the small model: one object, so that one lock guards it."""
+        return self.small.tokenizer
+
+    @property
+    def reader(self) -> Reader:
+        """Likewise."""
+        return self.small.reader
 
     def __reduce__(self) -> tuple[Callable[..., Served], tuple[object, ...]]:
         return Cascade, (self.small, self.original, self.threshold)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many texts each of the two has answered since it was loaded."""
+        with self._counting:
+            return {"small": self.answered - self.passed_on, "original": self.passed_on}
 
     def answering(self, prompt_name: str | None = None) -> Answering:
         """Return how texts are read, for both models, and answered."""
@@ -153,7 +167,7 @@ class Cascade(Served):
                 f"{self.path}: its tokenizer is not that of {self.original.path}, so that token ids are not "
                 "enough for both; call predict() with texts"
             )
-        task = task_of(self.config)
+        task = self.facts.task
         assert task is not None  # noqa: S101  checked when it was made
         return [np.stack(self.outputs_of(_rows(inputs), task.kind))]
 
@@ -188,6 +202,16 @@ def common_task(small: Path, original: Path, tasks: tuple[Task | None, Task | No
             "from"
         )
     return tasks[0]
+
+
+def _read_alike(small: Served, original: Served) -> bool:
+    """Whether both models get the same ids and the same prompt of any text."""
+    readers = (small.reader, original.reader)
+    # Of one kind, so that they can be compared.
+    if type(readers[0]) is not type(readers[1]):
+        readers = (small.tokenizer, original.tokenizer)
+    prompts = [getattr(reader, "prompt", "") for reader in readers]
+    return prompts[0] == prompts[1] and reads_alike(*readers)
 
 
 def _passed_on(row: Row) -> PassedOn:

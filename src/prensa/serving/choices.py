@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import torch
-
-from prensa.checkpoint.config import CONFIG_FILE
 from prensa.checkpoint.weight_files import weight_files
 from prensa.errors import OutputError
 from prensa.files.atomic import write_text
 from prensa.files.records import from_plain, read_json, to_plain
 from prensa.runtime.processor import cpu_flags, physical_cores, processor_name
 from prensa.serving.cache import cache_directory
+from prensa.serving.exported import FILE, SUFFIXES, is_export
+from prensa.serving.facts import digest
 from prensa.version import VERSION
 
 _PACKAGES = ("torch", "transformers", "openvino", "onnxruntime")
@@ -53,7 +52,7 @@ def question(
     sizes = [f"{texts}x{tokens}" for texts, tokens in shapes]
     facts = {
         "about": about,
-        "model": _fingerprint(directory),
+        "model": fingerprint(directory),
         "processor": processor_name(),
         "flags": hashlib.sha256(flags.encode()).hexdigest()[:_DIGITS],
         "cores": str(physical_cores()),
@@ -63,6 +62,8 @@ def question(
         "prensa": VERSION,
     }
     if device.startswith("cuda"):
+        import torch
+
         facts["accelerator"] = torch.cuda.get_device_name(device)
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
@@ -118,14 +119,22 @@ def _path(asked: Mapping[str, str]) -> Path | None:
     return place / "choices" / f"{name}.json"
 
 
-def _fingerprint(directory: Path) -> str:
-    """Return a digest of a model's config and of its files' sizes and times: nothing large is read."""
-    state = hashlib.sha256()
-    config = directory / CONFIG_FILE
-    if config.is_file():
-        state.update(config.read_bytes())
-    for name in weight_files(directory)[0]:
-        facts = (directory / name).stat()
-        line = f"{name} {facts.st_size} {facts.st_mtime_ns}\n"
+def fingerprint(directory: Path) -> str:
+    """Return a digest of what a model answers by: its config, its tokenizer, its files' sizes and times.
+
+    Nothing large is read. Raises :class:`~prensa.errors.ModelError` for a directory without weights.
+    """
+    state = hashlib.sha256(digest(directory).encode())
+    for path in _large_files(directory):
+        facts = path.stat()
+        line = f"{path.name} {facts.st_size} {facts.st_mtime_ns}\n"
         state.update(line.encode())
     return state.hexdigest()[:_DIGITS]
+
+
+def _large_files(directory: Path) -> list[Path]:
+    """List the weights of a model, or the files of an export's runtime, with its record."""
+    if not is_export(directory):
+        return [directory / name for name in weight_files(directory)[0]]
+    graphs = [path for path in sorted(directory.rglob("*")) if path.suffix in SUFFIXES]
+    return [directory / FILE, *graphs]

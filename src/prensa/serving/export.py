@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from functools import partial
@@ -14,9 +15,11 @@ from prensa.checkpoint import companions
 from prensa.checkpoint.directory import replacing
 from prensa.isolation import building
 from prensa.progress import Progress, silent
+from prensa.runtime.deberta import projecting
 from prensa.runtime.torch import load_on
 from prensa.serving.exact import PLAIN, NamedEngine, check_comparable, exact_answering
 from prensa.serving.exported import Gate, Record, arrays
+from prensa.serving.facts import learn
 from prensa.serving.plan import ExportPlan, Judged, plan_export
 from prensa.serving.program import Program, input_names, trace
 from prensa.serving.recording import Compared, compare
@@ -64,7 +67,9 @@ def _run(plan: ExportPlan, progress: Progress, approve: Approve | None, attentio
     exact = exact_answering(plan, model, names, attention)
 
     step(1, _STEPS)
-    program = trace(model, some_row, plan.longest, projects=plan.runtime.PROJECTS)
+    in_graph = projecting(model) if plan.runtime.PROJECTS else contextlib.nullcontext()
+    with in_graph:
+        program = trace(model, some_row, plan.longest)
     samples = [arrays(row, program.inputs) for row in texts.rows]
     gate = _gate(plan.judged, program.inputs)
 
@@ -89,6 +94,9 @@ def _run(plan: ExportPlan, progress: Progress, approve: Approve | None, attentio
         # Last: what the old directory has beyond the new one is linked, and must not be written to.
         if plan.output.is_dir():
             companions.keep_others(plan.output, directory)
+        # Of all files that loading will see.
+        record = dataclasses.replace(record, known=learn(directory))
+        record.save(directory)
         if approve is not None:
             # Approving may load the export, so the record is there by then, and gets its drop afterwards.
             drop = approve(directory)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from prensa.errors import DifferentAnswersError, FormatError
 from prensa.files.records import from_plain, read_json, to_plain
 from prensa.serving.distance import Comparison, Rows, as_rows, distance, thinned
+from prensa.serving.facts import Known
 from prensa.texts.encoding import Row
 from prensa.version import VERSION
 
@@ -23,14 +24,20 @@ TOLERANCES = {"fp32": 1e-3, "fp16": 0.02, "bf16": 0.1, "int8": 0.25, "int4": 0.2
 """For each precision, how far answers may be from PyTorch's in float32 when a model is exported, and whenever
 it is loaded, as a :class:`~prensa.serving.distance.Comparison` measures it."""
 
+LOGITS, VECTORS = "logits", "last_hidden_state"
+STARTS, ENDS = "start_logits", "end_logits"
+"""What an engine gives first: of a model with a head its logits, of one that answers questions those of where
+the answer starts and ends, else the vector of each token."""
+
 SUFFIXES = {".xml", ".bin", ".onnx", ".data"}
 """Of the files that runtimes read."""
 
 # Lengths are rounded up to a multiple of it.
 _STEP = 16
-_VERSION = 2
-# Version 1 kept built-in texts and the first numbers of each answer, without a scale.
-_READABLE = (1, _VERSION)
+_VERSION = 3
+# Version 1 kept built-in texts and the first numbers of each answer, without a scale; version 2 nothing of
+# what transformers says of the model.
+_READABLE = (1, 2, _VERSION)
 
 Inputs = Mapping[str, NDArray[np.int64]]
 Engine = Callable[[Inputs], list[NDArray[np.float32]]]
@@ -57,7 +64,8 @@ class Record:
     exported, and ``drop`` where a budget had to be kept. ``rows`` are a few of those texts, as token ids,
     which this runtime answered as PyTorch does; ``answers`` are PyTorch's in float32,
     :func:`~prensa.serving.distance.thinned`, and ``scale`` is what a distance of 1 is in their numbers.
-    ``is_paddable`` says that texts were answered alike with padding behind them.
+    ``is_paddable`` says that texts were answered alike with padding behind them. ``known`` is what
+    ``transformers`` said of the files beside it, None in records of earlier versions.
     """
 
     runtime: str
@@ -72,6 +80,7 @@ class Record:
     drop: float | None = None
     scale: float | None = None
     is_paddable: bool = False
+    known: Known | None = None
     prensa_version: str = VERSION
 
     def length(self, tokens: int) -> int:
@@ -118,7 +127,7 @@ def read_record(directory: Path) -> Record:
             return from_plain(content, Record)
     except ValueError as error:
         raise FormatError(f"{path}: damaged ({error}); export the model again") from error
-    readable = " and ".join(map(str, _READABLE))
+    readable = ", ".join(map(str, _READABLE))
     raise FormatError(f"{path}: version {version!r}, this Prensa reads {readable}; export the model again")
 
 

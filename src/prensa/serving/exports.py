@@ -13,14 +13,14 @@ from prensa.checkpoint.companions import SEARCH_FILE, companion_files
 from prensa.checkpoint.manifest import MANIFEST_FILE
 from prensa.checkpoint.weight_files import weight_files
 from prensa.errors import DifferentAnswersError, FormatError, OutputError
-from prensa.extras import require
-from prensa.isolation import as_usual, building
 from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.serving.cache import exports_directory
 from prensa.serving.export import plan_export, run_export
-from prensa.serving.exported import Record, check, is_export, read_record
+from prensa.serving.exported import is_export, read_record
+from prensa.serving.opening import opened
 from prensa.serving.runtimes import RUNTIMES
-from prensa.serving.served import Reload, Served
+from prensa.serving.served import Served
+from prensa.sharing import building
 from prensa.version import VERSION
 
 # Files beside the weights that change no answer, and the suffixes of those that may.
@@ -28,17 +28,6 @@ _WITHOUT_EFFECT = {MANIFEST_FILE, SEARCH_FILE, "results.json", "generation_confi
 _WITH_EFFECT = {".json", ".txt", ".model", ".spm", ".safetensors", ".bin"}
 
 _log = logging.getLogger(__name__)
-
-
-@as_usual()
-def open_export(directory: Path) -> Served:
-    """Load an export in its runtime, and check its answers on this machine.
-
-    Raises :class:`FormatError` for one that is damaged, :class:`DifferentAnswersError` where it does not
-    answer as it did where it was made, and :class:`~prensa.errors.MissingPackageError`.
-    """
-    again = partial(open_export, directory.absolute())
-    return _opened(directory, read_record(directory), again)
 
 
 def export_on_the_spot(directory: Path, runtime: str, precision: str) -> Served:
@@ -52,7 +41,7 @@ def export_on_the_spot(directory: Path, runtime: str, precision: str) -> Served:
     with building():
         if place.exists():
             try:
-                return _opened(place, read_record(place), again)
+                return opened(place, read_record(place), again)
             except (FormatError, DifferentAnswersError) as error:
                 _log.warning("%s: damaged or of another machine, made again (%s)", place, error)
                 shutil.rmtree(place, ignore_errors=True)
@@ -62,7 +51,7 @@ def export_on_the_spot(directory: Path, runtime: str, precision: str) -> Served:
             # Another process may have made it meanwhile: then the place is taken, and what is there is right.
             if not is_export(place):
                 raise OutputError(f"{error}; PRENSA_CACHE names another place for it") from error
-        return _opened(place, read_record(place), again)
+        return opened(place, read_record(place), again)
 
 
 def usual_precision(runtime: str) -> str:
@@ -70,13 +59,6 @@ def usual_precision(runtime: str) -> str:
     if "bf16" in RUNTIMES[runtime].PRECISIONS and has(MULTIPLIES_BF16):
         return "bf16"
     return "fp32"
-
-
-def _opened(directory: Path, record: Record, again: Reload) -> Served:
-    require(record.runtime, f"{directory}: exported for {record.runtime}, which")
-    engine = RUNTIMES[record.runtime].Engine(directory, record.precision)
-    check(record, engine, directory)
-    return Served(engine, record, directory, again)
 
 
 def digest(directory: Path) -> str:

@@ -19,6 +19,7 @@ from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.runtime.torch import load_on
 from prensa.serving.answering import one_by_one
 from prensa.serving.distance import distance
+from prensa.serving.engines import TORCH
 from prensa.serving.exported import TOLERANCES, Record
 from prensa.serving.folding import pays_to_fold
 from prensa.serving.program import input_names, output_names
@@ -31,7 +32,6 @@ from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, l
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TORCH = "torch"
 INT8 = "int8"
 
 Dtype: TypeAlias = str | torch.dtype

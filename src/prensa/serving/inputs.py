@@ -7,18 +7,13 @@ was in memory before.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from prensa.errors import DataError, first_line
 from prensa.serving.exported import Record
-from prensa.texts.tokenizers import embedding_rows
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+from prensa.serving.facts import Facts
 
 _CALL = (
     "call the model with the tokenizer's output: model(**tokenizer(texts, padding=True, return_tensors='pt'))"
@@ -30,9 +25,7 @@ _WITHOUT_EFFECT = {"return_dict", "use_cache", "token_type_ids", "attention_mask
 _DIMENSIONS = 2
 
 
-def read_inputs(
-    given: Mapping[str, object], record: Record, config: PretrainedConfig
-) -> dict[str, NDArray[np.int64]]:
+def read_inputs(given: Mapping[str, object], record: Record, facts: Facts) -> dict[str, NDArray[np.int64]]:
     """Return the inputs that a model reads, ``[batch, length]`` each; masks and types may be missing.
 
     Raises :class:`DataError` for anything that the model cannot answer.
@@ -50,7 +43,7 @@ def read_inputs(
             f"the text has {ids.shape[1]} tokens, the model reads {record.longest}; pass truncation=True "
             f"(and max_length={record.longest}) to the tokenizer"
         )
-    _check_range("input_ids", ids, embedding_rows(config))
+    _check_range("input_ids", ids, facts.ids)
     # As PyTorch's models take it: all tokens count, and all are of the first text.
     defaults = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
     inputs = {}
@@ -66,8 +59,7 @@ def read_inputs(
             )
         inputs[name] = values
     if "token_type_ids" in inputs:
-        types = getattr(config, "type_vocab_size", None)
-        _check_range("token_type_ids", inputs["token_type_ids"], types)
+        _check_range("token_type_ids", inputs["token_type_ids"], facts.types)
     return inputs
 
 
@@ -113,10 +105,12 @@ def _is_whole(array: NDArray[np.generic], *, is_mask: bool) -> bool:
 
 
 def _array(value: object) -> NDArray[np.generic]:
-    if not isinstance(value, Tensor):
+    # A tensor of PyTorch, which need not be there for arrays and lists.
+    detach = getattr(value, "detach", None)
+    if detach is None:
         listed: ArrayLike = value  # type: ignore[assignment]
         return np.asarray(listed)
-    tensor = value.detach().cpu()
+    tensor = detach().cpu()
     # NumPy has no bfloat16.
     if tensor.is_floating_point():
         tensor = tensor.double()

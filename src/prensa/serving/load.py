@@ -4,6 +4,9 @@ Three functions load models, each with more around it than the one before:
 :func:`prensa.runtime.torch.load` gives a PyTorch model as ``from_pretrained`` does,
 :func:`prensa.runtime.torch.load_on` one that is ready to predict on a device, and what is here gives
 a model in any runtime: :func:`load` to a user, :func:`load_to_compare` to what evaluates models.
+
+An export is loaded by what is imported here. All else needs PyTorch, which takes longer to import than a
+small export takes to load: it is in :mod:`prensa.serving.models`, and imported for such models alone.
 """
 
 from __future__ import annotations
@@ -12,32 +15,25 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.locate import locate
-from prensa.checkpoint.roles import load_config
 from prensa.errors import SettingError
-from prensa.isolation import as_usual
-from prensa.runtime.torch import load as load_pytorch
-from prensa.runtime.torch import load_on
+from prensa.serving.engines import ENGINES, TORCH
 from prensa.serving.exported import Record, is_export, read_record
-from prensa.serving.exports import export_on_the_spot, open_export, usual_precision
-from prensa.serving.fastest import serve_fastest
-from prensa.serving.in_pytorch import TORCH, Dtype, serve_in_pytorch
 from prensa.serving.loads import own_texts
-from prensa.serving.refusals import check_served
-from prensa.serving.runtimes import RUNTIMES
+from prensa.serving.opening import open_export
 from prensa.serving.served import Served
 from prensa.texts.columns import Texts
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
+
+    from prensa.serving.in_pytorch import Dtype
 
 AUTO = "auto"
 
 
-@as_usual()
 def load(
     path: str | Path,
     *,
@@ -55,15 +51,19 @@ def load(
         # First: an export has a config of its model, but none of its weights.
         if is_export(directory):
             return _load_export(directory, runtime, device, dtype)
+        # Imported here, as everywhere below: an export needs none of it.
+        from prensa.serving.models import load_as_it_is, load_to_answer
+
         if runtime is None:
             if texts is not None:
                 raise SettingError("`texts`: only to choose what is faster; give `runtime=auto`, too")
-            return _load_as_it_is(directory, device, dtype, settings)
+            return load_as_it_is(directory, device, dtype, settings)
         if settings:
             names = ", ".join(settings)
             raise SettingError(f"{names}: only for a model without a runtime")
+        _check_runtime(runtime)
         own = None if texts is None else own_texts(texts)
-        return _load_to_answer(directory, runtime, device, dtype, own)
+        return load_to_answer(directory, runtime, device, dtype, own)
 
 
 def check_to_serve(directory: Path, runtime: str) -> None:
@@ -72,6 +72,9 @@ def check_to_serve(directory: Path, runtime: str) -> None:
         _check_runtime_of(directory, read_record(directory), runtime)
         return
     _check_runtime(runtime)
+    from prensa.checkpoint.roles import load_config
+    from prensa.serving.refusals import check_served
+
     check_served(directory, load_config(directory))
 
 
@@ -86,7 +89,10 @@ def load_to_serve(
     """Load a model to answer, in any runtime, an export in its own. Raises what :func:`load` raises."""
     if is_export(directory):
         return _load_export(directory, runtime, device, dtype)
-    return _load_to_answer(directory, runtime, device, dtype, texts)
+    _check_runtime(runtime)
+    from prensa.serving.models import load_to_answer
+
+    return load_to_answer(directory, runtime, device, dtype, texts)
 
 
 def load_to_compare(
@@ -97,48 +103,25 @@ def load_to_compare(
     Raises :class:`SettingError` for an export that is wanted on another device than a processor.
     """
     if not is_export(path):
+        from prensa.runtime.torch import load_on
+
         return load_on(path, dtype, device, pad_id)
     if device != "cpu":
         raise SettingError(f"{path}: an export runs on the processor; give `device=cpu`")
     return open_export(path)
 
 
-def _load_as_it_is(
-    directory: Path, device: str, dtype: Dtype | None, settings: dict[str, object]
-) -> PreTrainedModel:
-    """Load a PyTorch model as ``from_pretrained`` gives it."""
-    if dtype is not None:
-        settings = {"dtype": dtype, **settings}
-    # A device map needs accelerate, so the processor, where models are loaded anyway, does without.
-    if device != "cpu":
-        settings = {"device_map": {"": device}, **settings}
-    return load_pytorch(directory, **settings)
-
-
-def _load_to_answer(
-    directory: Path, runtime: str, device: str, dtype: Dtype | None, texts: Texts | None
-) -> Served:
-    _check_runtime(runtime)
-    check_served(directory, load_config(directory))
-    if runtime == AUTO:
-        return serve_fastest(directory, device, dtype, texts)
-    if runtime == TORCH:
-        return serve_in_pytorch(directory, device, dtype, texts)
-    _check_place(runtime, device, dtype)
-    return export_on_the_spot(directory, runtime, usual_precision(runtime))
-
-
 def _load_export(directory: Path, runtime: str | None, device: str, dtype: Dtype | None) -> Served:
     """Open an export, which has one runtime and one precision."""
     record = read_record(directory)
     _check_runtime_of(directory, record, runtime)
-    _check_place(record.runtime, device, dtype)
+    check_place(record.runtime, device, dtype)
     return open_export(directory)
 
 
 def _check_runtime(runtime: str) -> None:
-    if runtime not in {AUTO, TORCH, *RUNTIMES}:
-        expected = ", ".join([AUTO, TORCH, *sorted(RUNTIMES)])
+    if runtime not in {AUTO, TORCH, *ENGINES}:
+        expected = ", ".join([AUTO, TORCH, *sorted(ENGINES)])
         raise SettingError(f"`runtime={runtime}`: expected {expected}")
 
 
@@ -150,6 +133,7 @@ def _check_runtime_of(directory: Path, record: Record, runtime: str | None) -> N
         )
 
 
-def _check_place(runtime: str, device: str, dtype: Dtype | None) -> None:
+def check_place(runtime: str, device: str, dtype: Dtype | None) -> None:
+    """Raise :class:`SettingError` where what an export is run by is wanted on a device, or in a dtype."""
     if device != "cpu" or dtype is not None:
         raise SettingError(f"`runtime={runtime}`: runs on the processor, in the precision of its export")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.kinds import Kind
 from prensa.errors import ModelError
 
 Margins = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Run models in ONNX Runtime: export, quantize, infer."""
+"""Export models to ONNX Runtime, and quantize them. What answers is in ``onnxruntime_engine``."""
 
 from __future__ import annotations
 
@@ -7,37 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from prensa.errors import FormatError, ModelError, first_line
-from prensa.runtime.processor import physical_cores, saturates
+from prensa.errors import ModelError, first_line
+from prensa.runtime.processor import saturates
 from prensa.serving.exported import Gate, Inputs
 from prensa.serving.onnx_halves import halve
 from prensa.serving.onnx_nibbles import pack_nibbles
 from prensa.serving.onnx_tables import shrink_tables, strip_remarks
 from prensa.serving.onnx_turned import turn_weights
 from prensa.serving.onnx_twins import merge_twins
-from prensa.serving.opened import Opened
+from prensa.serving.onnxruntime_engine import FILE, FILES, NAME, Engine, model_file
 from prensa.serving.program import Program, quiet
 from prensa.serving.quantized_share import check_share, share_in_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-    from onnxruntime import InferenceSession
     from torch.onnx import ONNXProgram
 
-NAME = "onnxruntime"
-FILE = "onnx/model.onnx"
-"""Where transformers.js looks, and optimum-onnx, too."""
-
-FILES = {
-    "fp32": FILE,
-    "fp16": "onnx/model_fp16.onnx",
-    "int8": "onnx/model_quantized.onnx",
-    "int4": "onnx/model_q4.onnx",
-}
-"""Where transformers.js looks for a model in each precision."""
+__all__ = ["ATTENTION", "FILE", "FILES", "NAME", "PRECISIONS", "PROJECTS", "Engine", "model_file", "write"]
 
 PRECISIONS: tuple[str, ...] = tuple(FILES)
 # PyTorch's exporter fails on the layout of the fused one in T5.
@@ -47,8 +33,6 @@ PROJECTS = True
 
 # A file of ONNX is one message of protobuf, which may be so long.
 _LARGEST_FILE = (1 << 31) - 1
-# The severity from which on ONNX Runtime logs.
-_ERRORS = 3
 
 
 def write(
@@ -150,39 +134,3 @@ def _exported(program: Program) -> ONNXProgram:
     assert exported is not None  # noqa: S101  without a file to write to it is returned
     merge_twins(exported.model)
     return exported
-
-
-def model_file(directory: Path) -> Path:
-    """Return the file of an export, which has another name where transformers.js is to find it."""
-    for name in FILES.values():
-        if (directory / name).is_file():
-            return directory / name
-    return directory / FILE
-
-
-class Engine:
-    """A session. May be called from several threads, and after a fork."""
-
-    def __init__(self, directory: Path, precision: str) -> None:
-        """Load what :func:`write` wrote."""
-        self._session = Opened(lambda: _open(model_file(directory)))
-
-    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
-        """Return all outputs for inputs ``[batch, length]``."""
-        outputs = self._session.get().run(None, dict(inputs))
-        return [np.asarray(output, dtype=np.float32) for output in outputs]
-
-
-def _open(file: Path) -> InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # By default it would take all cores, those that this process may not use, too.
-    options.intra_op_num_threads = physical_cores()
-    options.log_severity_level = _ERRORS
-    try:
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise FormatError(
-            f"{file}: ONNX Runtime cannot load it ({first_line(error)}); export it again"
-        ) from error

@@ -1,30 +1,24 @@
-"""Run models in OpenVINO: convert, quantize to 8 bits with NNCF, compile, infer."""
+"""Export models to OpenVINO: convert, and quantize to 8 bits with NNCF."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from prensa.errors import FormatError, ModelError, OutputError, first_line
-from prensa.runtime.processor import MULTIPLIES_BF16, has, physical_cores, saturates
-from prensa.serving.cache import cache_directory
+from prensa.errors import ModelError, OutputError, first_line
+from prensa.runtime.processor import saturates
 from prensa.serving.exported import Gate, Inputs
-from prensa.serving.opened import Opened
+from prensa.serving.openvino_engine import FILE, NAME, Engine
 from prensa.serving.program import Program, quiet
 from prensa.serving.quantized_share import check_share, share_in_openvino
 from prensa.serving.telemetry import without_telemetry
 
 if TYPE_CHECKING:
-    from openvino import CompiledModel, InferRequest, Model, Node
+    from openvino import CompiledModel, Model, Node
 
-NAME = "openvino"
-FILE = "openvino_model.xml"
+__all__ = ["ATTENTION", "FILE", "NAME", "PRECISIONS", "Engine", "write"]
+
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 # The model's own: OpenVINO has a kernel for it.
 ATTENTION: str | None = None
@@ -142,67 +136,3 @@ def _is_constant(node: Node) -> bool:
     while node.get_type_name() in {"Convert", "Transpose", "Reshape", "Multiply"}:
         node = node.input_value(0).get_node()
     return bool(node.get_type_name() == "Constant")
-
-
-class Engine:
-    """A compiled model. May be called from several threads, and after a fork."""
-
-    def __init__(self, directory: Path, precision: str) -> None:
-        """Compile what :func:`write` wrote. What was compiled before comes from the user's cache."""
-
-        def open_requests() -> _Requests:
-            return _Requests(_compile(directory / FILE, precision))
-
-        self._requests = Opened(open_requests)
-
-    def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
-        """Return all outputs for inputs ``[batch, length]``."""
-        return self._requests.get().infer(inputs)
-
-
-class _Requests:
-    """The requests of a compiled model: as many as there were callers at once, each with its own buffers."""
-
-    def __init__(self, compiled: CompiledModel) -> None:
-        self._compiled = compiled
-        self._free: SimpleQueue[InferRequest] = SimpleQueue()
-
-    def infer(self, inputs: Inputs) -> list[NDArray[np.float32]]:
-        """Answer in a request that no one else has. One that fails is not used again."""
-        try:
-            request = self._free.get_nowait()
-        except Empty:
-            request = self._compiled.create_infer_request()
-        results = request.infer(dict(inputs), share_inputs=True)
-        # Copied before the next caller may have the request: its buffers hold the results.
-        copies = [np.array(results[port], dtype=np.float32) for port in request.model_outputs]
-        self._free.put(request)
-        return copies
-
-
-def _compile(file: Path, precision: str) -> CompiledModel:
-    """Compile a model, with what the cache has of it if there is one that works."""
-    with without_telemetry():
-        import openvino as ov
-
-    # Without that hint it may compute in bfloat16 where the processor multiplies it.
-    exact = precision == "fp32" or not has(MULTIPLIES_BF16)
-    settings: dict[str, object] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32" if exact else "bf16",
-        "INFERENCE_NUM_THREADS": physical_cores(),
-    }
-    core = ov.Core()
-    cache = cache_directory()
-    try:
-        model = core.read_model(file)
-        if cache is not None:
-            cached = {**settings, "CACHE_DIR": str(cache / NAME)}
-            # With a full disk, or something damaged in the cache, it does without.
-            with suppress(RuntimeError):
-                return core.compile_model(model, "CPU", cached)
-        return core.compile_model(model, "CPU", settings)
-    except RuntimeError as error:
-        raise FormatError(
-            f"{file}: OpenVINO cannot load it ({first_line(error)}); export it again"
-        ) from error

@@ -17,17 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from prensa.errors import ModelError, PrensaError, first_line
-from prensa.runtime.deberta import projecting
+from prensa.serving.exported import ENDS, LOGITS, STARTS, VECTORS
 from prensa.texts.encoding import Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.utils import ModelOutput
-
-LOGITS, VECTORS = "logits", "last_hidden_state"
-STARTS, ENDS = "start_logits", "end_logits"
-"""What the graph gives first: of a model with a head its logits, of one that answers questions those of
-where the answer starts and ends, else the vector of each token."""
 
 _GIVEN = ((LOGITS,), (STARTS, ENDS), (VECTORS,))
 
@@ -95,18 +90,10 @@ def output_names(model: PreTrainedModel, output: ModelOutput) -> tuple[str, ...]
     )
 
 
-def trace(
-    model: PreTrainedModel,
-    row: Row,
-    longest: int | None,
-    *,
-    layers: bool = False,
-    projects: bool = False,
-) -> Program:
+def trace(model: PreTrainedModel, row: Row, longest: int | None, *, layers: bool = False) -> Program:
     """Export a model. ``row`` is any text as its tokenizer gives it, ``longest`` the most tokens it reads.
 
-    With ``layers`` the graph gives the hidden states of all layers, too. With ``projects`` that of a folded
-    model projects its positions, see :func:`~prensa.runtime.deberta.projecting`. Raises :class:`ModelError`
+    With ``layers`` the graph gives the hidden states of all layers, too. Raises :class:`ModelError`
     where PyTorch cannot export the model.
     """
     names = input_names(model, row)
@@ -115,8 +102,7 @@ def trace(
     if before is not None:
         model.config.use_cache = False
     try:
-        projected = projecting(model) if projects else contextlib.nullcontext()
-        with quiet(), torch.no_grad(), projected:
+        with quiet(), torch.no_grad():
             example = _example(names, row, longest)
             outputs = output_names(model, model(**example))
             # Then the layers are compared, and behind one output they start at the same place in all models.

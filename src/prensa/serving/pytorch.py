@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from prensa.isolation import as_usual_in_thread
 from prensa.serving.exported import Inputs
 from prensa.serving.program import output_names
 
@@ -22,6 +23,7 @@ class Engine:
         """Take a model as it is."""
         self.model = model
 
+    @as_usual_in_thread()
     @torch.inference_mode()
     def __call__(self, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Return what counts of the output for inputs ``[batch, length]``."""

@@ -10,37 +10,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers.modeling_outputs import (
-    BaseModelOutput,
-    QuestionAnsweringModelOutput,
-    SequenceClassifierOutput,
-)
-from transformers.utils import ModelOutput
 
+from prensa.arithmetic import usual_arithmetic
 from prensa.checkpoint.allowed import allowed, allowing
-from prensa.checkpoint.roles import load_config, model_class
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.kinds import Kind
 from prensa.errors import DataError, OnlyAnswersError, SettingError
-from prensa.isolation import as_usual_in_thread, building
 from prensa.serving.answerer import answering_of
 from prensa.serving.answers import Answer, Answering, Numbers, put_together
 from prensa.serving.desk import Desk
 from prensa.serving.exported import Engine, Record, whole
+from prensa.serving.facts import facts_of, still_known
 from prensa.serving.in_threads import Leaver, in_thread
 from prensa.serving.inputs import read_inputs
-from prensa.serving.program import LOGITS, STARTS
 from prensa.serving.waiting import Request
-from prensa.texts.encoding import Row, pad, unread
+from prensa.sharing import building
+from prensa.texts.encoding import Row, padded, unread
 from prensa.texts.given import read_given
-from prensa.texts.tokenizers import alone, load_tokenizer
+from prensa.texts.plain_tokenizer import PlainTokenizer
+from prensa.texts.reader import Reader, alone
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    import torch
+    from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.utils import ModelOutput
 
-Values: TypeAlias = Tensor | NDArray[np.generic] | Sequence[Sequence[float]]
+Values: TypeAlias = "Tensor | NDArray[np.generic] | Sequence[Sequence[float]]"
 """What a tokenizer gives of some texts, ``[batch, length]``."""
 
 Reload: TypeAlias = "Callable[[], Served]"
@@ -57,10 +53,11 @@ class Served:
     """A model in some runtime. ``transformers.pipeline`` takes it in place of a PyTorch model.
 
     It may be shared by threads and used after a fork. To pickle or copy it is to load its directory again.
+
+    ``config``, ``tokenizer`` and a call with tokens are those of ``transformers``, which is imported when one
+    of them is wanted. Where the record of an export has what is needed, texts are answered without it.
     """
 
-    device = torch.device("cpu")
-    dtype = torch.float32
     input_modalities = ("text",)
     hf_device_map = None
 
@@ -78,10 +75,10 @@ class Served:
         self.name_or_path = str(path)
         # What is read later is read by the same rules.
         self._allowed = dataclasses.asdict(allowed())
-        self.config = load_config(path)
-        self._kind = model_class(self.config)
+        self._known = still_known(record.known, path)
+        self.facts = facts_of(self.config) if self._known is None else self._known.facts
         # Pipelines look at the name of the class to see whether it does their task.
-        self.__class__ = type(self._kind.__name__, (type(self),), {})
+        self.__class__ = type(self.facts.class_name, (type(self),), {})
 
     def __reduce__(self) -> tuple[Callable[..., Served], tuple[object, ...]]:
         if self._again is None:
@@ -95,8 +92,9 @@ class Served:
 
     def __getattr__(self, name: str) -> NoReturn:
         """Explain what is missing. Raises :class:`OnlyAnswersError`, which is an :class:`AttributeError`."""
-        kind = vars(self).get("_kind")
-        if kind is None or not (hasattr(kind, name) or name in _OF_MODELS):
+        # Not what is private, half made, or here and has failed: the class below would be looked for by it.
+        is_own = name.startswith("_") or "facts" not in vars(self) or hasattr(type(self), name)
+        if is_own or not (name in _OF_MODELS or hasattr(self._kind, name)):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         call = f"prensa.load({str(self.path)!r})"
         # An export has rows to compare with, and PyTorch cannot load it.
@@ -107,9 +105,41 @@ class Served:
             f"use {call} without a runtime"
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where pipelines put what they call it with."""
+        import torch
+
+        return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What its answers are in."""
+        import torch
+
+        return torch.float32
+
+    @cached_property
+    def config(self) -> PretrainedConfig:
+        """The model's config."""
+        from prensa.checkpoint.roles import load_config
+
+        with allowing(**self._allowed):
+            return load_config(self.path)
+
+    @cached_property
+    def _kind(self) -> type[PreTrainedModel]:
+        """The class that the config names."""
+        from prensa.checkpoint.roles import model_class
+
+        with allowing(**self._allowed):
+            return model_class(self.config)
+
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The model's tokenizer."""
+        from prensa.texts.tokenizers import load_tokenizer
+
         # The first callers may be several threads: one of them loads it, and all get that one.
         with building():
             own = vars(self)
@@ -118,7 +148,18 @@ class Served:
                     own["tokenizer"] = load_tokenizer(self.path)
             return own["tokenizer"]
 
-    @as_usual_in_thread()
+    @cached_property
+    def reader(self) -> Reader:
+        """What texts are tokenized with: the same ids as ``tokenizer`` gives, without ``transformers``."""
+        if self._known is None or self._known.traits is None:
+            return self.tokenizer
+        with building():
+            own = vars(self)
+            if "reader" not in own:
+                own["reader"] = PlainTokenizer(self.path, self._known.traits)
+            reader: Reader = own["reader"]
+            return reader
+
     def __call__(
         self,
         input_ids: Values | None = None,
@@ -138,19 +179,17 @@ class Served:
             "token_type_ids": token_type_ids,
             **others,
         }
-        inputs = read_inputs(given, self.record, self.config)
-        tensors = [torch.from_numpy(array) for array in self.engine(inputs)]
-        output = self._output(tensors)
+        from prensa.serving.model_output import model_output
+
+        output = model_output(self.record.output, self._outputs(given))
         if others.get("return_dict") is False:
             return output.to_tuple()
         return output
 
-    def _output(self, tensors: Sequence[Tensor]) -> ModelOutput:
-        if self.record.output == LOGITS:
-            return SequenceClassifierOutput(logits=tensors[0])
-        if self.record.output == STARTS:
-            return QuestionAnsweringModelOutput(start_logits=tensors[0], end_logits=tensors[1])
-        return BaseModelOutput(last_hidden_state=tensors[0])
+    @usual_arithmetic()
+    def _outputs(self, given: Mapping[str, object]) -> list[NDArray[np.float32]]:
+        """Return what the engine gives, in order. Raises :class:`DataError` for what it cannot answer."""
+        return self.engine(read_inputs(given, self.record, self.facts))
 
     forward = __call__
 
@@ -213,9 +252,7 @@ class Served:
         ``kind`` is that of :meth:`answering`. Raises what calling the model raises.
         """
         length = self.record.length(max(len(row["input_ids"]) for row in rows))
-        inputs = pad(rows, unread(self.tokenizer, kind), "cpu", length)
-        tensors = self(**inputs, return_dict=False)
-        arrays = [tensor.numpy() for tensor in tensors]
+        arrays = self._outputs(padded(rows, unread(self.reader, kind), length))
         outputs = []
         for row, output in zip(rows, whole(arrays), strict=True):
             # Of vectors or labels of tokens, those of padding go.
@@ -242,7 +279,7 @@ class Served:
             done += len(some)
 
     # Not around predict(): what the caller does between two answers is the caller's.
-    @as_usual_in_thread()
+    @usual_arithmetic()
     def _answers(
         self,
         texts: Sequence[object],
@@ -256,7 +293,7 @@ class Served:
         for number, text in enumerate(texts, first):
             one = read_given(text, number, answering.wanted)
             given.append(one)
-        with alone(self.tokenizer):
+        with alone(self.reader):
             windows = answering.read(given, first)
         rows = [window.row for window in windows]
         outputs = self._in_line(rows, answering.kind, batch_size, entered)

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.kinds import Kind
 from prensa.errors import DataError
 from prensa.serving.answers import Answer, Numbers, Span, Window
 from prensa.texts.encoding import row_at
 from prensa.texts.given import Given, Wanted
+from prensa.texts.reader import Reader
 
 if TYPE_CHECKING:
-    from transformers import BatchEncoding, PreTrainedTokenizerBase
+    from transformers import BatchEncoding
+
+    from prensa.texts.plain_tokenizer import Batch
 
 # The label of tokens that are no part of an entity.
 _NOTHING = "O"
@@ -41,7 +44,7 @@ Array = NDArray[np.floating]
 class OfWords:
     """Entities. A text that is longer than the model reads is truncated, as in the pipeline."""
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Reader
     limit: int | None
     labels: tuple[str, ...]
     kind: Kind = "tokens"
@@ -54,7 +57,6 @@ class OfWords:
             [one.text for one in given],
             truncation=self.limit is not None,
             max_length=self.limit,
-            return_offsets_mapping=True,
             return_special_tokens_mask=True,
             verbose=False,
         )
@@ -63,7 +65,7 @@ class OfWords:
             row = row_at(self.tokenizer, tokens, number)
             # The marks around a text are in no entity.
             counts = [not is_special for is_special in tokens["special_tokens_mask"][number]]
-            windows.append(Window(row, number, tokens["offset_mapping"][number], counts))
+            windows.append(Window(row, number, tokens.encodings[number].offsets, counts))
         return windows
 
     def answer(self, given: Given, windows: Sequence[Window], outputs: Sequence[Numbers]) -> Answer:
@@ -109,7 +111,7 @@ def entities(text: str, window: Window, logits: Numbers, labels: Sequence[str]) 
 class OfQuestions:
     """The part of a context that answers a question."""
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Reader
     limit: int | None
     kind: Kind = "tokens"
     wanted: Wanted = "questions"
@@ -125,7 +127,7 @@ class OfQuestions:
     def _windows(self, given: Given, owner: int, index: int) -> list[Window]:
         size = min(self.limit or _WINDOW, _WINDOW)
         room = size - self._tokens_around(given.text, index, size)
-        texts = [given.text, given.pair or ""]
+        texts = [[given.text], [given.pair or ""]]
         context = 1
         truncation = "only_second"
         # Models that pad on the left were trained with the context in front.
@@ -140,7 +142,6 @@ class OfQuestions:
             # A window that is all overlap would never come to an end.
             stride=min(size // 2, _OVERLAP, room - 1),
             return_overflowing_tokens=True,
-            return_offsets_mapping=True,
             verbose=False,
         )
         windows = []
@@ -153,8 +154,8 @@ class OfQuestions:
 
     def _tokens_around(self, question: str, index: int, size: int) -> int:
         """Count the tokens of a question and the marks. Raises :class:`DataError` if no context fits in."""
-        tokens = self.tokenizer(question, add_special_tokens=False, verbose=False)
-        count = len(tokens["input_ids"])
+        tokens = self.tokenizer([question], add_special_tokens=False, verbose=False)
+        count = len(tokens["input_ids"][0])
         marks = self.tokenizer.num_special_tokens_to_add(pair=True)
         if count + marks >= size:
             raise DataError(
@@ -206,10 +207,10 @@ def _likeliest(context: str, window: Window, logits: Numbers, cls_id: int | None
     return Span("", score, start, end, context[start:end])
 
 
-def _whole_words(tokens: BatchEncoding, number: int, sequence: int) -> list[tuple[int, int]]:
+def _whole_words(tokens: BatchEncoding | Batch, number: int, sequence: int) -> list[tuple[int, int]]:
     """Return for each token where its word starts and ends: an answer never ends inside of one."""
-    offsets = [(start, end) for start, end in tokens["offset_mapping"][number]]
     encoding = tokens.encodings[number]
+    offsets = [(start, end) for start, end in encoding.offsets]
     in_words = zip(encoding.word_ids, encoding.sequence_ids, strict=True)
     for token, (word, own_sequence) in enumerate(in_words):
         # Marks are in no word, and the other text has words of the same numbers.
@@ -221,7 +222,7 @@ def _whole_words(tokens: BatchEncoding, number: int, sequence: int) -> list[tupl
     return offsets
 
 
-def _check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
+def _check_tokenizer(tokenizer: Reader) -> None:
     if not tokenizer.is_fast:
         raise DataError(f"{tokenizer.name_or_path}: finding parts of a text needs a tokenizer.json")
 

@@ -62,25 +62,69 @@ def decode(path: Path, data: bytes, encoding: str | None = None) -> tuple[str, s
     Raises :class:`DataError` for bytes that are not what they should be, naming the line and the encoding
     that they are likely to be, and :class:`SettingError` for an encoding that does not exist.
     """
+    codec, note = codec_of(path, data, encoding)
+    try:
+        text = data.decode(codec)
+    except UnicodeError as error:
+        raise DataError(undecodable(path, codec, error)) from error
+    refuse_zero_bytes(path, text)
+    if encoding is not None and not data.startswith(tuple(_MARKS)):
+        note = _note(data, encoding)
+    return text, note
+
+
+def codec_of(path: Path, start: bytes, encoding: str | None = None) -> tuple[str, str]:
+    """Return how the bytes of a file are read of which ``start`` are the first ones, and a note.
+
+    Raises :class:`DataError` for UTF-16 that does not say so, and :class:`SettingError` for an encoding that
+    does not exist.
+    """
     for mark, marked in _MARKS.items():
-        if data.startswith(mark):
-            text = _checked(path, _decoded(path, data, marked))
+        if start.startswith(mark):
             if marked == "utf-8-sig":
-                return text, ""
-            return text, f"encoding {marked.upper()} by its byte-order mark"
+                return marked, ""
+            return marked, f"encoding {marked.upper()} by its byte-order mark"
     if encoding is not None:
-        text = _checked(path, _decoded(path, data, encoding))
-        return text, _note(data, encoding)
-    likely = _utf16(data)
+        _check_exists(encoding)
+        return encoding, f"encoding {encoding}"
+    likely = _utf16(start)
     if likely:
         raise DataError(
             f"{path}: every other byte is 0, as in UTF-16 without a byte-order mark; give `encoding={likely}`"
         )
+    return "utf-8", ""
+
+
+def undecodable(path: Path, codec: str, error: UnicodeError, lines: int = 0) -> str:
+    """Word why bytes are not what ``codec`` reads; ``lines`` have ended before the bytes of the error."""
+    if not isinstance(error, UnicodeDecodeError):
+        return f"{path}: not {codec} ({error}); give another `encoding`"
+    if codec == "utf-8":
+        return _not_utf8(path, error.object, error.start, lines)
+    line = lines + error.object[: error.start].count(b"\n") + 1
+    byte = error.object[error.start]
+    return f"{path}: line {line} is not {codec} ({error.reason}, byte 0x{byte:02x}); give another `encoding`"
+
+
+def refuse_zero_bytes(path: Path, text: str, lines: int = 0) -> None:
+    """Raise :class:`DataError` for a text with zero bytes, before which ``lines`` have ended."""
+    at = text.find("\0")
+    if at >= 0:
+        line = lines + text.count("\n", 0, at) + 1
+        raise DataError(f"{path}: line {line} holds a zero byte; expected a file of text")
+
+
+def _check_exists(encoding: str) -> None:
     try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(_not_utf8(path, data, error.start)) from error
-    return _checked(path, text), ""
+        # Not only looked up: some are no encodings of texts. And of nothing none is asked.
+        b" ".decode(encoding)
+    except UnicodeError:
+        # A space alone may be too short for one of two bytes a letter.
+        return
+    except (LookupError, ValueError) as error:
+        raise SettingError(
+            f"`encoding` {encoding}: no such encoding of texts; expected one like cp1252, latin-1 or utf-16"
+        ) from error
 
 
 def _note(data: bytes, encoding: str) -> str:
@@ -99,32 +143,6 @@ def has_half_character(text: str) -> bool:
     if text.isprintable():
         return False
     return any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _decoded(path: Path, data: bytes, encoding: str) -> str:
-    try:
-        return data.decode(encoding)
-    except LookupError as error:
-        raise SettingError(
-            f"`encoding` {encoding}: no such encoding of texts; expected one like cp1252, latin-1 or utf-16"
-        ) from error
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        byte = data[error.start]
-        raise DataError(
-            f"{path}: line {line} is not {encoding} ({error.reason}, byte 0x{byte:02x}); "
-            "give another `encoding`"
-        ) from error
-    except (UnicodeError, ValueError) as error:
-        raise DataError(f"{path}: not {encoding} ({error}); give another `encoding`") from error
-
-
-def _checked(path: Path, text: str) -> str:
-    at = text.find("\0")
-    if at >= 0:
-        line = text.count("\n", 0, at) + 1
-        raise DataError(f"{path}: line {line} holds a zero byte; expected a file of text")
-    return text
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -156,9 +174,9 @@ def _is_mostly_zero(high: bytes, low: bytes) -> bool:
     return often and rarely
 
 
-def _not_utf8(path: Path, data: bytes, at: int) -> str:
+def _not_utf8(path: Path, data: bytes, at: int, lines: int) -> str:
     """Word what is wrong with the byte at ``at``, and what the file may be instead."""
-    line = data[:at].count(b"\n") + 1
+    line = lines + data[:at].count(b"\n") + 1
     byte = data[at]
     message = f"{path}: line {line} is not UTF-8 (byte 0x{byte:02x})"
     # Where most letters beyond ASCII are valid, the file is UTF-8 that was damaged.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TypeVar
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.cells import Words, refuse_numbers, strings_in, words_in
 from prensa.texts.label_columns import columns_named, label_columns_of, unused_labels
@@ -119,7 +119,7 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
             f"{table.name}: holds a word and its tag on each line, for models that label words; this one "
             "labels texts: give a table with a column of texts"
         )
-    columns = _text_columns(table, source.text_option)
+    columns = text_columns(table, source.text_option)
     label_columns = _label_columns(table, source, task, columns)
     words = words_in(table, columns[0])
     # Numbers that were not named as texts are more likely ids, or labels.
@@ -173,7 +173,11 @@ def sample(texts: Texts, limit: int | None) -> Texts:
     return texts.take(sorted(indices))
 
 
-def _text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
+def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
+    """Return the one or two columns that hold texts: those that are wanted, else by the usual names.
+
+    Raises :class:`DataError` where that settles nothing.
+    """
     if wanted is not None:
         columns = columns_named(table, wanted, "texts")
         if not 0 < len(columns) <= _PAIR:

@@ -10,30 +10,33 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from prensa.errors import DataError
-from prensa.isolation import Shared
-from prensa.texts.header import numbered, refuse_doubtful_header
+from prensa.sharing import Shared
+from prensa.texts.header import Cells, numbered, refuse_doubtful_header
 from prensa.texts.table import DataTable
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+"""What may stand between cells, with its name."""
 
 # Characters of a cell; csv's own limit is 131,072.
 _CELL = 1 << 30
-_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # Rows by which the separator is chosen, and the share of them that must have as many cells as the first.
 _FIRST = 200
 _MOST = 0.5
 _OF_EXCEL = re.compile(r"sep=(.)[ ,;\t]*(?=[\r\n])", re.IGNORECASE)
 
-_Row = tuple[int, list[str]]
+Row = tuple[int, list[str]]
 """The line that a row ends on, and its cells."""
 
 
 @dataclass(frozen=True)
-class _Quoting:
+class Quoting:
     """A way to write quotes in cells, as arguments of :func:`csv.reader`, and its note in the account."""
 
     note: str
@@ -41,9 +44,10 @@ class _Quoting:
     quoting: int = csv.QUOTE_MINIMAL
 
 
-_PLAIN = _Quoting("")
-_ESCAPED = _Quoting("escaped by backslashes", escape="\\")
-_UNQUOTED = _Quoting("quotes read as letters", quoting=csv.QUOTE_NONE)
+PLAIN = Quoting("")
+ESCAPED = Quoting("escaped by backslashes", escape="\\")
+UNQUOTED = Quoting("quotes read as letters", quoting=csv.QUOTE_NONE)
+"""The ways, the more usual first."""
 
 
 @contextmanager
@@ -58,7 +62,8 @@ def _long_cells() -> Iterator[None]:
 
 # The limit holds for the whole process. Set and taken back by each thread, it would end for all when the
 # first of them is done, or stay as another one had set it.
-_LONG_CELLS = Shared(_long_cells)
+LONG_CELLS = Shared(_long_cells)
+"""For ``with``: csv reads long cells."""
 
 
 def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ()) -> DataTable:
@@ -67,14 +72,14 @@ def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ())
     ``asked`` are the options that name columns: they settle whether the first line is a header where it could
     be a row. Raises :class:`DataError`, naming the line, for rows that do not fit and for a doubtful header.
     """
-    with _LONG_CELLS:
-        separator, text = _separator(text, usual)
+    with LONG_CELLS:
+        separator, text = separator_of(text, usual)
         rows, note = _rows(path, text, separator, asked)
     if not rows:
         raise DataError(f"{path}: empty, expected a line of column names and at least one text")
     notes: list[str] = []
     if separator != usual:
-        name = _SEPARATORS.get(separator, repr(separator))
+        name = SEPARATORS.get(separator, repr(separator))
         notes.append(f"separator {name}")
     if note:
         notes.append(note)
@@ -86,7 +91,10 @@ def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ())
         notes.append("no line of column names")
     else:
         first = cells.pop(0)
-        names = _names(path, first, cells)
+        width = named_width(first)
+        for row in cells:
+            width = used_width(row, width)
+        names = names_of(path, first, width)
     columns: dict[str, list[str | None]] = {}
     for index, name in enumerate(names):
         # An empty cell says nothing.
@@ -97,7 +105,7 @@ def read_delimited(path: Path, text: str, usual: str, asked: Sequence[str] = ())
 def guess_separator(text: str, usual: str) -> str:
     """Return what separates the cells of the first rows: ``usual`` unless those say something else."""
     best, best_share = usual, 0.0
-    for separator in (usual, *_SEPARATORS):
+    for separator in (usual, *SEPARATORS):
         share = _regular_share(text, separator)
         # Not "or equal": the usual one comes first, and stays where another one does as well.
         if share > best_share:
@@ -123,8 +131,8 @@ def _regular_share(text: str, separator: str) -> float:
     return widths.count(widths[0]) / len(rows)
 
 
-def _separator(text: str, usual: str) -> tuple[str, str]:
-    """Return the separator, and the text without the line by which Excel names it."""
+def separator_of(text: str, usual: str) -> tuple[str, str]:
+    """Return the separator of a table's first rows, and the text without the line by which Excel names it."""
     # A first line "sep=;" is Excel's own, and no row.
     named = _OF_EXCEL.match(text)
     if named is None:
@@ -132,16 +140,16 @@ def _separator(text: str, usual: str) -> tuple[str, str]:
     return named[1], text[named.end() :]
 
 
-def _rows(path: Path, text: str, separator: str, asked: Sequence[str]) -> tuple[list[_Row], str]:
+def _rows(path: Path, text: str, separator: str, asked: Sequence[str]) -> tuple[list[Row], str]:
     """Parse strictly, in the first of the ways to write quotes in which all rows have as many cells.
 
     Returns the rows and the way's note. If none fits, what was wrong with the first one is raised.
     """
-    ways = [_PLAIN]
+    ways = [PLAIN]
     if '\\"' in text or f"\\{separator}" in text:
-        ways.append(_ESCAPED)
+        ways.append(ESCAPED)
     if '"' in text:
-        ways.append(_UNQUOTED)
+        ways.append(UNQUOTED)
     problems: list[DataError] = []
     for way in ways:
         try:
@@ -151,51 +159,62 @@ def _rows(path: Path, text: str, separator: str, asked: Sequence[str]) -> tuple[
             problems.append(error)
             continue
         # Then quotes are not letters, and what is wrong with them was found in an earlier way.
-        if way is _UNQUOTED and _has_quoted_cells(rows):
+        if way is UNQUOTED and _has_quoted_cells(rows):
             break
         note = way.note
         # A quote that opens a text may swallow lines up to the next one, in silence.
-        if way is _PLAIN and separator == "\t":
+        if way is PLAIN and separator == "\t":
             lines = _lines(path, text)
             if lines:
-                rows, note = lines, _UNQUOTED.note
+                rows, note = lines, UNQUOTED.note
         if rows:
             refuse_doubtful_header(str(path), _cells(rows), asked)
         return rows, note
     raise problems[0]
 
 
-def _parsed(path: Path, text: str, separator: str, way: _Quoting) -> list[_Row]:
-    if way is _ESCAPED:
-        text = _without_plain_backslashes(text, separator)
-    # Where a space stands between separator and quote, the quote still begins a cell: a, "b"
-    spaced = re.compile(rf'.*\n?.*{re.escape(separator)} +"')
-    is_spaced = spaced.match(text) is not None
+def _parsed(path: Path, text: str, separator: str, way: Quoting) -> list[Row]:
+    if way is ESCAPED:
+        text = without_plain_backslashes(text, separator)
     file = io.StringIO(text, newline="")
+    is_spaced = has_spaced_quotes(text, separator)
+    return list(parsed_rows(path, file, separator, way, is_spaced=is_spaced))
+
+
+def has_spaced_quotes(text: str, separator: str) -> bool:
+    """Whether a space stands between separator and quote in the first rows, as in ``a, "b"``."""
+    spaced = re.compile(rf'.*\n?.*{re.escape(separator)} +"')
+    return spaced.match(text) is not None
+
+
+def parsed_rows(
+    path: Path, lines: Iterable[str], separator: str, way: Quoting, *, is_spaced: bool
+) -> Iterator[Row]:
+    """Yield the rows that are in lines, without the empty ones, with the line that each ends on.
+
+    Where quotes are spaced they begin a cell behind the space. Raises :class:`DataError`, naming the line.
+    """
     reader = csv.reader(
-        file,
+        lines,
         delimiter=separator,
         strict=True,
         skipinitialspace=is_spaced,
         escapechar=way.escape,
         quoting=way.quoting,  # type: ignore[arg-type]
     )
-    rows: list[_Row] = []
+    line = 0
     try:
         for row in reader:
             if row:
-                rows.append((reader.line_num, row))
+                line = reader.line_num
+                yield line, row
     except csv.Error as error:
-        line = 1
-        if rows:
-            line = rows[-1][0] + 1
         raise DataError(
-            f"{path}: line {line} is not valid CSV ({error}); a quote in a quoted cell must be doubled"
+            f"{path}: line {line + 1} is not valid CSV ({error}); a quote in a quoted cell must be doubled"
         ) from error
-    return rows
 
 
-def _without_plain_backslashes(text: str, separator: str) -> str:
+def without_plain_backslashes(text: str, separator: str) -> str:
     r"""Double the backslashes that escape nothing, so that they stay: ``C:\new`` is not ``C:new``."""
     special = re.escape(f'"\\{separator}')
     backslash = re.compile(rf"\\(?![{special}])|(\\[{special}])")
@@ -206,20 +225,20 @@ def _without_plain_backslashes(text: str, separator: str) -> str:
     return backslash.sub(kept, text)
 
 
-def _lines(path: Path, text: str) -> list[_Row]:
+def _lines(path: Path, text: str) -> list[Row]:
     """Return the rows of a file in which quotes are letters, although they would also join some lines.
 
     That is so where every line has as many cells: then a quote is the first letter of a text here and there.
     """
     if '"' not in text:
         return []
-    quoted = _parsed(path, text, "\t", _PLAIN)
+    quoted = _parsed(path, text, "\t", PLAIN)
     if not quoted:
         return []
     _, first = quoted[0]
     if len(first) == 1:
         return []
-    lines = _parsed(path, text, "\t", _UNQUOTED)
+    lines = _parsed(path, text, "\t", UNQUOTED)
     # Quotes that join no lines are read as such, and so are those around whole cells.
     if len(lines) <= len(quoted) or _has_quoted_cells(lines):
         return []
@@ -229,54 +248,74 @@ def _lines(path: Path, text: str) -> list[_Row]:
     return lines
 
 
-def _has_quoted_cells(rows: Sequence[_Row]) -> bool:
+def _has_quoted_cells(rows: Sequence[Row]) -> bool:
     """Whether quotes mostly stand around whole cells, so that reading them as letters would add them."""
     opened, closed = 0, 0
     for _, row in rows:
-        for cell in row:
-            if cell.startswith('"'):
-                opened += 1
-                if len(cell) > 1 and cell.endswith('"'):
-                    closed += 1
+        opens, closes = quotes_in(row)
+        opened += opens
+        closed += closes
     return closed > opened / 2
 
 
-def _cells(rows: Sequence[_Row]) -> list[list[str]]:
+def quotes_in(row: Sequence[str]) -> tuple[int, int]:
+    """Return how many cells of a row begin with a quote, and how many of these end with one."""
+    opened, closed = 0, 0
+    for cell in row:
+        if cell.startswith('"'):
+            opened += 1
+            if len(cell) > 1 and cell.endswith('"'):
+                closed += 1
+    return opened, closed
+
+
+def _cells(rows: Sequence[Row]) -> list[list[str]]:
     return [row for _, row in rows]
 
 
-def _refuse_ragged(path: Path, rows: Sequence[_Row], asked: Sequence[str]) -> None:
+def _refuse_ragged(path: Path, rows: Sequence[Row], asked: Sequence[str]) -> None:
     for line, row in rows:
-        first = rows[0][1]
-        if len(row) == len(first):
-            continue
-        # A doubtful header explains more, and comes first.
-        refuse_doubtful_header(str(path), _cells(rows), asked)
-        raise DataError(
-            f"{path}: line {line} has {len(row)} cells, the first line names {len(first)} columns "
-            f"({', '.join(first)})"
-        )
+        if len(row) != len(rows[0][1]):
+            refuse_ragged(path, line, row, _cells(rows), asked)
 
 
-def _names(path: Path, first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Name the columns; those without a name by their number, and none at the end that hold nothing."""
+def refuse_ragged(path: Path, line: int, row: Sequence[str], cells: Cells, asked: Sequence[str]) -> NoReturn:
+    """Raise :class:`DataError` for a row that has not as many cells as the first of ``cells``."""
+    # A doubtful header explains more, and comes first.
+    refuse_doubtful_header(str(path), cells, asked)
+    first = cells[0]
+    raise DataError(
+        f"{path}: line {line} has {len(row)} cells, the first line names {len(first)} columns "
+        f"({', '.join(first)})"
+    )
+
+
+def names_of(path: Path, first: Sequence[str], width: int) -> list[str]:
+    """Name the first ``width`` columns, those without a name by their number.
+
+    Raises :class:`DataError` for a name that comes twice.
+    """
     names: list[str] = []
-    for number, cell in enumerate(first, 1):
+    for number, cell in enumerate(first[:width], 1):
         name = cell.strip("\ufeff \t\r\n")
         names.append(name or f"column {number}")
-    # Spreadsheets write separators behind the last column that is used.
-    while names and _is_empty(first, rows, len(names) - 1):
-        names.pop()
     if len(set(names)) < len(names):
         raise DataError(f"{path}: the first line names a column twice ({', '.join(names)})")
     return names
 
 
-def _is_empty(first: Sequence[str], rows: Sequence[Sequence[str]], index: int) -> bool:
-    """Whether a column has neither a name nor a cell that holds anything."""
-    if first[index].strip():
-        return False
-    for row in rows:
-        if row[index]:
-            return False
-    return True
+def named_width(first: Sequence[str]) -> int:
+    """Return how many columns there are up to the last that has a name."""
+    width = len(first)
+    while width and not first[width - 1].strip():
+        width -= 1
+    return width
+
+
+def used_width(row: Sequence[str], least: int) -> int:
+    """Return how many columns there are up to the last that holds anything in a row, ``least`` or more."""
+    # Spreadsheets write separators behind the last column that is used.
+    width = len(row)
+    while width > least and not row[width - 1]:
+        width -= 1
+    return width

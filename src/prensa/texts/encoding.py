@@ -7,39 +7,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-from torch.nn.utils.rnn import pad_sequence
+import numpy as np
+from numpy.typing import NDArray
 
-from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import DataError, TokenizerError
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
-from prensa.texts.tokenizers import alone, check_ids, embedding_rows
+from prensa.texts.reader import Reader, alone
 
 if TYPE_CHECKING:
+    import torch
     from tokenizers import Encoding
-    from transformers import BatchEncoding, PreTrainedTokenizerBase
+    from torch import Tensor
+    from transformers import BatchEncoding
 
-__all__ = [
-    "CHUNK",
-    "Encoded",
-    "Row",
-    "Step",
-    "Tokenized",
-    "alone",
-    "batches",
-    "check_ids",
-    "embedding_rows",
-    "encode",
-    "largest_id",
-    "pad",
-    "prepared",
-    "row_at",
-    "tokenize",
-    "unread",
-]
+    from prensa.texts.plain_tokenizer import Batch
 
 CHUNK = 2000
 """Texts that are tokenized before progress is reported."""
@@ -115,7 +98,7 @@ def largest_id(encoded: Encoded) -> int:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Reader,
     texts: Texts,
     kind: Kind,
     limit: int | None,
@@ -140,9 +123,7 @@ def encode(
     return encoded
 
 
-def prepared(
-    tokenizer: PreTrainedTokenizerBase, texts: Texts, kind: Kind, prompt: str | None = None
-) -> Texts:
+def prepared(tokenizer: Reader, texts: Texts, kind: Kind, prompt: str | None = None) -> Texts:
     """Return texts as they are tokenized: as words for models of words, and with the prompt in front.
 
     Raises what :func:`encode` raises.
@@ -167,9 +148,7 @@ def prepared(
     return replace(texts, texts=tuple(with_prompt))
 
 
-def tokenize(
-    tokenizer: PreTrainedTokenizerBase, texts: Texts, kind: Kind, limit: int | None
-) -> list[Tokenized]:
+def tokenize(tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None) -> list[Tokenized]:
     """Tokenize some texts that were :func:`prepared`, in one call of the tokenizer."""
     words = None
     if kind == "tokens":
@@ -186,7 +165,6 @@ def tokenize(
             is_split_into_words=words is not None,
             truncation=limit is not None,
             max_length=limit,
-            return_offsets_mapping=needs_bytes,
             return_special_tokens_mask=needs_bytes,
             verbose=False,
         )
@@ -199,7 +177,7 @@ def tokenize(
         if needs_bytes:
             nbytes = _token_bytes(
                 text,
-                batch["offset_mapping"][index],
+                batch.encodings[index].offsets,
                 batch["special_tokens_mask"][index],
             )
         row = row_at(tokenizer, batch, index)
@@ -207,7 +185,7 @@ def tokenize(
     return tokenized
 
 
-def unread(tokenizer: PreTrainedTokenizerBase, kind: Kind) -> Encoded:
+def unread(tokenizer: Reader, kind: Kind) -> Encoded:
     """Return no texts yet, and how they will be padded."""
     # What is read word by word is padded behind, so that places stay what they are.
     side: Literal["left", "right"] = "right"
@@ -217,7 +195,7 @@ def unread(tokenizer: PreTrainedTokenizerBase, kind: Kind) -> Encoded:
     return Encoded(kind, side, fill, mask_id=tokenizer.mask_token_id)
 
 
-def row_at(tokenizer: PreTrainedTokenizerBase, batch: BatchEncoding, index: int) -> Row:
+def row_at(tokenizer: Reader, batch: BatchEncoding | Batch, index: int) -> Row:
     """Return what a model reads of one of the texts in a tokenizer's output: at least one token."""
     is_empty = not batch["input_ids"][index]
     row: Row = {}
@@ -252,28 +230,40 @@ def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
     return groups[:1] + rest
 
 
+def padded(rows: Sequence[Row], encoded: Encoded, length: int = 0) -> dict[str, NDArray[np.int64]]:
+    """Put rows into arrays ``[rows, longest]``, of at least ``length`` columns."""
+    columns = max(length, *(len(row["input_ids"]) for row in rows))
+    arrays: dict[str, NDArray[np.int64]] = {}
+    for key in rows[0]:
+        # Keys without such a number are masks: 0 says that nothing stands there.
+        array = np.full((len(rows), columns), encoded.fill.get(key, 0), dtype=np.int64)
+        for own, row in zip(array, rows, strict=True):
+            values = row[key]
+            if encoded.side == "left":
+                own[columns - len(values) :] = values
+            else:
+                own[: len(values)] = values
+        arrays[key] = array
+    return arrays
+
+
 def pad(
     rows: Sequence[Row], encoded: Encoded, device: torch.device | str, length: int = 0
 ) -> dict[str, Tensor]:
     """Put rows into tensors ``[rows, longest]``, of at least ``length`` columns."""
-    tensors: dict[str, Tensor] = {}
-    for key in rows[0]:
-        # Keys without such a number are masks: 0 says that nothing stands there.
-        value = encoded.fill.get(key, 0)
-        vectors = [torch.tensor(row[key]) for row in rows]
-        padded = pad_sequence(vectors, batch_first=True, padding_value=value, padding_side=encoded.side)
-        missing = max(0, length - padded.shape[1])
-        sides = (missing, 0) if encoded.side == "left" else (0, missing)
-        tensors[key] = functional.pad(padded, sides, value=value).to(device)
-    return tensors
+    # Imported here: texts are tokenized without PyTorch, too.
+    import torch
+
+    arrays = padded(rows, encoded, length)
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
 
 
 def _truncated(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Reader,
     texts: Texts,
     pairs: list[str] | None,
     limit: int | None,
-    batch: BatchEncoding,
+    batch: BatchEncoding | Batch,
 ) -> list[bool]:
     """Return which texts are longer than ``limit``."""
     if tokenizer.is_fast:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prensa.checkpoint.task import SharedLabel
+from prensa.checkpoint.kinds import SharedLabel
 from prensa.errors import DataError
 from prensa.texts.names import folded
 from prensa.texts.table import Cell, is_nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from prensa.checkpoint.task import LANGUAGE, Task
+from prensa.checkpoint.kinds import LANGUAGE, Task
 from prensa.errors import DataError
 from prensa.texts.ids import NOT_JUDGED, Find, as_int, as_yes_or_no, is_missing, name_finder
 from prensa.texts.names import LABEL_COLUMNS, find, join_names, quoted, split_names

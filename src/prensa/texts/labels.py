@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.ids import IGNORED, as_number, is_missing, mapped, mapping_key, ways
 from prensa.texts.labelled import SHARES, Label, Labelled, Labels

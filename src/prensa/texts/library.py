@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prensa.checkpoint.task import LANGUAGE, Kind, Task
+from prensa.checkpoint.kinds import LANGUAGE, Kind, Task
 from prensa.texts.columns import Texts, read_texts, sample, table_of, texts_in
 from prensa.texts.encoding import CHUNK, Encoded, Step, Tokenized, prepared, tokenize, unread
 from prensa.texts.names import split_names
+from prensa.texts.reader import Reader, alone
 from prensa.texts.source import CALIBRATED, JUDGED, Source
 from prensa.texts.table import DataTable
-from prensa.texts.tokenizers import alone
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -211,12 +211,12 @@ def _table_key(source: Source, splits: Sequence[str]) -> Hashable:
     return name, source.split, tried, source.encoding, tuple(sorted(numbers))
 
 
-def reads_alike(tokenizer: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> bool:
+def reads_alike(tokenizer: Reader, other: Reader) -> bool:
     """Whether two tokenizers give the same ids for any text, as far as their content shows."""
     return _content_key(tokenizer) == _content_key(other)
 
 
-def _content_key(tokenizer: PreTrainedTokenizerBase) -> Hashable:
+def _content_key(tokenizer: Reader) -> Hashable:
     """Return what is equal for tokenizers that give the same ids.
 
     A fast one is known by its content, so that a copy of a model at another path shares its texts. One in

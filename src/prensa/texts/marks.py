@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.ids import NOT_JUDGED, as_int, as_number, as_yes_or_no, is_missing
 from prensa.texts.labelled import SHARES, Label, Labelled, without_any, worded

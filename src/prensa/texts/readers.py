@@ -78,9 +78,9 @@ def read_table(
 def _read_file(path: Path, split: str | None, encoding: str | None, asked: Sequence[str]) -> DataTable:
     if split is not None:
         raise SettingError(f"{path}: `split` {split} is for data sets; a file has no splits")
-    kind = _kind(path)
+    kind = kind_of(path)
     if kind not in {*_READERS, _PARQUET}:
-        raise DataError(_not_a_kind(path, kind))
+        raise DataError(not_a_kind(path, kind))
     try:
         data = decompress(path, path.read_bytes())
     except OSError as error:
@@ -89,9 +89,7 @@ def _read_file(path: Path, split: str | None, encoding: str | None, asked: Seque
         if encoding is not None:
             raise SettingError(f"{path}: `encoding` {encoding} is for files of text; Parquet has its own")
         return _read_parquet(path, data)
-    for start, content in _NO_TEXTS.items():
-        if data.startswith(start):
-            raise DataError(f"{path}: expected {kind}, found {content}")
+    refuse_no_text(path, kind, data)
     text, note = decode(path, data, encoding)
     table = _READERS[kind](path, text, asked)
     if not note:
@@ -99,7 +97,14 @@ def _read_file(path: Path, split: str | None, encoding: str | None, asked: Seque
     return dataclasses.replace(table, notes=(*table.notes, note))
 
 
-def _kind(path: Path) -> str:
+def refuse_no_text(path: Path, kind: str, data: bytes) -> None:
+    """Raise :class:`DataError` for a file whose first bytes are those of something else than ``kind``."""
+    for start, content in _NO_TEXTS.items():
+        if data.startswith(start):
+            raise DataError(f"{path}: expected {kind}, found {content}")
+
+
+def kind_of(path: Path) -> str:
     """Return the ending that says what is in a file, in lower case: ``.csv`` of ``A.CSV.gz``."""
     endings = [ending.lower() for ending in path.suffixes]
     while endings and endings[-1] in SUFFIXES:
@@ -109,8 +114,9 @@ def _kind(path: Path) -> str:
     return endings[-1]
 
 
-def _not_a_kind(path: Path, kind: str) -> str:
-    expected = ", ".join((*_READERS, _PARQUET))
+def not_a_kind(path: Path, kind: str, kinds: Iterable[str] = ()) -> str:
+    """Word that a file is of none of the ``kinds``, by default those that are read, and what to do."""
+    expected = ", ".join(kinds or (*_READERS, _PARQUET))
     message = f"{path}: expected a file that ends in {expected}, found {kind or 'no ending'!r}"
     if kind in _ADVICE:
         message += f"; {_ADVICE[kind]}"
@@ -178,7 +184,7 @@ def _read_dataset(
     source: str, path: Path, split: str | None, splits: Sequence[str], asked: Sequence[str]
 ) -> DataTable:
     # What can only be a file is not looked for on the hub.
-    has_ending = _kind(path) in {*_READERS, _PARQUET}
+    has_ending = kind_of(path) in {*_READERS, _PARQUET}
     looks_like_a_file = has_ending or source.startswith((".", "/", "~"))
     if looks_like_a_file and not path.exists():
         raise DataError(f"{source}: no such file")

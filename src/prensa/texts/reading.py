@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 
 import numpy as np
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.texts.cells import as_list
 from prensa.texts.ids import IGNORED, NOT_JUDGED, Way, as_int, is_missing
 from prensa.texts.labelled import Label, without_any, worded

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,16 +123,6 @@ def embedding_rows(config: PretrainedConfig) -> int | None:
     if not isinstance(rows, int):
         return None
     return rows
-
-
-_locks: weakref.WeakKeyDictionary[PreTrainedTokenizerBase, threading.RLock] = weakref.WeakKeyDictionary()
-# Another thread may have held one of them, and does not exist in a forked process.
-os.register_at_fork(after_in_child=_locks.clear)
-
-
-def alone(tokenizer: PreTrainedTokenizerBase) -> threading.RLock:
-    """Return a tokenizer's lock, for ``with``: each call sets how that tokenizer truncates from then on."""
-    return _locks.setdefault(tokenizer, threading.RLock())
 
 
 def _follow_sentence_transformers(path: Path, tokenizer: PreTrainedTokenizerBase) -> None:

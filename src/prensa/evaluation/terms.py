@@ -1,0 +1,158 @@
+"""In which terms results are judged: a metric, labels that have to be found, and thresholds.
+
+What a user named is looked up among the metrics and labels that the task has; what the texts cannot give is
+refused before a weight is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from prensa.checkpoint.task import Task
+from prensa.errors import DataError, SettingError
+from prensa.evaluation.budget import Budget
+from prensa.evaluation.entities import Scheme, misplaced, scheme_of
+from prensa.evaluation.figures import PEARSON, ROC_AUC, SPEARMAN, in_words, label_of, without_label
+from prensa.evaluation.label_scores import Ids
+from prensa.evaluation.metrics import LABELLED, label_in, metric_named, recall_named
+from prensa.evaluation.thresholds import Thresholds
+from prensa.texts.columns import Texts
+from prensa.texts.ids import IGNORED
+from prensa.texts.labelled import Label
+
+_OF_NUMBERS = {SPEARMAN, PEARSON}
+# Texts that begin entities as their scheme does not: more than this share of them was written in another one.
+_MISPLACED = 0.1
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a comparison pays heed to beyond what is usual for its task.
+
+    ``metric`` is what the drop is of, empty for the task's usual one. ``recalls`` are metrics by the words
+    that a label was named with. ``thresholds`` are by the label's number.
+    """
+
+    metric: str = ""
+    recalls: Mapping[str, str] = field(default_factory=dict)
+    thresholds: Thresholds = field(default_factory=dict)
+
+
+def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
+    """Look up what a budget names. Raises :class:`SettingError` for what the task does not have.
+
+    Raises :class:`DataError` for what the texts cannot give: a metric of right answers without any, or of a
+    label that no text has.
+    """
+    metric = ""
+    if budget.metric is not None:
+        metric = metric_named(budget.metric, task)
+    recalls = {name: recall_named(name, task) for name in budget.recalls_needed}
+    thresholds: dict[int, float] = {}
+    if budget.thresholds and task.kind not in {"classes", "multi-label"}:
+        raise SettingError("`label_threshold` works for classifiers of texts: other models have none to set")
+    for name, threshold in budget.thresholds.items():
+        label = label_in(name, task.labels, "label_threshold")
+        thresholds[task.labels.index(label)] = threshold
+    terms = Terms(metric, recalls, thresholds)
+    check_given(terms, task, texts)
+    return terms
+
+
+def check_given(terms: Terms, task: Task, texts: Texts) -> None:
+    """Raise :class:`DataError` where the texts cannot give what results are judged by."""
+    options = dict.fromkeys(terms.recalls.values(), "min_recall")
+    if terms.metric:
+        options[terms.metric] = "metric"
+    for name, option in options.items():
+        metric = without_label(name)
+        if metric not in LABELLED:
+            continue
+        if texts.labels is None:
+            raise DataError(
+                f"{texts.name}: {in_words(name)} (`{option}`) needs right answers; name their column in "
+                "`label_column`"
+            )
+        if metric in _OF_NUMBERS:
+            _check_numbers(name, texts)
+        elif metric == ROC_AUC:
+            _check_both(task, texts)
+        elif name != metric or metric.startswith("entity"):
+            _check_label(name, option, task, texts)
+
+
+def _check_numbers(name: str, texts: Texts) -> None:
+    numbers = np.array(texts.labels, dtype=float)
+    if np.ptp(numbers) == 0:
+        raise DataError(
+            f"{texts.name}: all right answers are {numbers[0]:g}; {name} (`metric`) needs numbers that differ"
+        )
+
+
+def _check_both(task: Task, texts: Texts) -> None:
+    rows = np.concatenate([_known(ids) for ids in texts.labels or ()])
+    if task.kind == "multi-label":
+        rows = rows.reshape(-1, len(task.labels))
+    if len(rows) and np.ptp(rows, axis=0).any():
+        return
+    raise DataError(
+        f"{texts.name}: all texts have the same right answer; ROC-AUC (`metric`) needs at least two of them"
+    )
+
+
+def _check_label(name: str, option: str, task: Task, texts: Texts) -> None:
+    """Raise where no text has a label, or no text an entity (of a type)."""
+    metric = without_label(name)
+    label = label_of(name)
+    what = f"the label {label}"
+    scheme = scheme_of(task.labels) if metric.startswith("entity") else None
+    if scheme is not None:
+        what = f"an entity of type {label}" if label else "an entity"
+        _check_scheme(scheme, texts)
+    if not _has(label, scheme, task, texts):
+        raise DataError(
+            f"{texts.name}: none of these {len(texts):,} texts has {what}, so that {in_words(name)} "
+            f"(`{option}`) is not known; give texts that have it"
+        )
+
+
+def _has(label: str, scheme: Scheme | None, task: Task, texts: Texts) -> bool:
+    for ids in texts.labels or ():
+        known = _known(ids)
+        if scheme is None:
+            if _shows(task.labels.index(label), task, known):
+                return True
+        elif any(label in {"", entity.type} for entity in scheme.entities(known)):
+            return True
+    return False
+
+
+def _shows(label: int, task: Task, known: Ids) -> bool:
+    """Whether a text, or any word of it, has a label."""
+    if task.kind == "multi-label":
+        return bool(known[label])
+    return bool((known == label).any())
+
+
+def _known(ids: Label) -> Ids:
+    """Return a text's labels, without those of words that have none."""
+    return np.atleast_1d(ids[ids != IGNORED]).astype(np.int64)
+
+
+def _check_scheme(scheme: Scheme, texts: Texts) -> None:
+    """Raise where the right labels are not of the scheme that the model's labels are of."""
+    wrong = 0
+    marked = 0
+    for ids in texts.labels or ():
+        known = _known(ids)
+        if scheme.entities(known):
+            marked += 1
+            wrong += misplaced(scheme, known) is not None
+    if wrong > _MISPLACED * marked:
+        raise DataError(
+            f"{texts.name}: the model's labels are IOBES (or BILOU), but {wrong:,} of {marked:,} texts with "
+            "entities have right labels of another scheme, such as IOB2; write them in the model's"
+        )

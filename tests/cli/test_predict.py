@@ -1,0 +1,104 @@
+"""``prensa predict`` as a user meets it."""
+
+import json
+
+import pytest
+from tests.conftest import leftovers
+
+from prensa.predicting import run
+
+IN_TORCH = ("--runtime", "torch", "--precision", "fp32")
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("id,text\n1,a b\n2,\n3,c\n")
+    return path
+
+
+def test_one_line_at_the_end(command, original, data, tmp_path):
+    code, out, err = command("predict", original, "--data", data, "-o", tmp_path / "out.csv", *IN_TORCH)
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'out.csv'}: 3 texts, ")
+    assert out.endswith(" texts/s; 1 not answered: 1 no text\n")
+    assert err == "in.csv: texts in 'text'\n"
+    header, *rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert header == "id,text,label,score,problem"
+    assert [row.split(",")[0] for row in rows] == ["1", "2", "3"]
+
+
+def test_json(command, original, data, tmp_path):
+    settings = ("--columns", "id", "--all-scores", "--prefix", "my_", "--json")
+    code, out, _ = command(
+        "predict", original, "--data", data, "-o", tmp_path / "o.jsonl", *IN_TORCH, *settings
+    )
+    assert code == 0
+    content = json.loads(out)
+    assert content.items() >= {"texts": 3, "answered_before": 0, "problems": {"no text": 1}}.items()
+    row = json.loads((tmp_path / "o.jsonl").read_text().splitlines()[0])
+    assert list(row) == ["id", "my_label", "my_score", "my_score_LABEL_0", "my_score_LABEL_1", "my_problem"]
+
+
+def test_ctrl_c_says_how_to_go_on(command, original, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("prensa.predicting.windows.ROWS", 1)
+    answer = run.answer_rows
+    done = []
+
+    def answered(*arguments):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return answer(*arguments)
+
+    arguments = ("predict", original, "--data", data, "-o", tmp_path / "out.csv", *IN_TORCH)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "answer_rows", answered)
+        code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == (
+        f"prensa: error: interrupted; 2 rows are answered and kept in {tmp_path}/.out.csv.prensa-predict: run the "
+        "same command again to go on"
+    )
+    code, out, err = command(*arguments)
+    assert code == 0
+    assert "3 texts (2 of them before)" in out
+    assert "2 rows were answered before; going on behind them" in err
+    assert not leftovers(tmp_path)
+
+
+def test_ctrl_c_before_anything_is_done(command, original, data, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prensa.jobs.prediction.load_to_serve", stopped)
+    code, _, err = command("predict", original, "--data", data, "-o", tmp_path / "out.csv", *IN_TORCH)
+    assert (code, err.splitlines()[-1]) == (2, "prensa: error: interrupted; nothing was changed")
+    assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "in.csv"], "in.csv: is read, and cannot be written"),
+        (["-o", "there.csv"], "there.csv: exists; give --force to replace it"),
+        (["-o", "out"], "expected a name that ends in"),
+        (["-o", "o.csv", "--strict"], "in.csv: row 2, 'text': no text; without --strict"),
+        (["-o", "o.csv", "--text-column", "none"], "no column 'none' for the texts"),
+        (["-o", "o.csv", "--columns", "none"], "no column 'none' for the columns to keep"),
+        (
+            ["-o", "o.csv", "--prefix", "", "--columns", "id", "--max-batch-tokens", "0"],
+            "--max-batch-tokens must",
+        ),
+        (["-o", "o.csv", "--split", "test"], "--split test is for data sets"),
+        (["-o", "o.csv", "--precision", "int4"], "--precision int4: expected"),
+        (["-o", "no/such/place.txt"], "expected a name that ends in"),
+    ],
+)
+def test_what_is_refused(command, assert_refused, original, data, tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.csv").write_text("old")
+    before = sorted(tmp_path.iterdir())
+    assert_refused(command("predict", original, "--data", data.name, *options), message)
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "there.csv").read_text() == "old"
