@@ -260,9 +260,10 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
 ) -> Record:
     """Write an original or compressed model for another runtime, ``to`` openvino or onnx.
 
-    ``precision`` is int8, bf16 (openvino) or fp32. ``texts`` are what ranges are measured and
-    answers compared on, the built-in texts without them. ``layout`` has the files named and completed for
-    another program: transformers.js, sentence-transformers, tei or openvino (its model server).
+    ``precision`` is int8, int4 (onnx: smallest file), fp16 (onnx), bf16 (openvino) or fp32. ``texts`` are
+    what ranges are measured and answers compared on, the built-in texts without them. ``layout`` has the
+    files named and completed for another program: transformers.js, sentence-transformers, tei or openvino
+    (its model server).
     ``max_drop`` is a share: no more may be lost on ``data`` (else ``texts``); OpenVINO then leaves layers out
     of 8 bits that cost more. ``metric``, ``min_recall`` and ``label_threshold`` are those of
     :func:`evaluate`.

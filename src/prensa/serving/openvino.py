@@ -22,6 +22,8 @@ __all__ = ["ATTENTION", "FILE", "NAME", "PRECISIONS", "Engine", "write"]
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 # The model's own: OpenVINO has a kernel for it.
 ATTENTION: str | None = None
+# Its converter does so right away, and what it gives is put in 8 bits.
+PROJECTS = False
 
 # Texts that layers are ranked on, where some must go back.
 _RANKED = 100
