@@ -17,6 +17,13 @@ assert len(answer.scores) == 2
 assert type(served).__name__ == "DebertaV2ForSequenceClassification"
 """
 
+CASCADED = """
+import sys, prensa
+served = prensa.load(sys.argv[1], then=sys.argv[1], threshold=0.5)
+list(served.predict(["a b", "c"]))
+assert served.reads_once
+"""
+
 SERVED = """
 import http.client, json, os, signal, sys, threading, time
 from prensa.cli.main import main
@@ -67,7 +74,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
-@pytest.mark.parametrize("script", [LOADED, SERVED], ids=["loaded", "served"])
+@pytest.mark.parametrize("script", [LOADED, CASCADED, SERVED], ids=["loaded", "cascaded", "served"])
 def test_an_export_is_answered_without_what_is_heavy(exports, runtime, script):
     pytest.importorskip(runtime)
     if script is SERVED:
