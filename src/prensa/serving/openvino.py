@@ -17,7 +17,7 @@ from prensa.serving.telemetry import without_telemetry
 if TYPE_CHECKING:
     from openvino import CompiledModel, Model, Node
 
-__all__ = ["ATTENTION", "FILE", "NAME", "PRECISIONS", "Engine", "write"]
+__all__ = ["ATTENTION", "FILE", "NAME", "PRECISIONS", "PROJECTS", "Engine", "write"]
 
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 # The model's own: OpenVINO has a kernel for it.
