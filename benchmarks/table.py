@@ -38,6 +38,11 @@ ENGLISH: Words = {
     "timed": "model, times its export",
     "predict": "`predict`, times the export",
     "pytorch": "`predict`, times PyTorch",
+    "file": "ONNX file",
+    "shift": "largest shift of a probability",
+    "same_of": "same answers of {texts}",
+    "node": "times as fast, Node",
+    "python": "times as fast, Python",
     "technique": "what a technique saves, in points of the original's size",
     "pruning": "pruning 30 %",
     "thresholding": "thresholding 0.001",
@@ -321,6 +326,28 @@ def shrunk(words: Words) -> list[str]:
     return lines
 
 
+def layouts(words: Words) -> list[str]:
+    """Make the table of what a page downloads: bytes, nearness to PyTorch, times beside the dense graph's."""
+    columns = ("result", "file", "share", "shift", "same_of", "node", "python")
+    content = _result("layouts")
+    titles = [words[name].format(texts=content["texts"]) for name in columns]
+    lines = [_row(titles), _rule(len(titles))]
+    results: dict[str, Any] = content["results"]
+    for name in sorted(results, key=lambda name: -results[name]["nbytes"]):
+        sizes, python, node = results[name], results[name]["python"], results[name].get("node")
+        cells = [
+            name.replace("-", ", ", 1).replace("-", " ").replace("prensa", "Prensa"),
+            _megabytes(sizes["nbytes"]),
+            _percent(sizes["share_of_the_original"]),
+            f"{python['largest_shift']:.3f}",
+            str(python["same_answers"]),
+            f"{node['times_as_fast']:.1f}" if node else "",
+            f"{python['times_as_fast']:.1f}",
+        ]
+        lines.append(_row(cells))
+    return lines
+
+
 BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "headline": headline,
     "summary": summary,
@@ -330,6 +357,7 @@ BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "speeds": speeds,
     "served": served,
     "shrunk": shrunk,
+    "layouts": layouts,
     "costs": costs,
 }
 

@@ -203,7 +203,7 @@ def exports(tiny):
         place = tiny.parent / f"{to}-{precision}"
         if not place.exists():
             with pytest.MonkeyPatch.context() as patch:
-                for each in ("bf16", "int8"):
+                for each in ("fp16", "bf16", "int8", "int4"):
                     patch.setitem(TOLERANCES, each, 10)  # random weights suffer more than trained ones
                 prensa.export(tiny, place, to=to, precision=precision, texts=tiny.parent / "few.csv")
         return place

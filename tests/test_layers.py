@@ -8,7 +8,7 @@ ORDER = [
     *("version", "errors", "extras", "arithmetic", "sharing", "isolation", "wording", "progress"),
     *("files", "ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
-    *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing"),
+    *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing", "modules"),
     *("serving", "predicting", "evaluation", "search", "report"),
     *("server", "jobs", "api", "example", "cli", "classic"),
 ]

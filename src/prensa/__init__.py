@@ -25,7 +25,7 @@ from prensa.errors import (
 from prensa.integrations import register
 
 if TYPE_CHECKING:
-    from prensa.api import compress, evaluate, export, frontier, inspect, predict
+    from prensa.api import compress, compress_module, evaluate, export, frontier, inspect, predict
     from prensa.checkpoint.manifest import Manifest
     from prensa.evaluation.budget import Budget
     from prensa.evaluation.frontier import Frontier, Point
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from prensa.jobs.permissions import Permissions
     from prensa.jobs.prediction import Prediction
     from prensa.jobs.runtimes import Exported
+    from prensa.modules.load_into import load_into
+    from prensa.modules.save import save
     from prensa.predicting.run import Predicted
     from prensa.pressing.recipe import Changes, Recipe, load_preset, load_recipe
     from prensa.report.card import write_cards
@@ -92,15 +94,18 @@ __all__ = [
     "TrimVocabulary",
     "accelerate",
     "compress",
+    "compress_module",
     "evaluate",
     "export",
     "frontier",
     "inspect",
     "load",
+    "load_into",
     "load_preset",
     "load_recipe",
     "load_results",
     "predict",
+    "save",
     "write_cards",
     "write_report",
 ]
@@ -132,15 +137,18 @@ _HOMES = {
     "TrimVocabulary": "prensa.vocabulary.settings",
     "accelerate": "prensa.runtime.accelerate",
     "compress": "prensa.api",
+    "compress_module": "prensa.api",
     "evaluate": "prensa.api",
     "export": "prensa.api",
     "frontier": "prensa.api",
     "inspect": "prensa.api",
     "load": "prensa.jobs.load",
+    "load_into": "prensa.modules.load_into",
     "load_preset": "prensa.pressing.recipe",
     "load_recipe": "prensa.pressing.recipe",
     "load_results": "prensa.evaluation.results_file",
     "predict": "prensa.api",
+    "save": "prensa.modules.save",
     "write_cards": "prensa.report.card",
     "write_report": "prensa.report.html",
 }

@@ -5,8 +5,11 @@ Their parameters are the options of the commands, by the same words and with the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
 
 from prensa.checkpoint.inspection import describe
 from prensa.checkpoint.locate import locate
@@ -15,14 +18,18 @@ from prensa.evaluation.budget import Budget, OfLabels
 from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.results import Evaluation
 from prensa.healing.settings import Heal, heal_from
+from prensa.isolation import as_usual
 from prensa.jobs.comparison import Comparison
 from prensa.jobs.compression import Compression, Result
 from prensa.jobs.conversion import Conversion
 from prensa.jobs.exploration import Exploration
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.prediction import Prediction
+from prensa.modules.batches import batches_of
+from prensa.modules.compress import compressed
+from prensa.modules.seen import Run
 from prensa.predicting.run import Predicted
-from prensa.pressing.recipe import Changes, Recipe
+from prensa.pressing.recipe import Changes, Recipe, adjusted, chosen_recipe
 from prensa.progress import Progress, silent
 from prensa.search.frontier import OnPoint, ignore_point
 from prensa.search.search import OnTrial, ignore_trial
@@ -30,6 +37,8 @@ from prensa.serving.exported import Record
 from prensa.shrink.settings import Shrink, shrink_from
 from prensa.texts.source import Source
 from prensa.vocabulary.settings import TrimVocabulary
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def compress(  # noqa: PLR0913  every option is a parameter, so that each has its name
@@ -132,6 +141,49 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     return job.plan(progress).run(progress, on_trial)
 
 
+@as_usual()
+def compress_module(  # noqa: PLR0913  every setting is a parameter, so that each has its name
+    module: M,
+    recipe: Recipe | str | Path | None = None,
+    *,
+    preset: str | None = None,
+    noise: float | None = None,
+    texts: Source | str | Path | Iterable[object] | None = None,
+    run: Run | None = None,
+    prefix: str = "",
+    batch_size: int = 16,
+    progress: Progress = silent,
+) -> M:
+    """Return a copy of any module in memory whose linear layers and embeddings are compressed.
+
+    It has the same class and ordinary weights, rounded; norms, biases, buffers and other layers are as they
+    were. :func:`prensa.save` stores it packed, :func:`prensa.load_into` reads it into a fresh module.
+    ``prefix`` names a part (``"encoder."``), outside of which nothing changes.
+
+    ``recipe`` is a :class:`Recipe` or a recipe file, ``preset`` a preset's name (``small`` with ``run``, else
+    ``int8``), ``noise`` the share by which a calibrated recipe may change the answers.
+
+    A calibrated recipe sends ``texts`` through the module, by ``run(module, batch)``, which gets the copy and
+    a batch: a list of ``batch_size`` texts or pairs, if ``texts`` are those (a list, a file, a
+    :class:`Source`; 256 are drawn; the built-in ones without ``texts``), else each of them as it is, as from
+    a data loader. The tensors that it returns are what the weights are rounded for: give those that are your
+    answers (logits, vectors). If it returns nothing, or computes without gradients, each layer is rounded for
+    what the layer itself puts out.
+
+    Raises :class:`~prensa.errors.DataError` naming a batch that the module does not run on,
+    :class:`~prensa.errors.SettingError` and :class:`~prensa.errors.RecipeError` for settings that do not fit,
+    and :class:`~prensa.errors.ModelError` for a module that cannot be used. The module is then as it was, as
+    it always is.
+    """
+    is_calibrated = run is not None or texts is not None or noise is not None
+    chosen = chosen_recipe(preset, recipe, default="small" if is_calibrated else "int8")
+    chosen = adjusted(chosen, Changes(noise=noise))
+    batches = None
+    if run is not None or texts is not None:
+        batches = batches_of(texts, batch_size)
+    return compressed(module, chosen, prefix, batches, run, progress)
+
+
 def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has its name
     original: str | Path,
     results: str | Path | Sequence[str | Path],
@@ -208,9 +260,10 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
 ) -> Record:
     """Write an original or compressed model for another runtime, ``to`` openvino or onnx.
 
-    ``precision`` is int8, bf16 (openvino) or fp32. ``texts`` are what ranges are measured and
-    answers compared on, the built-in texts without them. ``layout`` has the files named and completed for
-    another program: transformers.js, sentence-transformers, tei or openvino (its model server).
+    ``precision`` is int8, int4 (onnx: smallest file), fp16 (onnx), bf16 (openvino) or fp32. ``texts`` are
+    what ranges are measured and answers compared on, the built-in texts without them. ``layout`` has the
+    files named and completed for another program: transformers.js, sentence-transformers, tei or openvino
+    (its model server).
     ``max_drop`` is a share: no more may be lost on ``data`` (else ``texts``); OpenVINO then leaves layers out
     of 8 bits that cost more. ``metric``, ``min_recall`` and ``label_threshold`` are those of
     :func:`evaluate`.
@@ -277,7 +330,7 @@ def inspect(model: str | Path, *, allow_new_head: bool = False, trust_remote_cod
     model, what the headers say.
     """
     with Permissions(allow_new_head, trust_remote_code).granted():
-        return describe(locate(model))
+        return describe(locate(model, to_read=True))
 
 
 def predict(  # noqa: PLR0913  every option is a parameter, so that each has its name

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 from tests.bert import around, bert, dense, pooling
 
 import prensa
@@ -73,9 +74,29 @@ def test_results_keep_the_modules_of_the_original(tmp_path):
         "modules.json",
         "sentence_bert_config.json",
         "1_Pooling/config.json",
-        "2_Dense/model.safetensors",
+        "2_Dense/config.json",
     ):
         assert (tmp_path / "out" / name).read_bytes() == (path / name).read_bytes()
+
+
+def test_dense_layers_are_halved_where_all_else_is(tmp_path):
+    module = dense(32, 8)
+    module[2]["linear.bias"][0] = 1e9
+    path = around(
+        bert(tmp_path / "model"), pooling(), module, ("Dense", {}, {"linear.weight": torch.zeros(0, 4)})
+    )
+    prensa.compress(path, tmp_path / "half", preset="half")
+    found = load_file(tmp_path / "half" / "2_Dense" / "model.safetensors")
+    assert found["linear.weight"].equal(module[2]["linear.weight"].half())
+    assert found["linear.bias"].equal(module[2]["linear.bias"])  # float16 could not hold it
+    recipe = prensa.Recipe((prensa.load_preset("int8").passes[-1],))
+    prensa.compress(path, tmp_path / "float", recipe=recipe)
+    (path / "2_Dense" / "model.safetensors").write_bytes(b"damaged")
+    prensa.compress(path, tmp_path / "damaged", preset="half")
+    assert (tmp_path / "damaged" / "2_Dense" / "model.safetensors").read_bytes() == b"damaged"
+    assert load_file(tmp_path / "half" / "3_Dense" / "model.safetensors")["linear.weight"].shape == (0, 4)
+    left = load_file(tmp_path / "float" / "2_Dense" / "model.safetensors")
+    assert left["linear.weight"].dtype == torch.float32
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from rich.progress import Progress
 from tests.conftest import leftovers
 
+from prensa.cli import progress
 from prensa.predicting import run
 
 IN_TORCH = ("--runtime", "torch", "--precision", "fp32")
@@ -75,6 +77,30 @@ def test_ctrl_c_before_anything_is_done(command, original, data, tmp_path, monke
     code, _, err = command("predict", original, "--data", data, "-o", tmp_path / "out.csv", *IN_TORCH)
     assert (code, err.splitlines()[-1]) == (2, "prensa: error: interrupted; nothing was changed")
     assert not leftovers(tmp_path)
+
+
+def test_a_directory_is_told_in_its_notes(command, original, data, tmp_path):
+    place = tmp_path / "in"
+    place.mkdir()
+    for name in ("a.csv", "b.csv", "notes.txt"):
+        (place / name).write_text(data.read_text())
+    code, out, err = command("predict", original, "--data", place, "-o", tmp_path / "out", *IN_TORCH)
+    assert code == 0
+    assert "6 texts" in out
+    assert err.splitlines() == [
+        "a.csv: texts in 'text'",
+        "2 files, 6 rows",
+        "not read, being of another kind: notes.txt",
+    ]
+
+
+def test_the_bar_counts_texts_and_not_what_was_done_before():
+    bar = Progress(progress._Texts(), disable=True)
+    task = bar.add_task("answering", total=2000, completed=1000)
+    column = progress._Texts()
+    assert column.render(bar.tasks[0]).plain == "1,000 of 2,000"
+    bar.update(task, completed=1200)
+    assert column.render(bar.tasks[0]).plain.startswith("1,200 of 2,000")
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,8 @@ def test_all_scores_and_a_prefix(path_of, served_for):
     [
         (None, "no text"),
         (float("nan"), "no text"),
-        (3, "no text but int"),
-        ([1], "no text but list"),
+        (3, "int instead of a text"),
+        ([1], "list instead of a text"),
         ("a\ud800", "half of a surrogate pair in the text"),
     ],
 )

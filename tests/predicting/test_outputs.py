@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prensa.errors import DataError, OutputError
+from prensa.errors import DataError, MissingPackageError, OutputError
 from prensa.predicting.answers import Answered, Column
 from prensa.predicting.contents import content_of
 from prensa.predicting.outputs import check_kind, output_for
@@ -171,6 +171,13 @@ def test_what_a_kind_of_file_cannot_hold(tmp_path):
     parquet.write_table(table(), tmp_path / "in.parquet")
     with pytest.raises(DataError, match=r"column 'raw' holds bytes, which out\.csv cannot"):
         copied(tmp_path / "in.parquet", tmp_path / "out.csv")
+
+
+def test_parquet_without_its_package(tmp_path, monkeypatch):
+    (tmp_path / "in.csv").write_text("text\na\n")
+    monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)
+    with pytest.raises(MissingPackageError, match=r"out\.parquet: a Parquet file needs datasets"):
+        copied(tmp_path / "in.csv", tmp_path / "out.parquet")
 
 
 @pytest.mark.parametrize(

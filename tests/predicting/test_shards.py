@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prensa.errors import DataError, OutputError, SettingError
-from prensa.predicting.shards import check_targets, find_places
+from prensa.predicting.shards import check_targets, find_places, unread_in
 
 
 @pytest.fixture
@@ -30,6 +30,11 @@ def test_a_file_a_directory_and_patterns(folder, tmp_path):
     deep = find_places(f"{folder}/**/*.csv*", out)
     assert [place.name for place in deep] == ["b.csv", "deep/a.csv", "deep/c.csv.gz"]
     assert deep[1].target == out / "deep" / "a.csv"
+
+
+def test_files_of_other_kinds_are_known(folder):
+    assert unread_in(folder) == ["notes.txt"]
+    assert unread_in(folder / "b.csv") == unread_in(folder / "*.csv") == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tests.conftest import SIZES
 
 import prensa
 from prensa.errors import ModelError
+from prensa.runtime.deberta import projecting
 
 TERMS = ([], ["c2p"], ["p2c"], ["c2p", "p2c"], ["p2c", "c2p"])
 
@@ -195,6 +196,19 @@ def test_export_with_any_batch_and_length(model):
     for batch, length in ((1, 2), (3, 17), (2, 40)):
         other = texts(batch, length, [3])
         assert torch.allclose(program.module()(**other)[0], model(**other)[0], atol=1e-4)
+
+
+def test_positions_may_be_projected_in_every_pass(model):
+    inputs = texts(2, 9, [4])
+    prensa.accelerate(model, measure=False)
+    with torch.inference_mode():
+        before = model(**inputs)[0]
+        # What was projected once is not read then.
+        for layer in model.encoder.layer:
+            layer.attention.self.pos_key.zero_()
+        with projecting(model):
+            assert torch.allclose(model(**inputs)[0], before, atol=1e-5)
+        assert not torch.allclose(model(**inputs)[0], before, atol=1e-3)
 
 
 def test_compile(model):

@@ -24,11 +24,13 @@ from prensa.errors import (
     TokenizerError,
 )
 from prensa.runtime import processor
+from prensa.runtime.accelerate import accelerate_answers
+from prensa.runtime.deberta import projecting
 from prensa.serving import exact, exported, onnxruntime, openvino, plan, verify
 from prensa.serving import export as exporter
 from prensa.serving.export import Judged, plan_export, run_export
 from prensa.serving.exported import read_record
-from prensa.serving.program import Program
+from prensa.serving.program import Program, trace
 from prensa.serving.runtimes import RUNTIMES
 from prensa.texts.columns import read_texts
 from prensa.texts.encoding import encode
@@ -53,14 +55,16 @@ def cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("to", "precision"), EXPORTS)
 def test_answers_are_those_of_pytorch(original, exports, monkeypatch, to, precision):
     """Random weights suffer more from 8 bits than trained ones, whose answers are far apart."""
-    monkeypatch.setattr(exported, "TOLERANCES", {"fp32": 1e-3, "bf16": 0.2, "int8": 1.0})
+    monkeypatch.setattr(
+        exported, "TOLERANCES", {"fp32": 1e-3, "fp16": 0.02, "bf16": 0.2, "int8": 1.0, "int4": 2.0}
+    )
     place = exports(to, precision)
     record = read_record(place)
     assert 0 <= record.difference <= exported.TOLERANCES[precision]
     assert record.texts == "few.csv"
     served = prensa.load(place, runtime=to)
     truth = prensa.load(original, dtype=torch.float32).eval()
-    bound = {"fp32": 1e-4, "bf16": 0.05, "int8": 2.0}[precision]
+    bound = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 0.05, "int8": 2.0, "int4": 3.0}[precision]
     for batch, length in ((1, 1), (1, 16), (3, 7), (2, 32)):
         ids = torch.randint(5, 90, (batch, length), generator=torch.Generator().manual_seed(0))
         mask = torch.ones_like(ids)
@@ -123,7 +127,7 @@ def test_files_lie_where_others_look(exports):
     ("settings", "error", "words"),
     [
         ({"to": "tensorrt"}, SettingError, "expected one of openvino, onnxruntime, onnx"),
-        ({"to": "onnxruntime", "precision": "bf16"}, SettingError, "onnxruntime has fp32, int8"),
+        ({"to": "onnxruntime", "precision": "bf16"}, SettingError, "onnxruntime has fp32, fp16, int8, int4"),
         ({"to": "openvino", "precision": "int3"}, SettingError, "openvino has fp32, bf16, int8"),
     ],
 )
@@ -186,7 +190,7 @@ def test_a_processor_that_saturates_gets_weights_of_7_bits(exports, tmp_path, mo
         def save(self, path):
             shutil.copy(exports("onnxruntime", "fp32") / onnxruntime.FILE, path)
 
-    monkeypatch.setattr("torch.onnx.export", lambda *_, **__: Exported())
+    monkeypatch.setattr(onnxruntime, "_exported", lambda _: Exported())
     largest = {}
     for flags in (["avx2"], ["avx2", "avx512_vnni"]):
         monkeypatch.setattr(processor, "cpu_flags", lambda flags=flags: flags)
@@ -200,6 +204,41 @@ def test_a_processor_that_saturates_gets_weights_of_7_bits(exports, tmp_path, mo
         ]
         largest[len(flags)] = max(sizes)
     assert largest[1] <= 64 < largest[2]
+
+
+def test_no_weight_is_stored_twice(tmp_path):
+    """Positions go through the layers of the contents, and what comes out is no table in the file.
+
+    Of as many positions as here; exporters compute small ones right away.
+    """
+    import onnx
+
+    torch.manual_seed(0)
+    config = transformers.DebertaV2Config(
+        vocab_size=100,
+        relative_attention=True,
+        share_att_key=True,
+        pos_att_type=["c2p", "p2c"],
+        max_position_embeddings=256,
+        **SIZES,
+    )
+    model = transformers.DebertaV2ForSequenceClassification(config).eval()
+    row = {"input_ids": [5, 6, 7], "attention_mask": [1, 1, 1]}
+    inputs = exported.arrays(row, list(row))
+    with torch.inference_mode():
+        exact = model(**{name: torch.tensor(value) for name, value in inputs.items()}).logits.numpy()
+    accelerate_answers(model)
+    with projecting(model):
+        program = trace(model, row, 256)
+    for precision, bytes_of_a_weight in (("fp32", 4), ("int8", 1)):
+        onnxruntime.write(program, tmp_path, precision, [])
+        graph = onnx.load(tmp_path / onnxruntime.FILE).graph
+        nbytes = sum(len(each.raw_data) for each in graph.initializer if len(each.dims) > 1)
+        weights = sum(each.numel() for each in model.parameters() if each.dim() > 1)
+        # Beside the weights there are scales, of rows that are this short.
+        assert nbytes <= 1.1 * bytes_of_a_weight * weights
+        answer = onnxruntime.Engine(tmp_path, precision)(inputs)[0]
+        assert answer == pytest.approx(exact, abs={"fp32": 1e-5, "int8": 0.02}[precision])
 
 
 class TestLoading:

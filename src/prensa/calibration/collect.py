@@ -18,6 +18,7 @@ from prensa.calibration.blocks import by_blocks, move_all_but_blocks
 from prensa.calibration.joining import Outputs, statistics_of, token_table
 from prensa.calibration.objective import objective, outputs_of, without_past
 from prensa.calibration.plan import CalibrationPlan
+from prensa.calibration.spread import Spread
 from prensa.calibration.watch import MATRIX, Watch, add_own, watch_layers
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import OUT_OF_MEMORY, DeviceError, ModelError, PrensaError, first_line
@@ -101,7 +102,7 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
     # Which signs are drawn must not depend on what was drawn before: same input, same bytes.
     generator = torch.Generator().manual_seed(0)
     pool = read_text_vector(plan.path, plan.kind)
-    spread = _Spread()
+    spread = Spread()
     unmet: list[nn.Parameter] = []
     texts, tokens = len(plan.encoded.rows), sum(plan.encoded.lengths)
     done = 0
@@ -136,32 +137,6 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
     if not variance > 0:
         raise ModelError(f"{plan.path}: gives nothing but zeros on every text; use a model that was trained")
     return Outputs(spread.count, variance)
-
-
-class _Spread:
-    """How far outputs lie apart. Sums are in float64: their squares may be large beside their differences."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._total = torch.zeros(1, dtype=torch.float64)
-        self._squares = torch.zeros(1, dtype=torch.float64)
-
-    def add(self, outputs: Tensor) -> None:
-        """Add outputs ``[count, size]``."""
-        outputs = outputs.detach().double().cpu()
-        self.count += len(outputs)
-        squares = outputs.square()
-        self._total = self._total + outputs.sum(dim=0)
-        self._squares = self._squares + squares.sum(dim=0)
-
-    def variance(self) -> float:
-        """Return the variance, summed up over all entries; where all outputs are equal, their mean square."""
-        mean = self._total / self.count
-        mean_square = self._squares / self.count
-        variance = float((mean_square - mean.square()).sum())
-        if variance:
-            return variance
-        return float(mean_square.sum())
 
 
 def _take_own_gradients(watch: Watch, weights: list[nn.Parameter]) -> None:

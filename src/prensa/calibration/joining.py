@@ -15,6 +15,7 @@ as its token comes, and what a change of it costs lies in the gradients g of wha
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -59,7 +60,7 @@ def statistics_of(
     texts = len(plan.encoded.rows)
     matrices: dict[str, MatrixStatistics] = {}
     weights = 0
-    for names, weight in _by_parameter(model):
+    for names, weight in by_parameter(model):
         # Taken out: their memory is needed for what is made of them.
         sums = watch.sums.pop(id(weight), None)
         if sums is None:
@@ -72,13 +73,13 @@ def statistics_of(
             counts = _padded(plan.counts, len(weight))
             sums.uses = one_use * counts
         elif sums.uses is not None:
-            sums.uses = _at_least_as_seen(sums.uses)
+            sums.uses = at_least_as_seen(sums.uses)
         if sums.rows is not None:
-            sums.rows = _at_least_as_seen(sums.rows)
-        statistics = _join(sums, weight, per_output, one_use)
+            sums.rows = at_least_as_seen(sums.rows)
+        statistics = join(sums, weight, per_output, one_use)
         if statistics is None:
             continue
-        if not _is_finite(statistics):
+        if not is_finite(statistics):
             raise ModelError(
                 f"{plan.path}: what {names[0]} sees has no finite second moment; use a model that works"
             )
@@ -94,13 +95,14 @@ def statistics_of(
     )
 
 
-def _is_finite(statistics: MatrixStatistics) -> bool:
+def is_finite(statistics: MatrixStatistics) -> bool:
+    """Whether moment and importance hold numbers alone."""
     if not statistics.moment.is_finite():
         return False
     return bool(torch.isfinite(statistics.importance).all())
 
 
-def _by_parameter(model: PreTrainedModel) -> list[tuple[list[str], nn.Parameter]]:
+def by_parameter(model: nn.Module) -> list[tuple[list[str], nn.Parameter]]:
     """List the parameters, each with all of its names: a tied one is one matrix, and is quantized once."""
     names: dict[int, list[str]] = {}
     parameters: dict[int, nn.Parameter] = {}
@@ -120,7 +122,7 @@ def _padded(counts: Tensor, rows: int) -> Tensor:
     return padded.float()
 
 
-def _at_least_as_seen(uses: Tensor) -> Tensor:
+def at_least_as_seen(uses: Tensor) -> Tensor:
     """Treat rows that no text has reached as the others on average: the next texts may be longer."""
     seen = uses > 0
     if not seen.any():
@@ -128,7 +130,7 @@ def _at_least_as_seen(uses: Tensor) -> Tensor:
     return torch.where(seen, uses, uses[seen].mean())
 
 
-def _join(sums: Sums, weight: Tensor, per_output: float, one_use: float) -> MatrixStatistics | None:
+def join(sums: Sums, weight: Tensor, per_output: float, one_use: float) -> MatrixStatistics | None:
     """Join what is known of a matrix from all of its uses, None if no output depends on it.
 
     Every row of the word embedding counts as used once more than it was (``one_use``). A token that none of
@@ -137,6 +139,13 @@ def _join(sums: Sums, weight: Tensor, per_output: float, one_use: float) -> Matr
     uses = _as_linear(sums, per_output)
     uses += _as_embedding(sums, per_output, one_use)
     uses += _as_itself(sums, per_output)
+    return join_uses(uses, weight, is_table=sums.uses is not None)
+
+
+def join_uses(
+    uses: Iterable[tuple[Moment, Tensor]], weight: Tensor, *, is_table: bool
+) -> MatrixStatistics | None:
+    """Join moment and importance of a matrix over all of its uses, None if none costs anything."""
     # A use that costs nothing says nothing of the directions in which a change costs.
     counting: list[tuple[Moment, Tensor]] = []
     for moment, importance in uses:
@@ -149,7 +158,7 @@ def _join(sums: Sums, weight: Tensor, per_output: float, one_use: float) -> Matr
         moment, importance = _of_tied(counting)
     offset = None
     # Rows of an embedding share a mean, which is best kept apart: those of linear layers have none.
-    if sums.uses is not None:
+    if is_table:
         rows = weight.detach().float()
         offset = rows.mean(dim=0).cpu()
     return MatrixStatistics(moment.to("cpu"), importance.cpu(), offset)

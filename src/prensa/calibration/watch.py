@@ -7,13 +7,12 @@ its uses belong to one sum. So parameters must stay the same objects while a mod
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from prensa.ops.moment import Moment
@@ -48,10 +47,14 @@ class Sums:
 class Watch:
     """Sums of every matrix that was met, by its parameter's identity; ``mask`` is the current batch's.
 
-    ``home`` is the device on which sums are kept.
+    ``home`` is the device on which sums are kept. ``begins`` has gradients begin at linear layers, too: a
+    module may have no embedding in front of them. With ``forward_only`` inputs and look-ups are summed up
+    without gradients, which then say nothing.
     """
 
     home: str
+    begins: bool = False
+    forward_only: bool = False
     mask: Tensor = field(default_factory=lambda: torch.empty(0))
     sums: dict[int, Sums] = field(default_factory=dict)
 
@@ -61,18 +64,21 @@ class Watch:
 
     def moment(self, so_far: Moment | None, vectors: Tensor) -> Moment:
         """Add the second moment of some vectors to a sum, in place: moments are as large as matrices."""
-        if so_far is None:
-            size = vectors.shape[-1]
-            so_far = Moment.zeros(size, self.home)
-        so_far.add(vectors)
+        # A caller may run a module in inference mode: what is made there could not be worked on afterwards.
+        with torch.inference_mode(mode=False):
+            if so_far is None:
+                size = vectors.shape[-1]
+                so_far = Moment.zeros(size, self.home)
+            so_far.add(vectors)
         return so_far
 
     def plus(self, so_far: Tensor | None, more: Tensor) -> Tensor:
         """Add to a sum, in place."""
-        more = more.to(self.home)
-        if so_far is None:
-            return more
-        return so_far.add_(more)
+        with torch.inference_mode(mode=False):
+            more = more.to(self.home)
+            if so_far is None:
+                return more.clone() if more.is_inference() else more
+            return so_far.add_(more)
 
 
 def matrix_of(module: nn.Module) -> nn.Parameter | None:
@@ -85,11 +91,17 @@ def matrix_of(module: nn.Module) -> nn.Parameter | None:
     return weight
 
 
-def watch_layers(model: PreTrainedModel, watch: Watch) -> list[RemovableHandle]:
-    """Have linear layers and embeddings fill the sums of their matrices, until the handles are removed."""
+def watch_layers(
+    model: nn.Module, watch: Watch, only: Collection[int] | None = None
+) -> list[RemovableHandle]:
+    """Have linear layers and embeddings fill the sums of their matrices, until the handles are removed.
+
+    ``only`` are the identities of the matrices to watch, None for all.
+    """
     handles: list[RemovableHandle] = []
     for module in model.modules():
-        if matrix_of(module) is None:
+        matrix = matrix_of(module)
+        if matrix is None or (only is not None and id(matrix) not in only):
             continue
         if isinstance(module, nn.Embedding) and _looks_up(module):
             see_embedding = functools.partial(_see_embedding, watch)
@@ -120,11 +132,13 @@ def _see_linear(
     # Asked for also without gradients: who runs the model once without them learns which matrices are met.
     sums = watch.of(module.weight)
     # Inside of a block, which runs once more with gradients: counted here, inputs would count twice.
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() and not watch.forward_only:
         return output
     inputs = _real(arguments[0].detach(), watch.mask)
     sums.inputs = watch.moment(sums.inputs, inputs)
     sums.input_count += len(inputs)
+    if watch.begins and not output.requires_grad:
+        output = output.detach().requires_grad_()
 
     def see_gradient(gradient: Tensor) -> None:
         # Padding has no gradient: nothing of it is in what is computed of the outputs.
@@ -141,33 +155,41 @@ def _see_embedding(
     sums = watch.of(module.weight)
     # Bart multiplies what is looked up: a change of a row is multiplied, too, and so is its gradient.
     scale = getattr(module, "embed_scale", 1.0)
+    # That of this call: a module of several encoders has another one by the time that gradients come back.
+    mask = watch.mask
 
     def see_gradient(gradient: Tensor) -> None:
-        looked_up, rows = ids, gradient
-        # A table of positions gets one row of ids for all texts, and no padding.
-        if ids.shape == watch.mask.shape:
-            looked_up = ids[watch.mask]
-            rows = gradient[watch.mask]
-        looked_up = looked_up.reshape(-1)
+        rows = gradient
+        if ids.shape == mask.shape:
+            rows = gradient[mask]
         rows = _rows(rows) * scale
         sums.looked_up = watch.moment(sums.looked_up, rows)
         sums.look_ups += len(rows)
-        uses = torch.zeros(
-            module.num_embeddings,
-            dtype=torch.float32,
-            device=looked_up.device,
-        )
-        ones = torch.ones_like(looked_up, dtype=uses.dtype)
-        uses.index_add_(0, looked_up, ones)
-        sums.uses = watch.plus(sums.uses, uses)
+        sums.uses = watch.plus(sums.uses, _uses(module, ids, mask))
 
     if not torch.is_grad_enabled():
+        if watch.forward_only:
+            sums.uses = watch.plus(sums.uses, _uses(module, ids, mask))
         return None
     # Weights get no gradients, which would take as much memory as they do. So gradients begin here, at what
     # comes out of the tables, and everything behind gets them.
     if not output.requires_grad:
         output = output.detach().requires_grad_()
     return _watched(output, see_gradient)
+
+
+def _uses(module: nn.Embedding, ids: Tensor, mask: Tensor) -> Tensor:
+    """Count how often each row was looked up ``[rows]``."""
+    # A table of positions gets one row of ids for all texts, and no padding.
+    looked_up = ids[mask] if ids.shape == mask.shape else ids
+    looked_up = looked_up.reshape(-1)
+    uses = torch.zeros(
+        module.num_embeddings,
+        dtype=torch.float32,
+        device=looked_up.device,
+    )
+    ones = torch.ones_like(looked_up, dtype=uses.dtype)
+    return uses.index_add_(0, looked_up, ones)
 
 
 def _watched(output: Tensor, see_gradient: Callable[[Tensor], None]) -> Tensor:

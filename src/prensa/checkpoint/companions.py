@@ -27,6 +27,9 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 """A PEFT adapter, which ``from_pretrained`` would put on top of a model that lies beside it."""
 
+MODULE_FILE = "prensa_module.json"
+"""What ``prensa.save`` writes beside a module's weights (see :mod:`prensa.checkpoint.module_file`)."""
+
 _REPLACED = (
     "model*.safetensors",
     "pytorch_model*.bin",
@@ -123,6 +126,11 @@ def keep_others(old: Path, directory: Path) -> None:
             shutil.copytree(path, target, symlinks=True, copy_function=_link)
         else:
             _link(path, target)
+
+
+def holds_module(directory: Path) -> bool:
+    """Whether a directory was written by ``prensa.save``."""
+    return (directory / MODULE_FILE).is_file()
 
 
 def _is_replaced(name: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from prensa.checkpoint.companions import holds_module
 from prensa.checkpoint.config import CONFIG_FILE
 from prensa.errors import OutputError
 from prensa.files.records import read_json
@@ -21,11 +22,19 @@ def check_destination(model: Path, output: Path, *, force: bool) -> None:
         raise OutputError(f"{output}: lies inside the model directory {model}; choose a place outside it")
     if model != output and model.is_relative_to(output):
         raise OutputError(f"{output}: holds the model directory {model}; choose another place")
+    check_place(output, force=force, is_source=output == model)
+
+
+def check_place(output: Path, *, force: bool, is_source: bool = False) -> None:
+    """Raise :class:`OutputError` unless ``output`` is free to be written or may be replaced.
+
+    ``is_source`` says that it is what the result is made of: a model, whatever is in it.
+    """
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output}: expected a directory, found a file; choose another place")
     if output.is_dir() and any(output.iterdir()):
         # Even with ``force``: a wrong path must not cost a folder of photographs.
-        if output != model and not _is_model(output):
+        if not is_source and not _is_model(output):
             raise OutputError(f"{output}: holds files that are not a model; choose another place")
         if not force:
             raise OutputError(f"{output}: is not empty; give `force` to replace the model in it")
@@ -46,6 +55,8 @@ def check_space(output: Path, needed: int) -> None:
 
 
 def _is_model(directory: Path) -> bool:
+    if holds_module(directory):
+        return True
     try:
         config = read_json(directory / CONFIG_FILE)
     except ValueError:

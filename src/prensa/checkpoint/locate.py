@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from prensa.checkpoint.companions import ADAPTER_WEIGHTS, is_adapter
+from prensa.checkpoint.companions import ADAPTER_WEIGHTS, holds_module, is_adapter
 from prensa.checkpoint.sentence_transformers import transformer_directory
 from prensa.errors import ModelError, first_line
 
@@ -29,15 +29,21 @@ _WEIGHTS = (
 _SETFIT = ("model_head.pkl", "config_setfit.json")
 
 
-def locate(model: str | Path) -> Path:
+def locate(model: str | Path, *, to_read: bool = False) -> Path:
     """Return the directory of ``model``; a hub name is fetched into the hub's cache, or found there.
 
     A PEFT adapter is merged into its base model, and the directory is that of the merged model (see
     :mod:`prensa.checkpoint.adapters`). Of a Sentence Transformers model in the old layout it is the one
-    inside, with config and weights. ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. Raises
-    :class:`ModelError`.
+    inside, with config and weights. ``HF_HUB_OFFLINE``, ``HF_HOME`` and tokens work as everywhere. What
+    ``prensa.save`` has stored has no class that could be looked up, so it is only located ``to_read`` about
+    it. Raises :class:`ModelError`.
     """
     path = _find(model)
+    if holds_module(path) and not to_read:
+        raise ModelError(
+            f"{path}: holds a module that prensa.save has stored; load it with prensa.load_into into a "
+            "module of its class"
+        )
     _refuse_setfit(path)
     inside = transformer_directory(path)
     if is_adapter(inside):

@@ -323,7 +323,7 @@ def _parameters(model: PreTrainedModel, tied: Mapping[str, str]) -> dict[str, Pa
         for name, tensor in own.items():
             if tensor is None:
                 continue
-            role = _role(module, name)
+            role = role_of(module, name)
             if module_name == head and name in {"weight", "bias"}:
                 role = "head"
             full = f"{module_name}.{name}".removeprefix(".")
@@ -337,7 +337,8 @@ def _parameters(model: PreTrainedModel, tied: Mapping[str, str]) -> dict[str, Pa
     return parameters
 
 
-def _role(module: torch.nn.Module, name: str) -> Role:
+def role_of(module: torch.nn.Module, name: str) -> Role:
+    """Return what a module's own parameter or buffer is for, whatever the model around it is."""
     # By its class's name: every model has its own normalization.
     if "norm" in type(module).__name__.lower():
         return "norm"

@@ -41,7 +41,9 @@ def export(  # noqa: PLR0913  one parameter for each option
     output: Output,
     *,
     to: Annotated[str, typer.Option(help="openvino or onnx.")],
-    precision: Annotated[str, typer.Option(help="int8, bf16 (openvino) or fp32.")] = "int8",
+    precision: Annotated[
+        str, typer.Option(help="int8, int4 or fp16 (onnx), bf16 (openvino) or fp32.")
+    ] = "int8",
     layout: Annotated[
         str | None,
         typer.Option(help="Program to open it: transformers.js, sentence-transformers, tei or openvino."),

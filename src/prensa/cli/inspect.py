@@ -29,7 +29,7 @@ def inspect(
     from prensa.cli.export import print_record
     from prensa.serving.exported import is_export, read_record
 
-    directory = locate(model)
+    directory = locate(model, to_read=True)
     if is_export(directory):
         print_record(read_record(directory), directory, as_json=as_json)
         return

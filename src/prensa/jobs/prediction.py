@@ -17,7 +17,7 @@ from prensa.predicting.contents import Content, content_of
 from prensa.predicting.journal import Journal, model_digest
 from prensa.predicting.outputs import output_for
 from prensa.predicting.run import Predicted, check_strictly, predict_all
-from prensa.predicting.shards import Place, Shard, check_targets, find_places
+from prensa.predicting.shards import Place, Shard, check_targets, find_places, unread_in
 from prensa.predicting.windows import Columns
 from prensa.progress import Progress, silent
 from prensa.serving.load import AUTO, check_to_serve, load_to_serve
@@ -152,6 +152,10 @@ class PredictionPlan:
         if len(self.shards) > 1:
             rows = sum(shard.content.count for shard in self.shards)
             notes.append(f"{len(self.shards):,} files, {rows:,} rows")
+            unread = unread_in(as_source(self.job.data).name)
+            if unread:
+                more = f" and {len(unread) - 1:,} more" if len(unread) > 1 else ""
+                notes.append(f"not read, being of another kind: {unread[0]}{more}")
         if self.journal.rows:
             notes.append(f"{self.journal.rows:,} rows were answered before; going on behind them")
         return tuple(notes)

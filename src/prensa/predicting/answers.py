@@ -186,7 +186,7 @@ def _given(cells: Sequence[Cell]) -> tuple[object, str | None]:
             # A list of words, as elsewhere.
             text = " ".join(cell)
         if not isinstance(text, str):
-            return None, f"no text but {type(cell).__name__}"
+            return None, f"{type(cell).__name__} instead of a text"
         if has_half_character(text):
             return None, "half of a surrogate pair in the text"
         read.append(text)

@@ -46,7 +46,7 @@ _OF_MODEL = {
     ".onnx",
     ".data",
 }
-_WITHOUT_EFFECT = {"manifest.json", "results.json", "generation_config.json"}
+_WITHOUT_EFFECT = {"manifest.json", "results.json", "search.json", "generation_config.json"}
 
 
 @dataclass(frozen=True)

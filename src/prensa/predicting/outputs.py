@@ -22,6 +22,7 @@ import numpy as np
 import zstandard
 
 from prensa.errors import DataError, OutputError
+from prensa.extras import require
 from prensa.files.atomic import replacing_file
 from prensa.predicting.answers import Answered, Column, Holds
 from prensa.predicting.contents import KINDS, LINES, PARQUET, SEPARATED, Content
@@ -67,6 +68,7 @@ def output_for(path: Path, content: Content, kept: Sequence[str], columns: Seque
     """
     kind = kind_of(path)
     if kind == PARQUET:
+        require("data", f"{path}: a Parquet file")
         return ParquetOutput(content.schema(kept), tuple(columns))
     _refuse_bytes(path, content, kept)
     names = (*kept, *(column.name for column in columns))

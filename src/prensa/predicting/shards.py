@@ -96,6 +96,18 @@ def _check_directory(output: Path, root: Path, data: Path, count: int) -> None:
         raise OutputError(f"{output}: expected a directory for the answers to {count:,} files, found a file")
 
 
+def unread_in(data: str | Path | None) -> list[str]:
+    """Return the names of files in a directory that are of no kind that is read, such as ``.txt``."""
+    if data is None or not Path(data).expanduser().is_dir():
+        return []
+    names = []
+    for path in sorted(Path(data).expanduser().iterdir()):
+        # Hidden files and marks such as _SUCCESS are no texts.
+        if path.is_file() and not path.name.startswith((".", "_")) and kind_of(path) not in KINDS:
+            names.append(path.name)
+    return names
+
+
 def check_targets(places: Sequence[Place], output: Path, ours: set[str], *, force: bool) -> None:
     """Raise :class:`OutputError` unless all answers can go where they are to.
 

@@ -22,9 +22,10 @@ from prensa.checkpoint.writer import ShardWriter
 from prensa.errors import DataError
 from prensa.formats import Stored
 from prensa.ops.parallel import submit
-from prensa.ops.statistics import Statistics
+from prensa.ops.statistics import MatrixStatistics, Statistics
 from prensa.passes import Bound, Pass
 from prensa.pressing.ahead import in_order
+from prensa.pressing.dense import halve_dense_layers
 from prensa.pressing.plan import Plan
 from prensa.pressing.press import Pressed, press
 from prensa.pressing.report import (
@@ -157,6 +158,7 @@ def _write_companions(plan: Plan, directory: Path, manifest: Manifest, extra: Ma
     dtype = dtype_to_load_in(manifest.tensors)
     companions.write_config(directory, plan.checkpoint.config, dtype, quantization)
     companions.copy_companions(plan.checkpoint.path, directory)
+    halve_dense_layers(directory, plan.recipe.passes)
 
 
 def _write_texts(directory: Path, texts: Mapping[str, str]) -> None:
@@ -199,11 +201,16 @@ def bind(step: Pass, tensor: TensorPlan, plan: Plan, statistics: Statistics | No
     matrix = statistics_of(tensor, plan, statistics)
     if statistics is None or matrix is None:
         return step
+    return bind_to(step, tensor.spec.name, matrix, statistics.weights)
+
+
+def bind_to(step: Pass, name: str, matrix: MatrixStatistics, weights: int) -> Pass | Bound:
+    """Give a pass what calibration knows of the tensor ``name``, one of a model with so many ``weights``."""
     try:
-        return step.bind(matrix, statistics.weights)
+        return step.bind(matrix, weights)
     except ValueError as error:
         raise DataError(
-            f"tensor {tensor.spec.name}: {error}; give more texts, or let the pass {step.name} ignore it"
+            f"tensor {name}: {error}; give more texts, or let the pass {step.name} ignore it"
         ) from error
 
 

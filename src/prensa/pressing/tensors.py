@@ -94,7 +94,7 @@ def _plan_all(
             tensors.append(TensorPlan(spec, (), extent))
             continue
         layer = (model.own_name(spec.name) or "").removesuffix(_WEIGHT)
-        tensor = _plan_tensor(
+        tensor = plan_tensor(
             spec,
             recipe,
             tied_to=ties.get(spec.name, ""),
@@ -104,7 +104,10 @@ def _plan_all(
     return tuple(tensors)
 
 
-def _plan_tensor(spec: TensorSpec, recipe: Recipe, tied_to: str, *, must_be_plain: bool) -> TensorPlan:
+def plan_tensor(
+    spec: TensorSpec, recipe: Recipe, tied_to: str = "", *, must_be_plain: bool = False
+) -> TensorPlan:
+    """Choose the passes of one tensor. Integers it must not become where it ``must_be_plain``."""
     # Positions, masks and the like: rounding them would break the model.
     if not spec.is_float:
         extent = recipe.stored_as.extent(spec, spec.dtype, quantized=False)

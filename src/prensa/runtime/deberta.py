@@ -13,7 +13,9 @@ one for each.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MethodType
 from typing import NoReturn, TypeAlias
@@ -40,11 +42,14 @@ class FoldedAttention(nn.Module):
     """Takes the place of an attention module, and has its parts under their names.
 
     ``pos_key`` and ``pos_query`` ``[heads, positions, size]`` are the projected positions, empty where the
-    model has no such term.
+    model has no such term. ``positions`` ``[positions, heads · size]`` are those before, None without any.
     """
 
     pos_key: Tensor
     pos_query: Tensor
+    positions: Tensor | None
+    # Whether positions are projected in every pass after all, see `projecting`.
+    projects = False
     # Of the first DeBERTa.
     in_proj: nn.Linear
     q_bias: Tensor
@@ -71,11 +76,10 @@ class FoldedAttention(nn.Module):
         if not self._is_first():
             terms = len({"c2p", "p2c"}.intersection(kinds))
         self.scale = 1 / math.sqrt(self.size * (1 + terms))
-        key, query = self._projected(original, positions)
-        # Buffers move with the model, and not persistent ones are not saved with it. Queries are scaled as
-        # they are projected, and so are the queries of positions, once.
-        pos_key = self._table(key)
-        pos_query = self._table(query) * self.scale
+        # Buffers move with the model, and not persistent ones are not saved with it.
+        self.register_buffer("positions", positions, persistent=False)
+        with torch.no_grad():
+            pos_key, pos_query = self._projected()
         self.register_buffer("pos_key", pos_key, persistent=False)
         self.register_buffer("pos_query", pos_query, persistent=False)
         self.eval()
@@ -135,15 +139,18 @@ class FoldedAttention(nn.Module):
     def _add_positions(self, scores: Tensor, query: Tensor, key: Tensor, relative_pos: Tensor) -> Tensor:
         """Add to scores ``[heads, batch, rows, length]`` what contents and offsets say about each other."""
         to_query, to_key = relative_pos.unbind(0)
+        pos_key, pos_query = self.pos_key, self.pos_query
+        if self.projects:
+            pos_key, pos_query = self._projected()
         rows, length = scores.shape[2:]
         # With all tokens these are all positions. The first ones alone have as few offsets to the left.
         to_query = to_query[: length + rows]
         to_key = to_key[length - rows :]
-        if self.pos_key.numel():
-            by_query = by_offset(query, self.pos_key, to_key, length)
+        if pos_key.numel():
+            by_query = by_offset(query, pos_key, to_key, length)
             scores = plus(scores, by_query)
-        if self.pos_query.numel():
-            by_key = by_offset(key, self.pos_query, to_query, rows)
+        if pos_query.numel():
+            by_key = by_offset(key, pos_query, to_query, rows)
             scores = plus(scores, by_key.transpose(-1, -2))
         return scores
 
@@ -184,20 +191,20 @@ class FoldedAttention(nn.Module):
         parts = three.view(batch, length, self.heads, 3, self.size)
         return parts.permute(3, 2, 0, 1, 4).unbind(0)
 
-    @torch.no_grad()
-    def _projected(
-        self, original: Attention, positions: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def _projected(self) -> tuple[Tensor, Tensor]:
         """Project the positions to keys and to queries, each where the model has that term."""
         key = None
         query = None
-        if positions is not None:
-            to_key, to_query = self._projections(original)
+        if self.positions is not None:
+            to_key, to_query = self._projections(self.original)
+            # As one text: for matrices exporters have an operator whose weights would be another constant.
+            as_text = self.positions.unsqueeze(0)
             if to_key is not None:
-                key = to_key(positions)
+                key = to_key(as_text)
             if to_query is not None:
-                query = to_query(positions)
-        return key, query
+                query = to_query(as_text)
+        # Queries are scaled as they are projected, and so are the queries of positions, once.
+        return self._table(key), self._table(query) * self.scale
 
     def _projections(self, original: Attention) -> tuple[nn.Module | None, nn.Module | None]:
         """Return the layers that positions go through to be keys and queries, None for a term that is not."""
@@ -257,6 +264,23 @@ def fold(model: nn.Module) -> int:
     return layers
 
 
+@contextlib.contextmanager
+def projecting(model: nn.Module) -> Iterator[None]:
+    """Have a folded model project its positions in every pass, for a graph that is traced meanwhile.
+
+    The graph then has the layers that project and not what they give, which would be as large again as the
+    layers. Runtimes compute once, when they load a graph, what depends on no input.
+    """
+    attentions = [module for module in model.modules() if isinstance(module, FoldedAttention)]
+    for attention in attentions:
+        attention.projects = True
+    try:
+        yield
+    finally:
+        for attention in attentions:
+            attention.projects = False
+
+
 def can_fold(model: nn.Module) -> bool:
     """Whether a model has an encoder that :func:`fold` would fold."""
     return bool(_encoders(model))
@@ -312,7 +336,8 @@ def _folding(encoder: Encoder) -> Folding:
         for layer in encoder.layer:
             attention = layer.attention.self
             span = getattr(attention, "pos_ebd_size", attention.max_relative_positions)
-            attentions.append(FoldedAttention(attention, positions[: 2 * span]))
+            # They may be the weights themselves, and here they are to be constants.
+            attentions.append(FoldedAttention(attention, positions[: 2 * span].detach()))
     return Folding(encoder, tuple(attentions), _offsets_of(encoder))
 
 

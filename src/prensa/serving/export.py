@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ from prensa.checkpoint import companions
 from prensa.checkpoint.directory import replacing
 from prensa.isolation import building
 from prensa.progress import Progress, silent
+from prensa.runtime.deberta import projecting
 from prensa.runtime.torch import load_on
 from prensa.serving.exact import PLAIN, NamedEngine, check_comparable, exact_answering
 from prensa.serving.exported import Gate, Record, arrays
@@ -65,7 +67,9 @@ def _run(plan: ExportPlan, progress: Progress, approve: Approve | None, attentio
     exact = exact_answering(plan, model, names, attention)
 
     step(1, _STEPS)
-    program = trace(model, some_row, plan.longest)
+    in_graph = projecting(model) if plan.runtime.PROJECTS else contextlib.nullcontext()
+    with in_graph:
+        program = trace(model, some_row, plan.longest)
     samples = [arrays(row, program.inputs) for row in texts.rows]
     gate = _gate(plan.judged, program.inputs)
 

@@ -20,7 +20,7 @@ from prensa.texts.encoding import Row
 from prensa.version import VERSION
 
 FILE = "prensa_export.json"
-TOLERANCES = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.25}
+TOLERANCES = {"fp32": 1e-3, "fp16": 0.02, "bf16": 0.1, "int8": 0.25, "int4": 0.25}
 """For each precision, how far answers may be from PyTorch's in float32 when a model is exported, and whenever
 it is loaded, as a :class:`~prensa.serving.distance.Comparison` measures it."""
 

@@ -1,4 +1,4 @@
-"""Export models to ONNX Runtime, and quantize to 8 bits. What answers is in ``onnxruntime_engine``."""
+"""Export models to ONNX Runtime, and quantize them. What answers is in ``onnxruntime_engine``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ from typing import TYPE_CHECKING
 from prensa.errors import ModelError, first_line
 from prensa.runtime.processor import saturates
 from prensa.serving.exported import Gate, Inputs
+from prensa.serving.onnx_halves import halve
+from prensa.serving.onnx_nibbles import pack_nibbles
 from prensa.serving.onnx_tables import shrink_tables, strip_remarks
-from prensa.serving.onnxruntime_engine import FILE, NAME, QUANTIZED_FILE, Engine, model_file
+from prensa.serving.onnx_turned import turn_weights
+from prensa.serving.onnx_twins import merge_twins
+from prensa.serving.onnxruntime_engine import FILE, FILES, NAME, Engine, model_file
 from prensa.serving.program import Program, quiet
 from prensa.serving.quantized_share import check_share, share_in_onnx
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
     from torch.onnx import ONNXProgram
 
-__all__ = ["ATTENTION", "FILE", "NAME", "PRECISIONS", "QUANTIZED_FILE", "Engine", "model_file", "write"]
+__all__ = ["ATTENTION", "FILE", "FILES", "NAME", "PRECISIONS", "PROJECTS", "Engine", "model_file", "write"]
 
-PRECISIONS: tuple[str, ...] = ("fp32", "int8")
+PRECISIONS: tuple[str, ...] = tuple(FILES)
 # PyTorch's exporter fails on the layout of the fused one in T5.
 ATTENTION: str | None = "eager"
+# From the layers in 8 bits, as it does with all that depends on no input.
+PROJECTS = True
+
+# A file of ONNX is one message of protobuf, which may be so long.
+_LARGEST_FILE = (1 << 31) - 1
 
 
 def write(
@@ -32,11 +42,14 @@ def write(
     samples: Sequence[Inputs],
     gate: Gate | None = None,
 ) -> None:
-    """Export a graph, with the linear layers and tables in 8 bits for ``int8``, and write it.
+    """Export a graph in a precision, and write it.
+
+    In ``fp16`` constants have half of the bytes, and what computes is float32. In ``int8`` the linear layers
+    have 8 bits and embedding tables 4, in ``int4`` both have 4 in the file, and layers 8 once it is loaded.
 
     Activations are quantized as they come, so no samples are needed; which layers cost most is not looked
     for. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7 bits, which cannot.
-    Raises :class:`ModelError` where layers were left out of 8 bits.
+    Raises :class:`ModelError` where layers were left out of 8 bits, and for a file that would be too large.
     """
     target = directory / FILE
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,30 +60,59 @@ def write(
         if precision == "fp32":
             exported.save(target)
             return
-        from onnxruntime.quantization import quantize_dynamic
-
         source = Path(place) / "model.onnx"
         exported.save(source)
-        quantize_dynamic(
-            source,
-            target,
-            # Not the lookups: with one scale for a whole table its small rows suffer.
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-            reduce_range=saturates(),
-        )
-    _shrink(target)
+        if precision == "fp16":
+            _halve(source, target)
+        else:
+            _quantize(source, target, precision)
 
 
-def _shrink(file: Path) -> None:
-    """Put in 8 bits what ONNX Runtime's quantizer leaves, and check that it has left no products."""
+def _halve(source: Path, target: Path) -> None:
     import onnx
 
-    model = onnx.load(file)
+    model = onnx.load(source)
+    halve(model)
+    strip_remarks(model)
+    _save(model, target)
+
+
+def _quantize(source: Path, target: Path, precision: str) -> None:
+    """Have ONNX Runtime quantize the products, and put in fewer bits what it leaves or could be smaller."""
+    import onnx
+    from onnxruntime.quantization import quantize_dynamic
+
+    model = onnx.load(source)
+    if turn_weights(model):
+        # In float32 they may be more than a file of ONNX holds.
+        onnx.save(model, source, save_as_external_data=True, location="turned.data")
+    quantize_dynamic(
+        source,
+        target,
+        # Not the lookups: with one scale for a whole table its small rows suffer.
+        op_types_to_quantize=["MatMul", "Gemm"],
+        per_channel=True,
+        reduce_range=saturates(),
+    )
+    model = onnx.load(target)
     check_share(share_in_onnx(model), "ONNX Runtime")
     shrink_tables(model)
+    pack_nibbles(model, tables_alone=precision == "int8")
     strip_remarks(model)
-    onnx.save(model, file)
+    _save(model, target)
+
+
+def _save(model: ModelProto, target: Path) -> None:
+    """Write a graph with its weights. Raises :class:`ModelError` for one that does not fit into a file."""
+    import onnx
+
+    nbytes = model.ByteSize()
+    if nbytes > _LARGEST_FILE:
+        raise ModelError(
+            f"the model takes {nbytes / 1e9:.1f} GB, and a file of ONNX holds 2.1 GB; export with a smaller "
+            "`precision`, or with `precision=fp32`, whose weights have a file to themselves"
+        )
+    onnx.save(model, target)
 
 
 def _exported(program: Program) -> ONNXProgram:
@@ -90,4 +132,5 @@ def _exported(program: Program) -> ONNXProgram:
             f"ONNX cannot express this model ({first_line(error)}); try `to=openvino`, or serve it in PyTorch"
         ) from error
     assert exported is not None  # noqa: S101  without a file to write to it is returned
+    merge_twins(exported.model)
     return exported

@@ -20,8 +20,13 @@ NAME = "onnxruntime"
 FILE = "onnx/model.onnx"
 """Where transformers.js looks, and optimum-onnx, too."""
 
-QUANTIZED_FILE = "onnx/model_quantized.onnx"
-"""Where transformers.js looks for a model in 8 bits."""
+FILES = {
+    "fp32": FILE,
+    "fp16": "onnx/model_fp16.onnx",
+    "int8": "onnx/model_quantized.onnx",
+    "int4": "onnx/model_q4.onnx",
+}
+"""Where transformers.js looks for a model in each precision."""
 
 # The severity from which on ONNX Runtime logs.
 _ERRORS = 3
@@ -29,9 +34,9 @@ _ERRORS = 3
 
 def model_file(directory: Path) -> Path:
     """Return the file of an export, which has another name where transformers.js is to find it."""
-    quantized = directory / QUANTIZED_FILE
-    if quantized.is_file():
-        return quantized
+    for name in FILES.values():
+        if (directory / name).is_file():
+            return directory / name
     return directory / FILE
 
 

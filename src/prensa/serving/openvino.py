@@ -17,11 +17,13 @@ from prensa.serving.telemetry import without_telemetry
 if TYPE_CHECKING:
     from openvino import CompiledModel, Model, Node
 
-__all__ = ["ATTENTION", "FILE", "NAME", "PRECISIONS", "Engine", "write"]
+__all__ = ["ATTENTION", "FILE", "NAME", "PRECISIONS", "PROJECTS", "Engine", "write"]
 
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
 # The model's own: OpenVINO has a kernel for it.
 ATTENTION: str | None = None
+# Its converter does so right away, and what it gives is put in 8 bits.
+PROJECTS = False
 
 # Texts that layers are ranked on, where some must go back.
 _RANKED = 100

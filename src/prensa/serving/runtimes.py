@@ -16,11 +16,13 @@ class Runtime(Protocol):
     """What each runtime's module offers.
 
     ``ATTENTION`` is the implementation of attention that the runtime converts best, None for the model's own.
+    ``PROJECTS`` says that it is to project a folded model's positions when it loads the graph.
     """
 
     NAME: str
     PRECISIONS: tuple[str, ...]
     ATTENTION: str | None
+    PROJECTS: bool
 
     def write(
         self,

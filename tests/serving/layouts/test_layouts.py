@@ -12,7 +12,7 @@ from prensa.errors import MissingPackageError, ModelError, SettingError, Tokeniz
 from prensa.serving.exported import read_record
 from prensa.serving.layouts import model_server, sentence_transformers, tei, transformers_js
 from prensa.serving.layouts.table import LAYOUTS, layout_named
-from prensa.serving.onnxruntime import FILE, QUANTIZED_FILE
+from prensa.serving.onnxruntime import FILE, FILES
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -64,17 +64,28 @@ def test_what_is_exported_is_laid_out(original, few_texts, tmp_path, converted):
 
 
 class TestTransformersJs:
-    def test_8_bits_lie_where_q8_is_looked_for(self, exports, tmp_path, monkeypatch):
-        export = shutil.copytree(exports("onnxruntime", "int8"), tmp_path / "export")
+    @pytest.mark.parametrize(
+        ("precision", "dtype", "name"),
+        [
+            ("fp16", "fp16", "onnx/model_fp16.onnx"),
+            ("int8", "q8", "onnx/model_quantized.onnx"),
+            ("int4", "q4", "onnx/model_q4.onnx"),
+        ],
+    )
+    def test_each_dtype_is_where_it_is_looked_for(
+        self, exports, tmp_path, monkeypatch, precision, dtype, name
+    ):
+        export = shutil.copytree(exports("onnxruntime", precision), tmp_path / "export")
         record = read_record(export)
-        monkeypatch.setitem(prensa.serving.exported.TOLERANCES, "int8", 10)
+        monkeypatch.setitem(prensa.serving.exported.TOLERANCES, precision, 10)
         before = [answer.output for answer in prensa.load(export).predict(["a b", "c"])]
         change_config(export, **{"transformers.js_config": {"device_config": {}}})
         transformers_js.arrange(export, record)
         assert not (export / FILE).exists()
-        assert (export / QUANTIZED_FILE).is_file()
+        assert FILES[precision] == name
+        assert (export / name).is_file()
         # What was there stays.
-        assert config_of(export)["transformers.js_config"] == {"device_config": {}, "dtype": "q8"}
+        assert config_of(export)["transformers.js_config"] == {"device_config": {}, "dtype": dtype}
         after = [answer.output for answer in prensa.load(export).predict(["a b", "c"])]
         assert np.array_equal(np.array(before), np.array(after))
 

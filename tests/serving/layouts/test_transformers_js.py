@@ -22,7 +22,7 @@ pytest.importorskip("onnxruntime")
 HERE = Path(__file__).parent
 TEXTS = ["a b c", "x", "some more letters than before 1 2 3"]
 # Probabilities of a model with random weights in 8 bits.
-APART = {"fp32": 1e-4, "int8": 0.1}
+APART = {"fp32": 1e-4, "fp16": 5e-3, "int8": 0.1, "int4": 0.3}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """What transformers.js opens, in Node and in browsers.
 
-It looks for ``onnx/model_quantized.onnx`` where it is asked for ``q8``, and for ``onnx/model.onnx`` where it
-is asked for ``fp32``. Which of them there is stands in ``config.json``, so that a page needs to ask for none.
+It looks for another file for each of its ``dtype``, such as ``onnx/model_quantized.onnx`` for ``q8``
+(``src/utils/dtypes.js``). Which of them there is stands in ``config.json``, so that a page needs to ask for
+none.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from prensa.serving.layouts.files import (
     read_config,
     write_config,
 )
-from prensa.serving.onnxruntime import FILE, QUANTIZED_FILE
+from prensa.serving.onnxruntime import FILES
 
 NAME = "transformers.js"
 RUNTIMES: tuple[str, ...] = ("onnxruntime",)
 EXTRA: str | None = None
 
-# Its names of precisions, each with the file that it looks for.
-_FILES = {"int8": ("q8", QUANTIZED_FILE), "fp32": ("fp32", FILE)}
+# Its names of precisions.
+_DTYPES = {"fp32": "fp32", "fp16": "fp16", "int8": "q8", "int4": "q4"}
 # Of the answer to a question it reads the start and the end.
 _OUTPUTS = ("logits", "last_hidden_state", "start_logits")
 # Operators of these sets are in ONNX Runtime's WebAssembly, of the second those that are made for processors.
@@ -41,13 +42,12 @@ def arrange(directory: Path, record: Record) -> None:
     check_output(record, _OUTPUTS, NAME)
     file = check_one_file(directory, NAME)
     _check_operators(file)
-    dtype, name = _FILES[record.precision]
-    file.rename(directory / name)
+    file.rename(directory / FILES[record.precision])
     config = read_config(directory)
     # A user may have said more there, such as shapes for an accelerator.
     own = config.get("transformers.js_config")
     settings = dict(own) if isinstance(own, dict) else {}
-    config["transformers.js_config"] = {**settings, "dtype": dtype}
+    config["transformers.js_config"] = {**settings, "dtype": _DTYPES[record.precision]}
     write_config(directory, config)
 
 
