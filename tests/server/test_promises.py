@@ -82,6 +82,25 @@ def test_a_full_queue_is_refused_and_says_when_to_come_back(served, slow):
         wait_for(lambda: predict(server, [["c"], ["d"]]).status == 200)
 
 
+def test_a_text_that_would_wait_too_long_is_refused_at_once(served, slow):
+    with running(served) as server, ThreadPoolExecutor(2) as pool:
+        front = server.service.front
+        # A hundred seconds for a token.
+        front._count_batch([1], 100.0)
+        first = pool.submit(predict, server, "a")
+        assert slow.began.acquire(timeout=60)
+        # Nothing waits yet, so that this one may.
+        second = pool.submit(predict, server, "b")
+        wait_for(lambda: front.desk.length == 1)
+        refused = predict(server, "c")
+        assert (refused.status, refused.content["error_type"]) == (429, "Overloaded")
+        assert "a request may take 30;" in refused.content["error"]
+        slow.opened.set()
+        assert first.result().status == second.result().status == 200
+        # Nothing waits any more.
+        wait_for(lambda: predict(server, "c").status == 200)
+
+
 def test_too_much_at_once_is_refused_for_good(served):
     with running(served, max_texts=2, max_body=1000) as server:
         refused = predict(server, [["a"]] * 3)

@@ -42,8 +42,8 @@ _SOON = 1
 _LATE = 60
 # A batch that takes so many times as long as any request may hangs.
 _HANGS = 2
-# Of the time for a token, how much the last batch counts.
-_NEWEST = 0.2
+# What earlier batches count beside the last one, in the time for a token.
+_EARLIER = 0.8
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,9 @@ class Front:
         self._reader = ThreadPoolExecutor(1, "prensa-reader")
         # Texts that were taken on and have no answer yet.
         self._open = 0
-        self._seconds_per_token = 0.0
+        # Of the last batches: older ones count less and less.
+        self._tokens = 0.0
+        self._seconds = 0.0
         metrics.watch(lambda: self.desk.length, lambda: self.desk.tokens)
         if isinstance(served, Cascade):
             metrics.watch_cascade(served.counts)
@@ -135,17 +137,30 @@ class Front:
         if self._open + count > self.limits.max_queue:
             reason = f"{self._open} texts wait, at most {self.limits.max_queue} may; try again later"
             raise overloaded(reason, self._later())
+        # It would wait for nothing, and make others wait.
+        if self._wait > self.limits.seconds:
+            reason = (
+                f"what waits takes some {self._wait:.0f} seconds, and a request may take "
+                f"{self.limits.seconds:g}; try again later"
+            )
+            raise overloaded(reason, self._later())
+
+    @property
+    def _wait(self) -> float:
+        """In how many seconds what waits is answered, by the last batches; 0 before the first one."""
+        if not self._tokens:
+            return 0.0
+        # As many batches at a time as there are workers.
+        return self.desk.tokens * self._seconds / self._tokens / self.limits.workers
 
     def _later(self) -> int:
         """Return in how many seconds about half of what waits is answered."""
-        seconds = self.desk.tokens * self._seconds_per_token / 2
-        return math.ceil(min(max(seconds, _SOON), _LATE))
+        return math.ceil(min(max(self._wait / 2, _SOON), _LATE))
 
     def _count_batch(self, lengths: Sequence[int], seconds: float) -> None:
-        newest = seconds / sum(lengths)
-        if not self._seconds_per_token:
-            self._seconds_per_token = newest
-        self._seconds_per_token += _NEWEST * (newest - self._seconds_per_token)
+        # By tokens: the first batch of all is short and slow, and would else count as much as a full one.
+        self._tokens = _EARLIER * self._tokens + sum(lengths)
+        self._seconds = _EARLIER * self._seconds + seconds
         self._metrics.batch(lengths, seconds)
 
     async def _answered(
