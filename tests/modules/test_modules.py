@@ -231,6 +231,50 @@ def test_a_compressed_part_inside_of_another_module(small, tmp_path):
     assert prensa.inspect(tmp_path / "out").nbytes < 0.6 * prensa.inspect(tmp_path / "out").nbytes_before
 
 
+class Outer(nn.Module):
+    """Has the embedding of a tagger under a name of its own, before the tagger's."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.first = nn.Linear(SIZE, VOCABULARY, bias=False)
+        self.first.weight = inner.encoder.words.weight
+        self.inner = inner
+
+
+def test_a_tied_weight_is_known_wherever_it_is(small, tmp_path):
+    manifest = prensa.save(Outer(copy.deepcopy(small)), tmp_path / "outer")
+    passes = {report.name: report.passes for report in manifest.tensors}
+    assert passes["first.weight"]
+    # One of the layers that were tied, without the others.
+    manifest = prensa.save(nn.ModuleDict({"decoder": small.decoder}), tmp_path / "alone")
+    assert manifest.tensors[0].passes
+
+
+def test_loading_forgets_what_was_compressed_before(original, tmp_path):
+    part = prensa.compress_module(original, preset="int8", prefix="encoder")
+    prensa.save(part, tmp_path / "part")
+    whole = prensa.compress_module(original, preset="int8")
+    prensa.load_into(whole, tmp_path / "part")
+    assert whole.starts.weight.equal(original.starts.weight)
+    prensa.save(whole, tmp_path / "again")
+    assert directory_bytes(tmp_path / "again") == directory_bytes(tmp_path / "part")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool])
+def test_counts_that_a_dtype_does_not_have_are_refused(original, tmp_path, dtype):
+    original = copy.deepcopy(original)
+    original.steps.fill_(300)
+    prensa.save(prensa.compress_module(original, preset="int8"), tmp_path / "out")
+    fresh = tagger(seed=1)
+    fresh.steps = torch.tensor(1, dtype=dtype)
+    before = answers(fresh)
+    with pytest.raises(ModelError, match=r"steps holds numbers of torch\.int64 that"):
+        prensa.load_into(fresh, tmp_path / "out")
+    assert answers(fresh).equal(before)
+    fresh.steps = torch.tensor(1, dtype=torch.int16)
+    assert prensa.load_into(fresh, tmp_path / "out").steps == 300
+
+
 def test_what_runs_without_gradients_is_rounded_for_each_layer(original):
     quiet = torch.no_grad()(run)
     small = prensa.compress_module(original, texts=TEXTS, run=quiet, noise=0.002)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from prensa.checkpoint.roles import role_of
 from prensa.errors import ModelError, SettingError
-from prensa.ops.spec import Role, TensorSpec
+from prensa.ops.spec import TensorSpec
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -17,14 +17,13 @@ WEIGHTS_FILE = "model.safetensors"
 class Held:
     """A parameter or buffer. ``names`` are all that it has in the state dict: a tied one has several.
 
-    ``owner`` is the module that holds it as ``attribute``, by the first of its names; what tensors of this
-    kind are for (``spec.role``) is decided over all of its places.
+    ``places`` are the modules that hold it, by the order of its names, and the attribute that it is of each;
+    what tensors of this kind are for (``spec.role``) is decided over all of them.
     """
 
     names: tuple[str, ...]
     tensor: Tensor
-    owner: nn.Module
-    attribute: str
+    places: tuple[tuple[nn.Module, str], ...]
     spec: TensorSpec
 
     @property
@@ -92,8 +91,8 @@ def part_named(module: nn.Module, prefix: str) -> str:
 
 
 def _held(module: nn.Module, names: tuple[str, ...], tensor: Tensor) -> Held:
-    owner, attribute = _place(module, names[0])
-    roles = [_role(module, name) for name in names]
+    places = tuple(_place(module, name) for name in names)
+    roles = [role_of(owner, attribute) for owner, attribute in places]
     # As in a model directory: an output layer that is tied to an embedding is one.
     role = "embedding" if "embedding" in roles else roles[0]
     spec = TensorSpec(
@@ -102,15 +101,10 @@ def _held(module: nn.Module, names: tuple[str, ...], tensor: Tensor) -> Held:
         dtype=tensor.dtype,
         file=type(module).__name__,
         role=role,
-        layer=type(owner).__name__,
+        layer=type(places[0][0]).__name__,
         in_model=True,
     )
-    return Held(names, tensor, owner, attribute, spec)
-
-
-def _role(module: nn.Module, name: str) -> Role:
-    owner, attribute = _place(module, name)
-    return role_of(owner, attribute)
+    return Held(names, tensor, places, spec)
 
 
 def _place(module: nn.Module, name: str) -> tuple[nn.Module, str]:

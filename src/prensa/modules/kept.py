@@ -32,19 +32,26 @@ class Kept:
 
 
 def keep(held: Held, stored: Stored, report: TensorReport) -> None:
-    """Keep what was stored of a tensor at its layer."""
-    kept: dict[str, Kept] = held.owner.__dict__.setdefault(_KEPT, {})
-    kept[held.attribute] = Kept(renamed(stored, held.name, held.attribute), report)
+    """Keep what was stored of a tensor at every layer that holds it: each may go on without the others."""
+    for owner, attribute in held.places:
+        kept: dict[str, Kept] = owner.__dict__.setdefault(_KEPT, {})
+        kept[attribute] = Kept(renamed(stored, held.name, attribute), report)
+
+
+def forget(held: Held) -> None:
+    """Keep nothing of a tensor any more: it has other values now, which no pass has chosen."""
+    for owner, attribute in held.places:
+        owner.__dict__.get(_KEPT, {}).pop(attribute, None)
 
 
 def kept_of(held: Held) -> Kept | None:
     """Return what is kept of a tensor, by its names now; None if it was not compressed."""
-    kept: dict[str, Kept] = held.owner.__dict__.get(_KEPT, {})
-    one = kept.get(held.attribute)
-    if one is None:
-        return None
-    stored = renamed(one.stored, held.attribute, held.name)
-    return Kept(stored, replace(one.report, name=held.name))
+    for owner, attribute in held.places:
+        kept: dict[str, Kept] = owner.__dict__.get(_KEPT, {})
+        one = kept.get(attribute)
+        if one is not None:
+            return Kept(renamed(one.stored, attribute, held.name), replace(one.report, name=held.name))
+    return None
 
 
 def renamed(stored: Stored, name: str, new: str) -> Stored:

@@ -22,7 +22,7 @@ from prensa.files.atomic import at_home
 from prensa.formats import Stored
 from prensa.isolation import as_usual
 from prensa.modules.contents import WEIGHTS_FILE, Held, contents
-from prensa.modules.kept import decoded, keep, renamed
+from prensa.modules.kept import decoded, forget, keep, renamed
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -57,6 +57,8 @@ def load_into(module: M, directory: str | Path) -> M:
             # What no pass has touched is an ordinary tensor, which may be trained and saved as it then is.
             if report.passes:
                 keep(each, renamed(stored[report.name], report.name, each.name), report)
+            else:
+                forget(each)
     return module
 
 
@@ -149,4 +151,11 @@ def _value(held: Held, stored: Stored, path: Path) -> Tensor:
     value = decoded(stored, name, held.spec.shape, held.tensor.dtype)
     if tuple(value.shape) != held.spec.shape:
         raise FormatError(f"{path / WEIGHTS_FILE}: {name} has another shape than manifest.json lists")
+    # Numbers of floating point are rounded to the module's; a count that does not fit would be another.
+    own = stored.tensors[name]
+    if not held.spec.is_float and not value.to(own.dtype).equal(own):
+        raise ModelError(
+            f"{path}: {held.name} holds numbers of {own.dtype} that {held.tensor.dtype} of this "
+            f"{held.spec.file} does not have; give the module the dtype that was stored"
+        )
     return value
