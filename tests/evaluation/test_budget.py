@@ -170,6 +170,11 @@ def test_more_than_the_original_finds():
         ({"min_recall": "toxic"}, "`min_recall`: expected LABEL=SHARE with commas between"),
         ({"min_recall": "toxic=much"}, "`min_recall`: expected a share such as 0.01 or 1%, found 'much'"),
         ({"min_recall": "toxic=99%,toxic=95%"}, "toxic is named twice, as 0.99 and as 95%"),
+        (
+            {"min_recall": ""},
+            "`min_recall`: expected LABEL=SHARE with commas between, as toxic=0.9, found ''",
+        ),
+        ({"label_threshold": ""}, "`label_threshold`: expected LABEL=SHARE"),
         ({"label_threshold": {"toxic": 7}}, "`label_threshold` must be a share from 0 to 1"),
     ],
 )

@@ -43,6 +43,7 @@ def test_names(word, task, metric):
         ("recal:toxic", TOXIC, "the nearest: recall:toxic"),
         ("recall", TOXIC, "the nearest: recall:toxic"),
         ("recall:toxik", TOXIC, "`metric` toxik: no such label; the nearest: toxic"),
+        ("recall:", TOXIC, "`metric` recall:: no metric of this model; the nearest: recall:toxic"),
         ("spearman", TOXIC, "expected one of accuracy, macro_f1, roc_auc, recall:non-toxic"),
         ("recall:PERSN", PEOPLE, "`metric` PERSN: no such label; the nearest: PERSON"),
         ("pr_auc:PERSON", PEOPLE, "entities are not ranked"),

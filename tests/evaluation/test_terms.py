@@ -82,3 +82,15 @@ def test_thresholds_are_for_classifiers_of_texts():
         terms_of(Budget(0.01, label_threshold="PERSON=0.7"), PEOPLE, texts([1]))
     with pytest.raises(SettingError, match="`label_threshold` toxc: no such label; the nearest: toxic"):
         terms_of(Budget(0.01, label_threshold="toxc=0.7"), TOXIC, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"min_recall": "toxic=99%,Toxic=50%"},
+        {"label_threshold": {"toxic": 0.7, "Toxic": 0.1}, "max_drop": 0.01},
+    ],
+)
+def test_a_label_is_named_once(settings):
+    with pytest.raises(SettingError, match="toxic and Toxic are the same label; name it once"):
+        terms_of(Budget(**settings), TOXIC, CLASSES)

@@ -239,6 +239,9 @@ def shares_of(name: str, values: OfLabels | None) -> dict[str, float]:
             # The last equals sign: labels may hold others.
             label, _, share = pair.rpartition("=")
             pairs.append((label.strip(), share.strip()))
+        if not pairs:
+            # As from a variable of a shell that is empty: it would be taken for no condition at all.
+            pairs.append(("", ""))
     else:
         pairs = list(values.items())
     shares: dict[str, float] = {}

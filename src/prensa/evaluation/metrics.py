@@ -73,6 +73,8 @@ def metric_named(word: str, task: Task) -> str:
         if found is not None:
             return found
         raise _unknown(word, task)
+    if not label.strip():
+        raise _unknown(word, task)
     if task.kind == "tokens" and (kind in _OF_ENTITIES or kind in _OF_LABELS):
         return _of_words(kind, label.strip(), task)
     if kind not in _OF_LABELS or task.kind not in {"classes", "multi-label"}:

@@ -51,15 +51,26 @@ def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
     if budget.metric is not None:
         metric = metric_named(budget.metric, task)
     recalls = {name: recall_named(name, task) for name in budget.recalls_needed}
+    _check_once("min_recall", recalls)
     thresholds: dict[int, float] = {}
     if budget.thresholds and task.kind not in {"classes", "multi-label"}:
         raise SettingError("`label_threshold` works for classifiers of texts: other models have none to set")
-    for name, threshold in budget.thresholds.items():
-        label = label_in(name, task.labels, "label_threshold")
-        thresholds[task.labels.index(label)] = threshold
+    labels = {name: label_in(name, task.labels, "label_threshold") for name in budget.thresholds}
+    _check_once("label_threshold", labels)
+    for name, label in labels.items():
+        thresholds[task.labels.index(label)] = budget.thresholds[name]
     terms = Terms(metric, recalls, thresholds)
     check_given(terms, task, texts)
     return terms
+
+
+def _check_once(option: str, meant: Mapping[str, str]) -> None:
+    """Raise :class:`SettingError` where two names mean the same label: one would be without effect."""
+    first: dict[str, str] = {}
+    for name, label in meant.items():
+        other = first.setdefault(label, name)
+        if other != name:
+            raise SettingError(f"`{option}`: {other} and {name} are the same label; name it once")
 
 
 def check_given(terms: Terms, task: Task, texts: Texts) -> None:
