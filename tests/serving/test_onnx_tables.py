@@ -89,6 +89,33 @@ def test_what_is_small_or_no_matrix_stays(table):
     assert model.SerializeToString() == before
 
 
+def test_infinity_has_no_scale(table):
+    """As in a mask that is added to scores: in 8 bits its row would be no numbers at all."""
+    table[4, 7] = -np.inf
+    nodes = [onnx.helper.make_node("Gather", ["table", "ids"], ["output"])]
+    model = graph_of(nodes, {"table": table}, ["batch", "length", WIDTH])
+    assert shrink_tables(model) == 0
+    assert (answers(model, np.array([[4]]))[0, 0] == table[4]).all()
+
+
+def test_a_table_that_is_read_in_the_body_of_a_condition_too(table):
+    """It must be there as a whole, under its name, although rows are looked up outside."""
+    looked_up = onnx.helper.make_node("Gather", ["table", "ids"], ["rows"])
+    inside = onnx.helper.make_tensor_value_info("inside", onnx.TensorProto.FLOAT, None)
+    bodies = {}
+    for branch, operator in (("then_branch", "Identity"), ("else_branch", "Neg")):
+        node = onnx.helper.make_node(operator, ["table"], ["inside"])
+        bodies[branch] = onnx.helper.make_graph([node], branch, [], [inside])
+    either = onnx.helper.make_node("If", ["is_so"], ["whole"], **bodies)
+    added = onnx.helper.make_node("Add", ["rows", "whole"], ["output"])
+    tables = {"table": table, "is_so": np.array(True)}
+    model = graph_of([looked_up, either, added], tables, ["batch", ROWS, WIDTH])
+    assert shrink_tables(model) == 1
+    ids = np.arange(ROWS)[None]
+    exact = 2 * table[None]
+    assert np.linalg.norm(answers(model, ids) - exact) < 0.01 * np.linalg.norm(exact)
+
+
 def test_remarks_are_dropped(table):
     node = onnx.helper.make_node("Gather", ["table", "ids"], ["output"], doc_string="File model.py, line 7")
     node.metadata_props.add(key="stack_trace", value="File model.py, line 7")

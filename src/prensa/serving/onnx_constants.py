@@ -10,7 +10,7 @@ Steps are operators of the standard, which every runtime of ONNX has, in a brows
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -87,14 +87,22 @@ def store(model: ModelProto, form: Form) -> int:
 def _readers(model: ModelProto) -> dict[str, list[NodeProto]]:
     readers = defaultdict(list)
     for node in model.graph.node:
-        for name in node.input:
+        for name in _read_by(node):
             readers[name].append(node)
     return readers
 
 
+def _read_by(node: NodeProto) -> Iterator[str]:
+    """Yield what a node reads, in the bodies of a loop or of a condition too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _read_by(inner)
+
+
 def _is_looked_up(tensor: TensorProto, readers: list[NodeProto]) -> bool:
     """Whether whole rows of a matrix are looked up, and nothing else is done with it."""
-    # One that nothing reads here is read in the body of a loop or of a condition.
+    # One that no node reads is an output itself.
     if len(tensor.dims) != _MATRIX or not readers:
         return False
     for node in readers:

@@ -59,12 +59,16 @@ class _EightBits:
     """Integers of 8 bits and a scale for each row in place of float32."""
 
     def parts(self, tensor: TensorProto, *, is_looked_up: bool) -> list[TensorProto]:
-        """Return the integers and the scales of a large constant of float32."""
+        """Return the integers and the scales of a large constant of float32 whose numbers are finite."""
         from onnx import TensorProto, numpy_helper
 
         if tensor.data_type != TensorProto.FLOAT or not is_large(tensor):
             return []
-        integers, scales = quantize_rows(numpy_helper.to_array(tensor))
+        table = numpy_helper.to_array(tensor)
+        # Infinity, as in a mask, has no scale that leaves anything of its row.
+        if not np.isfinite(table).all():
+            return []
+        integers, scales = quantize_rows(table)
         return [
             numpy_helper.from_array(integers, f"{tensor.name}_int8"),
             numpy_helper.from_array(scales, f"{tensor.name}_scale"),
