@@ -66,7 +66,7 @@ def test_a_precision_that_gives_other_answers_is_not_the_end(
     )
     assert code == 0, err
     assert "other answers in int8; the next one was taken" in err
-    assert "fp32 for onnxruntime" in out
+    assert "fp16 for onnxruntime" in out
 
 
 def test_auto_is_every_runtime_that_is_installed(monkeypatch):

@@ -232,7 +232,9 @@ def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
 
 def padded(rows: Sequence[Row], encoded: Encoded, length: int = 0) -> dict[str, NDArray[np.int64]]:
     """Put rows into arrays ``[rows, longest]``, of at least ``length`` columns."""
-    columns = max(length, *(len(row["input_ids"]) for row in rows))
+    # All values of a row are as many.
+    first = next(iter(rows[0]))
+    columns = max(length, *(len(row[first]) for row in rows))
     arrays: dict[str, NDArray[np.int64]] = {}
     for key in rows[0]:
         # Keys without such a number are masks: 0 says that nothing stands there.
