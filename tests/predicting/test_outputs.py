@@ -174,7 +174,7 @@ def test_what_a_kind_of_file_cannot_hold(tmp_path):
 
 
 SECONDS = [
-    pyarrow.array([dt.datetime(2026, 1, 2, 3, 4, 5), None], pyarrow.timestamp("s")),
+    pyarrow.array([dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), None], pyarrow.timestamp("s", "UTC")),
     pyarrow.array([dt.time(1, 2, 3), None], pyarrow.time32("s")),
     pyarrow.array([dt.date(2026, 1, 2), None], pyarrow.date64()),
 ]

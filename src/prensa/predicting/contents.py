@@ -135,7 +135,7 @@ class OfRows:
 
     def _some(self) -> Iterator[Sequence[Mapping[str, Cell]]]:
         """Yield all rows, some at a time."""
-        rows = iter(self.content.rows())
+        rows: Iterator[Mapping[str, Cell]] = iter(self.content.rows())
         while some := list(islice(rows, ROWS)):
             yield some
 

@@ -122,8 +122,8 @@ class ParquetOutput:
             self._write([self._schema().empty_table()], io.BytesIO())
         except pa.ArrowException as error:
             raise DataError(
-                f"{name}: holds what Parquet cannot ({first_line(error)}); write .jsonl, or leave that column "
-                "out of `columns`"
+                f"{name}: holds what Parquet cannot ({first_line(error)}); write .jsonl, or leave that "
+                "column out of `columns`"
             ) from error
 
     def write(self, path: Path, kept: Kept, answered: Answered) -> None:
