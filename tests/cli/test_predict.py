@@ -79,6 +79,16 @@ def test_ctrl_c_before_anything_is_done(command, original, data, tmp_path, monke
     assert not leftovers(tmp_path)
 
 
+def test_of_one_file_in_a_directory_the_others_are_told_too(command, original, data, tmp_path):
+    place = tmp_path / "in"
+    place.mkdir()
+    for name in ("a.csv", "notes.txt"):
+        (place / name).write_text(data.read_text())
+    code, _, err = command("predict", original, "--data", place, "-o", tmp_path / "out", *IN_TORCH)
+    assert code == 0
+    assert err.splitlines() == ["a.csv: texts in 'text'", "not read, being of another kind: notes.txt"]
+
+
 def test_a_directory_is_told_in_its_notes(command, original, data, tmp_path):
     place = tmp_path / "in"
     place.mkdir()

@@ -120,12 +120,13 @@ def test_with_anything_else_it_is_chosen_again(models, tmp_path, monkeypatch, ch
     assert len(asked) == 2
 
 
-def test_a_threshold_of_a_random_head_is_not_kept(models, monkeypatch):
+@pytest.mark.parametrize("permission", ["allow_new_head", "trust_remote_code"])
+def test_a_threshold_of_a_random_head_or_of_code_is_not_kept(models, monkeypatch, permission):
     asked = []
     chosen = Chosen(0.5, "one line", pays=True)
     monkeypatch.setattr(choosing, "choose_threshold", lambda *_: asked.append(1) or chosen)
     small, original = models
-    settings = {"then": original, "min_agreement": "95%", "texts": TEXTS, "allow_new_head": True}
+    settings = {"then": original, "min_agreement": "95%", "texts": TEXTS, permission: True}
     for _ in range(2):
         prensa.load(small, **settings, **IN_PYTORCH)
     assert len(asked) == 2

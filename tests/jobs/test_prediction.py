@@ -191,6 +191,16 @@ def test_a_full_disk_keeps_what_is_whole(classifier, lines, tmp_path, monkeypatc
     assert len(read(tmp_path / "out.jsonl")) == 30
 
 
+def test_a_disk_that_is_full_at_the_start_keeps_nothing_and_says_so(classifier, lines, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(outputs.TextOutput, "write", full)
+    with pytest.raises(OutputError, match=r"the disk is full; nothing was answered yet$"):
+        prensa.predict(classifier, tmp_path / "out.jsonl", data=lines, **IN_TORCH)
+    assert sorted(tmp_path.iterdir()) == [lines]
+
+
 def test_input_that_changes_on_the_way(classifier, lines, tmp_path, monkeypatch):
     answer = run.answer_rows
 

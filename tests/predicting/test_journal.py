@@ -127,6 +127,23 @@ def test_two_at_a_time(output, places):
         assert other.place.exists()
 
 
+def test_one_that_waited_while_another_went_on(output, places, stopped):
+    late = Journal(output, FACTS, places)
+    other = Journal(output, FACTS, places)
+    with pytest.raises(KeyboardInterrupt), other.kept():
+        other.add("a.csv", 4, {})
+        raise KeyboardInterrupt
+    with pytest.raises(OutputError, match="another run has written there meanwhile"), late.kept():
+        pass
+    last = Journal(output, FACTS, places)
+    assert last.rows == 17
+    with Journal(output, FACTS, places).kept():
+        pass
+    with pytest.raises(OutputError, match="another run has written there meanwhile"), last.kept():
+        pass
+    assert not last.place.exists()
+
+
 @pytest.mark.parametrize(
     "content", ["{", "{}", json.dumps({"version": 1, "facts": {}, "inputs": 3, "shards": {}})]
 )

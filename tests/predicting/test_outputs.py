@@ -173,6 +173,53 @@ def test_what_a_kind_of_file_cannot_hold(tmp_path):
         copied(tmp_path / "in.parquet", tmp_path / "out.csv")
 
 
+SECONDS = [
+    pyarrow.array([dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), None], pyarrow.timestamp("s", "UTC")),
+    pyarrow.array([dt.time(1, 2, 3), None], pyarrow.time32("s")),
+    pyarrow.array([dt.date(2026, 1, 2), None], pyarrow.date64()),
+]
+
+
+@pytest.mark.parametrize("cells", SECONDS, ids=lambda cells: str(cells.type))
+def test_types_of_data_sets_that_parquet_has_not(tmp_path, cells):
+    datasets = pytest.importorskip("datasets")
+    before = pyarrow.table({"text": ["a", "b"], "when": cells})
+    datasets.Dataset(before).save_to_disk(tmp_path / "saved")
+    copied(tmp_path / "saved", tmp_path / "out.parquet")
+    after = parquet.read_table(tmp_path / "out.parquet")
+    assert after["when"].to_pylist() == cells.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([2**53 + 1, 1, 1.5, 2], "column 'v' holds values of several types or too large ones"),
+        ([[2**53 + 1], [], [1.5], None], "column 'v' holds values of several types or too large ones"),
+        ([{}, {}, None, None], r"in\.jsonl: holds what Parquet cannot \(Cannot write struct type 'v'"),
+        ([{"a": {}}], r"in\.jsonl: holds what Parquet cannot \(Cannot write struct type 'a'"),
+    ],
+)
+def test_records_that_parquet_cannot_hold_are_refused_at_the_start(tmp_path, monkeypatch, values, message):
+    monkeypatch.setattr("prensa.predicting.contents.ROWS", 2)
+    lines = [json.dumps({"text": "a", "v": value}) for value in values]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    content = content_of(tmp_path / "in.jsonl", Source())
+    with pytest.raises(DataError, match=message):
+        output_for(tmp_path / "out.parquet", content, ("text", "v"), COLUMNS)
+
+
+IMAGE = {"bytes": b"\x89PNG", "path": None}
+
+
+@pytest.mark.parametrize("values", [[IMAGE], [[b"a"]], [None] * 1000 + [IMAGE]])
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl"])
+def test_bytes_inside_of_cells_are_not_written_as_python_has_them(tmp_path, values, name):
+    texts = ["a"] * len(values)
+    parquet.write_table(pyarrow.table({"text": texts, "image": values}), tmp_path / "in.parquet")
+    with pytest.raises(DataError, match="column.* holds bytes"):
+        copied(tmp_path / "in.parquet", tmp_path / name)
+
+
 def test_parquet_without_its_package(tmp_path, monkeypatch):
     (tmp_path / "in.csv").write_text("text\na\n")
     monkeypatch.setattr("prensa.extras.is_installed", lambda module: False)

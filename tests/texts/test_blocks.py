@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import time
 
 import pytest
 import zstandard
@@ -35,6 +36,15 @@ def test_compressed_files_of_many_blocks(tmp_path, pack):
     lines = list(lines_in(tmp_path / "t"))
     assert len(lines) == 40_001
     assert "".join(lines) == text + "one more"
+
+
+def test_a_very_long_line_is_put_together_once(tmp_path):
+    # With each block after all before it, these eight million characters took ten seconds.
+    text = "x" * (8 << 20)
+    (tmp_path / "t.jsonl").write_text(f"{text}\r\nnext")
+    start = time.process_time()
+    assert list(lines_in(tmp_path / "t.jsonl")) == [f"{text}\r\n", "next"]
+    assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize(

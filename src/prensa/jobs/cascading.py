@@ -109,7 +109,10 @@ class CascadingPlan:
         wanted = share_of("min_agreement", self.job.min_agreement) or 0.0
         models = ((self.small, small), (self.original, original))
         asked = question_of(*models, texts, wanted, self.job.device)
-        chosen = recall_threshold(asked)
+        # A head that was made at random may be another one the next time, and code may lie anywhere.
+        permissions = self.job.permissions
+        may_differ = permissions.allow_new_head or permissions.trust_remote_code
+        chosen = None if may_differ else recall_threshold(asked)
         note = "; chosen by an earlier start"
         if chosen is None:
             # Imported here: what judges takes longer to import than two small exports take to load.
@@ -117,8 +120,7 @@ class CascadingPlan:
 
             chosen = choose_threshold(self, small, original, texts, progress)
             note = ""
-            # A head that was made at random is another one the next time.
-            if not self.job.permissions.allow_new_head:
+            if not may_differ:
                 remember_threshold(asked, chosen)
         cascade = Cascade(small, original, chosen.threshold)
         cascade.account = f"{chosen.account}{note}"

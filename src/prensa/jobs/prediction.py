@@ -152,10 +152,13 @@ class PredictionPlan:
         if len(self.shards) > 1:
             rows = sum(shard.content.count for shard in self.shards)
             notes.append(f"{len(self.shards):,} files, {rows:,} rows")
+        # Of a data set's directory all files are read.
+        unread: list[str] = []
+        if not any(shard.place.source.is_dir() for shard in self.shards):
             unread = unread_in(as_source(self.job.data).name)
-            if unread:
-                more = f" and {len(unread) - 1:,} more" if len(unread) > 1 else ""
-                notes.append(f"not read, being of another kind: {unread[0]}{more}")
+        if unread:
+            more = f" and {len(unread) - 1:,} more" if len(unread) > 1 else ""
+            notes.append(f"not read, being of another kind: {unread[0]}{more}")
         if self.journal.rows:
             notes.append(f"{self.journal.rows:,} rows were answered before; going on behind them")
         return tuple(notes)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -120,13 +122,22 @@ class OfRows:
         if isinstance(self.content, DelimitedRows):
             return pa.schema([(name, pa.string()) for name in names])
         schema = pa.schema([(name, pa.null()) for name in names])
-        some: list[Mapping[str, Cell]] = []
-        for number, row in enumerate(self.content.rows(), 1):
-            some.append(row)
-            if len(some) == ROWS or number == self.count:
-                schema = self._widened(schema, some)
-                some = []
+        was_widened = False
+        for rows in self._some():
+            wider = self._widened(schema, rows)
+            was_widened = was_widened or wider != schema
+            schema = wider
+        if was_widened:
+            # Numbers with fractions do not hold all large whole numbers that came before them.
+            for rows in self._some():
+                self._check_holds(schema, rows)
         return schema
+
+    def _some(self) -> Iterator[Sequence[Mapping[str, Cell]]]:
+        """Yield all rows, some at a time."""
+        rows: Iterator[Mapping[str, Cell]] = iter(self.content.rows())
+        while some := list(islice(rows, ROWS)):
+            yield some
 
     def _widened(self, schema: pa.Schema, rows: Sequence[Mapping[str, Cell]]) -> pa.Schema:
         """Return types that hold these rows, too: numbers with fractions where some have one."""
@@ -135,14 +146,29 @@ class OfRows:
         fields = []
         for field in schema:
             cells = [encodable(row.get(field.name)) for row in rows]
-            try:
+            with self._naming(field.name):
                 own = pa.field(field.name, pa.array(cells).type)
                 parts = [pa.schema([field]), pa.schema([own])]
                 fields.append(pa.unify_schemas(parts, promote_options="permissive").field(0))
-            except (pa.ArrowException, ValueError, OverflowError) as error:
-                raise DataError(
-                    f"{self.content.path}: column {field.name!r} holds values of several types or too large "
-                    f"ones, which Parquet cannot ({first_line(error)}); write .jsonl, or leave it out of "
-                    "`columns`"
-                ) from error
         return pa.schema(fields)
+
+    def _check_holds(self, schema: pa.Schema, rows: Sequence[Mapping[str, Cell]]) -> None:
+        import pyarrow as pa
+
+        for field in schema:
+            cells = [encodable(row.get(field.name)) for row in rows]
+            with self._naming(field.name):
+                pa.array(cells, field.type)
+
+    @contextmanager
+    def _naming(self, column: str) -> Iterator[None]:
+        """Raise :class:`DataError`, naming a column, for values that have no one type in Arrow."""
+        import pyarrow as pa
+
+        try:
+            yield
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise DataError(
+                f"{self.content.path}: column {column!r} holds values of several types or too large ones, "
+                f"which Parquet cannot ({first_line(error)}); write .jsonl, or leave it out of `columns`"
+            ) from error

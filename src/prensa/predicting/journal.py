@@ -97,7 +97,8 @@ class Journal:
         self.inputs = tuple(map(state_of, places))
         self.shards: dict[str, Done] = {place.name: Done() for place in places}
         self._path = self.place / _FILE
-        if self._path.exists():
+        self._found = self._written()
+        if self._found is not None:
             self._read()
             for place in places:
                 # What was put in place and is gone is done again.
@@ -169,6 +170,11 @@ class Journal:
             raise OutputError(f"{self.place}: cannot be written ({error.strerror})") from error
         try:
             _lock(handle, self.place)
+            # Between reading the journal and locking it, another run may have gone on, or ended.
+            if self._written() != self._found:
+                with suppress(OSError):
+                    self.place.rmdir()
+                raise OutputError(f"{self.place}: another run has written there meanwhile; run again")
             self._write()
             try:
                 yield
@@ -222,6 +228,15 @@ class Journal:
             raise DataError(
                 f"{place.source}: has changed while it was read; remove {self.place} and run again"
             )
+
+    def _written(self) -> bytes | None:
+        """Return what is in the journal's file, None if there is none."""
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be read ({error.strerror})") from error
 
     def _write(self) -> None:
         content = _Content(_VERSION, self.facts, self.inputs, self.shards)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import numpy as np
 import zstandard
 
-from prensa.errors import DataError, OutputError
+from prensa.errors import DataError, OutputError, first_line
 from prensa.extras import require
 from prensa.files.atomic import replacing_file
 from prensa.predicting.answers import Answered, Column, Holds
@@ -69,7 +69,9 @@ def output_for(path: Path, content: Content, kept: Sequence[str], columns: Seque
     kind = kind_of(path)
     if kind == PARQUET:
         require("data", f"{path}: a Parquet file")
-        return ParquetOutput(content.schema(kept), tuple(columns))
+        output = ParquetOutput(content.schema(kept), tuple(columns))
+        output.check(content.first.name)
+        return output
     _refuse_bytes(path, content, kept)
     names = (*kept, *(column.name for column in columns))
     if kind in LINES:
@@ -112,6 +114,18 @@ class ParquetOutput:
     kept: pa.Schema
     columns: tuple[Column, ...]
 
+    def check(self, name: str) -> None:
+        """Raise :class:`DataError` for types that Parquet does not have, such as objects without a field."""
+        import pyarrow as pa
+
+        try:
+            self._write([self._schema().empty_table()], io.BytesIO())
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{name}: holds what Parquet cannot ({first_line(error)}); write .jsonl, or leave that "
+                "column out of `columns`"
+            ) from error
+
     def write(self, path: Path, kept: Kept, answered: Answered) -> None:
         """Write a part as a file of Parquet."""
         import pyarrow as pa
@@ -129,8 +143,10 @@ class ParquetOutput:
         """Put the rows of parts into larger groups."""
         from pyarrow import parquet
 
+        # Parquet has no whole seconds, for one: parts hold them as thousandths.
+        schema = self._schema()
         with replacing_file(path) as file:
-            self._write((parquet.read_table(part) for part in parts), file)
+            self._write((parquet.read_table(part).cast(schema) for part in parts), file)
 
     def _write(self, tables: Iterable[pa.Table], file: BinaryIO) -> None:
         import pyarrow as pa
@@ -219,6 +235,11 @@ def _plain(value: object) -> object:
         return value.tolist()
     if isinstance(value, (date, datetime, time)):
         return value.isoformat()
+    # Behind the rows that were looked at first.
+    if isinstance(value, (bytes, bytearray)):
+        raise DataError(
+            "a column holds bytes, which only .parquet can; write that, or leave the column out of `columns`"
+        )
     # Decimals, spans of time, identifiers: as they are read.
     return str(value)
 
@@ -237,8 +258,17 @@ def _packed(path: Path) -> Callable[[bytes], bytes]:
 def _refuse_bytes(path: Path, content: Content, kept: Sequence[str]) -> None:
     for name in kept:
         for cell in content.first.columns[name]:
-            if isinstance(cell, (bytes, bytearray)):
+            if _holds_bytes(cell):
                 raise DataError(
                     f"{content.first.name}: column {name!r} holds bytes, which {path.name} cannot; write "
                     ".parquet, or leave it out of `columns`"
                 )
+
+
+def _holds_bytes(cell: Cell) -> bool:
+    """Whether a cell is bytes, or has some in it, as an image of a data set has."""
+    if isinstance(cell, dict):
+        return any(map(_holds_bytes, cell.values()))
+    if isinstance(cell, (list, tuple)):
+        return any(map(_holds_bytes, cell))
+    return isinstance(cell, (bytes, bytearray))

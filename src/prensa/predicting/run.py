@@ -126,7 +126,9 @@ def _naming_what_is_full(journal: Journal, output: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        kept = f"what is done is kept in {journal.place}, run the same again to go on"
+        kept = "nothing was answered yet"
+        if journal.rows:
+            kept = f"what is done is kept in {journal.place}, run the same again to go on"
         if is_full(error.__cause__ or error):
             raise OutputError(f"{output}: the disk is full; {kept}") from error
         if isinstance(error, OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -24,16 +24,27 @@ def lines_in(path: Path, encoding: str | None = None) -> Iterator[str]:
     UTF-16 is known by the first ones. Raises :class:`DataError`, naming the line, and
     :class:`~prensa.errors.SettingError` for an encoding that does not exist.
     """
-    rest = ""
+    rest: list[str] = []
     for text in _texts(path, encoding):
-        rest += text
+        # Until a line may end, blocks are only put aside: a line of gigabytes is put together once.
+        if not _may_end_a_line(rest, text):
+            if text:
+                rest.append(text)
+            continue
         # As lines of a file, which end at "\n", "\r\n" and "\r", and at nothing else.
-        parts = io.StringIO(rest, newline="").readlines()
+        parts = io.StringIO("".join([*rest, text]), newline="").readlines()
         # The last one may go on, and a "\r" at its end may be the first half of a line end.
-        rest = parts.pop() if parts else ""
+        rest = [parts.pop()]
         yield from parts
     if rest:
-        yield rest
+        yield "".join(rest)
+
+
+def _may_end_a_line(before: Sequence[str], text: str) -> bool:
+    """Whether a line ends in ``text``, or did so at the end of what is ``before`` it."""
+    if "\n" in text or "\r" in text:
+        return True
+    return bool(text and before and before[-1].endswith(("\n", "\r")))
 
 
 def first_bytes(path: Path) -> bytes:
