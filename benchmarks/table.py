@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -314,11 +315,11 @@ def costs(words: Words) -> list[str]:
     ]
 
 
-def shrunk(words: Words) -> list[str]:
+def shrunk(words: Words, measured: str = "shrink") -> list[str]:
     """Make the table of models that were made smaller in structure, each as an export in 8 bits."""
     columns = ("result", "timed", "predict", "pytorch", "drop", "same")
     lines = [_row([words[name] for name in columns]), _rule(len(columns))]
-    results = dict(_result("shrink")["results"])
+    results = dict(_result(measured)["results"])
     for name, judged in results.items():
         # Preparation is a row, too, and with the original in PyTorch all are compared.
         if "same_answer" not in judged or name.startswith("PyTorch"):
@@ -366,6 +367,7 @@ BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "speeds": speeds,
     "served": served,
     "shrunk": shrunk,
+    "shrunk-avx2": partial(shrunk, measured="shrink_avx2"),
     "layouts": layouts,
     "costs": costs,
 }
