@@ -69,6 +69,26 @@ def test_a_precision_that_gives_other_answers_is_not_the_end(
     assert "fp16 for onnxruntime" in out
 
 
+def test_a_precision_that_breaks_the_budget_is_not_taken(
+    command, original, texts, tmp_path, quick, monkeypatch
+):
+    monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
+
+    class Strict(runtimes.Approval):
+        def __call__(self, directory):
+            super().__call__(directory)
+            raise DifferentAnswersError(f"{self.export.precision} loses too much")
+
+    monkeypatch.setattr(runtimes, "Approval", Strict)
+    budget = ("--texts", texts, "--max-drop", "99%")
+    code, out, err = command("compress", original, "-o", tmp_path / "out", *budget, "--runtime", "onnx")
+    assert code == 0, err
+    for precision in ("int8", "fp16"):
+        assert f"{precision} loses too much; the next one was taken" in err
+    # It answers as the result does.
+    assert "fp32 for onnxruntime" in out
+
+
 def test_auto_is_every_runtime_that_is_installed(monkeypatch):
     for missing, found in (({"nncf"}, ("onnx",)), (set(), ("openvino", "onnx"))):
         monkeypatch.setattr(

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.checkpoint.locate import locate
-from prensa.errors import DataError, DifferentAnswersError, SettingError
+from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget
-from prensa.evaluation.decision import KEPT
 from prensa.evaluation.figures import ACCURACY, RECALL, label_of, without_label
 from prensa.evaluation.judge import Judge, plan_judge
-from prensa.evaluation.verdict import drop_in_words, recall_in_words
 from prensa.extras import require
+from prensa.jobs.approval import Approval
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.sources import Where, both
 from prensa.progress import Progress, silent
@@ -123,7 +122,8 @@ class ConversionPlan:
                 return run_export(self.export, progress)
             self._check_reachable(self.judge, progress)
             export = dataclasses.replace(self.export, judged=self._judged(self.judge, progress))
-            return run_export(export, progress, self._approve)
+            approval = Approval(self.judge, self.job.budget, export)
+            return run_export(export, progress, approval)
 
     def _check_reachable(self, judge: Judge, progress: Progress) -> None:
         """Refuse, before anything is exported, what not even the original keeps to."""
@@ -157,31 +157,3 @@ class ConversionPlan:
             outputs = judge.answers(range(len(plan.texts)), progress)
             answers = [int(logits.argmax()) for logits in outputs]
         return Judged(plan.encoded, answers, allowed)
-
-    def _approve(self, directory: Path) -> float | None:
-        """Return what an export loses. Raises where that is more than the budget, or not known."""
-        assert self.judge is not None  # noqa: S101  this is only asked with a budget
-        quality = self.judge.quality(directory)
-        budget = self.job.budget
-        decision = budget.decide(quality)
-        texts = len(self.judge.plan.texts)
-        if decision == "undecided":
-            needed = budget.texts_needed(quality, texts)
-            raise DataError(
-                f"{self.export.model}: {texts:,} texts are too few to decide the budget; about {needed:,} "
-                "texts would"
-            )
-        if decision not in KEPT:
-            lost = "its answers give no number"
-            if quality.drop is not None:
-                lost = drop_in_words(quality.drop)
-            for recall in quality.recalls:
-                lost += f", with a recall of {recall.label} of {recall_in_words(recall)},"
-            raise DifferentAnswersError(
-                f"{self.export.model}: exported in {self.job.precision} {lost} on {texts:,} texts, which the "
-                "budget does not allow; take another `precision`, or `to=openvino`, which leaves layers "
-                "that cost most as they are"
-            )
-        if quality.drop is None:
-            return None
-        return quality.drop.value

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from prensa.errors import DifferentAnswersError, MissingPackageError, PrensaError, SettingError
+from prensa.errors import DataError, DifferentAnswersError, MissingPackageError, PrensaError, SettingError
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.results import Evaluation
 from prensa.extras import require
+from prensa.jobs.approval import Approval
 from prensa.jobs.comparison import Comparison
 from prensa.jobs.permissions import Permissions
 from prensa.progress import Progress, silent
@@ -83,16 +84,21 @@ class Runtimes:
         return tuple(exports), tuple(problems)
 
     def _export(self, output: Path, name: str, problems: list[str], progress: Progress) -> Exported:
-        """Export in 8 bits or, where answers differ too much in that, in the next precision."""
+        """Export in 8 bits or, where answers differ too much or break the budget, in the next precision."""
         known = runtime_named(name).PRECISIONS
         # Fewer bits than 8 are for whoever asks for them.
         precisions = known[known.index("int8") :: -1]
         for precision in precisions[:-1]:
             plan = self.plan(output, output, name, precision)
+            approval = None
+            if self.budget.is_of_quality:
+                approval = Approval(self.judge, self.budget, plan)
             try:
-                return Exported(plan.output, run_export(plan, progress))
-            except DifferentAnswersError as error:
+                return Exported(plan.output, run_export(plan, progress, approval))
+            # The latter where the texts cannot tell, which is no reason to take it.
+            except (DifferentAnswersError, DataError) as error:
                 problems.append(f"{error}; the next one was taken")
+        # In full precision it answers as the result does, which was judged already.
         plan = self.plan(output, output, name, precisions[-1])
         return Exported(plan.output, run_export(plan, progress))
 

@@ -1,0 +1,52 @@
+"""Whether an export keeps a budget: asked when it is finished, and before it is in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prensa.errors import DataError, DifferentAnswersError
+from prensa.evaluation.budget import Budget
+from prensa.evaluation.decision import KEPT
+from prensa.evaluation.judge import Judge
+from prensa.evaluation.verdict import drop_in_words, recall_in_words
+from prensa.serving.export import ExportPlan
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Judges an export by its answers to the judge's texts, as results are judged."""
+
+    judge: Judge
+    budget: Budget
+    export: ExportPlan
+
+    def __call__(self, directory: Path) -> float | None:
+        """Return what an export loses.
+
+        Raises :class:`DifferentAnswersError` where that is more than the budget, and :class:`DataError` where
+        the texts are too few to know.
+        """
+        quality = self.judge.quality(directory)
+        decision = self.budget.decide(quality)
+        texts = len(self.judge.plan.texts)
+        if decision == "undecided":
+            needed = self.budget.texts_needed(quality, texts)
+            raise DataError(
+                f"{self.export.model}: {texts:,} texts are too few to decide the budget; about {needed:,} "
+                "texts would"
+            )
+        if decision not in KEPT:
+            lost = "its answers give no number"
+            if quality.drop is not None:
+                lost = drop_in_words(quality.drop)
+            for recall in quality.recalls:
+                lost += f", with a recall of {recall.label} of {recall_in_words(recall)},"
+            raise DifferentAnswersError(
+                f"{self.export.model}: exported in {self.export.precision} {lost} on {texts:,} texts, which "
+                "the budget does not allow; take another `precision`, or `to=openvino`, which leaves layers "
+                "that cost most as they are"
+            )
+        if quality.drop is None:
+            return None
+        return quality.drop.value
