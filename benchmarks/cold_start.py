@@ -12,15 +12,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import prensa
 from benchmarks.evaluation import MODEL
-from benchmarks.record import SHARED, save, spread
+from benchmarks.exported import exported
+from benchmarks.record import save, spread
 from benchmarks.server import PATIENCE, first_answer, free_port, read_by, serve_command
 
 ANSWER = "import sys, prensa; next(prensa.load(sys.argv[1], runtime=sys.argv[2]).predict([sys.argv[3]]))"
@@ -34,12 +33,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--note", default="")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        export = arguments.export
-        if export is None:
-            export = Path(place) / "export"
-            train = SHARED / "data" / "toxic-comments" / "train.csv"
-            prensa.export(MODEL, export, to="openvino", precision="int8", texts=train)
+    with exported(arguments.export) as export:
         result = {
             "model": "toxic-deberta",
             "note": arguments.note,

@@ -158,9 +158,11 @@ def in_node(root: Path, names: Sequence[str], texts: Sequence[str]) -> Found:
     found: Found = json.loads(run.stdout.splitlines()[-1])
     labels = transformers.AutoConfig.from_pretrained(MODEL).id2label
     for answered in found.values():
-        # Each text's labels come with the likeliest first.
-        by_label = [{each["label"]: each["score"] for each in answer} for answer in answered.pop("answers")]
-        answered["scores"] = [[scores[labels[n]] for n in sorted(labels)] for scores in by_label]
+        answered["scores"] = []
+        for answer in answered.pop("answers"):
+            # A text's labels come with the likeliest first.
+            scores = {each["label"]: each["score"] for each in answer}
+            answered["scores"].append([scores[labels[number]] for number in sorted(labels)])
     return found
 
 

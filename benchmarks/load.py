@@ -19,7 +19,6 @@ import random
 import re
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -29,9 +28,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import prensa
-from benchmarks.evaluation import MODEL
-from benchmarks.record import SHARED, save
+from benchmarks.exported import exported
+from benchmarks.record import save
 from benchmarks.server import asked, comments, first_answer, running
 
 SERVE = "serve"
@@ -248,12 +246,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--note", default="")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        export = arguments.export
-        if export is None:
-            export = Path(place) / "export"
-            train = SHARED / "data" / "toxic-comments" / "train.csv"
-            prensa.export(MODEL, export, to="openvino", precision="int8", texts=train)
+    with exported(arguments.export) as export:
         found = measured(export, arguments.minutes)
     of = {"model": "toxic-deberta", "minutes": arguments.minutes, "note": arguments.note}
     save("load", {**of, **found})

@@ -24,7 +24,8 @@ from typing import Any
 
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import SHARED, save
+from benchmarks.exported import exported
+from benchmarks.record import save
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
 from prensa.texts.columns import read_texts
@@ -42,13 +43,8 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=10_000)
     parser.add_argument("--compared", type=int, default=10_000)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with exported(arguments.export) as export, tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        export = arguments.export
-        if export is None:
-            export = place / "export"
-            train = SHARED / "data" / "toxic-comments" / "train.csv"
-            prensa.export(MODEL, export, to="openvino", precision="int8", texts=train)
         texts = comments(arguments.comments)
         result = measured(export, texts, arguments.few, arguments.compared, place)
     save("scale", {"model": "toxic-deberta", **result})

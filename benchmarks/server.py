@@ -18,7 +18,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,8 @@ from typing import Any
 
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import SHARED, save, spread
+from benchmarks.exported import exported
+from benchmarks.record import save, spread
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
 from prensa.texts.columns import read_texts
@@ -48,12 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     texts = comments(arguments.texts)
-    with tempfile.TemporaryDirectory() as place:
-        export = arguments.export
-        if export is None:
-            export = Path(place) / "export"
-            train = SHARED / "data" / "toxic-comments" / "train.csv"
-            prensa.export(MODEL, export, to="openvino", precision="int8", texts=train)
+    with exported(arguments.export) as export:
         result = {
             "model": "toxic-deberta",
             "texts": len(texts),
@@ -95,7 +90,9 @@ def under_load(export: Path, texts: Sequence[str], rounds: int) -> dict[str, Any
 
 def summed_up(loads: Sequence[dict[str, float]], alone: float) -> dict[str, float]:
     """Return the medians over all rounds, and the share of what ``predict`` does."""
-    medians = {key: round(median(load[key] for load in loads), 4) for key in loads[0]}
+    medians = {}
+    for key in loads[0]:
+        medians[key] = round(median(load[key] for load in loads), 4)
     return medians | {"share_of_predict": round(medians["texts_a_second"] / alone, 3)}
 
 

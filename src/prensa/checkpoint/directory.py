@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import glob
 import os
 import shutil
@@ -28,6 +27,7 @@ from pathlib import Path
 
 from prensa.errors import OutputError
 from prensa.files.atomic import umask
+from prensa.files.lock import locked
 from prensa.files.temporary import is_full, which_is_full
 
 _UNFINISHED = ".prensa-unfinished-"
@@ -86,7 +86,7 @@ def _make_locked(output: Path) -> tuple[Path, int | None]:
     while True:
         new = Path(tempfile.mkdtemp(prefix=f".{output.name}{_UNFINISHED}", dir=output.parent))
         try:
-            lock = _lock(new)
+            lock = locked(new)
         except OSError as error:
             if error.errno not in _TAKEN_AWAY:
                 return new, None
@@ -109,7 +109,7 @@ def clean_up(output: Path) -> None:
     unfinished = output.parent.glob(f".{glob.escape(output.name)}{_UNFINISHED}*")
     for leftover in [*unfinished, replaced]:
         try:
-            lock = _lock(leftover)
+            lock = locked(leftover)
         except OSError:
             # Another run is writing it, it is gone already, or it is not ours to open.
             continue
@@ -170,17 +170,6 @@ def _exchange(first: Path, second: Path) -> bool:
 
 def _replaced(output: Path) -> Path:
     return output.parent / f".{output.name}{_REPLACED}"
-
-
-def _lock(directory: Path) -> int:
-    # The lock belongs to the handle, and the system lets go of it when the process ends, however it ends.
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise
-    return handle
 
 
 def _sync(directory: Path) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest, load_manifest
 from prensa.codecs.raw import Raw
-from prensa.distilling.kept import hidden_place, kept_if_stopped
 from prensa.errors import RecipeError, SettingError
+from prensa.files.kept import hidden_place, kept_if_stopped
 from prensa.healing.plan import HealPlan, plan_healing
 from prensa.healing.run import Patient, heal
 from prensa.healing.settings import Heal

@@ -17,7 +17,6 @@ from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.config import any_config
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest, ShrinkReport
-from prensa.distilling.kept import kept_if_stopped
 from prensa.distilling.plan import DistillPlan
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT
@@ -25,6 +24,7 @@ from prensa.evaluation.figures import Quality
 from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.verdict import drop_in_words
+from prensa.files.kept import kept_if_stopped
 from prensa.files.records import from_plain, to_plain
 from prensa.jobs.healing import Healing, press
 from prensa.pressing import pipeline

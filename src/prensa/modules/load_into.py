@@ -81,7 +81,9 @@ def _check_fits(
     """Raise :class:`ModelError` if names, shapes or kinds of numbers are not those of the stored module."""
     kind = type(module).__name__
     stored = [report.name for report in manifest.tensors] + list(record.tied)
-    own = [name for each in held for name in each.names]
+    own: list[str] = []
+    for each in held:
+        own += each.names
     missing = sorted(set(own) - set(stored))
     unknown = sorted(set(stored) - set(own))
     advice = f"load it into a {record.class_name} with the settings that it was stored with"

@@ -57,7 +57,9 @@ def save(module: nn.Module, directory: str | Path, *, force: bool = False) -> Ma
         reports, file = _write_weights(held, new)
         manifest = _manifest(held, reports, file)
         manifest.save(new)
-        tied = {name: each.name for each in held for name in each.names[1:]}
+        tied = {}
+        for each in held:
+            tied.update(dict.fromkeys(each.names[1:], each.name))
         ModuleFile(type(module).__name__, {file.name: file.sha256}, tied).save(new)
         if output.is_dir():
             companions.keep_others(output, new)

@@ -6,7 +6,6 @@ options. Another input or another model would give a file of two halves, so they
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,10 +17,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.effects import READ, WEIGHTS, WITHOUT_EFFECT
 from prensa.errors import DataError, FormatError, OutputError
 from prensa.files.atomic import write_text
+from prensa.files.kept import hidden_place
+from prensa.files.lock import locked
 from prensa.files.records import from_plain, read_json, to_plain
 from prensa.predicting.shards import Place
+from prensa.serving.exported import SUFFIXES
 from prensa.version import VERSION
 
 _VERSION = 1
@@ -32,21 +35,8 @@ _ENDS = 1 << 16
 _REASONS = 20
 _OTHER = "other reasons"
 
-# Of a model's files, those that can change an answer.
-_OF_MODEL = {
-    ".json",
-    ".txt",
-    ".model",
-    ".spm",
-    ".safetensors",
-    ".bin",
-    ".pt",
-    ".py",
-    ".xml",
-    ".onnx",
-    ".data",
-}
-_WITHOUT_EFFECT = {"manifest.json", "results.json", "search.json", "generation_config.json"}
+# Of a model's files, those that can change an answer: its own code and those of runtimes, too.
+_OF_MODEL = READ | WEIGHTS | set(SUFFIXES) | {".pt", ".py"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,7 @@ class Journal:
         ``facts`` are what the answers follow from, by words. Raises :class:`FormatError` where that run's
         were others or its input is another one, and where the file is damaged.
         """
-        self.place = output.parent / f".{output.name}.prensa-predict"
+        self.place = hidden_place(output, "predict")
         self.facts = {"version of Prensa": VERSION, **facts}
         self.inputs = tuple(map(state_of, places))
         self.shards: dict[str, Done] = {place.name: Done() for place in places}
@@ -165,11 +155,10 @@ class Journal:
         """
         try:
             self.place.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.place, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise OutputError(f"{self.place}: cannot be written ({error.strerror})") from error
+        handle = _locked(self.place)
         try:
-            _lock(handle, self.place)
             # Between reading the journal and locking it, another run may have gone on, or ended.
             if self._written() != self._found:
                 with suppress(OSError):
@@ -185,7 +174,8 @@ class Journal:
                 raise
             shutil.rmtree(self.place, ignore_errors=True)
         finally:
-            os.close(handle)
+            if handle is not None:
+                os.close(handle)
 
     def know(self, name: str, value: str) -> None:
         """Note one more fact. Raises :class:`FormatError` where it was another one."""
@@ -275,19 +265,18 @@ def model_digest(directory: Path) -> str:
     """Return a digest of a model's files, wherever they lie."""
     digest = hashlib.sha256()
     for path in sorted(directory.rglob("*")):
-        if path.suffix in _OF_MODEL and path.name not in _WITHOUT_EFFECT and path.is_file():
+        if path.suffix in _OF_MODEL and path.name not in WITHOUT_EFFECT and path.is_file():
             digest.update(f"{path.relative_to(directory)} {sha256(path)}\n".encode())
     return digest.hexdigest()
 
 
-def _lock(handle: int, place: Path) -> None:
-    """Lock a directory until its handle is closed; where the file system has no locks, it has none."""
+def _locked(place: Path) -> int | None:
+    """Lock the directory; None where the file system has no locks."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return locked(place)
     except BlockingIOError as error:
         raise OutputError(
             f"{place}: another run is writing there; wait for it, or choose another `output`"
         ) from error
     except OSError:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_UN)
+        return None

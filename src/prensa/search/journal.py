@@ -12,6 +12,7 @@ from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.checksum import sha256
 from prensa.errors import FormatError
 from prensa.files.atomic import write_text
+from prensa.files.kept import hidden_place
 from prensa.files.records import from_plain, read_json, to_plain
 from prensa.pressing.pipeline import Plan
 from prensa.search.trial import Trial
@@ -31,7 +32,7 @@ class _Content:
 
 def journal_path(output: Path) -> Path:
     """Return where the journal of a search for ``output`` lies: beside it, hidden."""
-    return output.parent / f".{output.name}.prensa-search.json"
+    return hidden_place(output, "search.json")
 
 
 def fingerprint(plan: Plan, calibration: CalibrationPlan, texts: Sequence[object]) -> str:

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from prensa.checkpoint.checksum import sha256
-from prensa.checkpoint.companions import SEARCH_FILE, companion_files
-from prensa.checkpoint.manifest import MANIFEST_FILE
+from prensa.checkpoint.companions import companion_files
+from prensa.checkpoint.effects import READ, WEIGHTS, WITHOUT_EFFECT
 from prensa.checkpoint.weight_files import weight_files
 from prensa.errors import DifferentAnswersError, FormatError, OutputError
 from prensa.runtime.processor import MULTIPLIES_BF16, has
@@ -22,10 +22,6 @@ from prensa.serving.runtimes import RUNTIMES
 from prensa.serving.served import Served
 from prensa.sharing import building
 from prensa.version import VERSION
-
-# Files beside the weights that change no answer, and the suffixes of those that may.
-_WITHOUT_EFFECT = {MANIFEST_FILE, SEARCH_FILE, "results.json", "generation_config.json"}
-_WITH_EFFECT = {".json", ".txt", ".model", ".spm", ".safetensors", ".bin"}
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +67,7 @@ def digest(directory: Path) -> str:
         checksum = sha256(directory / name)
         state.update(checksum.encode())
     for name, path in sorted(companion_files(directory).items()):
-        if path.name in _WITHOUT_EFFECT or path.suffix not in _WITH_EFFECT:
+        if path.name in WITHOUT_EFFECT or path.suffix not in READ | WEIGHTS:
             continue
         line = f"{name} {sha256(path)}"
         state.update(line.encode())

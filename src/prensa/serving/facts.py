@@ -13,21 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prensa.checkpoint.allowed import allowed
+from prensa.checkpoint.effects import READ, WITHOUT_EFFECT
 from prensa.checkpoint.kinds import Kind, Task, without_duplicates
 from prensa.texts.plain_tokenizer import Traits
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-_READ = {".json", ".txt", ".model", ".spm"}
-# Beside them, and read by nobody who answers.
-_WITHOUT_EFFECT = {
-    "prensa_export.json",
-    "manifest.json",
-    "search.json",
-    "results.json",
-    "generation_config.json",
-}
+# The record holds what these files say, and is none of them.
+_WITHOUT_EFFECT = WITHOUT_EFFECT | {"prensa_export.json"}
 _DIGITS = 24
 
 
@@ -115,7 +109,7 @@ def digest(directory: Path) -> str:
     """Return a digest of the files that say how a model's texts are read and what its numbers mean."""
     state = hashlib.sha256()
     for path in sorted(directory.iterdir()):
-        if path.suffix not in _READ or path.name in _WITHOUT_EFFECT or not path.is_file():
+        if path.suffix not in READ or path.name in _WITHOUT_EFFECT or not path.is_file():
             continue
         state.update(f"{path.name} {path.stat().st_size}\n".encode())
         state.update(path.read_bytes())

@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
-__all__ = ["Form", "is_large", "store"]
+__all__ = ["Form", "is_large", "readers_of", "store"]
 
 # Numbers of a constant for which the steps pay.
 _FEWEST = 4096
@@ -50,7 +50,7 @@ def is_large(tensor: TensorProto) -> bool:
 def store(model: ModelProto, form: Form) -> int:
     """Store in a form, in place, all constants of a graph that it is for. Return how many those were."""
     graph = model.graph
-    readers = _readers(model)
+    readers = readers_of(model)
     kept = []
     # Nodes come in the order in which they run: what makes a constant again runs first.
     first: list[NodeProto] = []
@@ -84,7 +84,8 @@ def store(model: ModelProto, form: Form) -> int:
     return stored
 
 
-def _readers(model: ModelProto) -> dict[str, list[NodeProto]]:
+def readers_of(model: ModelProto) -> dict[str, list[NodeProto]]:
+    """Return the nodes that read each value, bodies of loops and of conditions included."""
     readers = defaultdict(list)
     for node in model.graph.node:
         for name in _read_by(node):

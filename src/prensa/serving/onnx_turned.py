@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prensa.serving.onnx_constants import is_large
+from prensa.serving.onnx_constants import is_large, readers_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -27,14 +27,11 @@ def turn_weights(model: ModelProto) -> int:
     turned = 0
     kept = []
     for node in graph.node:
-        if (
-            node.op_type != "Transpose"
-            or node.input[0] not in tensors
-            or not is_large(tensors[node.input[0]])
-        ):
+        tensor = tensors.get(node.input[0]) if node.op_type == "Transpose" else None
+        if tensor is None or not is_large(tensor):
             kept.append(node)
             continue
-        weights = numpy_helper.to_array(tensors[node.input[0]])
+        weights = numpy_helper.to_array(tensor)
         result = np.ascontiguousarray(weights.transpose(_order(node)))
         graph.initializer.append(numpy_helper.from_array(result, node.output[0]))
         turned += 1
@@ -56,10 +53,8 @@ def _order(node: NodeProto) -> list[int] | None:
 def _drop_unread(model: ModelProto) -> None:
     """Drop the large constants that nothing reads any more."""
     graph = model.graph
-    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-    # Bodies of loops and of conditions read constants by name, too.
-    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
-        return
+    read = set(readers_of(model))
+    read.update(output.name for output in graph.output)
     kept = [tensor for tensor in graph.initializer if tensor.name in read or not is_large(tensor)]
     del graph.initializer[:]
     graph.initializer.extend(kept)

@@ -17,9 +17,9 @@ import torch
 from prensa.checkpoint.config import any_config
 from prensa.checkpoint.manifest import ShrinkReport
 from prensa.checkpoint.structure import structure_of
-from prensa.distilling.kept import hidden_place
 from prensa.errors import FormatError
 from prensa.files.atomic import write_text
+from prensa.files.kept import hidden_place
 from prensa.files.records import from_plain, read_json, to_plain
 from prensa.runtime.torch import load_on
 from prensa.shrink.run import Shrunk, write_shrunk

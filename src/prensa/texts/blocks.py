@@ -6,7 +6,6 @@ import codecs
 import io
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from prensa.errors import DataError
@@ -69,7 +68,7 @@ def _texts(path: Path, encoding: str | None) -> Iterator[str]:
     codec, _ = codec_of(path, start, encoding)
     decoder = codecs.getincrementaldecoder(codec)()
     lines = 0
-    for block, is_last in chain(((block, False) for block in _blocks(path)), ((b"", True),)):
+    for block, is_last in _with_end(_blocks(path)):
         try:
             text = decoder.decode(block, is_last)
         except UnicodeError as error:
@@ -77,6 +76,13 @@ def _texts(path: Path, encoding: str | None) -> Iterator[str]:
         refuse_zero_bytes(path, text, lines)
         lines += text.count("\n")
         yield text
+
+
+def _with_end(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield each block, and at the end nothing as the last one: half a character may be left over."""
+    for block in blocks:
+        yield block, False
+    yield b"", True
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
