@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prensa.calibration.streaming import Streaming
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import ModelShape, load_config, model_shape
 from prensa.checkpoint.task import Kind, task_of
@@ -65,6 +66,16 @@ class CalibrationPlan:
     memory: int
     by_blocks: bool = False
     account: str = ""
+    streaming: Streaming | None = None
+
+    @property
+    def padding(self) -> int:
+        """The id that rows are filled up with."""
+        return self.encoded.fill["input_ids"]
+
+    def tokens_of(self, indices: Iterable[int]) -> int:
+        """Count the tokens of some texts, without padding."""
+        return sum(self.encoded.lengths[index] for index in indices)
 
 
 def plan_calibration(
