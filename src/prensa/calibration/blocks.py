@@ -97,7 +97,9 @@ class Call:
         return tuple(results)
 
 
-def gradients_of(run: _Run, given: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+def gradients_of(
+    run: _Run, given: Sequence[Tensor], gradients: Sequence[Tensor | None]
+) -> list[Tensor | None]:
     """Run a block for the way back: from the gradients of its results to those of what it was given."""
     # Cut off from the graph before: what this block was given belongs to the block before it.
     inputs: list[Tensor] = []

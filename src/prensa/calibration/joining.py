@@ -70,7 +70,7 @@ def statistics_of(
     )
 
 
-def join_seen(  # noqa: PLR0913  what was seen, and of what
+def join_seen(
     names: Sequence[str],
     weight: nn.Parameter,
     model: PreTrainedModel,

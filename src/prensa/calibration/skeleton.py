@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BASE, HEAD = -1, -2
-"""The parts that are not in a layer: those in front and behind, and an output layer with weights of its own."""
+"""The parts that are in no layer: what is in front and behind, and an output layer with separate weights."""
 
 Part = int
 """The number of a layer, or one of the two others."""
@@ -66,7 +66,7 @@ class Skeleton:
             self.empty(part)
 
     def part_of(self, names: Sequence[str]) -> Part:
-        """Return the part that a tensor with all of these names is in; one of several parts is in the base."""
+        """Return the part that a tensor with all of these names is in; what several share is in the base."""
         parts = {self._part_of_one(name) for name in names}
         return parts.pop() if len(parts) == 1 else BASE
 
@@ -133,8 +133,8 @@ def _check_ties(checkpoint: Checkpoint, shape: ModelShape) -> None:
         if not checkpoint.holds_the_same(named[target], named[source].name):
             raise ModelError(
                 f"{checkpoint.path}: {named[target].name} holds other values than {named[source].name}, which "
-                f"{shape.class_name} ties it to; such a model cannot be calibrated block by block, and needs "
-                "more memory"
+                f"{shape.class_name} ties to it, and cannot be calibrated layer by layer; use a larger machine, "
+                "or a recipe without calibration (`preset=int8`)"
             )
 
 

@@ -112,9 +112,9 @@ class Spill:
         if entry.path is not None:
             entry.path.unlink(missing_ok=True)
 
-    def keys(self) -> list[Key]:
-        """Return all keys, in the order in which they were put in."""
-        return list(self._entries)
+    def keys_of(self, first: int) -> list[Key]:
+        """Return the keys that begin with a number."""
+        return [key for key in self._entries if key[0] == first]
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class _Written:
         moment = Moment.zeros(self.size)
         with self.path.open("rb") as file:
             for strip in moment.strips:
-                file.readinto(strip.numpy())
+                file.readinto(strip.numpy().data)
         return moment
 
 
@@ -146,7 +146,7 @@ class SpilledStatistics(Mapping[str, MatrixStatistics]):
         path = self._directory / f"moment-{self._files}"
         with path.open("wb") as file:
             for strip in statistics.moment.strips:
-                file.write(strip.contiguous().numpy())
+                file.write(strip.contiguous().numpy().data)
         moment = _Written(path, statistics.moment.size)
         for name in names:
             self._known[name] = moment, statistics.importance, statistics.offset
@@ -198,7 +198,7 @@ def _write(path: Path, leaves: Sequence[object]) -> tuple[object, ...]:
             flat = _flat(leaf).cpu()
             start = -(-file.tell() // _ALIGNED) * _ALIGNED
             file.seek(start)
-            file.write(flat.view(torch.uint8).numpy())
+            file.write(flat.view(torch.uint8).numpy().data)
             kept.append(_Kept(None, start, len(flat), leaf.dtype, leaf.shape, leaf.stride()))
     return tuple(kept)
 

@@ -158,7 +158,7 @@ class _Work:
         """Take gradients through what is in front of the layers: embeddings, mostly."""
         with torch.enable_grad():
             for batch in self._each_batch():
-                keys = [key for key in self._to_front.keys() if key[0] == batch]
+                keys = self._to_front.keys_of(batch)
                 farthest = max((key[1] for key in keys), default=0)
                 run = Run(batch, farthest, None, counts=FRONT)
                 self._joints.run(run, partial(self._model, batch))
