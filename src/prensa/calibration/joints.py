@@ -106,8 +106,8 @@ class Joints:
     def refused(self, what: str) -> ModelError:
         """Return the error for a model that does something else between and around its layers."""
         return ModelError(
-            f"{self._name} {what}, so that it cannot be calibrated layer by layer; use a larger machine, or a "
-            "recipe without calibration (`preset=int8`)"
+            f"{self._name} {what}, so that it cannot be calibrated layer by layer; use a larger machine, or "
+            "a recipe without calibration (`preset=int8`)"
         )
 
     @contextmanager

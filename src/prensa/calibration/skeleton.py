@@ -132,9 +132,9 @@ def _check_ties(checkpoint: Checkpoint, shape: ModelShape) -> None:
             continue
         if not checkpoint.holds_the_same(named[target], named[source].name):
             raise ModelError(
-                f"{checkpoint.path}: {named[target].name} holds other values than {named[source].name}, which "
-                f"{shape.class_name} ties to it, and cannot be calibrated layer by layer; use a larger machine, "
-                "or a recipe without calibration (`preset=int8`)"
+                f"{checkpoint.path}: {named[target].name} holds other values than {named[source].name}, "
+                f"which {shape.class_name} ties to it, and cannot be calibrated layer by layer; use a larger "
+                "machine, or a recipe without calibration (`preset=int8`)"
             )
 
 

@@ -94,6 +94,8 @@ class _Work:
         layers = skeleton.model.get_submodule(plan.streaming.layers)
         self._layers = list(layers.children())
         self._joints = Joints(type(skeleton.model).__name__, self._layers, watch, self._outputs)
+        # The last layer that is given something that comes from the front.
+        self._farthest = 0
         # Matrices that no hook meets, by part.
         self._unmet: dict[Part, list[nn.Parameter]] = {}
         self._seen = Outputs(0, 1.0)
@@ -150,17 +152,17 @@ class _Work:
                     self._joints.run(run, partial(self._model, batch))
                     take_own_gradients(self._watch, self._unmet.get(number, []))
                 self._join(number)
-            for batch in range(len(self._batches)):
-                # No run comes as far any more.
-                self._outputs.drop((number, batch))
+            if number >= self._farthest:
+                # No run comes past it any more.
+                for batch in range(len(self._batches)):
+                    self._outputs.drop((number, batch))
 
     def go_in_front(self) -> None:
         """Take gradients through what is in front of the layers: embeddings, mostly."""
         with torch.enable_grad():
             for batch in self._each_batch():
                 keys = self._to_front.keys_of(batch)
-                farthest = max((key[1] for key in keys), default=0)
-                run = Run(batch, farthest, None, counts=FRONT)
+                run = Run(batch, self._farthest, None, counts=FRONT)
                 self._joints.run(run, partial(self._model, batch))
                 roots: list[Tensor] = []
                 gradients: list[Tensor] = []
@@ -221,7 +223,9 @@ class _Work:
             if id(tensor) in leaves:
                 self._gradients.add((run.batch, *leaves[id(tensor)]), gradient)
                 continue
-            self._to_front.add((run.batch, *run.keys[id(tensor)]), gradient)
+            first = run.keys[id(tensor)]
+            self._to_front.add((run.batch, *first), gradient)
+            self._farthest = max(self._farthest, first[0])
             self._hand_on_to_layers(run, tensor, gradient)
 
     def _hand_on_to_layers(self, run: Run, tensor: Tensor, gradient: Tensor) -> None:
