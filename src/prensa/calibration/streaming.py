@@ -142,8 +142,8 @@ def streaming_of(
 
 
 def moment_bytes(parameter: Parameter) -> int:
-    """Return the bytes of a parameter's second moment, 0 if it is no matrix."""
-    if len(parameter.shape) != _MATRIX:
+    """Return the bytes of a parameter's second moment, 0 if it is no matrix of weights."""
+    if len(parameter.shape) != _MATRIX or parameter.is_buffer:
         return 0
     rows, columns = parameter.shape
     # GPT-2's layers are stored the other way round.

@@ -22,7 +22,7 @@ from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs import healing
 from prensa.jobs.healing import Healing
-from prensa.jobs.larger import check_larger
+from prensa.jobs.larger import account_of, check_larger
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.runtimes import Exported, Runtimes, runtime_names
 from prensa.jobs.shrinking import Ended, Served, Shrinking
@@ -124,7 +124,7 @@ class Compression:
             check_recipe(pressing.recipe)
         calibration = self._calibration(pressing, texts, library, progress)
         if calibration is not None:
-            check_larger(calibration, self.budget, self.runtime, recipe)
+            check_larger(calibration, pressing, self.budget, self.runtime)
         judge = self._judge(pressing.checkpoint.path, data, library, progress)
         runtimes = None
         if self.runtime is not None:
@@ -267,6 +267,7 @@ class CompressionPlan:
             notes.append(self.vocabulary.account)
         if self.calibration is not None:
             notes.append(self.calibration.account)
+            notes += account_of(self.calibration)
         if self.judge is not None:
             notes.append(self.judge.plan.texts.account)
         return tuple(notes)

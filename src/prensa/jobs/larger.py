@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from prensa.calibration.plan import CalibrationPlan
+from prensa.checkpoint.destination import check_space
 from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget
-from prensa.pressing.recipe import Recipe
+from prensa.pressing.pipeline import Plan
 from prensa.runtime.processor import memory_limit
+from prensa.wording import megabytes
 
 
-def check_larger(plan: CalibrationPlan, budget: Budget, runtime: str | None, recipe: Recipe) -> None:
+def account_of(plan: CalibrationPlan) -> list[str]:
+    """Say that a model is calibrated layer by layer, and why; nothing of any other."""
+    if plan.streaming is None:
+        return []
+    note = (
+        f"calibrating layer by layer with {megabytes(plan.streaming.memory)} of memory: the whole model with "
+        f"its statistics takes {megabytes(plan.memory)}"
+    )
+    return [note]
+
+
+def check_larger(plan: CalibrationPlan, pressing: Plan, budget: Budget, runtime: str | None) -> None:
     """Raise :class:`SettingError` for what needs a whole model, if one does not fit in memory.
 
     A model may fit without its statistics: then it can be judged and exported, and only training it would
-    take more.
+    take more. Raises :class:`~prensa.errors.OutputError` if the disk has no room for temporary files.
     """
     if plan.streaming is None:
         return
+    check_space(pressing.output, plan.streaming.disk + pressing.nbytes)
+    recipe = pressing.recipe
     for name, setting in (("shrink", recipe.shrink), ("heal", recipe.heal)):
         if setting is not None:
             raise SettingError(

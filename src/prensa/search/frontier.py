@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from prensa.calibration.collect import collected
+from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
 from prensa.errors import first_line
 from prensa.evaluation.frontier import Frontier, Kind, Point
@@ -60,25 +60,25 @@ def measure_frontier(
     """
     # An original that is no measure is refused before anything is compressed.
     judge.own_quality(range(len(judge.plan.texts)), progress)
+    statistics = collect(calibration, progress)
+    contenders = _contenders(plan, statistics, noises)
     points: list[Point] = []
     missing: list[str] = []
     interrupted = False
     if not is_installed("bitsandbytes"):
         missing.append("bitsandbytes is not installed")
-    with collected(calibration, plan.output, progress) as statistics:
-        contenders = _contenders(plan, statistics, noises)
-        for number, contender in enumerate(contenders):
-            try:
-                point = _measure(contender, judge, progress)
-            except KeyboardInterrupt:
-                missing += [left.name for left in contenders[number:]]
-                interrupted = True
-                break
-            except Exception as error:  # noqa: BLE001  whatever a library says: the other points stand
-                missing.append(f"{contender.name} ({first_line(error)})")
-                continue
-            points.append(point)
-            on_point(point)
+    for number, contender in enumerate(contenders):
+        try:
+            point = _measure(contender, judge, progress)
+        except KeyboardInterrupt:
+            missing += [left.name for left in contenders[number:]]
+            interrupted = True
+            break
+        except Exception as error:  # noqa: BLE001  whatever a library says: the other points stand
+            missing.append(f"{contender.name} ({first_line(error)})")
+            continue
+        points.append(point)
+        on_point(point)
     return Frontier(
         model=str(plan.before.path),
         nbytes=plan.before.nbytes,
