@@ -27,6 +27,7 @@ from prensa.evaluation.original import check_finite, check_not_constant
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, common_words, read_by, readable
+from prensa.evaluation.similarity import similarity_of
 from prensa.evaluation.terms import Terms, terms_of
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device, choose_dtype
@@ -71,7 +72,10 @@ class JudgePlan:
 
     def in_terms_of(self, budget: Budget) -> JudgePlan:
         """Judge by what a budget names. Raises as :func:`~prensa.evaluation.terms.terms_of`."""
-        return dataclasses.replace(self, terms=terms_of(budget, self.task, self.texts))
+        terms = terms_of(budget, self.task, self.texts)
+        if self.texts.queries is not None and self.task.kind == "embedding":
+            terms = dataclasses.replace(terms, similarity=similarity_of(self.path))
+        return dataclasses.replace(self, terms=terms)
 
     def take(self, indices: Sequence[int]) -> JudgePlan:
         """Keep some of the texts."""

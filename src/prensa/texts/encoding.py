@@ -14,6 +14,7 @@ from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import DataError, TokenizerError
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
+from prensa.texts.queries import NEITHER, Queries
 from prensa.texts.reader import Reader, alone
 
 if TYPE_CHECKING:
@@ -140,11 +141,24 @@ def prepared(tokenizer: Reader, texts: Texts, kind: Kind, prompt: str | None = N
     # What a language model is asked to predict is the text, and nothing before it.
     if kind in LANGUAGE:
         return texts
+    if texts.queries is not None and not texts.pairs:
+        return _with_own_prompts(tokenizer, texts, texts.queries)
     if prompt is None:
         prompt = getattr(tokenizer, "prompt", "")
     if not prompt:
         return texts
     with_prompt = [prompt + text for text in texts.texts]
+    return replace(texts, texts=tuple(with_prompt))
+
+
+def _with_own_prompts(tokenizer: Reader, texts: Texts, queries: Queries) -> Texts:
+    """Put in front of queries and passages what Sentence Transformers does: a prompt for each of the two."""
+    of_query = getattr(tokenizer, "query_prompt", "")
+    of_passage = getattr(tokenizer, "passage_prompt", "")
+    with_prompt: list[str] = []
+    for text, number in zip(texts.texts, queries.query_of, strict=True):
+        prompt = of_passage if number == NEITHER else of_query
+        with_prompt.append(prompt + text)
     return replace(texts, texts=tuple(with_prompt))
 
 
