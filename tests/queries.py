@@ -22,5 +22,9 @@ def some_beir(directory, queries=48, passages=60, split="test"):
     of_passages = {f"p{n}": f"{LETTERS[n % 26] * 3} {LETTERS[n * 5 % 26]} {n}" for n in range(passages)}
     grades = []
     for n in range(queries):
-        grades += [(f"q{n}", f"p{n % 26}", 2), (f"q{n}", f"p{n * 7 % 26 + 26}", 1), (f"q{n}", f"p{(n + 3) % 26}", 0)]
+        grades += [
+            (f"q{n}", f"p{n % 26}", 2),
+            (f"q{n}", f"p{n * 7 % 26 + 26}", 1),
+            (f"q{n}", f"p{(n + 3) % 26}", 0),
+        ]
     return write_beir(directory, of_queries, of_passages, grades, split)

@@ -128,7 +128,11 @@ def test_what_is_refused(command, assert_refused, models, beir, table, tmp_path)
         result = original.with_name(f"{original.name}-int8")
         assert_refused(command("evaluate", original, result, "--data", data, *options), message)
 
-    refused("--metric ndgc@10: no metric of queries with passages to rank; the nearest: ndcg@10", "--metric", "ndgc@10")
+    refused(
+        "--metric ndgc@10: no metric of queries with passages to rank; the nearest: ndcg@10",
+        "--metric",
+        "ndgc@10",
+    )
     refused("--metric accuracy: no metric of queries", "--metric", "accuracy")
     refused("--min-recall works for classifiers", "--min-recall", "LABEL_1=99%", name="classes")
     refused("--label-threshold works for classifiers", "--label-threshold", "LABEL_1=0.7", name="classes")

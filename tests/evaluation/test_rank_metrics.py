@@ -110,7 +110,9 @@ def test_names(word, name):
     assert rank_metric(word).name == name
 
 
-@pytest.mark.parametrize("word", ["map@10", "recall@0", "recall@1001", "ndgc@10", "precision@10", "ndcg@-1", ""])
+@pytest.mark.parametrize(
+    "word", ["map@10", "recall@0", "recall@1001", "ndgc@10", "precision@10", "ndcg@-1", ""]
+)
 def test_names_that_are_none(word):
     assert rank_metric(word) is None
 

@@ -5,8 +5,8 @@ import pytest
 
 from prensa.checkpoint.task import Task
 from prensa.evaluation.bootstrap import Draws, intervals
-from prensa.evaluation.quality import compare
 from prensa.evaluation.outputs import Outputs
+from prensa.evaluation.quality import compare
 from prensa.evaluation.rankings import candidates_in
 from prensa.evaluation.terms import Terms
 from prensa.texts.collection import Collection, texts_in_collection

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from tests.bert import around, bert, pooling
 
 from prensa.errors import ModelError
 from prensa.evaluation.similarity import similarities, similarity_of
-from tests.bert import around, bert, pooling
 
 NAMES = ("cosine", "dot", "euclidean", "manhattan")
 

@@ -1,12 +1,11 @@
 import pytest
+from tests.queries import some_beir, write_beir
 
 from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError, SettingError
 from prensa.texts.beir import is_beir, read_beir
 from prensa.texts.library import Library
 from prensa.texts.source import CALIBRATED, JUDGED, Source
-
-from tests.queries import some_beir, write_beir
 
 TWO = {"q1": "one", "q2": "two"}
 THREE = {"p1": "first", "p2": "second", "p3": "third"}
@@ -103,7 +102,9 @@ def test_files_that_cannot_be_read(beir):
         read(beir)
 
 
-@pytest.mark.parametrize("option", [{"text_column": "text"}, {"label_column": "score"}, {"encoding": "cp1252"}])
+@pytest.mark.parametrize(
+    "option", [{"text_column": "text"}, {"label_column": "score"}, {"encoding": "cp1252"}]
+)
 def test_options_of_tables_are_refused(beir, option):
     (name,) = option
     with pytest.raises(SettingError, match=f"`{name}`: .* has BEIR's layout"):

@@ -32,7 +32,9 @@ def test_the_others_of_a_query_depend_on_it_alone():
     all_of_them = texts_in_collection(SOME, RERANKER)
     few = texts_in_collection(SOME, RERANKER, limit=3)
     assert len(few.queries.numbers) == 3
-    assert set(zip(few.texts, few.pairs, strict=True)) < set(zip(all_of_them.texts, all_of_them.pairs, strict=True))
+    assert set(zip(few.texts, few.pairs, strict=True)) < set(
+        zip(all_of_them.texts, all_of_them.pairs, strict=True)
+    )
     assert few == texts_in_collection(SOME, RERANKER, limit=3)
 
 

@@ -60,7 +60,8 @@ USUAL = (RankMetric(NDCG, 10), RankMetric(MRR, 10), RankMetric(MAP), RankMetric(
 def rank_metric(word: str) -> RankMetric | None:
     """Return what is meant by ``ndcg@10``, ``NDCG_10``, ``mrr`` (10 without a number), else None."""
     match = _NAME.fullmatch(folded(word))
-    if match is None:
+    # A minus is no separator in front of a number.
+    if match is None or "@-" in word:
         return None
     kind = _KINDS[match[1]]
     if kind == MAP:

@@ -14,6 +14,7 @@ from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import DataError, TokenizerError
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
+from prensa.texts.pair_truncation import LONGEST_FIRST, by_strategy
 from prensa.texts.queries import NEITHER, Queries
 from prensa.texts.reader import Reader, alone
 
@@ -163,7 +164,26 @@ def _with_own_prompts(tokenizer: Reader, texts: Texts, queries: Queries) -> Text
 
 
 def tokenize(tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None) -> list[Tokenized]:
-    """Tokenize some texts that were :func:`prepared`, in one call of the tokenizer."""
+    """Tokenize some texts that were :func:`prepared`, in one call of the tokenizer where it allows that."""
+    words = None
+    if kind == "tokens":
+        words = texts.words
+    if not texts.pairs or words or limit is None:
+        return _tokenized(tokenizer, texts, kind, limit, LONGEST_FIRST)
+    # Pairs that are truncated in one way have a call together.
+    with alone(tokenizer):
+        strategies = by_strategy(tokenizer, texts.texts, texts.pairs, limit)
+    placed: dict[int, Tokenized] = {}
+    for strategy, places in strategies.items():
+        some = _tokenized(tokenizer, texts.take(places), kind, limit, strategy)
+        placed.update(zip(places, some, strict=True))
+    return [placed[place] for place in range(len(texts))]
+
+
+def _tokenized(
+    tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None, strategy: str
+) -> list[Tokenized]:
+    """Tokenize texts in one call; of pairs that are too long ``strategy`` says which text loses tokens."""
     words = None
     if kind == "tokens":
         words = texts.words
@@ -177,7 +197,7 @@ def tokenize(tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None) -> 
             list(words or texts.texts),
             pairs,
             is_split_into_words=words is not None,
-            truncation=limit is not None,
+            truncation=strategy if limit is not None else False,
             max_length=limit,
             return_special_tokens_mask=needs_bytes,
             verbose=False,

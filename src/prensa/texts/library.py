@@ -15,6 +15,7 @@ from prensa.texts.collection import Collection, ranks, texts_in_collection
 from prensa.texts.columns import Texts, read_texts, sample, table_of, texts_in
 from prensa.texts.encoding import CHUNK, Encoded, Step, Tokenized, prepared, tokenize, unread
 from prensa.texts.names import split_names
+from prensa.texts.pair_truncation import pair_truncation
 from prensa.texts.query_table import collection_in, query_columns
 from prensa.texts.reader import Reader, alone
 from prensa.texts.source import CALIBRATED, JUDGED, Source
@@ -272,5 +273,6 @@ def _content_key(tokenizer: Reader) -> Hashable:
         tuple(tokenizer.model_input_names),
         tokenizer.pad_token_id,
         tokenizer.truncation_side,
+        pair_truncation(tokenizer),
         getattr(tokenizer, "split_special_tokens", False),
     )
