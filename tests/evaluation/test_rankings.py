@@ -83,6 +83,16 @@ def test_an_embedder():
     ]
 
 
+def test_the_drop_is_that_of_the_chosen_metric():
+    texts = texts_in_collection(SOME, RERANKER)
+    before, after = scored(texts, 0.1), scored(texts, 1.0)
+    for name in ("NDCG@10", "MRR@10", "MAP", "recall@10", "NDCG@3"):
+        quality = compare(outputs(RERANKER, texts, before, after, metric=name), DRAWS)
+        by_name = {metric.name: metric for metric in quality.metrics}
+        assert quality.drop.of == name
+        assert quality.drop.value == 0.0 - by_name[name].difference
+
+
 def test_the_similarity_of_the_model_ranks():
     texts = texts_in_collection(SOME, EMBEDDER)
     vectors = embedded(texts, 0.0)

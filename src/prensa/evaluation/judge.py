@@ -26,6 +26,7 @@ from prensa.evaluation.figures import Quality, in_words
 from prensa.evaluation.original import check_finite, check_not_constant
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
+from prensa.evaluation.rank_metrics import check_installed
 from prensa.evaluation.reading import Reading, common_words, read_by, readable
 from prensa.evaluation.similarity import similarity_of
 from prensa.evaluation.terms import Terms, terms_of
@@ -119,6 +120,8 @@ def plan_judge(
     config = load_config(original)
     limit = longest(tokenizer, config, max_length)
     texts = library.texts(data, task)
+    if texts.queries is not None:
+        check_installed(texts.name)
     step = functools.partial(progress, "tokenizing")
     encoded = library.encode(tokenizer, texts, task.kind, limit, step)
     check_ids(original, largest_id(encoded), embedding_rows(config))

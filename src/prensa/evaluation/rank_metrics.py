@@ -15,7 +15,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from prensa.errors import MissingPackageError
 from prensa.evaluation.figures import MAP, MRR, NDCG, RECALL
+from prensa.extras import is_installed
 from prensa.texts.names import folded
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -79,6 +81,15 @@ def reported(metric: str) -> tuple[RankMetric, ...]:
     if chosen is None or chosen in USUAL:
         return USUAL
     return (chosen, *USUAL)
+
+
+def check_installed(data: str) -> None:
+    """Raise :class:`MissingPackageError`, with the name of the data, where no ranking can be judged."""
+    if not is_installed("pytrec_eval"):
+        raise MissingPackageError(
+            f"{data}: ranking passages needs pytrec-eval-terrier, not installed here; run pip install "
+            "pytrec-eval-terrier"
+        )
 
 
 def order_of(scores: Floats, grades: Ids) -> Ids:

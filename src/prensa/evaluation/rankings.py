@@ -15,7 +15,7 @@ from prensa.evaluation.figures import Figure, Metric, Quality, metric_of
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.predict import Output
 from prensa.evaluation.rank_changes import list_changes
-from prensa.evaluation.rank_metrics import RankMetric, order_of, per_query, reported
+from prensa.evaluation.rank_metrics import USUAL, RankMetric, order_of, per_query, reported
 from prensa.evaluation.similarity import similarities
 from prensa.texts.columns import Texts
 from prensa.texts.queries import NEITHER, Queries
@@ -59,7 +59,7 @@ def compare_rankings(outputs: Outputs, draws: Draws) -> Quality:
     figures = [*_same_places(before, after), *_nearness(outputs, scores_before, scores_after)]
     amounts, listed = list_changes(outputs.texts, candidates, before, after)
     return Quality(
-        drop=drop_of(metrics, chosen[0].name),
+        drop=drop_of(metrics, outputs.terms.metric or USUAL[0].name),
         metrics=metrics,
         figures=tuple(figures),
         disagreement=amounts,
