@@ -1,8 +1,9 @@
 """Each task in its own metric: what is lost where a model is small, or runs in 8 bits.
 
 ``python -m benchmarks.tasks`` measures all parts, ``python -m benchmarks.tasks embedder queries`` some of
-them; ``--limit`` takes fewer texts, to try it. The result of a part takes its place in ``results/tasks.json``, and
-those of other parts stay. A new part is a function of the limit that returns its numbers, and a line here.
+them; ``--limit`` takes fewer texts, to try it. The result of a part takes its place in
+``results/tasks.json``, and those of other parts stay. A new part is a function of the limit that returns its
+numbers, and a line here.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def _unit(path: Path, texts: list[str]) -> Vectors:
     else:
         model = prensa.load(path, runtime="torch", dtype="float32")
     vectors = np.stack([answer.output for answer in model.predict(texts)]).astype(np.float64)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def _sizes(evaluation: Evaluation, result: Model) -> dict[str, Any]:

@@ -211,10 +211,10 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
     ``within_budget`` of the evaluation say. ``cascade`` (0.99 or ``"99%"``) also puts each result, a
     classifier, before the original: it answers where it is sure, so that as many answers are the original's.
 
-    ``metric`` is what the drop is of, such as ``recall:toxic``, ``entity_f1`` or ``ndcg@10``; the task's usual
-    one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of what has a label a result must find
-    for ``budget(result)`` to hold. ``label_threshold`` (``{"toxic": 0.7}``) gives a label only where it is
-    more likely than that.
+    ``metric`` is what the drop is of, such as ``recall:toxic``, ``entity_f1`` or ``ndcg@10``; the task's
+    usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of what has a label a result must
+    find for ``budget(result)`` to hold. ``label_threshold`` (``{"toxic": 0.7}``) gives a label only where it
+    is more likely than that.
 
     Nothing is written. An interruption while it measures returns what there is, with the rest in ``missing``.
     Raises a :class:`~prensa.errors.PrensaError` for texts that cannot be used and models that cannot be

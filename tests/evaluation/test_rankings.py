@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from prensa.checkpoint.task import Task
+from prensa.errors import DataError
 from prensa.evaluation.bootstrap import Draws, intervals
+from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.quality import compare
 from prensa.evaluation.rankings import candidates_in
@@ -187,3 +189,31 @@ def test_intervals_cover_the_truth():
         (interval,) = intervals(lambda drawn: [own[drawn].mean()], 60, Draws(400))  # noqa: B023
         hits += interval[0] <= many.mean() <= interval[1]
     assert 0.92 <= hits / 300 <= 0.98
+
+
+@pytest.mark.parametrize("task", [RERANKER, EMBEDDER])
+def test_queries_are_dealt_out_with_their_passages(task):
+    more = {f"q{n}": {f"p{n % 12}": 1} for n in range(60)}
+    many = dataclasses.replace(SOME, queries={f"q{n}": f"query {n}" for n in range(60)}, grades=more)
+    texts = texts_in_collection(many, task)
+    halves = halve_texts(texts)
+    search, check = texts.take(halves.search), texts.take(halves.check)
+    assert len(search.queries.numbers) == len(check.queries.numbers) == 30
+    assert not set(search.queries.numbers) & set(check.queries.numbers)
+    assert len(candidates_in(search)) == len(candidates_in(check)) == 30
+    if task is EMBEDDER:
+        assert len(search) == 30 + 12
+    with pytest.raises(DataError, match="30 queries are too few to keep a budget by, expected 40 or more"):
+        halve_texts(texts_in_collection(SOME, task))
+
+
+def test_a_large_corpus_is_ranked_as_far_as_places_count(monkeypatch):
+    monkeypatch.setattr("prensa.evaluation.rankings.DEPTH", 4)
+    monkeypatch.setattr("prensa.evaluation.rankings._AT_A_TIME", 7)
+    texts = texts_in_collection(SOME, EMBEDDER)
+    before, after = embedded(texts, 0.0), embedded(texts, 3.0)
+    quality = compare(outputs(EMBEDDER, texts, before, after, metric="NDCG@4"), DRAWS)
+    monkeypatch.undo()
+    whole = compare(outputs(EMBEDDER, texts, before, after, metric="NDCG@4"), DRAWS)
+    assert quality.drop == whole.drop
+    assert any("→ behind 4: passage" in each.result for each in quality.disagreements)

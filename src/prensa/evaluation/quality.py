@@ -31,7 +31,9 @@ def compare(outputs: Outputs, draws: Draws) -> Quality:
     if broken:
         return Quality(broken=broken, alike=alike)
     if outputs.texts.queries is not None:
-        return dataclasses.replace(compare_rankings(outputs, draws), alike=alike)
+        # That a label is never given says nothing of an order.
+        constant = alike if alike == "constant" else ""
+        return dataclasses.replace(compare_rankings(outputs, draws), alike=constant)
     compare_kind = _COMPARISONS[outputs.task.kind]
     return dataclasses.replace(compare_kind(outputs, draws), alike=alike)
 

@@ -12,7 +12,7 @@ from prensa.evaluation.disagreements import Described, most
 from prensa.evaluation.figures import Disagreement
 from prensa.texts.columns import Texts
 
-Ids = NDArray[np.int64]
+Ids = NDArray[np.integer]
 
 AMOUNT = "change of the first ten places (in weights of DCG)"
 """What queries are sorted by: how much a passage counts at its place, before and after, added up."""
@@ -43,40 +43,61 @@ def list_changes(
 ) -> tuple[str, tuple[Disagreement, ...]]:
     """Return what queries are sorted by, and those that changed most, with the places of passages.
 
-    ``before`` and ``after`` are the passages of each query in the models' orders.
+    ``before`` and ``after`` are the passages of each query in the models' orders, the first ones at least.
     """
-    places_before = [_places(order) for order in before]
-    places_after = [_places(order) for order in after]
-    shifts: list[NDArray[np.float64]] = []
-    for one, other in zip(places_before, places_after, strict=True):
-        shifts.append(np.abs(_weights(one) - _weights(other)))
+    amounts = np.zeros(len(queries))
+    for index, query in enumerate(queries):
+        amounts[index] = _shifts(before[index], after[index], len(query.rows)).sum()
 
     def describe(index: int) -> Described:
-        query = queries[index]
-        own_before, own_after = places_before[index], places_after[index]
+        return _described(texts, queries[index], before[index], after[index])
 
-        def shown(passage: int, place: str) -> str:
-            row = int(query.rows[passage])
-            text = texts.pairs[row] if texts.pairs is not None else texts.texts[row]
-            return f"{place}: {_short(text)}"
-
-        moved = np.argsort(-shifts[index], kind="stable")[:_SHOWN]
-        moved = moved[shifts[index][moved] > 0]
-        best = int(np.lexsort((own_before, -query.grades))[0])
-        right = shown(best, f"{own_before[best]} → {own_after[best]}")
-        originals = [shown(passage, str(own_before[passage])) for passage in moved]
-        results = [shown(passage, f"{own_before[passage]} → {own_after[passage]}") for passage in moved]
-        return right, "; ".join(originals), "; ".join(results)
-
-    rows = [query.query for query in queries]
-    alone = Texts(texts.name, tuple(texts.texts[row] for row in rows))
-    amounts = np.array([float(shift.sum()) for shift in shifts])
+    alone = Texts(texts.name, tuple(texts.texts[query.query] for query in queries))
     return AMOUNT, most(alone, amounts, describe)
 
 
-def _places(order: Ids) -> Ids:
-    """Return the place of each passage, 1 for the first."""
-    places = np.empty(len(order), dtype=np.int64)
+def _described(texts: Texts, query: Ranked, before: Ids, after: Ids) -> Described:
+    """Return a query's most relevant passage, and those that moved most, each with its places."""
+    count = len(query.rows)
+    places_before, places_after = _places(before, count), _places(after, count)
+    shifts = _shifts(before, after, count)
+    moved = np.argsort(-shifts, kind="stable")[:_SHOWN]
+    originals: list[str] = []
+    results: list[str] = []
+    for passage in moved[shifts[moved] > 0].tolist():
+        place = _in_words(places_before[passage], len(before))
+        text = _passage(texts, query, passage)
+        originals.append(f"{place}: {text}")
+        results.append(f"{place} → {_in_words(places_after[passage], len(after))}: {text}")
+    # Of several that are as relevant the one that the original puts first.
+    best = int(np.lexsort((places_before, -query.grades))[0])
+    change = f"{_in_words(places_before[best], len(before))} → {_in_words(places_after[best], len(after))}"
+    return f"{change}: {_passage(texts, query, best)}", "; ".join(originals), "; ".join(results)
+
+
+def _passage(texts: Texts, query: Ranked, passage: int) -> str:
+    row = int(query.rows[passage])
+    if texts.pairs is not None:
+        return _short(texts.pairs[row])
+    return _short(texts.texts[row])
+
+
+def _in_words(place: int, known: int) -> str:
+    """Say which place a passage has, or behind how many it is."""
+    if place > known:
+        return f"behind {known:,}"
+    return str(place)
+
+
+def _shifts(before: Ids, after: Ids, count: int) -> NDArray[np.float64]:
+    """Return how much more or less each of so many passages counts than before."""
+    weights = _weights(_places(before, count)) - _weights(_places(after, count))
+    return np.asarray(np.abs(weights))
+
+
+def _places(order: Ids, count: int) -> Ids:
+    """Return the place of each passage, 1 for the first; all that are not in the order come behind it."""
+    places = np.full(count, len(order) + 1)
     places[order] = np.arange(1, len(order) + 1)
     return places
 

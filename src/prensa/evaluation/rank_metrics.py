@@ -21,7 +21,7 @@ from prensa.extras import is_installed
 from prensa.texts.names import folded
 
 Floats: TypeAlias = NDArray[np.float64]
-Ids: TypeAlias = NDArray[np.int64]
+Ids: TypeAlias = NDArray[np.integer]
 
 DEPTH = 1000
 """Places that count at most."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,15 +15,17 @@ from prensa.evaluation.figures import Figure, Metric, Quality, metric_of
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.predict import Output
 from prensa.evaluation.rank_changes import list_changes
-from prensa.evaluation.rank_metrics import USUAL, RankMetric, order_of, per_query, reported
+from prensa.evaluation.rank_metrics import DEPTH, USUAL, RankMetric, order_of, per_query, reported
 from prensa.evaluation.similarity import similarities
+from prensa.isolation import WITHOUT_WARNINGS
 from prensa.texts.columns import Texts
 from prensa.texts.queries import NEITHER, Queries
 
 Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
+Ids = NDArray[np.integer]
 
 _FIRST = 10
+_AT_A_TIME = 256
 _FEWEST = 2
 _CLASSES = 2
 
@@ -50,13 +52,11 @@ def compare_rankings(outputs: Outputs, draws: Draws) -> Quality:
     if len(candidates) < _FEWEST:
         return Quality()
     grades = [each.grades for each in candidates]
-    scores_before = _scores(outputs, outputs.original, candidates)
-    scores_after = _scores(outputs, outputs.result, candidates)
-    before = [order_of(*each) for each in zip(scores_before, grades, strict=True)]
-    after = [order_of(*each) for each in zip(scores_after, grades, strict=True)]
+    before = _orders(outputs, outputs.original, candidates)
+    after = _orders(outputs, outputs.result, candidates)
     chosen = reported(outputs.terms.metric)
     metrics = _metrics(chosen, per_query(before, grades, chosen), per_query(after, grades, chosen), draws)
-    figures = [*_same_places(before, after), *_nearness(outputs, scores_before, scores_after)]
+    figures = [*_same_places(before, after), *_nearness(outputs)]
     amounts, listed = list_changes(outputs.texts, candidates, before, after)
     return Quality(
         drop=drop_of(metrics, outputs.terms.metric or USUAL[0].name),
@@ -83,48 +83,64 @@ def candidates_in(texts: Texts) -> list[Candidates]:
         rows_of.setdefault(number, []).append(row)
     found: list[Candidates] = []
     for number, rows in rows_of.items():
-        own = _candidates(queries, number, rows[0], np.array(rows))
-        if own is not None:
-            found.append(own)
+        columns = {queries.passage_of[row]: column for column, row in enumerate(rows)}
+        grades = _grades(queries, number, columns)
+        if grades is not None:
+            found.append(Candidates(rows[0], np.array(rows), grades))
     return found
 
 
 def _of_all(queries: Queries) -> list[Candidates]:
     """Return queries of which each has all passages."""
     rows = np.array([row for row, number in enumerate(queries.query_of) if number == NEITHER], dtype=np.int64)
+    columns = {queries.passage_of[row]: column for column, row in enumerate(rows.tolist())}
     found: list[Candidates] = []
     for row, number in enumerate(queries.query_of):
         if number == NEITHER:
             continue
-        own = _candidates(queries, number, row, rows)
-        if own is not None:
-            found.append(own)
+        grades = _grades(queries, number, columns)
+        if grades is not None:
+            found.append(Candidates(row, rows, grades))
     return found
 
 
-def _candidates(queries: Queries, number: int, query: int, rows: Ids) -> Candidates | None:
-    own = queries.grades[number]
-    # Below 0, too, a passage is not relevant.
-    grades = np.array([max(0, own.get(queries.passage_of[row], 0)) for row in rows.tolist()], dtype=np.int64)
-    relevant = sum(grade > 0 for grade in own.values())
-    if int((grades > 0).sum()) < relevant:
-        return None
-    return Candidates(query, rows, grades)
+def _grades(queries: Queries, number: int, columns: Mapping[int, int]) -> Ids | None:
+    """Return how relevant each passage of a query is; None where a relevant one is not among them.
+
+    ``columns`` are the places of the passages, by their numbers.
+    """
+    grades = np.zeros(len(columns), dtype=np.int32)
+    for passage, grade in queries.grades[number].items():
+        # Below 0, too, a passage is not relevant.
+        if grade <= 0:
+            continue
+        if passage not in columns:
+            return None
+        grades[columns[passage]] = grade
+    return grades
 
 
-def _scores(outputs: Outputs, given: Sequence[Output], candidates: Sequence[Candidates]) -> list[Floats]:
-    """Return a model's score of each query's passages."""
+def _orders(outputs: Outputs, given: Sequence[Output], candidates: Sequence[Candidates]) -> list[Ids]:
+    """Return the passages of each query in a model's order, as many as count."""
+    orders: list[Ids] = []
+    numbers = np.stack(given).astype(np.float64)
     if outputs.task.kind != "embedding":
-        numbers = relevance(np.stack(given).astype(np.float64))
-        return [numbers[each.rows] for each in candidates]
-    vectors = np.stack(given).astype(np.float64)
-    queries = [each.query for each in candidates]
-    # Every query has the same passages.
-    near = similarities(vectors[queries], vectors[candidates[0].rows], outputs.terms.similarity)
-    return list(near)
+        numbers = relevance(numbers)
+        for each in candidates:
+            orders.append(order_of(numbers[each.rows], each.grades)[:DEPTH])
+        return orders
+    # Every query has the same passages. Some queries at a time: a large data set has thousands of them.
+    passages = numbers[candidates[0].rows]
+    for start in range(0, len(candidates), _AT_A_TIME):
+        some = candidates[start : start + _AT_A_TIME]
+        queries = numbers[[each.query for each in some]]
+        near = similarities(queries, passages, outputs.terms.similarity)
+        for scores, each in zip(near, some, strict=True):
+            orders.append(order_of(scores, each.grades)[:DEPTH])
+    return orders
 
 
-def relevance(logits: Floats) -> Floats:
+def relevance(logits: NDArray[np.floating]) -> Floats:
     """Return one number for each pair ``[pairs]``: its own, or how much likelier the second class is."""
     if logits.shape[1] == _CLASSES:
         return np.asarray(logits[:, 1] - logits[:, 0])
@@ -171,17 +187,20 @@ def _same_places(before: Sequence[Ids], after: Sequence[Ids]) -> list[Figure]:
     ]
 
 
-def _nearness(outputs: Outputs, before: Sequence[Floats], after: Sequence[Floats]) -> list[Figure]:
+def _nearness(outputs: Outputs) -> list[Figure]:
     """Compare vectors or scores themselves with the original's."""
+    before, after = np.stack(outputs.original), np.stack(outputs.result)
     if outputs.task.kind == "embedding":
-        cosines = embeddings.cosines(np.stack(outputs.original), np.stack(outputs.result))
+        cosines = embeddings.cosines(before, after)
         return [
             Figure("mean cosine", float(cosines.mean())),
             Figure("smallest cosine", float(cosines.min())),
         ]
     from scipy.stats import spearmanr
 
-    correlation = float(spearmanr(np.concatenate(before), np.concatenate(after)).statistic)
+    with WITHOUT_WARNINGS:
+        correlation = float(spearmanr(relevance(before), relevance(after)).statistic)
+    # Of numbers that are all the same there is none.
     if np.isnan(correlation):
         return []
     return [Figure("Spearman correlation with the original", correlation)]
