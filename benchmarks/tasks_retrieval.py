@@ -36,6 +36,8 @@ TEST = SHARED / "data" / "toxic-comments" / "test.csv"
 NEAREST = 10
 LARGEST = "7%"
 
+_NOISE = 0.01
+
 _QUERIES = 500
 _WORDS_OF_A_QUERY = 5
 _WORDS_OF_A_PASSAGE = 8
@@ -47,7 +49,7 @@ Vectors = NDArray[np.float64]
 def neighbours(limit: int | None) -> dict[str, Any]:
     """Compare vectors with the original's own, and time everything in turns."""
     texts = Source(TEST, label_column="", limit=limit)
-    with _made() as made:
+    with _made(limit) as made:
         evaluation = prensa.evaluate(_model(), list(made.values()), data=texts, device="cpu", dtype="float32")
         lines = _texts(limit)
         original = _unit(_model(), lines)
@@ -66,7 +68,7 @@ def neighbours(limit: int | None) -> dict[str, Any]:
 
 def queries_by_rule(limit: int | None) -> dict[str, Any]:
     """Judge by queries that are made from the comments by rule."""
-    with _made() as made, tempfile.TemporaryDirectory() as place:
+    with _made(limit) as made, tempfile.TemporaryDirectory() as place:
         data = Path(place) / "beir"
         passages = write_by_rule(data, _QUERIES if limit is None else limit)
         evaluation = prensa.evaluate(
@@ -123,12 +125,18 @@ def _write_lines(path: Path, texts: Iterator[tuple[int, str]]) -> None:
 
 
 @contextmanager
-def _made() -> Iterator[dict[str, Path]]:
-    """Make the small one, of 7 % of the bytes at most, and the export; they go afterwards."""
-    texts = Source(TRAIN)
+def _made(limit: int | None) -> Iterator[dict[str, Path]]:
+    """Make the small one, of 7 % of the bytes at most, and the export; they go afterwards.
+
+    With a limit, which is to try all this, no size is searched for.
+    """
+    texts = Source(TRAIN, text_column="text")
     with tempfile.TemporaryDirectory() as place:
         small, export = Path(place) / "small", Path(place) / "openvino-int8"
-        prensa.compress(_model(), small, preset="small", texts=texts, max_size=LARGEST)
+        if limit is None:
+            prensa.compress(_model(), small, preset="small", texts=texts, max_size=LARGEST)
+        else:
+            prensa.compress(_model(), small, preset="small", texts=texts, noise=_NOISE)
         prensa.export(_model(), export, to="openvino", precision="int8", texts=texts)
         yield {"small": small, "OpenVINO int8": export}
 

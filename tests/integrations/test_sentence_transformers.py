@@ -255,3 +255,16 @@ def test_queries_and_passages_are_judged_as_the_library_does(library, asking, tm
     ours = {metric.name: metric.original for metric in quality.metrics}
     assert ours["MRR@10"] == pytest.approx(theirs["dot_mrr@10"], abs=1e-6)
     assert ours["recall@10"] == pytest.approx(theirs["dot_recall@10"], abs=1e-6)
+
+
+def test_a_cross_encoder_is_judged_by_its_own_scores(library, reranker, tmp_path):
+    """Pairs longer than it reads, too: some beside nine tokens are truncated."""
+    data = some_beir(tmp_path / "beir")
+    plan = plan_judge(reranker, Source(data, limit=6), library=Library(), device="cpu", dtype="float32")
+    judge = Judge(plan.in_terms_of(Budget(0.5)))
+    pairs = list(zip(plan.texts.texts, plan.texts.pairs, strict=True))
+    scores = library.CrossEncoder(str(reranker), **FLOAT32).predict(pairs, activation_fn=torch.nn.Identity())
+    answers = np.concatenate(judge.answers(range(len(pairs))))
+    np.testing.assert_allclose(answers, scores, atol=1e-5)
+    assert plan.encoded.truncated > 0
+    assert judge.quality(reranker, draws=Draws(0)).metrics[0].name == "NDCG@10"

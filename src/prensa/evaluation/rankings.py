@@ -140,7 +140,7 @@ def _orders(outputs: Outputs, given: Sequence[Output], candidates: Sequence[Cand
     return orders
 
 
-def relevance(logits: NDArray[np.floating]) -> Floats:
+def relevance(logits: Floats) -> Floats:
     """Return one number for each pair ``[pairs]``: its own, or how much likelier the second class is."""
     if logits.shape[1] == _CLASSES:
         return np.asarray(logits[:, 1] - logits[:, 0])
@@ -189,7 +189,8 @@ def _same_places(before: Sequence[Ids], after: Sequence[Ids]) -> list[Figure]:
 
 def _nearness(outputs: Outputs) -> list[Figure]:
     """Compare vectors or scores themselves with the original's."""
-    before, after = np.stack(outputs.original), np.stack(outputs.result)
+    before = np.stack(outputs.original).astype(np.float64)
+    after = np.stack(outputs.result).astype(np.float64)
     if outputs.task.kind == "embedding":
         cosines = embeddings.cosines(before, after)
         return [
