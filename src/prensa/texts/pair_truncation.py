@@ -8,16 +8,27 @@ was fine-tuned is how its training did it. ``transformers`` reads that setting a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from prensa.texts.reader import Reader
+from typing import Protocol
 
 LONGEST_FIRST = "longest_first"
 _FIRST, _SECOND = "only_first", "only_second"
 
 
-def pair_truncation(tokenizer: Reader) -> str:
+class _Rows(Protocol):
+    """What a tokenizer makes of texts."""
+
+    def __getitem__(self, name: str, /) -> list[list[int]]: ...
+
+
+class _Tokenizer(Protocol):
+    """As much of a tokenizer as it takes to count tokens."""
+
+    def num_special_tokens_to_add(self, *, pair: bool = False) -> int: ...
+
+    def __call__(self, texts: Sequence[str], /, *, add_special_tokens: bool, verbose: bool) -> _Rows: ...
+
+
+def pair_truncation(tokenizer: object) -> str:
     """Return ``longest_first``, ``only_first`` or ``only_second``."""
     known = getattr(tokenizer, "pair_truncation", None)
     if known is None:
@@ -29,7 +40,7 @@ def pair_truncation(tokenizer: Reader) -> str:
 
 
 def by_strategy(
-    tokenizer: Reader, texts: Sequence[str], pairs: Sequence[str], limit: int
+    tokenizer: _Tokenizer, texts: Sequence[str], pairs: Sequence[str], limit: int
 ) -> dict[str, list[int]]:
     """Return which pairs are truncated in which way, by their places.
 
