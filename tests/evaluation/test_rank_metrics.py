@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytrec_eval import RelevanceEvaluator
 
-from prensa.evaluation.rank_metrics import USUAL, RankMetric, order_of, per_query, rank_metric, reported
+from prensa.errors import MissingPackageError
+from prensa.evaluation.rank_metrics import (
+    USUAL,
+    RankMetric,
+    check_installed,
+    order_of,
+    per_query,
+    rank_metric,
+    reported,
+)
 
 NEAR = 1e-12
 SEEDS = st.integers(0, 10**6)
@@ -115,6 +124,14 @@ def test_names(word, name):
 )
 def test_names_that_are_none(word):
     assert rank_metric(word) is None
+
+
+def test_what_ranks_may_be_missing(monkeypatch):
+    monkeypatch.setattr("prensa.evaluation.rank_metrics.is_installed", lambda module: False)
+    with pytest.raises(
+        MissingPackageError, match="scifact: ranking passages needs pytrec-eval-terrier, not installed"
+    ):
+        check_installed("scifact")
 
 
 def test_what_is_reported():

@@ -69,6 +69,13 @@ def test_a_reranker_of_two_classes_is_ordered_by_the_second():
     quality = compare(outputs(task, texts, two, two), DRAWS)
     alone = compare(outputs(RERANKER, texts, one, one), DRAWS)
     assert [each.original for each in quality.metrics] == [each.original for each in alone.metrics]
+    # Its answer is "no" to all pairs, which says nothing of their order.
+    unsure = [each - np.array([0, 9], dtype=np.float32) for each in two]
+    shifted = compare(outputs(task, texts, unsure, unsure), DRAWS)
+    assert shifted.alike == ""
+    assert [each.original for each in shifted.metrics] == [each.original for each in alone.metrics]
+    same = [np.zeros(2, dtype=np.float32)] * len(texts)
+    assert compare(outputs(task, texts, same, two), DRAWS).alike == "constant"
 
 
 def test_an_embedder():
