@@ -83,6 +83,15 @@ def test_what_nothing_can_be_judged_by():
         texts_in_collection(SOME, EMBEDDER, limit=1)
 
 
+@pytest.mark.parametrize("task", [RERANKER, EMBEDDER])
+def test_to_calibrate_on_scores_do_not_matter(task):
+    for grades in ({"q0": {"p0": 1}}, {"q0": {"p0": 0}, "q1": {"p1": 0}}, {"q0": {"p0": 1}, "q1": {"p1": 1}}):
+        some = dataclasses.replace(SOME, grades=grades, has_corpus=False)
+        texts = texts_in_collection(some, task, to_judge=False)
+        assert len(texts.queries.numbers) == len(grades)
+        assert "left out" not in texts.account
+
+
 def test_taking_some_texts():
     texts = texts_in_collection(SOME, EMBEDDER)
     some = texts.take([1, 44, 6])

@@ -63,6 +63,15 @@ def test_scores_that_do_not_fit(tmp_path, row, message):
         read(tmp_path, f"{ROWS}{row}\n")
 
 
+def test_pairs_to_train_on_are_pairs_to_calibrate_on(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("query,passage,score\na,b,1\nc,d,1\n")
+    assert Library().all_texts(Source(path), RERANKER).pairs == ("b", "d")
+    assert Library().all_texts(Source(path), Task("tokens", ("O",))).texts == ("a", "c", "b", "d")
+    with pytest.raises(DataError, match="every order is right"):
+        Library().texts(Source(path), RERANKER)
+
+
 def test_what_nothing_can_be_judged_by(tmp_path):
     with pytest.raises(DataError, match="1 query with a relevant passage"):
         read(tmp_path, "query,passage,score\na,b,1\na,c,0\n")

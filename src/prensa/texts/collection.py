@@ -56,39 +56,50 @@ def ranks(task: Task) -> bool:
     return reads_pairs(task) or task.kind == "embedding"
 
 
-def texts_in_collection(collection: Collection, task: Task | None, limit: int | None = None) -> Texts:
+def texts_in_collection(
+    collection: Collection, task: Task | None, limit: int | None = None, *, to_judge: bool = True
+) -> Texts:
     """Return the texts that a model of a task reads.
 
     ``limit`` queries are drawn at random, the same ones every time. Without a task the texts are queries and
-    passages alone. Queries without a relevant passage are left out.
-    Raises :class:`DataError` for a task whose answers order nothing, where no passage is relevant to any
-    query, and where there is one query alone: an interval needs several.
+    passages alone. ``to_judge`` leaves out queries without a relevant passage.
+
+    Raises :class:`DataError` for a task whose answers order nothing and, to judge, where no passage is
+    relevant to any query, where each query's passages are all as relevant, and where there is one query
+    alone: an interval needs several.
     """
     if task is not None and not ranks(task):
         raise DataError(f"{collection.name}: {_EXPECTED}; this one is for {task.kind}")
-    queries = _with_relevant(collection)
+    queries = list(collection.grades)
+    if to_judge:
+        queries = _with_relevant(collection)
+        if not queries:
+            raise DataError(
+                f"{collection.name}: no passage has a score above 0, so that nothing is to be found"
+            )
     if limit is not None and limit < len(queries):
         # A separate generator: the program's random numbers are not touched, and change nothing here.
         drawn = set(random.Random(0).sample(range(len(queries)), limit))
         queries = [query for index, query in enumerate(queries) if index in drawn]
-    if len(queries) < _FEWEST:
+    if to_judge and len(queries) < _FEWEST:
         raise DataError(
             f"{collection.name}: 1 query with a relevant passage; expected several, since an interval says "
             "what other queries would do"
         )
     if task is not None and reads_pairs(task):
-        return _pairs(collection, queries)
+        texts = _pairs(collection, queries)
+        if to_judge:
+            _check_has_choice(collection, texts)
+        return texts
     return _alone(collection, queries)
 
 
 def _with_relevant(collection: Collection) -> list[str]:
-    """Return the ids of queries with a relevant passage. Raises :class:`DataError` where there are none."""
+    """Return the ids of queries with a relevant passage."""
     queries: list[str] = []
     for query, grades in collection.grades.items():
         if any(grade > 0 for grade in grades.values()):
             queries.append(query)
-    if not queries:
-        raise DataError(f"{collection.name}: no passage has a score above 0, so that nothing is to be found")
     return queries
 
 
@@ -100,21 +111,14 @@ def _pairs(collection: Collection, queries: list[str]) -> Texts:
     pairs: list[str] = []
     query_of: list[int] = []
     passage_of: list[int] = []
-    has_choice = False
     for number, query in enumerate(queries):
         grades = collection.grades[query]
         passages = [*grades, *_others(collection, query, ids)]
-        has_choice = has_choice or len({grades.get(passage, 0) for passage in passages}) > 1
         for passage in passages:
             texts.append(collection.queries[query])
             pairs.append(collection.passages[passage])
             query_of.append(number)
             passage_of.append(numbers[passage])
-    if not has_choice:
-        raise DataError(
-            f"{collection.name}: the passages of each query have the same score, so that every order is "
-            "right; add passages with other scores"
-        )
     grades_by_number = _by_number(collection, queries, numbers)
     account = f"{collection.account}; {_counted(collection, queries)}, {len(texts):,} pairs in all"
     if collection.has_corpus:
@@ -128,6 +132,22 @@ def _pairs(collection: Collection, queries: list[str]) -> Texts:
         label_columns=collection.columns[1],
         account=account,
     )
+
+
+def _check_has_choice(collection: Collection, texts: Texts) -> None:
+    """Raise :class:`DataError` where the passages of each query are as relevant as one another."""
+    queries = texts.queries
+    if queries is None:
+        return
+    found: dict[int, set[int]] = {}
+    for query, passage in zip(queries.query_of, queries.passage_of, strict=True):
+        own = found.setdefault(query, set())
+        own.add(queries.grades[query].get(passage, 0))
+    if not any(len(own) > 1 for own in found.values()):
+        raise DataError(
+            f"{collection.name}: the passages of each query have the same score, so that every order is "
+            "right; add passages with other scores"
+        )
 
 
 def _others(collection: Collection, query: str, ids: list[str]) -> list[str]:
@@ -186,6 +206,7 @@ def _by_number(
 def _counted(collection: Collection, queries: list[str]) -> str:
     text = f"{len(queries):,} queries taken"
     without = len(collection.grades) - len(_with_relevant(collection))
-    if without:
+    # To calibrate on all are taken.
+    if without and len(queries) < len(collection.grades):
         text += f" ({without:,} without a relevant passage left out)"
     return text

@@ -56,7 +56,7 @@ class Library:
             return read_texts(source, task, splits=splits)
         collection = self._collection(source, task, splits)
         if collection is not None:
-            return texts_in_collection(collection, task, source.limit)
+            return texts_in_collection(collection, task, source.limit, to_judge=task is not None)
         texts = texts_in(self._table(source, splits), source, task)
         return sample(texts, source.limit)
 
@@ -70,7 +70,7 @@ class Library:
         if task is not None and ranks(task) and source.name is not None:
             collection = self._collection(everything, task, CALIBRATED)
             if collection is not None:
-                return texts_in_collection(collection, task)
+                return texts_in_collection(collection, task, to_judge=False)
         return self.texts(everything, None, CALIBRATED)
 
     def _table(self, source: Source, splits: Sequence[str]) -> DataTable:
