@@ -163,6 +163,8 @@ def search(
     if judge is not None:
         halves = halve_texts(judge.plan.texts)
         judged_on = [judge.plan.encoded.rows, judge.plan.texts.labels, judge.plan.terms]
+        if judge.plan.texts.queries is not None:
+            judged_on.append(judge.plan.texts.queries)
     journal = Journal(journal_path(plan.output), fingerprint(plan, calibration, judged_on))
     own_quality = None
     if judge is not None:
@@ -173,7 +175,9 @@ def search(
     statistics = collect(calibration, progress)
     with hidden_beside(plan.output) as place:
         run = _Search(plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend)
-        if own_quality is not None and budget.decide(own_quality) == "undecided":
+        # Of rankings the interval of 0 changes is wider than that of a few small ones: no reason to give up.
+        is_measure = own_quality is not None and not own_quality.queries
+        if own_quality is not None and is_measure and budget.decide(own_quality) == "undecided":
             outcome = _undecided(run, start, own_quality)
             journal.remove()
             return outcome, None
