@@ -62,7 +62,11 @@ MinRecall = Annotated[
     typer.Option(help="Budget: share of what has a label that the result must find: LABEL=99%,…"),
 ]
 LabelThreshold = Annotated[
-    str | None, typer.Option(help="Give a label only where it is more likely than this: LABEL=0.7,…")
+    str | None,
+    typer.Option(
+        help="Give a label only where it is more likely than this: LABEL=0.7,…; LABEL=auto chooses it on half "
+        "of the texts."
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if available]")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model in the output.")]

@@ -177,6 +177,15 @@ class Recall:
 
 
 @dataclass(frozen=True)
+class ChosenThreshold:
+    """From which probability on a label is given by the original and by the result, chosen for each."""
+
+    label: str
+    original: float
+    result: float
+
+
+@dataclass(frozen=True)
 class Guessing:
     """The original does no better than guessing: its accuracy, and that of its answers when shuffled."""
 
@@ -190,7 +199,8 @@ class Quality:
 
     ``broken`` counts texts on which the result gives no number (NaN or infinity); then there is nothing else.
     ``disagreement`` names what the disagreements are sorted by. ``alike`` and ``guessing`` say what the
-    original's own answers are worth as a measure; ``guessing`` is None where they are.
+    original's own answers are worth as a measure; ``guessing`` is None where they are. Where ``thresholds``
+    were chosen, everything else is of the ``judged`` texts that they were not chosen on.
     """
 
     drop: Drop | None = None
@@ -205,6 +215,8 @@ class Quality:
     alike: Alike = ""
     guessing: Guessing | None = None
     recalls: tuple[Recall, ...] = ()
+    thresholds: tuple[ChosenThreshold, ...] = ()
+    judged: int | None = None
 
     @property
     def agreement(self) -> Figure | None:

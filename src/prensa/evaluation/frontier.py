@@ -26,7 +26,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Frontier:
-    """The points of a model, judged on ``texts`` texts of ``data``. ``missing`` is what was not measured."""
+    """The points of a model, judged on ``texts`` texts of ``data``. ``missing`` is what was not measured.
+
+    ``thresholds_of`` are the labels whose thresholds were chosen, for each point on one half of the texts.
+    """
 
     model: str
     nbytes: int
@@ -38,3 +41,4 @@ class Frontier:
     interrupted: bool
     date: str
     prensa_version: str = VERSION
+    thresholds_of: tuple[str, ...] = ()

@@ -22,15 +22,18 @@ class Halves:
     check: list[int]
 
 
-def halve_texts(texts: Texts) -> Halves:
-    """Deal texts out. Raises :class:`DataError` if they are too few."""
+def halve_texts(texts: Texts, most: int | None = MOST_TEXTS, purpose: str = "to keep a budget by") -> Halves:
+    """Deal texts out, ``most`` of them to each half, or all of them.
+
+    Raises :class:`DataError` if they are too few; its message says for which ``purpose``.
+    """
     count = len(texts)
     if count < 2 * _FEWEST:
-        raise DataError(
-            f"{texts.name}: {count} texts are too few to keep a budget by, expected {2 * _FEWEST} or more"
-        )
+        raise DataError(f"{texts.name}: {count} texts are too few {purpose}, expected {2 * _FEWEST} or more")
     order = list(range(count))
     # The same halves every time: a search that was interrupted goes on with the texts it began with.
     random.Random(0).shuffle(order)
-    half = min(MOST_TEXTS, count // 2)
+    half = count // 2
+    if most is not None:
+        half = min(most, half)
     return Halves(search=sorted(order[:half]), check=sorted(order[half : 2 * half]))

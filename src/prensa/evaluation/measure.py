@@ -13,10 +13,11 @@ import torch
 
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.task import LANGUAGE
-from prensa.errors import PrensaError
+from prensa.errors import DataError, PrensaError
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.figures import Quality
+from prensa.evaluation.other_half import on_other_half
 from prensa.evaluation.plan import Plan
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
@@ -131,6 +132,10 @@ def _compare(plan: Plan, measured: Measured, indices: Sequence[int], progress: P
             # What was answered is kept, without intervals.
             stopped = error
             quality = plan.judge.compared(outputs, Draws(0))
+        except DataError as error:
+            # All texts could choose thresholds: those that were answered before an interruption cannot.
+            measured.problems.append(str(error))
+            return
         measured.qualities[number] = quality
         measured.retokenized[number] = _retokenized(plan, number, indices, outputs)
     if stopped is not None:
@@ -150,17 +155,9 @@ def _retokenized(plan: Plan, number: int, indices: Sequence[int], outputs: Outpu
     for index in changed:
         if not np.isfinite(outputs.result[index]).all():
             return Retokenized(len(changed), None)
-    places: list[Sequence[int]] = []
-    if outputs.places:
-        places = [outputs.places[index] for index in changed]
-    on_changed = Outputs(
-        outputs.task,
-        outputs.texts.take(changed),
-        places,
-        [outputs.original[index] for index in changed],
-        [outputs.result[index] for index in changed],
-        outputs.terms,
-    )
+    # Of so few texts no threshold could be chosen: it is that of all texts.
+    chosen = on_other_half(outputs).chosen
+    on_changed = dataclasses.replace(outputs.take(changed), chosen=chosen)
     return Retokenized(len(changed), compare(on_changed, Draws()).drop)
 
 

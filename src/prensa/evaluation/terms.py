@@ -13,6 +13,7 @@ import numpy as np
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError, SettingError
+from prensa.evaluation.best_threshold import dealt_out
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.entities import Scheme, misplaced, scheme_of
 from prensa.evaluation.figures import PEARSON, ROC_AUC, SPEARMAN, in_words, label_of, without_label
@@ -33,12 +34,14 @@ class Terms:
     """What a comparison pays heed to beyond what is usual for its task.
 
     ``metric`` is what the drop is of, empty for the task's usual one. ``recalls`` are metrics by the words
-    that a label was named with. ``thresholds`` are by the label's number.
+    that a label was named with. ``thresholds`` are by the label's number, and ``to_choose`` the numbers of
+    the labels whose thresholds are chosen for each model.
     """
 
     metric: str = ""
     recalls: Mapping[str, str] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=dict)
+    to_choose: tuple[int, ...] = ()
 
 
 def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
@@ -52,16 +55,28 @@ def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
         metric = metric_named(budget.metric, task)
     recalls = {name: recall_named(name, task) for name in budget.recalls_needed}
     _check_once("min_recall", recalls)
-    thresholds: dict[int, float] = {}
-    if budget.thresholds and task.kind not in {"classes", "multi-label"}:
-        raise SettingError("`label_threshold` works for classifiers of texts: other models have none to set")
-    labels = {name: label_in(name, task.labels, "label_threshold") for name in budget.thresholds}
-    _check_once("label_threshold", labels)
-    for name, label in labels.items():
-        thresholds[task.labels.index(label)] = budget.thresholds[name]
-    terms = Terms(metric, recalls, thresholds)
+    thresholds, to_choose = _thresholds(budget, task)
+    terms = Terms(metric, recalls, thresholds, to_choose)
     check_given(terms, task, texts)
     return terms
+
+
+def _thresholds(budget: Budget, task: Task) -> tuple[dict[int, float], tuple[int, ...]]:
+    """Return thresholds by the labels' numbers, and the numbers of those whose thresholds are chosen."""
+    named = [*budget.thresholds, *filter(None, budget.to_choose)]
+    if (named or budget.to_choose) and task.kind not in {"classes", "multi-label"}:
+        raise SettingError("`label_threshold` works for classifiers of texts: other models have none to set")
+    labels = {name: label_in(name, task.labels, "label_threshold") for name in named}
+    _check_once("label_threshold", labels)
+    thresholds: dict[int, float] = {}
+    for name, value in budget.thresholds.items():
+        thresholds[task.labels.index(labels[name])] = value
+    to_choose: list[int] = []
+    for number, label in enumerate(task.labels):
+        is_every = "" in budget.to_choose and number not in thresholds
+        if is_every or any(labels[name] == label for name in budget.to_choose if name):
+            to_choose.append(number)
+    return thresholds, tuple(to_choose)
 
 
 def _check_once(option: str, meant: Mapping[str, str]) -> None:
@@ -75,6 +90,10 @@ def _check_once(option: str, meant: Mapping[str, str]) -> None:
 
 def check_given(terms: Terms, task: Task, texts: Texts) -> None:
     """Raise :class:`DataError` where the texts cannot give what results are judged by."""
+    if terms.to_choose:
+        halves = dealt_out(texts, terms.to_choose, task)
+        # What thresholds were chosen on judges nothing.
+        texts = texts.take(halves.check)
     options = dict.fromkeys(terms.recalls.values(), "min_recall")
     if terms.metric:
         options[terms.metric] = "metric"

@@ -79,16 +79,18 @@ def measure_frontier(
             continue
         points.append(point)
         on_point(point)
+    judged = judge.plan
     return Frontier(
         model=str(plan.before.path),
         nbytes=plan.before.nbytes,
-        data=judge.plan.texts.name,
-        texts=len(judge.plan.texts),
+        data=judged.texts.name,
+        texts=len(judged.texts),
         calibrated_on=calibration.source,
         points=tuple(points),
         missing=tuple(missing),
         interrupted=interrupted,
         date=dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        thresholds_of=tuple(judged.task.labels[label] for label in judged.terms.to_choose),
     )
 
 
