@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "causal", "embedding"]
+Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "causal", "embedding", "questions"]
 """What the outputs are.
 
 ``classes``      one of several labels for a text
@@ -15,6 +15,7 @@ Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "caus
 ``masked``       a word in place of a mask
 ``causal``       the next word
 ``embedding``    a vector for a text
+``questions``    the part of a context that answers a question
 """
 
 LANGUAGE: frozenset[Kind] = frozenset({"masked", "causal"})

@@ -13,7 +13,17 @@ from prensa.checkpoint.roles import model_class, names_in, own_code_of
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-__all__ = ["LANGUAGE", "Kind", "SharedLabel", "Task", "pipeline_tag", "task_of", "unanswered", "unserved"]
+__all__ = [
+    "LANGUAGE",
+    "Kind",
+    "SharedLabel",
+    "Task",
+    "judged_task_of",
+    "pipeline_tag",
+    "task_of",
+    "unanswered",
+    "unserved",
+]
 
 _KINDS: dict[str, Kind] = {
     "fill-mask": "masked",
@@ -65,6 +75,17 @@ def task_of(config: PretrainedConfig) -> Task | None:
     if tag not in _KINDS or _has_decoder(config):
         return None
     return Task(_KINDS[tag])
+
+
+def judged_task_of(config: PretrainedConfig) -> Task | None:
+    """Return the task of a model that results can be compared with.
+
+    Those are all that :func:`task_of` knows, and models that answer questions from a context.
+    """
+    task = task_of(config)
+    if task is None and pipeline_tag(config) == "question-answering":
+        return Task("questions")
+    return task
 
 
 def _task_of_classifier(config: PretrainedConfig, labels: tuple[str, ...]) -> Task | None:

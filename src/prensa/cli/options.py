@@ -64,8 +64,8 @@ MinRecall = Annotated[
 LabelThreshold = Annotated[
     str | None,
     typer.Option(
-        help="Give a label only where it is more likely than this: LABEL=0.7,…; LABEL=auto chooses it on half "
-        "of the texts."
+        help="Give a label only where it is more likely than this: LABEL=0.7,…; LABEL=auto chooses it on "
+        "half of the texts."
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if available]")]

@@ -10,11 +10,25 @@ ACCURACY, MACRO_F1, ROC_AUC = "accuracy", "macro F1", "ROC-AUC"
 SPEARMAN, PEARSON = "Spearman correlation", "Pearson correlation"
 BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
 RECALL, PRECISION, F1, PR_AUC = "recall", "precision", "F1", "PR-AUC"
+EXACT_MATCH, ANSWER_F1 = "exact match", "answer F1"
 ENTITY_RECALL, ENTITY_PRECISION, ENTITY_F1 = "entity recall", "entity precision", "entity F1"
 """What a drop may be of; the last two lines also with a label, as in ``recall: toxic`` (:func:`of_label`)."""
 
 _SCORES = frozenset(
-    {ACCURACY, MACRO_F1, ROC_AUC, RECALL, PRECISION, F1, PR_AUC, ENTITY_RECALL, ENTITY_PRECISION, ENTITY_F1}
+    {
+        EXACT_MATCH,
+        ANSWER_F1,
+        ACCURACY,
+        MACRO_F1,
+        ROC_AUC,
+        RECALL,
+        PRECISION,
+        F1,
+        PR_AUC,
+        ENTITY_RECALL,
+        ENTITY_PRECISION,
+        ENTITY_F1,
+    }
 )
 # What stands between a metric and the label that it is of.
 _OF_LABEL = ": "

@@ -14,11 +14,13 @@ from prensa.errors import SettingError
 from prensa.evaluation.entities import scheme_of, why_none
 from prensa.evaluation.figures import (
     ACCURACY,
+    ANSWER_F1,
     BITS,
     DISTANCE,
     ENTITY_F1,
     ENTITY_PRECISION,
     ENTITY_RECALL,
+    EXACT_MATCH,
     F1,
     MACRO_F1,
     PEARSON,
@@ -39,8 +41,10 @@ _OF_ENTITIES = {
 }
 _OF_ALL = {"accuracy": ACCURACY, "macro_f1": MACRO_F1, "roc_auc": ROC_AUC}
 _OF_NUMBERS = {"spearman": SPEARMAN, "pearson": PEARSON}
+_OF_QUESTIONS = {"exact_match": EXACT_MATCH, "f1": ANSWER_F1}
 
-LABELLED = frozenset({*_OF_LABELS.values(), *_OF_ENTITIES.values(), *_OF_ALL.values(), *_OF_NUMBERS.values()})
+_LABELLED = (_OF_LABELS, _OF_ENTITIES, _OF_ALL, _OF_NUMBERS, _OF_QUESTIONS)
+LABELLED = frozenset(metric for metrics in _LABELLED for metric in metrics.values())
 """Metrics that need right answers."""
 
 # Other words for the same.
@@ -55,6 +59,9 @@ _ALSO = {
     "spearmanr": "spearman",
     "pearsonr": "pearson",
     "bits": "bits_per_byte",
+    "exact": "exact_match",
+    "em": "exact_match",
+    "answer f1": "f1",
 }
 # Names that are shown as the nearest ones, or without any like it as examples.
 _NEAREST = 3
@@ -140,6 +147,8 @@ def _without_label(task: Task) -> dict[str, str]:
         return dict(_OF_ALL)
     if task.kind == "regression":
         return dict(_OF_NUMBERS)
+    if task.kind == "questions":
+        return dict(_OF_QUESTIONS)
     if task.kind == "embedding":
         return {"cosine": DISTANCE}
     if task.kind != "tokens":

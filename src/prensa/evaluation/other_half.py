@@ -1,4 +1,4 @@
-"""Outputs with thresholds that are chosen, for each model, on one half of the texts: the other half judges."""
+"""Outputs with thresholds chosen, for each model, on one half of the texts: the other half judges."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.evaluation.answer_spans import likeliest_span
 from prensa.evaluation.reading import CommonTokens, Reading, common_tokens
 from prensa.isolation import building
 from prensa.progress import Progress
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 Output = NDArray[np.float32] | NDArray[np.float64]
 """What is kept of one text: logits ``[labels]``, logits of its words ``[words, labels]``, a vector
-``[size]``, or, for a language model, sums over the predicted tokens in the order of ``SUMS``."""
+``[size]``, of a question what :func:`~prensa.evaluation.answer_spans.likeliest_span` gives, or, for a
+language model, sums over the predicted tokens in the order of ``SUMS``."""
 
 SUMS = ("nats", "pieces", "bytes", "divergence", "largest divergence", "same", "largest shift")
 """Of a language model on one text: negative log likelihood, how many tokens were predicted and the bytes of
@@ -101,6 +103,8 @@ def forward(
     # Some models compute with the default dtype, which loading another model changes meanwhile.
     with building():
         output: ModelOutput = model(**batch)
+    if kind == "questions":
+        return torch.stack([output.start_logits, output.end_logits], dim=-1).float()
     if kind == "embedding":
         return vector(output.last_hidden_state.float(), batch.get("attention_mask"))
     logits: Tensor = output.logits
@@ -110,6 +114,8 @@ def forward(
 def _split(output: Tensor, encoded: Encoded, indices: Sequence[int]) -> list[Output]:
     """Return one output for each text; of models of words those at the first token of each word."""
     rows: NDArray[np.float32] = output.cpu().numpy()
+    if encoded.kind == "questions":
+        return [likeliest_span(row, encoded.spans[index]) for row, index in zip(rows, indices, strict=True)]
     if encoded.kind != "tokens":
         return list(rows)
     outputs: list[Output] = []

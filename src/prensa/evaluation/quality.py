@@ -16,6 +16,7 @@ from prensa.evaluation.figures import SPEARMAN, Quality
 from prensa.evaluation.original import likeness
 from prensa.evaluation.other_half import chosen_thresholds, on_other_half
 from prensa.evaluation.outputs import Outputs
+from prensa.evaluation.questions import compare_questions
 from prensa.evaluation.words import compare_words
 
 __all__ = ["SHOWN", "Outputs", "compare"]
@@ -98,4 +99,5 @@ _COMPARISONS: dict[Kind, Callable[[Outputs, Draws], Quality]] = {
     "masked": _of_language,
     "causal": _of_language,
     "embedding": _of_vectors,
+    "questions": compare_questions,
 }

@@ -16,7 +16,7 @@ from prensa.texts.cells import Words, refuse_numbers, strings_in, words_in
 from prensa.texts.label_columns import columns_named, label_columns_of, unused_labels
 from prensa.texts.labelled import Labelled, Labels
 from prensa.texts.labels import read_labels
-from prensa.texts.names import LABEL_COLUMNS, TEXT_COLUMNS, find, folded, quoted
+from prensa.texts.names import CONTEXT, LABEL_COLUMNS, QUESTION, TEXT_COLUMNS, find, folded, quoted
 from prensa.texts.readers import read_table
 from prensa.texts.source import JUDGED, Source, check_built_in
 from prensa.texts.table import DataTable
@@ -119,7 +119,7 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
             f"{table.name}: holds a word and its tag on each line, for models that label words; this one "
             "labels texts: give a table with a column of texts"
         )
-    columns = text_columns(table, source.text_option)
+    columns = text_columns(table, source.text_option, task)
     label_columns = _label_columns(table, source, task, columns)
     words = words_in(table, columns[0])
     # Numbers that were not named as texts are more likely ids, or labels.
@@ -173,11 +173,14 @@ def sample(texts: Texts, limit: int | None) -> Texts:
     return texts.take(sorted(indices))
 
 
-def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
+def text_columns(table: DataTable, wanted: str | None, task: Task | None = None) -> tuple[str, ...]:
     """Return the one or two columns that hold texts: those that are wanted, else by the usual names.
 
-    Raises :class:`DataError` where that settles nothing.
+    Raises :class:`DataError` where that settles nothing, and for other than a question and its context where
+    that is what the model of ``task`` reads.
     """
+    if task is not None and task.kind == "questions":
+        return _question_and_context(table, wanted)
     if wanted is not None:
         columns = columns_named(table, wanted, "texts")
         if not 0 < len(columns) <= _PAIR:
@@ -187,6 +190,9 @@ def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
         column = find(name, table.columns)
         if column is not None:
             return (column,)
+    in_file = _asked(table)
+    if in_file:
+        return in_file
     # An only column holds the texts, whatever its name, if it is not called like labels.
     if len(table.columns) == 1:
         (only,) = table.columns
@@ -195,6 +201,23 @@ def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
     raise DataError(
         f"{table.name}: no column is named {' or '.join(TEXT_COLUMNS)}; {table.found}; give `text_column`"
     )
+
+
+def _question_and_context(table: DataTable, wanted: str | None) -> tuple[str, ...]:
+    columns = _asked(table) if wanted is None else columns_named(table, wanted, "texts")
+    if len(columns) != _PAIR:
+        raise DataError(
+            f"{table.name}: the model reads a question and its context; {table.found}; give both columns, in "
+            "this order, as `text_column=question,context`"
+        )
+    return columns
+
+
+def _asked(table: DataTable) -> tuple[str, ...]:
+    """Return the columns of questions and their contexts by their usual names; none without both."""
+    found = [find(name, table.columns) for name in (QUESTION, CONTEXT)]
+    columns = [column for column in found if column is not None]
+    return tuple(columns) if len(columns) == _PAIR else ()
 
 
 def _label_columns(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from prensa.checkpoint.kinds import LANGUAGE, Task
 from prensa.errors import DataError
 from prensa.texts.ids import NOT_JUDGED, Find, as_int, as_yes_or_no, is_missing, name_finder
-from prensa.texts.names import LABEL_COLUMNS, find, join_names, quoted, split_names
+from prensa.texts.names import ANSWER_COLUMNS, LABEL_COLUMNS, find, join_names, quoted, split_names
 from prensa.texts.table import Cell, DataTable
 
 _WITHOUT_LABELS = {"embedding", *LANGUAGE}
@@ -41,6 +41,8 @@ def label_columns_of(
         if named:
             return named
     names: tuple[str, ...] = LABEL_COLUMNS
+    if task.kind == "questions":
+        names = ANSWER_COLUMNS
     if task.kind == "regression":
         names = (*LABEL_COLUMNS, "score")
     for name in names:

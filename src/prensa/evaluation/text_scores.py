@@ -1,0 +1,61 @@
+"""Metrics of two models that are means over texts, or made of sums over them, with paired intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prensa.evaluation.bootstrap import Draws, intervals, none_changed
+from prensa.evaluation.figures import Metric, metric_of
+
+Floats = NDArray[np.floating]
+Ids = NDArray[np.int64]
+
+
+class Scores(Protocol):
+    """The metrics of one model on any of the texts."""
+
+    def of(self, texts: Ids) -> dict[str, float]:
+        """Compute the metrics of some texts, named more than once as often as they count."""
+
+
+class Means:
+    """Metrics that are means of one number for each text ``[texts]``, by their names."""
+
+    def __init__(self, of_texts: Mapping[str, Floats]) -> None:
+        """Keep the numbers."""
+        self._names = list(of_texts)
+        self._values = np.stack(list(of_texts.values()))
+
+    def of(self, texts: Ids) -> dict[str, float]:
+        """Return the mean of each metric over some texts."""
+        means = self._values[:, texts].mean(axis=1)
+        return dict(zip(self._names, means.tolist(), strict=True))
+
+
+def compare_scores(
+    original: Scores, result: Scores, count: int, draws: Draws, *, unchanged: bool
+) -> tuple[Metric, ...]:
+    """Return the metrics of both models on ``count`` texts, with intervals of the differences.
+
+    Where no answer changed (``unchanged``) no resample differs, and the interval is that of 0 changes in as
+    many texts.
+    """
+    everything = np.arange(count)
+    before = original.of(everything)
+    after = result.of(everything)
+
+    def differences(drawn: Ids) -> list[float]:
+        one = original.of(drawn)
+        other = result.of(drawn)
+        return [other[name] - one[name] for name in one]
+
+    metrics: list[Metric] = []
+    for name, interval in zip(before, intervals(differences, count, draws), strict=True):
+        if interval and unchanged:
+            interval = none_changed(count)  # noqa: PLW2901
+        metrics.append(metric_of(name, before[name], after[name], interval, missing="not defined here"))
+    return tuple(metrics)
