@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.task import Kind, Task
 from prensa.errors import SettingError
 from prensa.evaluation.entities import scheme_of, why_none
 from prensa.evaluation.figures import (
@@ -42,6 +42,16 @@ _OF_ENTITIES = {
 _OF_ALL = {"accuracy": ACCURACY, "macro_f1": MACRO_F1, "roc_auc": ROC_AUC}
 _OF_NUMBERS = {"spearman": SPEARMAN, "pearson": PEARSON}
 _OF_QUESTIONS = {"exact_match": EXACT_MATCH, "f1": ANSWER_F1}
+
+_OF_KINDS: dict[Kind, dict[str, str]] = {
+    "classes": _OF_ALL,
+    "multi-label": _OF_ALL,
+    "regression": _OF_NUMBERS,
+    "embedding": {"cosine": DISTANCE},
+    "questions": _OF_QUESTIONS,
+    "masked": {"bits_per_byte": BITS},
+    "causal": {"bits_per_byte": BITS},
+}
 
 _LABELLED = (_OF_LABELS, _OF_ENTITIES, _OF_ALL, _OF_NUMBERS, _OF_QUESTIONS)
 LABELLED = frozenset(metric for metrics in _LABELLED for metric in metrics.values())
@@ -143,16 +153,8 @@ def _spelled(kind: str) -> str:
 
 def _without_label(task: Task) -> dict[str, str]:
     """Return the metrics of all labels together, by their spelling."""
-    if task.kind in {"classes", "multi-label"}:
-        return dict(_OF_ALL)
-    if task.kind == "regression":
-        return dict(_OF_NUMBERS)
-    if task.kind == "questions":
-        return dict(_OF_QUESTIONS)
-    if task.kind == "embedding":
-        return {"cosine": DISTANCE}
     if task.kind != "tokens":
-        return {"bits_per_byte": BITS}
+        return dict(_OF_KINDS[task.kind])
     if scheme_of(task.labels) is None:
         return dict(_OF_ALL)
     names = {**_OF_ENTITIES, **_OF_ALL}

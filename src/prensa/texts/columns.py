@@ -18,6 +18,7 @@ from prensa.texts.labelled import Labelled, Labels
 from prensa.texts.labels import read_labels
 from prensa.texts.names import CONTEXT, LABEL_COLUMNS, QUESTION, TEXT_COLUMNS, find, folded, quoted
 from prensa.texts.readers import read_table
+from prensa.texts.references import IN_WORDS, read_references
 from prensa.texts.source import JUDGED, Source, check_built_in
 from prensa.texts.table import DataTable
 
@@ -137,7 +138,7 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
         # Labels of rows that are left out anyway are not counted.
         skipped = _empty_rows(texts)
         skipped |= _empty_rows(pairs or ())
-        labelled = read_labels(table, label_columns, task, source.mapping, skipped)
+        labelled = _labelled(table, label_columns, task, source, skipped)
     kept, left_out = _kept(table, texts, pairs, labelled)
     account = [_read_account(table), f"texts in {quoted(columns)}"]
     if labelled is not None:
@@ -161,6 +162,17 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
         label_columns=label_columns,
         account=f"{table.name}: {'; '.join(account)}",
     )
+
+
+def _labelled(
+    table: DataTable, columns: tuple[str, ...], task: Task, source: Source, skipped: set[int]
+) -> Labelled:
+    """Read the labels of every row, or right answers in words."""
+    if task.kind not in IN_WORDS:
+        return read_labels(table, columns, task, source.mapping, skipped)
+    if source.mapping is not None:
+        raise DataError(f"{table.name}: `labels`, but the model answers in words, which are no labels")
+    return read_references(table, columns[0], skipped)
 
 
 def sample(texts: Texts, limit: int | None) -> Texts:

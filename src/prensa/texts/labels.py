@@ -15,7 +15,6 @@ from prensa.texts.labelled import SHARES, Label, Labelled, Labels
 from prensa.texts.marks import read_marks, refuse_marks_of_one_label
 from prensa.texts.names import quoted
 from prensa.texts.reading import Reading, parses_of, words_of
-from prensa.texts.references import IN_WORDS, read_references
 from prensa.texts.table import DataTable
 
 __all__ = ["IGNORED", "Labelled", "Labels", "read_labels"]
@@ -43,8 +42,6 @@ def read_labels(
     if len(columns) > 1:
         return read_marks(table, columns, task, skipped)
     (column,) = columns
-    if task.kind in IN_WORDS:
-        return read_references(table, column, skipped)
     if task.kind == "regression":
         return _read_numbers(table, column, mapping, skipped)
     if task.kind == "multi-label":
