@@ -107,7 +107,7 @@ def test_a_frontier_of_answers(command, asked, tmp_path, few_resamples, monkeypa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--metric", "entity_f1"), "--metric entity_f1: no metric of this model; the nearest: f1"),
+        (("--metric", "exact_math"), "no metric of this model; the nearest: exact_match"),
         (
             ("--metric", "rouge_l"),
             "--metric rouge_l: no metric of this model; expected one of exact_match, f1",

@@ -43,9 +43,7 @@ def test_ways_to_write_an_answer(cell, answers):
     "cell", [{"start": 3}, {"text": [3]}, [3], "{'text': array(['a'], dtype=object)}", True]
 )
 def test_what_is_no_answer(cell):
-    with pytest.raises(
-        DataError, match=r"squad.jsonl: row 2, column 'answers': expected an answer, a list of"
-    ):
+    with pytest.raises(DataError, match=r"squad.jsonl: row 2, column 'answers': expected a text, a list of"):
         read_references(table("a", cell), "answers", ())
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "causal", "embedding", "questions"]
+Kind = Literal[
+    "classes",
+    "multi-label",
+    "regression",
+    "tokens",
+    "masked",
+    "causal",
+    "embedding",
+    "questions",
+    "writing",
+]
 """What the outputs are.
 
 ``classes``      one of several labels for a text
@@ -16,6 +26,7 @@ Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "caus
 ``causal``       the next word
 ``embedding``    a vector for a text
 ``questions``    the part of a context that answers a question
+``writing``      another text, which a decoder writes
 """
 
 LANGUAGE: frozenset[Kind] = frozenset({"masked", "causal"})

@@ -32,6 +32,8 @@ _KINDS: dict[str, Kind] = {
 }
 
 
+_JUDGED: dict[str, Kind] = {"question-answering": "questions", "text2text-generation": "writing"}
+
 _TAGS_OF_OWN_CODE = {
     "AutoModel": "feature-extraction",
     "AutoModelForCausalLM": "text-generation",
@@ -80,11 +82,13 @@ def task_of(config: PretrainedConfig) -> Task | None:
 def judged_task_of(config: PretrainedConfig) -> Task | None:
     """Return the task of a model that results can be compared with.
 
-    Those are all that :func:`task_of` knows, and models that answer questions from a context.
+    Those are all that :func:`task_of` knows, models that answer questions from a context, and those that
+    write a text for another.
     """
     task = task_of(config)
-    if task is None and pipeline_tag(config) == "question-answering":
-        return Task("questions")
+    kind = _JUDGED.get(pipeline_tag(config))
+    if task is None and kind is not None:
+        return Task(kind)
     return task
 
 

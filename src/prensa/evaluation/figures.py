@@ -11,6 +11,7 @@ SPEARMAN, PEARSON = "Spearman correlation", "Pearson correlation"
 BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
 RECALL, PRECISION, F1, PR_AUC = "recall", "precision", "F1", "PR-AUC"
 EXACT_MATCH, ANSWER_F1 = "exact match", "answer F1"
+CHRF, ROUGE_L, BLEU = "chrF", "ROUGE-L", "BLEU"
 ENTITY_RECALL, ENTITY_PRECISION, ENTITY_F1 = "entity recall", "entity precision", "entity F1"
 """What a drop may be of; the last two lines also with a label, as in ``recall: toxic`` (:func:`of_label`)."""
 

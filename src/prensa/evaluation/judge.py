@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from prensa.serving.served import Served
 
-_BATCH = {"masked": 8, "causal": 8}
+_BATCH = {"masked": 8, "causal": 8, "writing": 8}
 _USUAL_BATCH = 32
 
 
@@ -297,7 +297,7 @@ def _task(original: Path) -> Task:
         what = unanswered(config).partition(";")[0]
         raise ModelError(
             f"{original}: cannot compare {name}, which {what}; Prensa compares classifiers, models of one "
-            "number, models that answer questions, language models and embeddings of texts"
+            "number, models that answer questions or write texts, language models and embeddings of texts"
         )
     return task
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
 import torch
 
 from prensa.checkpoint.allowed import allowed
@@ -17,9 +16,10 @@ from prensa.errors import DataError, PrensaError
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.figures import Quality
+from prensa.evaluation.generation import write_some
 from prensa.evaluation.other_half import on_other_half
 from prensa.evaluation.plan import Plan
-from prensa.evaluation.predict import Output, answer_texts
+from prensa.evaluation.predict import Output, answer_texts, is_finite
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, own_row
 from prensa.evaluation.results import Cascade, Memory, Retokenized, Timing
@@ -153,7 +153,7 @@ def _retokenized(plan: Plan, number: int, indices: Sequence[int], outputs: Outpu
     if not changed:
         return Retokenized(0, None)
     for index in changed:
-        if not np.isfinite(outputs.result[index]).all():
+        if not is_finite(outputs.result[index]):
             return Retokenized(len(changed), None)
     # Of so few texts no threshold could be chosen: it is that of all texts.
     chosen = on_other_half(outputs).chosen
@@ -172,7 +172,8 @@ def measure_speed(plan: Plan, models: Models, measured: Measured, progress: Prog
         batches.append(batches[0])
         works = []
         for model, batch in zip(timed, batches, strict=False):
-            works.append(functools.partial(_work, model, batch, judged.device))
+            work = _write if judged.task.kind == "writing" else _work
+            works.append(functools.partial(work, model, batch, judged.device))
         step = functools.partial(_step, progress, number, len(loads))
         timings = speed.measure(works, load, judged.device, step)
         for own_timings, timing in zip(measured.timings, timings, strict=False):
@@ -200,6 +201,11 @@ def _own(plan: Plan, reading: Reading, row: Row) -> Row:
 @torch.inference_mode()
 def _work(model: PreTrainedModel | Served, batch: dict[str, torch.Tensor], device: str) -> None:
     model(**batch)
+    synchronize(device)
+
+
+def _write(model: PreTrainedModel, batch: dict[str, torch.Tensor], device: str) -> None:
+    write_some(model, batch)
     synchronize(device)
 
 

@@ -16,6 +16,8 @@ from prensa.evaluation.figures import (
     ACCURACY,
     ANSWER_F1,
     BITS,
+    BLEU,
+    CHRF,
     DISTANCE,
     ENTITY_F1,
     ENTITY_PRECISION,
@@ -28,6 +30,7 @@ from prensa.evaluation.figures import (
     PRECISION,
     RECALL,
     ROC_AUC,
+    ROUGE_L,
     SPEARMAN,
     of_label,
 )
@@ -42,6 +45,7 @@ _OF_ENTITIES = {
 _OF_ALL = {"accuracy": ACCURACY, "macro_f1": MACRO_F1, "roc_auc": ROC_AUC}
 _OF_NUMBERS = {"spearman": SPEARMAN, "pearson": PEARSON}
 _OF_QUESTIONS = {"exact_match": EXACT_MATCH, "f1": ANSWER_F1}
+_OF_WRITING = {"chrf": CHRF, "rouge_l": ROUGE_L, "bleu": BLEU, "exact_match": EXACT_MATCH}
 
 _OF_KINDS: dict[Kind, dict[str, str]] = {
     "classes": _OF_ALL,
@@ -49,11 +53,12 @@ _OF_KINDS: dict[Kind, dict[str, str]] = {
     "regression": _OF_NUMBERS,
     "embedding": {"cosine": DISTANCE},
     "questions": _OF_QUESTIONS,
+    "writing": _OF_WRITING,
     "masked": {"bits_per_byte": BITS},
     "causal": {"bits_per_byte": BITS},
 }
 
-_LABELLED = (_OF_LABELS, _OF_ENTITIES, _OF_ALL, _OF_NUMBERS, _OF_QUESTIONS)
+_LABELLED = (_OF_LABELS, _OF_ENTITIES, _OF_ALL, _OF_NUMBERS, _OF_QUESTIONS, _OF_WRITING)
 LABELLED = frozenset(metric for metrics in _LABELLED for metric in metrics.values())
 """Metrics that need right answers."""
 
@@ -72,6 +77,8 @@ _ALSO = {
     "exact": "exact_match",
     "em": "exact_match",
     "answer f1": "f1",
+    "rougel": "rouge_l",
+    "sacrebleu": "bleu",
 }
 # Names that are shown as the nearest ones, or without any like it as examples.
 _NEAREST = 3

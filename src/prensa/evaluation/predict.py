@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.errors import ModelError
 from prensa.evaluation.answer_spans import likeliest_span
+from prensa.evaluation.generation import write
 from prensa.evaluation.reading import CommonTokens, Reading, common_tokens
 from prensa.isolation import building
 from prensa.progress import Progress
 from prensa.runtime.text_vector import TextVector
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.ids import IGNORED
+from prensa.texts.reader import Reader
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,10 +29,10 @@ if TYPE_CHECKING:
 
     from prensa.serving.served import Served
 
-Output = NDArray[np.float32] | NDArray[np.float64]
+Output = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.str_]
 """What is kept of one text: logits ``[labels]``, logits of its words ``[words, labels]``, a vector
-``[size]``, of a question what :func:`~prensa.evaluation.answer_spans.likeliest_span` gives, or, for a
-language model, sums over the predicted tokens in the order of ``SUMS``."""
+``[size]``, of a question what :func:`~prensa.evaluation.answer_spans.likeliest_span` gives, of one that
+writes its text ``[]``, or, for a language model, sums over the predicted tokens in the order of ``SUMS``."""
 
 SUMS = ("nats", "pieces", "bytes", "divergence", "largest divergence", "same", "largest shift")
 """Of a language model on one text: negative log likelihood, how many tokens were predicted and the bytes of
@@ -40,6 +43,13 @@ likeliest token is the original's, and the largest change of the probability of 
 _MASKED_SHARE = 0.15
 
 Batch = dict[str, Tensor]
+
+
+def is_finite(output: Output) -> bool:
+    """Whether a model gave numbers, neither NaN nor infinite; a text that it wrote says so by being one."""
+    if output.dtype.kind == "U":
+        return True
+    return bool(np.isfinite(output).all())
 
 
 def answer_texts(
@@ -90,6 +100,9 @@ def predict(
             continue
         outputs: list[list[Output]] = []
         for model, batch, vector, reading in zip(models, inputs, vectors, readings, strict=True):
+            if reading.encoded.tokenizer is not None:
+                outputs.append(_written(model, batch, reading.encoded.tokenizer))
+                continue
             output = forward(model, batch, kind, vector)
             outputs.append(_split(output, reading.encoded, indices))
         yield indices, outputs
@@ -109,6 +122,13 @@ def forward(
         return vector(output.last_hidden_state.float(), batch.get("attention_mask"))
     logits: Tensor = output.logits
     return logits.float()
+
+
+def _written(model: PreTrainedModel | Served, batch: Batch, tokenizer: Reader) -> list[Output]:
+    """Return the texts that a model writes. Raises :class:`ModelError` for an export, which writes none."""
+    if isinstance(model, nn.Module):
+        return list(write(model, batch, tokenizer))
+    raise ModelError(f"{model.name_or_path}: an export writes no texts; compare the model in PyTorch")
 
 
 def _split(output: Tensor, encoded: Encoded, indices: Sequence[int]) -> list[Output]:

@@ -18,7 +18,7 @@ from prensa.wording import megabytes, milliseconds, number, percent, score, sign
 _EVERYWHERE = {"avx", "fma", "f16c", "avx512bw", "amx_tile", "asimd"}
 """Instruction sets that say nothing beside the others: they come with them."""
 
-_WITH_LABELS = {"classes", "multi-label", "regression", "tokens", "questions"}
+_WITH_LABELS = {"classes", "multi-label", "regression", "tokens", "questions", "writing"}
 """Kinds of tasks whose texts may have right answers beside them."""
 
 Named = TypeVar("Named", Metric, Figure)

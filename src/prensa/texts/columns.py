@@ -27,7 +27,7 @@ BUILT_IN = "built-in texts"
 # How many of the built-in texts make a very long one.
 _LONG = 40
 # Kinds of models that label whole texts.
-_OF_TEXTS = {"classes", "multi-label", "regression"}
+_OF_TEXTS = {"classes", "multi-label", "regression", "questions", "writing"}
 # Texts that a model reads together at most.
 _PAIR = 2
 

@@ -61,7 +61,8 @@ class Encoded:
     the positions of each word's first token. ``nbytes`` are, for language models, the bytes of text that each
     token stands for: 0 for the second token of one character, ``IGNORED`` for the marks around a text.
     ``spans`` are, for questions, where each token begins and ends in the context, one number after the other,
-    and twice ``IGNORED`` for tokens that are not in it.
+    and twice ``IGNORED`` for tokens that are not in it. ``tokenizer`` is what reads the tokens that models
+    write.
     """
 
     kind: Kind
@@ -72,6 +73,7 @@ class Encoded:
     places: list[list[int]] = field(default_factory=list)
     nbytes: list[list[int]] = field(default_factory=list)
     spans: list[list[int]] = field(default_factory=list)
+    tokenizer: Reader | None = None
     truncated: int = 0
 
     @property
@@ -230,7 +232,8 @@ def unread(tokenizer: Reader, kind: Kind) -> Encoded:
     if kind in _PADDED_LIKE_THEIR_TOKENIZER and tokenizer.padding_side == "left":
         side = "left"
     fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    return Encoded(kind, side, fill, mask_id=tokenizer.mask_token_id)
+    writer = tokenizer if kind == "writing" else None
+    return Encoded(kind, side, fill, mask_id=tokenizer.mask_token_id, tokenizer=writer)
 
 
 def row_at(tokenizer: Reader, batch: BatchEncoding | Batch, index: int) -> Row:

@@ -17,6 +17,9 @@ QUESTION, CONTEXT = "question", "context"
 ANSWER_COLUMNS = ("answers", "answer")
 """Names that columns have in files of questions with their contexts."""
 
+WRITTEN_COLUMNS = ("reference", "references", "summary", "highlights", "translation")
+"""Names of columns of texts that are to be written for others."""
+
 _OTHER_COLUMNS = ("id", "idx", "index", "score", "sentence1", "sentence2", "premise", "hypothesis")
 _SEPARATORS = re.compile(r"[\s_-]+")
 # A byte-order mark in the middle of joined files, and a space without width.

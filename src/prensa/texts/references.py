@@ -1,4 +1,4 @@
-"""Right answers in words: what answers a question."""
+"""Right answers in words: what answers a question, or a text that another is written for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prensa.texts.cells import as_list
 from prensa.texts.labelled import Label, Labelled
 from prensa.texts.table import Cell, DataTable, is_nothing
 
-IN_WORDS: frozenset[Kind] = frozenset({"questions"})
+IN_WORDS: frozenset[Kind] = frozenset({"questions", "writing"})
 """The kinds of models whose right answers are words."""
 
 # The key of SQuAD's answers that holds their words; the others say where they are in the context.
@@ -39,7 +39,7 @@ def read_references(table: DataTable, column: str, skipped: Collection[int]) -> 
         answers = _answers_in(cell)
         if answers is None:
             raise DataError(
-                f"{table.name}: row {row + 1}, column {column!r}: expected an answer, a list of answers or "
+                f"{table.name}: row {row + 1}, column {column!r}: expected a text, a list of texts or "
                 f'{{"text": [...]}} as SQuAD has it, found {_shown(cell)}'
             )
         without += not answers

@@ -1,0 +1,94 @@
+"""What a model with an encoder and a decoder writes: the likeliest token after the other, up to a limit.
+
+Beams, samples and penalties of a model's ``generation_config.json`` are left out, so that two models that
+foresee the same tokens write the same text; tokens that it forces or forbids are kept.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prensa.isolation import building
+from prensa.texts.reader import Reader
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedModel
+
+MOST_TOKENS = 128
+"""Tokens of a text that is written for a comparison at most."""
+
+# For measuring time and memory: all models write as many.
+_TIMED_TOKENS = 32
+
+Written = NDArray[np.str_] | NDArray[np.float64]
+"""A text ``[]``, or a NaN where the model gave no numbers."""
+
+
+@torch.inference_mode()
+def write(model: PreTrainedModel, batch: Mapping[str, Tensor], tokenizer: Reader) -> list[Written]:
+    """Return what a model writes for each text of a batch."""
+    from transformers import LogitsProcessorList
+
+    watch = _Watch(len(batch["input_ids"]))
+    with building():
+        ids = model.generate(
+            **batch,
+            generation_config=_greedy(model, MOST_TOKENS, fewest=0),
+            logits_processor=LogitsProcessorList([watch]),
+        )
+    texts: list[Written] = []
+    for row, is_broken in zip(ids.tolist(), watch.broken.tolist(), strict=True):
+        if is_broken:
+            texts.append(np.array(np.nan))
+        else:
+            texts.append(np.array(tokenizer.decode(row, skip_special_tokens=True).strip(), dtype=np.str_))
+    return texts
+
+
+@torch.inference_mode()
+def write_some(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> None:
+    """Write the same number of tokens whatever the text, which is what takes a model its time."""
+    with building():
+        model.generate(**batch, generation_config=_greedy(model, _TIMED_TOKENS, fewest=_TIMED_TOKENS))
+
+
+def _greedy(model: PreTrainedModel, most: int, *, fewest: int) -> GenerationConfig:
+    config: GenerationConfig = copy.deepcopy(model.generation_config)
+    config.update(
+        num_beams=1,
+        num_beam_groups=None,
+        do_sample=False,
+        early_stopping=False,
+        length_penalty=1.0,
+        num_return_sequences=1,
+        max_length=None,
+        min_length=0,
+        max_new_tokens=most,
+        min_new_tokens=fewest,
+        temperature=None,
+        top_k=None,
+        top_p=None,
+    )
+    return config
+
+
+class _Watch:
+    """Sees the numbers that tokens are chosen by, and remembers the texts where one is NaN.
+
+    Minus infinity is what a token that is forbidden has.
+    """
+
+    def __init__(self, texts: int) -> None:
+        self.broken = torch.zeros(texts, dtype=torch.bool)
+
+    def __call__(self, _ids: Tensor, scores: Tensor) -> Tensor:
+        is_broken = scores.isnan().any(dim=-1) | scores.isposinf().any(dim=-1)
+        self.broken |= is_broken.cpu()
+        return scores
