@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 from tests.bert import bert
+from tests.conftest import add_tokenizer, build_model
 
 import prensa
 from prensa.evaluation.results_file import load_results
@@ -216,6 +217,14 @@ def test_a_cascade_has_no_thresholds(command, assert_refused, original, pressed,
             "evaluate", original, pressed, "--data", data, "--cascade", "9%", "--label-threshold", given
         )
         assert_refused(found, "--cascade compares the likeliest labels: leave --label-threshold out")
+
+
+def test_a_language_model_is_judged_by_bits(command, quick, tmp_path, texts):
+    model = add_tokenizer(build_model("gpt2", tmp_path / "model"))
+    prensa.compress(model, tmp_path / "half", preset="half")
+    options = ("--data", texts, "--metric", "Bits per byte", "--max-drop", "5%")
+    code, out, _ = command("evaluate", model, tmp_path / "half", *options)
+    assert (code, "its cost in bits per byte " in out, "was held" in out) == (0, True, True)
 
 
 def test_thresholds_are_chosen_for_each_model(command, quick, original, tmp_path):

@@ -96,6 +96,17 @@ def test_a_long_context_is_truncated_and_a_long_question_refused(quick, asked, t
         prensa.evaluate(model, model, data=long)
 
 
+def test_an_export_keeps_the_budget_and_is_compared(command, quick, asked, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    model, data = asked
+    options = ("--data", data, "--max-drop", "50%", "--metric", "f1")
+    exported = tmp_path / "export"
+    code, out, _ = command("export", model, "-o", exported, "--to", "onnx", "--precision", "fp32", *options)
+    assert (code, "It loses 0.00 points" in out) == (0, True)
+    code, out, _ = command("evaluate", model, exported, *options)
+    assert (code, "its answer F1 stays as it was" in out) == (0, True)
+
+
 def test_a_frontier_of_answers(command, asked, tmp_path, few_resamples, monkeypatch):
     monkeypatch.setattr("prensa.jobs.exploration.NOISES", (0.001,))
     monkeypatch.setattr("prensa.search.frontier.is_installed", lambda module: False)

@@ -54,7 +54,8 @@ Metric = Annotated[
     str | None,
     typer.Option(
         help="What a drop is of: accuracy, macro_f1, roc_auc, recall:LABEL, precision:LABEL, f1:LABEL, "
-        "pr_auc:LABEL, entity_f1, spearman, pearson. [default: the task's usual one]"
+        "pr_auc:LABEL, entity_f1, spearman, pearson, exact_match, f1, rouge_l, chrf, bleu, bits_per_byte. "
+        "[default: the task's usual one]"
     ),
 ]
 MinRecall = Annotated[

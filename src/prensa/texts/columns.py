@@ -95,6 +95,11 @@ def read_texts(source: Source, task: Task | None, *, splits: Sequence[str] = JUD
     """
     if source.name is None:
         check_built_in(source)
+        if task is not None and task.kind == "questions":
+            raise DataError(
+                "built-in texts: the model answers questions, and there are none among them; give `data` "
+                "with columns question, context and answers"
+            )
         texts = built_in_texts()
     else:
         texts = texts_in(table_of(source, splits), source, task)
