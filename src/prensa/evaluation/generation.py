@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prensa.isolation import building
-from prensa.texts.reader import Reader
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 MOST_TOKENS = 128
 """Tokens of a text that is written for a comparison at most."""
@@ -32,7 +31,9 @@ Written = NDArray[np.str_] | NDArray[np.float64]
 
 
 @torch.inference_mode()
-def write(model: PreTrainedModel, batch: Mapping[str, Tensor], tokenizer: Reader) -> list[Written]:
+def write(
+    model: PreTrainedModel, batch: Mapping[str, Tensor], tokenizer: PreTrainedTokenizerBase
+) -> list[Written]:
     """Return what a model writes for each text of a batch."""
     from transformers import LogitsProcessorList
 

@@ -21,10 +21,9 @@ from prensa.progress import Progress
 from prensa.runtime.text_vector import TextVector
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.ids import IGNORED
-from prensa.texts.reader import Reader
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from transformers.utils import ModelOutput
 
     from prensa.serving.served import Served
@@ -124,7 +123,9 @@ def forward(
     return logits.float()
 
 
-def _written(model: PreTrainedModel | Served, batch: Batch, tokenizer: Reader) -> list[Output]:
+def _written(
+    model: PreTrainedModel | Served, batch: Batch, tokenizer: PreTrainedTokenizerBase
+) -> list[Output]:
     """Return the texts that a model writes. Raises :class:`ModelError` for an export, which writes none."""
     if isinstance(model, nn.Module):
         return list(write(model, batch, tokenizer))

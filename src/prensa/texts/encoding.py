@@ -14,13 +14,14 @@ from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import DataError, TokenizerError, first_line
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
+from prensa.texts.plain_tokenizer import PlainTokenizer
 from prensa.texts.reader import Reader, alone
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Encoding
     from torch import Tensor
-    from transformers import BatchEncoding
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
     from prensa.texts.plain_tokenizer import Batch
 
@@ -73,7 +74,7 @@ class Encoded:
     places: list[list[int]] = field(default_factory=list)
     nbytes: list[list[int]] = field(default_factory=list)
     spans: list[list[int]] = field(default_factory=list)
-    tokenizer: Reader | None = None
+    tokenizer: PreTrainedTokenizerBase | None = None
     truncated: int = 0
 
     @property
@@ -232,7 +233,9 @@ def unread(tokenizer: Reader, kind: Kind) -> Encoded:
     if kind in _PADDED_LIKE_THEIR_TOKENIZER and tokenizer.padding_side == "left":
         side = "left"
     fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    writer = tokenizer if kind == "writing" else None
+    writer = None
+    if kind == "writing" and not isinstance(tokenizer, PlainTokenizer):
+        writer = tokenizer
     return Encoded(kind, side, fill, mask_id=tokenizer.mask_token_id, tokenizer=writer)
 
 
