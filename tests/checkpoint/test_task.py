@@ -57,6 +57,8 @@ def test_what_is_compared_and_not_served():
     for name, kind in (
         ("BertForQuestionAnswering", "questions"),
         ("T5ForConditionalGeneration", "writing"),
+        ("BartForConditionalGeneration", "writing"),
+        ("MarianMTModel", "writing"),
         ("BertForMaskedLM", "masked"),
     ):
         assert judged_task_of(config(name)) == Task(kind)

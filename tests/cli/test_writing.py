@@ -7,7 +7,7 @@ import transformers
 from tests.seq2seq import bart
 
 import prensa
-from prensa.evaluation.generation import write
+from prensa.evaluation.generation import text_of, write
 from prensa.evaluation.results_file import load_results
 
 LETTERS = "bcdefghijklmnopq"
@@ -32,7 +32,7 @@ def summaries(tmp_path_factory):
         patch.setattr("prensa.evaluation.generation.MOST_TOKENS", 10)
         written = write(network, tokenizer(texts, padding=True, return_tensors="pt"), tokenizer)
     data = place / "texts.jsonl"
-    rows = [{"text": text, "summary": str(own)} for text, own in zip(texts, written, strict=True)]
+    rows = [{"text": text, "summary": text_of(own)} for text, own in zip(texts, written, strict=True)]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return model, data
 

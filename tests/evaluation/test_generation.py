@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 import torch
 import transformers
 from tests.seq2seq import END, START, bart
 
 from prensa.evaluation import generation
-from prensa.evaluation.generation import write, write_some
+from prensa.evaluation.generation import text_of, write, write_some
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_texts_are_the_likeliest_tokens_one_by_one(model, monkeypatch):
     # What a checkpoint asks for otherwise is left out.
     network.generation_config.update(num_beams=4, do_sample=True, early_stopping=True, min_length=5)
     texts = ["b c d", "x", "hello world"]
-    found = [str(text) for text in write(network, batch_of(tokenizer, *texts), tokenizer)]
+    found = [text_of(text) for text in write(network, batch_of(tokenizer, *texts), tokenizer)]
     assert found == [by_hand(network, tokenizer, text, 12) for text in texts]
     assert len(set(found)) > 1
     assert network.generation_config.num_beams == 4
@@ -53,8 +54,8 @@ def test_a_text_without_numbers_is_none(model, monkeypatch):
 
     monkeypatch.setattr(type(network), "forward", broken)
     first, second = write(network, batch, tokenizer)
-    assert first.dtype.kind == "f"
-    assert second.dtype.kind == "U"
+    assert np.isnan(first).all()
+    assert np.isfinite(second).all()
 
 
 def test_as_many_tokens_are_timed_whatever_the_text(model, monkeypatch):

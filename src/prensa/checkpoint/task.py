@@ -32,8 +32,6 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-_JUDGED: dict[str, Kind] = {"question-answering": "questions", "text2text-generation": "writing"}
-
 _TAGS_OF_OWN_CODE = {
     "AutoModel": "feature-extraction",
     "AutoModelForCausalLM": "text-generation",
@@ -86,9 +84,12 @@ def judged_task_of(config: PretrainedConfig) -> Task | None:
     write a text for another.
     """
     task = task_of(config)
-    kind = _JUDGED.get(pipeline_tag(config))
-    if task is None and kind is not None:
-        return Task(kind)
+    if task is None and pipeline_tag(config) == "question-answering":
+        return Task("questions")
+    # By its class, not its tag: the library lists BART among the models that fill masks.
+    writers = names_in(modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
+    if task is None and model_class(config).__name__ in writers:
+        return Task("writing")
     return task
 
 

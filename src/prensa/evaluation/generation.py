@@ -26,15 +26,16 @@ MOST_TOKENS = 128
 # For measuring time and memory: all models write as many.
 _TIMED_TOKENS = 32
 
-Written = NDArray[np.str_] | NDArray[np.float64]
-"""A text ``[]``, or a NaN where the model gave no numbers."""
+Characters = NDArray[np.float64]
+"""A text as the numbers of its characters ``[characters]``, as outputs are numbers; one NaN if the model gave
+none."""
 
 
 @torch.inference_mode()
 def write(
     model: PreTrainedModel, batch: Mapping[str, Tensor], tokenizer: PreTrainedTokenizerBase
-) -> list[Written]:
-    """Return what a model writes for each text of a batch."""
+) -> list[Characters]:
+    """Return what a model writes for each text of a batch, in characters that :func:`text_of` reads."""
     from transformers import LogitsProcessorList
 
     watch = _Watch(len(batch["input_ids"]))
@@ -44,13 +45,19 @@ def write(
             generation_config=_greedy(model, MOST_TOKENS, fewest=0),
             logits_processor=LogitsProcessorList([watch]),
         )
-    texts: list[Written] = []
+    texts: list[Characters] = []
     for row, is_broken in zip(ids.tolist(), watch.broken.tolist(), strict=True):
         if is_broken:
-            texts.append(np.array(np.nan))
-        else:
-            texts.append(np.array(tokenizer.decode(row, skip_special_tokens=True).strip(), dtype=np.str_))
+            texts.append(np.array([np.nan]))
+            continue
+        text = tokenizer.decode(row, skip_special_tokens=True).strip()
+        texts.append(np.array([ord(character) for character in text], dtype=np.float64))
     return texts
+
+
+def text_of(characters: NDArray[np.floating]) -> str:
+    """Return the text that was written."""
+    return "".join(chr(int(number)) for number in characters)
 
 
 @torch.inference_mode()
@@ -62,6 +69,11 @@ def write_some(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> None:
 
 def _greedy(model: PreTrainedModel, most: int, *, fewest: int) -> GenerationConfig:
     config: GenerationConfig = copy.deepcopy(model.generation_config)
+    # Some have no position for more, and none of them says so before it fails.
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None:
+        most = min(most, positions - 2)
+        fewest = min(fewest, most)
     config.update(
         num_beams=1,
         num_beam_groups=None,

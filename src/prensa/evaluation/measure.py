@@ -19,7 +19,7 @@ from prensa.evaluation.figures import Quality
 from prensa.evaluation.generation import write_some
 from prensa.evaluation.other_half import on_other_half
 from prensa.evaluation.plan import Plan
-from prensa.evaluation.predict import Output, answer_texts, is_finite
+from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
 from prensa.evaluation.reading import Reading, own_row
 from prensa.evaluation.results import Cascade, Memory, Retokenized, Timing
@@ -153,7 +153,7 @@ def _retokenized(plan: Plan, number: int, indices: Sequence[int], outputs: Outpu
     if not changed:
         return Retokenized(0, None)
     for index in changed:
-        if not is_finite(outputs.result[index]):
+        if not np.isfinite(outputs.result[index]).all():
             return Retokenized(len(changed), None)
     # Of so few texts no threshold could be chosen: it is that of all texts.
     chosen = on_other_half(outputs).chosen

@@ -18,7 +18,7 @@ from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import ModelError
 from prensa.evaluation.classification import Answers, answers
 from prensa.evaluation.figures import Alike, Guessing, Quality
-from prensa.evaluation.predict import SUMS, Output, is_finite
+from prensa.evaluation.predict import SUMS, Output
 from prensa.evaluation.thresholds import Thresholds
 
 Array = NDArray[Any]
@@ -38,7 +38,7 @@ _SIGNIFICANT = 1.645  # standard deviations that chance exceeds once in twenty t
 
 def check_finite(path: Path, outputs: Sequence[Output]) -> None:
     """Raise :class:`ModelError` where the original gives NaN or infinity on any text."""
-    broken = sum(not is_finite(output) for output in outputs)
+    broken = sum(not np.isfinite(output).all() for output in outputs)
     if broken:
         raise ModelError(
             f"{path}: the original gives no number (NaN or infinity) on {broken:,} of "
@@ -61,7 +61,7 @@ def likeness(kind: Kind, outputs: Sequence[Output], thresholds: Thresholds | Non
     if len(outputs) < _COMPARABLE:
         return ""
     if kind == "writing":
-        return "constant" if len(set(map(str, outputs))) == 1 else ""
+        return "constant" if all(np.array_equal(output, outputs[0]) for output in outputs) else ""
     rows = _of_language(outputs) if kind in LANGUAGE else np.concatenate([np.atleast_2d(o) for o in outputs])
     rows = rows.astype(np.float64)
     if len(rows) < _COMPARABLE:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from prensa.serving.served import Served
 
-Output = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.str_]
+Output = NDArray[np.float32] | NDArray[np.float64]
 """What is kept of one text: logits ``[labels]``, logits of its words ``[words, labels]``, a vector
-``[size]``, of a question what :func:`~prensa.evaluation.answer_spans.likeliest_span` gives, of one that
-writes its text ``[]``, or, for a language model, sums over the predicted tokens in the order of ``SUMS``."""
+``[size]``, of a question what :func:`~prensa.evaluation.answer_spans.likeliest_span` gives, of a
+model that writes the characters of its text as numbers, or, for a language model, sums over the predicted tokens in the order of ``SUMS``."""
 
 SUMS = ("nats", "pieces", "bytes", "divergence", "largest divergence", "same", "largest shift")
 """Of a language model on one text: negative log likelihood, how many tokens were predicted and the bytes of
@@ -42,13 +42,6 @@ likeliest token is the original's, and the largest change of the probability of 
 _MASKED_SHARE = 0.15
 
 Batch = dict[str, Tensor]
-
-
-def is_finite(output: Output) -> bool:
-    """Whether a model gave numbers, neither NaN nor infinite; a text that it wrote says so by being one."""
-    if output.dtype.kind == "U":
-        return True
-    return bool(np.isfinite(output).all())
 
 
 def answer_texts(

@@ -11,7 +11,7 @@ from prensa.evaluation.answer_spans import END, FIRST, NO_ANSWER, SCORE
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.classification import drop_of, share_changed
 from prensa.evaluation.disagreements import Described, most
-from prensa.evaluation.figures import AGREEMENT, ANSWER_F1, EXACT_MATCH, Figure, Metric, Quality
+from prensa.evaluation.figures import AGREEMENT, ANSWER_F1, EXACT_MATCH, Drop, Figure, Metric, Quality
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.predict import Output
 from prensa.evaluation.text_scores import Means, compare_scores
@@ -47,7 +47,7 @@ def compare_questions(outputs: Outputs, draws: Draws) -> Quality:
             shown = " / ".join(dict.fromkeys(right[index])) or _NO_ANSWER
         return shown, before[index] or _NO_ANSWER, after[index] or _NO_ANSWER
 
-    drop = changed
+    drop: Drop | None = changed
     metrics: tuple[Metric, ...] = ()
     if right:
         metrics = compare_scores(

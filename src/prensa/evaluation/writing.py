@@ -9,7 +9,8 @@ import numpy as np
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.classification import drop_of, share_changed
 from prensa.evaluation.disagreements import Described, most
-from prensa.evaluation.figures import AGREEMENT, CHRF, Figure, Metric, Quality
+from prensa.evaluation.figures import AGREEMENT, CHRF, Drop, Figure, Metric, Quality
+from prensa.evaluation.generation import text_of
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.predict import Output
 from prensa.evaluation.text_metrics import Written, chrf, rouge_l
@@ -37,7 +38,7 @@ def compare_writing(outputs: Outputs, draws: Draws) -> Quality:
     def describe(index: int) -> Described:
         return " / ".join(right[index]) if right else "", before[index], after[index]
 
-    drop = changed
+    drop: Drop | None = changed
     metrics: tuple[Metric, ...] = ()
     if right:
         metrics = compare_scores(
@@ -54,4 +55,4 @@ def compare_writing(outputs: Outputs, draws: Draws) -> Quality:
 
 
 def _texts(outputs: Sequence[Output]) -> list[str]:
-    return [str(output) for output in outputs]
+    return [text_of(output) for output in outputs]
