@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 Output = NDArray[np.float32] | NDArray[np.float64]
 """What is kept of one text: logits ``[labels]``, logits of its words ``[words, labels]``, a vector
-``[size]``; of a question what :func:`~prensa.evaluation.answer_spans.likeliest_span` gives; of a text that was
-written the numbers of its characters; or, for a language model, sums over the predicted tokens in the order of
-``SUMS``."""
+``[size]``; of a question what :func:`~prensa.evaluation.answer_spans.likeliest_span` gives; of a text that is
+written the numbers of its characters; or, for a language model, sums over the predicted tokens in the order
+of ``SUMS``."""
 
 SUMS = ("nats", "pieces", "bytes", "divergence", "largest divergence", "same", "largest shift")
 """Of a language model on one text: negative log likelihood, how many tokens were predicted and the bytes of
