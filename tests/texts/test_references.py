@@ -31,10 +31,11 @@ def table(*answers, **more):
         ("[citation needed]", ["[citation needed]"]),
         (1990, ["1990"]),
         ("none", ["none"]),
+        ("{x} is a set", ["{x} is a set"]),
     ],
 )
 def test_ways_to_write_an_answer(cell, answers):
-    (label,) = read_references(table(cell), "answers", ()).rows
+    (label,) = read_references(table(cell), "answers", QUESTIONS, ()).rows
     assert label.tolist() == answers
     assert label.dtype.kind == "U"
 
@@ -44,7 +45,14 @@ def test_ways_to_write_an_answer(cell, answers):
 )
 def test_what_is_no_answer(cell):
     with pytest.raises(DataError, match=r"squad.jsonl: row 2, column 'answers': expected a text, a list of"):
-        read_references(table("a", cell), "answers", ())
+        read_references(table("a", cell), "answers", QUESTIONS, ())
+
+
+def test_a_text_to_be_written_is_what_it_is():
+    cells = ["{'text': 3}", '["a", "b"]', ["a", "b"]]
+    first, second, third = read_references(table(*cells), "answers", Task("writing"), ()).rows
+    assert (first.tolist(), second.tolist()) == (cells[:1], cells[1:2])
+    assert third.tolist() == ["a", "b"]
 
 
 def test_a_file_of_questions():

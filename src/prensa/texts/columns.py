@@ -177,7 +177,7 @@ def _labelled(
         return read_labels(table, columns, task, source.mapping, skipped)
     if source.mapping is not None:
         raise DataError(f"{table.name}: `labels`, but the model answers in words, which are no labels")
-    return read_references(table, columns[0], skipped)
+    return read_references(table, columns[0], task, skipped)
 
 
 def sample(texts: Texts, limit: int | None) -> Texts:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Collection
 
 import numpy as np
 
-from prensa.checkpoint.kinds import Kind
+from prensa.checkpoint.kinds import Kind, Task
 from prensa.errors import DataError
 from prensa.texts.cells import as_list
 from prensa.texts.labelled import Label, Labelled
@@ -19,15 +20,18 @@ IN_WORDS: frozenset[Kind] = frozenset({"questions", "writing"})
 
 # The key of SQuAD's answers that holds their words; the others say where they are in the context.
 _WORDS = "text"
+# How a text begins that writes such an object.
+_OBJECT = re.compile(r"""\s*\{\s*['"](text|answer_start)['"]\s*:""")
 # Characters of a cell in a message.
 _SHOWN = 60
 
 
-def read_references(table: DataTable, column: str, skipped: Collection[int]) -> Labelled:
+def read_references(table: DataTable, column: str, task: Task, skipped: Collection[int]) -> Labelled:
     """Read the right answers of every row: a text, a list of texts, or SQuAD's ``{"text": [...], …}``.
 
-    Lists and objects may also be written as JSON or Python writes them. One that is empty says that there is
-    no answer: the right one is ``""``. Rows with an empty cell have no right answer, and nor have those in
+    Answers to questions may also be lists and objects as JSON or Python writes them; a text to be written is
+    what it is, whatever brackets it begins with. What is empty says that there is no answer: the right one is
+    ``""``. Rows with an empty cell have no right answer, and nor have those in
     ``skipped``. Raises :class:`DataError`, naming the row, for anything else.
     """
     rows: list[Label | None] = []
@@ -36,7 +40,7 @@ def read_references(table: DataTable, column: str, skipped: Collection[int]) -> 
         if row in skipped or is_nothing(cell) or cell == "":
             rows.append(None)
             continue
-        answers = _answers_in(cell)
+        answers = [cell] if isinstance(cell, str) and task.kind == "writing" else _answers_in(cell)
         if answers is None:
             raise DataError(
                 f"{table.name}: row {row + 1}, column {column!r}: expected a text, a list of texts or "
@@ -54,7 +58,7 @@ def read_references(table: DataTable, column: str, skipped: Collection[int]) -> 
 def _answers_in(cell: Cell) -> list[str] | None:
     """Return the answers that a cell holds or writes, None for what holds none."""
     if isinstance(cell, str):
-        if cell.lstrip().startswith("{"):
+        if _OBJECT.match(cell):
             return _answers_in(_written(cell))
         written = as_list(cell)
         return [cell] if written is None else _words(written)
