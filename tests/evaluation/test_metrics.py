@@ -63,7 +63,7 @@ def test_names(word, task, metric):
         ("entity_f1:NOUN", WORDS, "the model marks no entities"),
         ("pr_auc:NOUN", WORDS, "works for classifiers of texts"),
         ("accuracy", NUMBER, "expected one of spearman, pearson"),
-        ("f1:toxic", QUESTIONS, "no metric of this model; the nearest: f1"),
+        ("f1:toxic", QUESTIONS, "expected one of exact_match, f1"),
         ("f1", WRITING, "expected one of chrf, rouge_l, bleu, exact_match"),
         ("rouge_l", Task("causal"), "expected one of bits_per_byte"),
         ("entity_f1", Task("tokens", ("O", "B-A", "E-A", "L-A")), "its labels mix two schemes"),
