@@ -109,6 +109,10 @@ def test_an_export_keeps_a_recall(command, original, judged, tmp_path, converted
     code, _, _ = command("export", original, "-o", tmp_path / "out", *options)
     assert code == 0
     assert (tmp_path / "out" / "prensa_export.json").exists()
+    chosen = ("--max-drop", "90%", "--metric", "f1:LABEL_1", "--label-threshold", "auto")
+    options = ("--to", "onnx", "--texts", data, *chosen)
+    code, out, _ = command("export", original, "-o", tmp_path / "chosen", *options)
+    assert (code, "It loses " in out) == (0, True)
 
 
 @pytest.fixture(scope="module")
