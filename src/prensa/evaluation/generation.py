@@ -1,4 +1,4 @@
-"""What a model with an encoder and a decoder writes: the likeliest token after the other, up to a limit.
+"""What a model with an encoder and a decoder writes, decoded greedily: the likeliest token each time.
 
 Beams, samples and penalties of a model's ``generation_config.json`` are left out, so that two models that
 foresee the same tokens write the same text; tokens that it forces or forbids are kept.

@@ -9,12 +9,12 @@ import numpy as np
 from prensa.evaluation import squad
 from prensa.evaluation.answer_spans import END, FIRST, NO_ANSWER, SCORE
 from prensa.evaluation.bootstrap import Draws
-from prensa.evaluation.classification import drop_of, share_changed
+from prensa.evaluation.classification import drop_of
 from prensa.evaluation.disagreements import Described, most
-from prensa.evaluation.figures import AGREEMENT, ANSWER_F1, EXACT_MATCH, Drop, Figure, Metric, Quality
+from prensa.evaluation.figures import ANSWER_F1, EXACT_MATCH, Drop, Figure, Metric, Quality
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.predict import Output
-from prensa.evaluation.text_scores import Means, compare_scores
+from prensa.evaluation.text_scores import Means, Sameness, compare_scores
 
 # What is shown of a question that is not answered.
 _NO_ANSWER = "(no answer)"
@@ -32,12 +32,10 @@ def compare_questions(outputs: Outputs, draws: Draws) -> Quality:
     may_be_none = any(not any(answers) for answers in right)
     before = answers_of(outputs.original, contexts, may_be_none=may_be_none)
     after = answers_of(outputs.result, contexts, may_be_none=may_be_none)
-    same = np.array([one == other for one, other in zip(before, after, strict=True)])
+    sameness = Sameness.of(before, after)
     likeness = np.array([squad.f1(other, [one]) for one, other in zip(before, after, strict=True)])
-    changed = share_changed(same, None, Draws(draws.count))
-    low, high = changed.interval or (0.0, 1.0)
     figures = (
-        Figure(AGREEMENT, 1 - changed.value, is_share=True, interval=(1 - high, 1 - low)),
+        sameness.figure,
         Figure("F1 with the original's answers", float(likeness.mean()), is_share=True),
     )
 
@@ -47,11 +45,15 @@ def compare_questions(outputs: Outputs, draws: Draws) -> Quality:
             shown = " / ".join(dict.fromkeys(right[index])) or _NO_ANSWER
         return shown, before[index] or _NO_ANSWER, after[index] or _NO_ANSWER
 
-    drop: Drop | None = changed
+    drop: Drop | None = sameness.changed
     metrics: tuple[Metric, ...] = ()
     if right:
         metrics = compare_scores(
-            _scores(before, right), _scores(after, right), len(right), draws, unchanged=bool(same.all())
+            _scores(before, right),
+            _scores(after, right),
+            len(right),
+            draws,
+            unchanged=sameness.is_whole,
         )
         drop = drop_of(metrics, outputs.terms.metric or ANSWER_F1)
     return Quality(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prensa.evaluation.bootstrap import Draws, intervals, none_changed
-from prensa.evaluation.figures import Metric, metric_of
+from prensa.evaluation.classification import share_changed
+from prensa.evaluation.figures import AGREEMENT, Drop, Figure, Metric, metric_of
 
 Floats = NDArray[np.floating]
 Ids = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 class Scores(Protocol):
@@ -34,6 +37,32 @@ class Means:
         """Return the mean of each metric over some texts."""
         means = self._values[:, texts].mean(axis=1)
         return dict(zip(self._names, means.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Sameness:
+    """Which texts have the original's answer ``[texts]``, and the share of those that have not."""
+
+    same: Flags
+    changed: Drop
+
+    @classmethod
+    def of(cls, original: Sequence[str], result: Sequence[str]) -> Sameness:
+        """Compare answers in words, letter by letter."""
+        same = np.array([one == other for one, other in zip(original, result, strict=True)])
+        # Of texts with one answer each the interval is exact, without any draw.
+        return cls(same, share_changed(same, None, Draws(0)))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no answer changed."""
+        return bool(self.same.all())
+
+    @property
+    def figure(self) -> Figure:
+        """The share of the same answers."""
+        low, high = self.changed.interval or (0.0, 1.0)
+        return Figure(AGREEMENT, 1 - self.changed.value, is_share=True, interval=(1 - high, 1 - low))
 
 
 def compare_scores(

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from prensa.evaluation.bootstrap import Draws
-from prensa.evaluation.classification import drop_of, share_changed
+from prensa.evaluation.classification import drop_of
 from prensa.evaluation.disagreements import Described, most
-from prensa.evaluation.figures import AGREEMENT, CHRF, Drop, Figure, Metric, Quality
+from prensa.evaluation.figures import CHRF, Drop, Figure, Metric, Quality
 from prensa.evaluation.generation import text_of
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.predict import Output
 from prensa.evaluation.text_metrics import Written, chrf, rouge_l
-from prensa.evaluation.text_scores import compare_scores
+from prensa.evaluation.text_scores import Sameness, compare_scores
 
 
 def compare_writing(outputs: Outputs, draws: Draws) -> Quality:
@@ -23,11 +23,9 @@ def compare_writing(outputs: Outputs, draws: Draws) -> Quality:
     after = _texts(outputs.result)
     of_original = [[text] for text in before]
     likeness = chrf(after, of_original)
-    same = np.array([one == other for one, other in zip(before, after, strict=True)])
-    changed = share_changed(same, None, Draws(draws.count))
-    low, high = changed.interval or (0.0, 1.0)
+    sameness = Sameness.of(before, after)
     figures = (
-        Figure(AGREEMENT, 1 - changed.value, is_share=True, interval=(1 - high, 1 - low)),
+        sameness.figure,
         Figure("chrF with the original's texts", float(likeness.mean()), is_share=True),
         Figure("ROUGE-L with the original's texts", float(rouge_l(after, of_original).mean()), is_share=True),
     )
@@ -38,11 +36,15 @@ def compare_writing(outputs: Outputs, draws: Draws) -> Quality:
     def describe(index: int) -> Described:
         return " / ".join(right[index]) if right else "", before[index], after[index]
 
-    drop: Drop | None = changed
+    drop: Drop | None = sameness.changed
     metrics: tuple[Metric, ...] = ()
     if right:
         metrics = compare_scores(
-            Written(before, right), Written(after, right), len(right), draws, unchanged=bool(same.all())
+            Written(before, right),
+            Written(after, right),
+            len(right),
+            draws,
+            unchanged=sameness.is_whole,
         )
         drop = drop_of(metrics, outputs.terms.metric or CHRF)
     return Quality(
@@ -50,7 +52,7 @@ def compare_writing(outputs: Outputs, draws: Draws) -> Quality:
         metrics=metrics,
         figures=figures,
         disagreement="1 − chrF of the two texts",
-        disagreements=most(outputs.texts, np.where(same, 0.0, 1 - likeness), describe),
+        disagreements=most(outputs.texts, np.where(sameness.same, 0.0, 1 - likeness), describe),
     )
 
 
