@@ -54,24 +54,16 @@ class Sameness:
         return cls(same, share_changed(same, None, Draws(0)))
 
     @property
-    def is_whole(self) -> bool:
-        """Whether no answer changed."""
-        return bool(self.same.all())
-
-    @property
     def figure(self) -> Figure:
         """The share of the same answers."""
         low, high = self.changed.interval or (0.0, 1.0)
         return Figure(AGREEMENT, 1 - self.changed.value, is_share=True, interval=(1 - high, 1 - low))
 
 
-def compare_scores(
-    original: Scores, result: Scores, count: int, draws: Draws, *, unchanged: bool
-) -> tuple[Metric, ...]:
+def compare_scores(original: Scores, result: Scores, count: int, draws: Draws) -> tuple[Metric, ...]:
     """Return the metrics of both models on ``count`` texts, with intervals of the differences.
 
-    Where no answer changed (``unchanged``) no resample differs, and the interval is that of 0 changes in as
-    many texts.
+    Where no text's score changed no resample differs, and the interval is that of 0 changes in as many texts.
     """
     everything = np.arange(count)
     before = original.of(everything)
@@ -84,7 +76,7 @@ def compare_scores(
 
     metrics: list[Metric] = []
     for name, interval in zip(before, intervals(differences, count, draws), strict=True):
-        if interval and unchanged:
+        if interval == (0.0, 0.0):
             interval = none_changed(count)  # noqa: PLW2901
         metrics.append(metric_of(name, before[name], after[name], interval, missing="not defined here"))
     return tuple(metrics)
