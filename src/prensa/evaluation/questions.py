@@ -48,13 +48,7 @@ def compare_questions(outputs: Outputs, draws: Draws) -> Quality:
     drop: Drop | None = sameness.changed
     metrics: tuple[Metric, ...] = ()
     if right:
-        metrics = compare_scores(
-            _scores(before, right),
-            _scores(after, right),
-            len(right),
-            draws,
-            unchanged=sameness.is_whole,
-        )
+        metrics = compare_scores(_scores(before, right), _scores(after, right), len(right), draws)
         drop = drop_of(metrics, outputs.terms.metric or ANSWER_F1)
     return Quality(
         drop=drop,

@@ -39,13 +39,7 @@ def compare_writing(outputs: Outputs, draws: Draws) -> Quality:
     drop: Drop | None = sameness.changed
     metrics: tuple[Metric, ...] = ()
     if right:
-        metrics = compare_scores(
-            Written(before, right),
-            Written(after, right),
-            len(right),
-            draws,
-            unchanged=sameness.is_whole,
-        )
+        metrics = compare_scores(Written(before, right), Written(after, right), len(right), draws)
         drop = drop_of(metrics, outputs.terms.metric or CHRF)
     return Quality(
         drop=drop,
