@@ -17,7 +17,7 @@ LETTERS = "bcdefghijklmnopq"
 def short(monkeypatch):
     """Write a few tokens, and time few."""
     monkeypatch.setattr("prensa.evaluation.generation.MOST_TOKENS", 10)
-    monkeypatch.setattr("prensa.evaluation.generation._TIMED_TOKENS", 2)
+    monkeypatch.setattr("prensa.evaluation.generation.TIMED_TOKENS", 2)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,7 @@ def test_from_the_search_to_the_card(command, quick, summaries, tmp_path):
     code, out, _ = command("evaluate", model, output, *options, "--report", page)
     assert code == 0
     assert "its ROUGE-L " in out
+    assert "For each text 32 tokens are written." in out
     evaluation = load_results(page.parent)
     quality = evaluation.results[0].quality
     originals = {metric.name: metric.original for metric in quality.metrics}

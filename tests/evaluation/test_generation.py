@@ -61,7 +61,7 @@ def test_a_text_without_numbers_is_none(model, monkeypatch):
 def test_as_many_tokens_are_timed_whatever_the_text(model, monkeypatch):
     network, tokenizer = model
     steps = []
-    monkeypatch.setattr(generation, "_TIMED_TOKENS", 7)
+    monkeypatch.setattr(generation, "TIMED_TOKENS", 7)
     hook = network.register_forward_hook(lambda *_: steps.append(1))
     for text in ("b", "c d e"):
         write_some(network, batch_of(tokenizer, text))

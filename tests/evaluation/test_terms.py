@@ -65,6 +65,14 @@ def test_what_the_texts_cannot_give(budget, task, given, message):
     assert message in str(refused.value)
 
 
+def test_rouge_reads_latin_letters():
+    some = Texts("d.csv", ("a", "b"), labels=[np.array(["東京"]), np.array(["大阪", "Osaka"])])
+    terms_of(Budget(metric="rouge_l"), Task("writing"), some)
+    with pytest.raises(DataError, match="no right answer has a Latin letter or a digit, and ROUGE-L"):
+        terms_of(Budget(metric="rouge_l"), Task("writing"), some.take([0]))
+    terms_of(Budget(metric="chrf"), Task("writing"), some.take([0]))
+
+
 def test_texts_that_can():
     several = Task("multi-label", ("a", "b"))
     terms_of(Budget(metric="recall:b"), several, texts([0, 0], [0, 1]))

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MOST_TOKENS = 128
 """Tokens of a text that is written for a comparison at most."""
 
-# For measuring time and memory: all models write as many.
-_TIMED_TOKENS = 32
+TIMED_TOKENS = 32
+"""Tokens that are written while time and memory are measured: as many by each model."""
 
 Characters = NDArray[np.float64]
 """A text as the numbers of its characters ``[characters]``, as outputs are numbers; one NaN if the model gave
@@ -64,7 +64,7 @@ def text_of(characters: NDArray[np.floating]) -> str:
 def write_some(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> None:
     """Write the same number of tokens whatever the text, which is what takes a model its time."""
     with building():
-        model.generate(**batch, generation_config=_greedy(model, _TIMED_TOKENS, fewest=_TIMED_TOKENS))
+        model.generate(**batch, generation_config=_greedy(model, TIMED_TOKENS, fewest=TIMED_TOKENS))
 
 
 def _greedy(model: PreTrainedModel, most: int, *, fewest: int) -> GenerationConfig:

@@ -6,6 +6,7 @@ refused before a weight is read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from prensa.errors import DataError, SettingError
 from prensa.evaluation.best_threshold import dealt_out
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.entities import Scheme, misplaced, scheme_of
-from prensa.evaluation.figures import PEARSON, ROC_AUC, SPEARMAN, in_words, label_of, without_label
+from prensa.evaluation.figures import PEARSON, ROC_AUC, ROUGE_L, SPEARMAN, in_words, label_of, without_label
 from prensa.evaluation.label_scores import Ids
 from prensa.evaluation.metrics import LABELLED, label_in, metric_named, recall_named
 from prensa.evaluation.thresholds import Thresholds
@@ -25,6 +26,7 @@ from prensa.texts.ids import IGNORED
 from prensa.texts.labelled import Label
 
 _OF_NUMBERS = {SPEARMAN, PEARSON}
+_READ_BY_ROUGE = re.compile("[a-z0-9]", re.IGNORECASE | re.ASCII)
 # Texts that begin entities as their scheme does not: more than this share of them was written in another one.
 _MISPLACED = 0.1
 
@@ -110,6 +112,8 @@ def check_given(terms: Terms, task: Task, texts: Texts) -> None:
             _check_numbers(name, texts)
         elif metric == ROC_AUC:
             _check_both(task, texts)
+        elif metric == ROUGE_L:
+            _check_latin(texts)
         elif name != metric or metric.startswith("entity"):
             _check_label(name, option, task, texts)
 
@@ -120,6 +124,16 @@ def _check_numbers(name: str, texts: Texts) -> None:
         raise DataError(
             f"{texts.name}: all right answers are {numbers[0]:g}; {name} (`metric`) needs numbers that differ"
         )
+
+
+def _check_latin(texts: Texts) -> None:
+    for right in texts.labels or ():
+        if any(_READ_BY_ROUGE.search(str(text)) for text in right):
+            return
+    raise DataError(
+        f"{texts.name}: no right answer has a Latin letter or a digit, and ROUGE-L (`metric`) reads nothing "
+        "else; take chrf or bleu"
+    )
 
 
 def _check_both(task: Task, texts: Texts) -> None:

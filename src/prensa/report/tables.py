@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from prensa.checkpoint.task import LANGUAGE
 from prensa.evaluation.figures import Figure, McNemar, Metric, Quality
+from prensa.evaluation.generation import TIMED_TOKENS
 from prensa.evaluation.original import SAME_TO_ALL
 from prensa.evaluation.results import Evaluation, Machine, Model, Retokenized, Timing
 from prensa.evaluation.speed import percentile, ratio, throughput
@@ -63,6 +64,8 @@ def _speed(evaluation: Evaluation) -> Table:
     if evaluation.folded:
         columns += ["original, folded", "times as fast"]
         note = f"Folded is how prensa.load(…, runtime='torch') runs it. {note}"
+    if evaluation.task.kind == "writing":
+        note += f" For each text {TIMED_TOKENS} tokens are written."
     for result in evaluation.results:
         columns += [result.name, "times as fast"]
 
