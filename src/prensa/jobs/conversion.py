@@ -142,7 +142,11 @@ class ConversionPlan:
         """
         allowed = self.job.budget.drop_allowed
         plan = judge.plan
-        if allowed is None or plan.task.kind != "classes" or plan.terms.thresholds:
+        if allowed is None or plan.task.kind != "classes":
+            return None
+        if plan.terms.thresholds or plan.terms.to_choose:
+            return None
+        if plan.texts.queries is not None:
             return None
         metric = plan.terms.metric
         if without_label(metric) == RECALL and plan.texts.labels is not None:
