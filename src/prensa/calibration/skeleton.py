@@ -84,13 +84,6 @@ class Skeleton:
             absent = float("nan") if tensor.is_floating_point() else 0
             tensor.data = torch.tensor(absent, dtype=tensor.dtype).expand(tensor.shape)
 
-    def _part_of_one(self, name: str) -> Part:
-        prefix = f"{self._layers}."
-        if name.startswith(prefix):
-            number, _, _ = name.removeprefix(prefix).partition(".")
-            return int(number)
-        return HEAD if name in self._of_output else BASE
-
     @contextmanager
     def filled(self, part: Part) -> Iterator[None]:
         """Have the weights of a part while the context lasts."""
@@ -99,6 +92,13 @@ class Skeleton:
             yield
         finally:
             self.empty(part)
+
+    def _part_of_one(self, name: str) -> Part:
+        prefix = f"{self._layers}."
+        if name.startswith(prefix):
+            number, _, _ = name.removeprefix(prefix).partition(".")
+            return int(number)
+        return HEAD if name in self._of_output else BASE
 
 
 def _of_output(model: PreTrainedModel) -> set[str]:
@@ -146,6 +146,8 @@ def _built(path: Path, checkpoint: Checkpoint) -> PreTrainedModel:
         dtype = torch.float32 if spec.is_float else spec.dtype
         state[spec.name] = torch.zeros((), dtype=dtype).expand(spec.shape)
     with building(), torch.random.fork_rng(devices=[]):
+        # Weights that a class does without are the same every time.
+        torch.manual_seed(0)
         model: PreTrainedModel = model_class(config).from_pretrained(
             None, config=config, state_dict=state, dtype=torch.float32
         )
