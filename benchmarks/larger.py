@@ -33,6 +33,7 @@ from benchmarks.record import save
 from prensa.evaluation.memory import high_water_mark
 
 CHILD = "child"
+STREAMED = "streamed"
 HEADS = 16
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 READING = "reading"
@@ -66,7 +67,7 @@ def main() -> None:
         sizes = Sizes(arguments.layers, arguments.hidden, arguments.inner, arguments.vocabulary)
         nbytes = make_model(place / "model", sizes)
         write_texts(place / "texts.txt", arguments.texts, arguments.tokens)
-        streamed = in_process(place, "streamed", arguments.memory)
+        streamed = in_process(place, STREAMED, arguments.memory)
         result = {
             "model": {**dataclasses.asdict(sizes), "mb": round(nbytes / 1e6, 1)},
             "texts": {"count": arguments.texts, "tokens": arguments.tokens},
@@ -186,8 +187,7 @@ class Watched:
 
     def __init__(self, place: Path) -> None:
         self._place = place
-        self._started = 0.0
-        self.collecting = 0.0
+        self._times: list[tuple[float, float]] = []
         self.peak_collecting = 0
         self.disk = 0
 
@@ -195,15 +195,19 @@ class Watched:
         """Note how far calibration is."""
         if not stage.startswith(READING):
             return
-        now = time.perf_counter()
-        # The first report comes after the first batch.
-        self._started = self._started or now
-        self.collecting = now - self._started
+        self._times.append((done / total, time.perf_counter()))
         self.peak_collecting = high_water_mark()
         nbytes = 0
         for hidden in self._place.glob(".*"):
             nbytes += sum(file.stat().st_size for file in hidden.rglob("*") if file.is_file())
         self.disk = max(self.disk, nbytes)
+
+    def seconds(self, start: int, stop: int, steps: int) -> float:
+        """Return how long it took from one step to another, of so many that take as many tokens."""
+        at = {}
+        for share, now in self._times:
+            at[round(share * steps, 6)] = now
+        return at[stop] - at[start]
 
 
 def child(place: Path, name: str, memory: str) -> None:
@@ -217,10 +221,18 @@ def child(place: Path, name: str, memory: str) -> None:
     )
     seconds = time.perf_counter() - start
     assert result.manifest is not None
-    found = {
-        "memory": memory,
-        "seconds": round(seconds, 1),
-        "collecting_seconds": round(watched.collecting, 1),
+    found: dict[str, Any] = {"memory": memory, "seconds": round(seconds, 1)}
+    config = json.loads((place / "model" / "config.json").read_text(encoding="utf-8"))
+    layers = config["num_hidden_layers"]
+    if name == STREAMED:
+        # Forwards, what is behind the layers, the way back, and what is in front of them. The first layer's
+        # beginning is not reported.
+        steps = 2 * layers + 2
+        found["seconds_a_layer"] = {
+            "forwards": round(watched.seconds(1, layers, steps) / max(1, layers - 1), 2),
+            "back": round(watched.seconds(layers + 1, 2 * layers + 1, steps) / layers, 2),
+        }
+    found |= {
         "peak_collecting_mb": round(watched.peak_collecting / 1e6, 1),
         "peak_mb": round(high_water_mark() / 1e6, 1),
         "disk_mb": round(watched.disk / 1e6, 1),

@@ -5,11 +5,13 @@ from collections import namedtuple
 import pytest
 from tests.calibration.test_collect import ARCHITECTURES
 from tests.conftest import add_tokenizer, build_model, directory_bytes, leftovers
+from tests.vocabulary.families import build
 
 import prensa
 from prensa.checkpoint import destination
 from prensa.errors import DeviceError, OutputError, SettingError
 from prensa.jobs import larger
+from prensa.pressing.recipe import Changes
 
 # Less than the tiny models take as a whole, and more than one layer does.
 FAMILIES = {"deberta": "380kB", "llama": "400kB", "bert": "480kB"}
@@ -40,11 +42,16 @@ def test_the_result_is_the_same_bytes(bounded, texts, tmp_path):
     assert not leftovers(tmp_path)
 
 
-def test_sparsegpt_and_a_trimmed_vocabulary_are_the_same_bytes(llama, texts, tmp_path):
-    settings = {"texts": prensa.Source(texts, limit=12), "prune": 0.3, "prune_by": "sparsegpt"}
-    settings |= {"preset": "small", "trim_vocabulary": prensa.TrimVocabulary()}
-    prensa.compress(llama, tmp_path / "larger", memory="400kB", **settings)
-    prensa.compress(llama, tmp_path / "whole", **settings)
+def test_sparsegpt_and_a_trimmed_vocabulary_are_the_same_bytes(texts, tmp_path):
+    model = build("llama, character bpe", tmp_path / "model")
+    settings = {"texts": prensa.Source(texts, limit=12), "trim_vocabulary": prensa.TrimVocabulary()}
+    settings |= {"preset": "small", "prune": 0.3, "prune_by": "sparsegpt"}
+    changes = Changes(prune=0.3, prune_by="sparsegpt", trim_vocabulary=settings["trim_vocabulary"])
+    job = prensa.Compression(model, tmp_path / "whole", "small", changes=changes, texts=settings["texts"])
+    plan = job.plan()
+    plan.run()
+    # A byte less than the whole model takes.
+    prensa.compress(model, tmp_path / "larger", memory=plan.calibration.memory - 1, **settings)
     assert directory_bytes(tmp_path / "larger") == directory_bytes(tmp_path / "whole")
 
 
