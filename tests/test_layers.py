@@ -6,7 +6,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
     *("version", "errors", "extras", "arithmetic", "sharing", "isolation", "wording", "progress"),
-    *("files", "ops", "codecs", "passes"),
+    *("files", "cluster", "ops", "codecs", "passes"),
     *("checkpoint", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing", "modules"),
     *("serving", "predicting", "evaluation", "search", "report"),

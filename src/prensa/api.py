@@ -346,6 +346,9 @@ def predict(  # noqa: PLR0913  every option is a parameter, so that each has its
     max_batch_tokens: int = 4096,
     strict: bool = False,
     force: bool = False,
+    on: str | None = None,
+    workers: int | None = None,
+    worker_cpus: int | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     progress: Progress = silent,
@@ -361,6 +364,10 @@ def predict(  # noqa: PLR0913  every option is a parameter, so that each has its
     ``all_scores`` a classifier writes the probability of each label. ``runtime`` (auto, torch, openvino,
     onnxruntime) and ``precision`` (int8, bf16, fp32) say how the model is run, ``max_batch_tokens`` how much
     at a time.
+
+    ``on`` has the workers of a Ray cluster answer: ``ray`` starts one on this machine, ``ray:auto`` joins
+    the one that runs here, ``ray:HOST:PORT`` another one. There are as many ``workers`` as there is room
+    for, of ``worker_cpus`` CPUs each (1). The files are the same.
 
     A row that cannot be answered has a reason in the column ``problem``; ``strict`` ends there instead. The
     same call goes on with one that was stopped; ``force`` replaces an output that exists.
@@ -379,6 +386,9 @@ def predict(  # noqa: PLR0913  every option is a parameter, so that each has its
         max_batch_tokens=max_batch_tokens,
         strict=strict,
         force=force,
+        on=on,
+        workers=workers,
+        worker_cpus=worker_cpus,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
     return job.plan(progress).run(progress)

@@ -20,6 +20,7 @@ EXTRAS = {
     "onnxruntime": {"onnxruntime": "onnxruntime", "onnx": "onnx", "onnxscript": "onnxscript"},
     "openvino": {"openvino": "openvino", "nncf": "nncf"},
     "peft": {"peft": "peft"},
+    "ray": {"ray": "ray"},
     "serve": {"starlette": "starlette", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"},
     "trim": {"google.protobuf": "protobuf"},
 }
