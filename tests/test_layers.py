@@ -6,8 +6,8 @@ from pathlib import Path
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
     *("version", "errors", "extras", "arithmetic", "sharing", "isolation", "wording", "progress"),
-    *("files", "cluster", "ops", "codecs", "passes"),
-    *("checkpoint", "texts", "vocabulary", "integrations"),
+    *("files", "ops", "codecs", "passes"),
+    *("checkpoint", "cluster", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing", "modules"),
     *("serving", "predicting", "evaluation", "search", "report"),
     *("server", "jobs", "api", "example", "cli", "classic"),

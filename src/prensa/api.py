@@ -25,6 +25,7 @@ from prensa.jobs.conversion import Conversion
 from prensa.jobs.exploration import Exploration
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.prediction import Prediction
+from prensa.jobs.scale import Scale
 from prensa.modules.batches import batches_of
 from prensa.modules.compress import compressed
 from prensa.modules.seen import Run
@@ -72,6 +73,11 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     unchecked: bool = False,
+    on: str | None = None,
+    workers: int | None = None,
+    worker_cpus: int | None = None,
+    trials_at_once: int | None = None,
+    calibration_slices: int | None = None,
     force: bool = False,
     progress: Progress = silent,
     on_trial: OnTrial = ignore_trial,
@@ -111,6 +117,10 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     model's own code, and ``unchecked`` compresses without looking at the class, by passes that need no
     texts. ``progress`` and ``on_trial`` are called as the work goes on.
 
+    ``on`` has ``workers`` of a Ray cluster calibrate and make the trials of a budget, as for :func:`predict`.
+    ``trials_at_once`` are the noises of one round, ``calibration_slices`` the parts that texts are summed up
+    in: the same numbers give the same bytes with and without a cluster.
+
     Raises a :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
     """
     budget = Budget(max_drop, min_agreement, max_size, data, metric, min_recall, label_threshold)
@@ -137,6 +147,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
         drop_unused=drop_unused,
         force=force,
         permissions=Permissions(allow_new_head, trust_remote_code, unchecked),
+        scale=Scale(on, workers, worker_cpus, trials_at_once, calibration_slices),
     )
     return job.plan(progress).run(progress, on_trial)
 
@@ -298,6 +309,10 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
     device: str | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
+    on: str | None = None,
+    workers: int | None = None,
+    worker_cpus: int | None = None,
+    calibration_slices: int | None = None,
     progress: Progress = silent,
     on_point: OnPoint = ignore_point,
 ) -> Frontier:
@@ -306,7 +321,8 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
     Compresses the model at several noises, and with the presets and bitsandbytes beside them, and judges
     each on ``data`` (2,000 of its texts unless its ``limit`` says otherwise). ``texts`` are calibrated on,
     those of ``data`` without them. ``metric`` and ``label_threshold`` are those of :func:`evaluate`.
-    ``on_point`` is called with each point.
+    ``on_point`` is called with each point. ``on``, ``workers``, ``worker_cpus`` and ``calibration_slices``
+    are those of :func:`compress`: points are measured several at a time.
 
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
@@ -319,6 +335,7 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
         label_threshold=label_threshold,
         device=device,
         permissions=Permissions(allow_new_head, trust_remote_code),
+        scale=Scale(on, workers, worker_cpus, calibration_slices=calibration_slices),
     )
     return job.plan(progress).run(progress, on_point)
 

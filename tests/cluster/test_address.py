@@ -21,7 +21,9 @@ def test_addresses(on, address, name):
     assert workers.address.name == name
 
 
-@pytest.mark.parametrize("on", ["dask", "ray:here", "ray:head", "ray::6379", "ray:head:0", "ray:head:65536", "ray:head:x", ""])
+@pytest.mark.parametrize(
+    "on", ["dask", "ray:here", "ray:head", "ray::6379", "ray:head:0", "ray:head:65536", "ray:head:x", ""]
+)
 def test_what_is_no_address(on):
     with pytest.raises(SettingError, match="expected ray, ray:local, ray:auto, ray:HOST:PORT"):
         workers_from(on, None, None)

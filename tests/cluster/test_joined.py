@@ -23,7 +23,9 @@ def free_port():
 def test_an_address_that_nothing_answers_at(kind, free_port):
     pytest.importorskip("ray")
     address = Address(kind, "127.0.0.1", free_port)
-    with pytest.raises(SettingError, match=rf"`on=ray:{address.name}`: nothing answers there \(Connection refused"):
+    with pytest.raises(
+        SettingError, match=rf"`on=ray:{address.name}`: nothing answers there \(Connection refused"
+    ):
         joined._connect(address)
 
 
@@ -51,7 +53,9 @@ def test_what_ray_says_in_many_lines_is_one(monkeypatch):
     assert "RAY_USAGE_STATS_ENABLED" not in os.environ
 
 
-@pytest.mark.parametrize(("found", "message"), [("", "has no Prensa, and"), ("0.0.1", r"has Prensa 0\.0\.1, and")])
+@pytest.mark.parametrize(
+    ("found", "message"), [("", "has no Prensa, and"), ("0.0.1", r"has Prensa 0\.0\.1, and")]
+)
 def test_nodes_without_this_prensa(monkeypatch, found, message):
     monkeypatch.setattr(Cluster, "on_each_node", lambda *_: {"here": VERSION, "there": found})
     with pytest.raises(SettingError, match=f"node there of the cluster {message}"):
@@ -60,9 +64,11 @@ def test_nodes_without_this_prensa(monkeypatch, found, message):
 
 def test_without_ray(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match=r"a Ray cluster needs ray, .* pip install 'prensa\[ray\]'"):
-        with joined.joined(Address("local")):
-            raise AssertionError
+    missing = pytest.raises(
+        MissingPackageError, match=r"a Ray cluster needs ray, .* pip install 'prensa\[ray\]'"
+    )
+    with missing, joined.joined(Address("local")):
+        raise AssertionError
 
 
 def test_what_this_process_has_joined_stays_joined(nodes):
@@ -73,11 +79,16 @@ def test_what_this_process_has_joined_stays_joined(nodes):
         assert cluster.room(1) == 2
         assert cluster.room(2) == 1
         assert cluster.count(None, 1) == 2
-        with pytest.raises(SettingError, match="`workers=3`: the cluster has room for 2 with `worker_cpus=1`"):
+        with pytest.raises(
+            SettingError, match="`workers=3`: the cluster has room for 2 with `worker_cpus=1`"
+        ):
             cluster.count(3, 1)
         with pytest.raises(SettingError, match="`worker_cpus=4`: no node"):
             cluster.count(None, 4)
     assert ray.is_initialized()
-    with pytest.raises(SettingError, match="this process is connected to the cluster at"):
-        with joined.joined(Address("cluster", "10.0.0.7", 6379)):
-            raise AssertionError
+    other = Address("cluster", "10.0.0.7", 6379)
+    with (
+        pytest.raises(SettingError, match="this process is connected to the cluster at"),
+        joined.joined(other),
+    ):
+        raise AssertionError

@@ -111,8 +111,7 @@ def test_an_error_while_reading_waits_for_the_answers_before(joined_nodes, tmp_p
     with Pool(joined_nodes, Numbers(), hiring(tmp_path), 1, 1) as pool:
         pool.first()
         with pytest.raises(DataError, match="cut short"):
-            for pair in pool.answers(questions()):
-                found.append(pair)
+            found.extend(pool.answers(questions()))
     assert found == [([1], [1]), ([2], [4])]
 
 

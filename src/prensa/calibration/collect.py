@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prensa.calibration.blocks import by_blocks, move_all_but_blocks
-from prensa.calibration.joining import Outputs, statistics_of, token_table
+from prensa.calibration.joining import Outputs, by_parameter, statistics_of, token_table
 from prensa.calibration.objective import objective, outputs_of, without_past
 from prensa.calibration.plan import CalibrationPlan
+from prensa.calibration.slices import Seen
 from prensa.calibration.spread import Spread
 from prensa.calibration.watch import MATRIX, Watch, add_own, watch_layers
 from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.cluster.tasks import IN_TURN, Tasks
 from prensa.errors import OUT_OF_MEMORY, DeviceError, ModelError, PrensaError, first_line
 from prensa.isolation import building
 from prensa.ops.statistics import Statistics
@@ -31,20 +33,43 @@ from prensa.texts.encoding import pad
 from prensa.texts.tokenizers import check_ids
 
 
-def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
-    """Carry out a plan.
+def collect(plan: CalibrationPlan, progress: Progress = silent, tasks: Tasks = IN_TURN) -> Statistics:
+    """Carry out a plan, each of its slices as one of the ``tasks``.
 
     Raises :class:`ModelError` for a model that gives no finite numbers or reads more than texts,
     :class:`~prensa.errors.DeviceError` for too little memory, and
     :class:`~prensa.errors.TokenizerError` for ids that the model has no row for.
     """
-    home = plan.device
-    visited = None
-    # A model that is too large for its device stays in main memory, and its blocks visit.
-    if plan.by_blocks:
-        home, visited = "cpu", plan.device
+    if plan.slices == 1 and tasks is IN_TURN:
+        # The model that was run is the one whose sums are joined: it is loaded once.
+        model = _loaded(plan)
+        seen = _seen(model, plan, 0, progress)
+    else:
+        seen = Seen({}, Spread())
+        for number, more in enumerate(tasks.map(see_slice, plan, range(plan.slices)), 1):
+            seen = seen.plus(more)
+            progress("reading slices of texts", number, plan.slices)
+        model = _loaded(plan)
+    watch = Watch(_home(plan))
+    for names, weight in by_parameter(model):
+        if names[0] in seen.sums:
+            watch.sums[id(weight)] = seen.sums.pop(names[0])
+    return statistics_of(model, watch, plan, _outputs(seen.spread, plan))
+
+
+def see_slice(plan: CalibrationPlan, number: int) -> Seen:
+    """Run one slice of the texts. Raises what :func:`collect` raises."""
+    return _seen(_loaded(plan), plan, number, silent)
+
+
+def _home(plan: CalibrationPlan) -> str:
+    """Return the device of the sums: a model that is too large for its own stays in main memory."""
+    return "cpu" if plan.by_blocks else plan.device
+
+
+def _loaded(plan: CalibrationPlan) -> PreTrainedModel:
     padding = plan.encoded.fill["input_ids"]
-    model = load_on(plan.path, torch.float32, home, padding)
+    model = load_on(plan.path, torch.float32, _home(plan), padding)
     table = token_table(model)
     # Without a table, ids are no numbers of rows: code points, bytes.
     if table is not None:
@@ -52,13 +77,18 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
         check_ids(plan.path, max(largest, padding), len(table))
     for parameter in model.parameters():
         parameter.requires_grad_(requires_grad=False)
-    watch = Watch(home)
+    return model
+
+
+def _seen(model: PreTrainedModel, plan: CalibrationPlan, number: int, progress: Progress) -> Seen:
+    """Run a slice of the texts through a model, its blocks one after the other where it is large."""
+    watch = Watch(_home(plan))
     handles = watch_layers(model, watch)
     try:
         if plan.by_blocks:
             move_all_but_blocks(model, plan.device)
-        with by_blocks(model, visited):
-            outputs = _run(model, watch, plan, progress)
+        with by_blocks(model, plan.device if plan.by_blocks else None):
+            spread = _run(model, watch, plan, number, progress)
     except PrensaError:
         raise
     except Exception as error:
@@ -66,7 +96,11 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
     finally:
         for handle in handles:
             handle.remove()
-    return statistics_of(model, watch, plan, outputs)
+    sums = {}
+    for names, weight in by_parameter(model):
+        if id(weight) in watch.sums:
+            sums[names[0]] = watch.sums[id(weight)]
+    return Seen(sums, spread)
 
 
 def _explained(error: Exception, model: PreTrainedModel, plan: CalibrationPlan) -> PrensaError:
@@ -97,16 +131,18 @@ def _is_out_of_memory(error: Exception) -> bool:
     return any(words in message for words in OUT_OF_MEMORY)
 
 
-def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: Progress) -> Outputs:
-    """Send all batches through, forwards and backwards, and measure the outputs."""
+def _run(
+    model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, number_of_slice: int, progress: Progress
+) -> Spread:
+    """Send the batches of a slice through, forwards and backwards, and measure the outputs."""
     # Which signs are drawn must not depend on what was drawn before: same input, same bytes.
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(number_of_slice)
     pool = read_text_vector(plan.path, plan.kind)
     spread = Spread()
     unmet: list[nn.Parameter] = []
     texts, tokens = len(plan.encoded.rows), sum(plan.encoded.lengths)
     done = 0
-    for number, indices in enumerate(plan.batches):
+    for number, indices in enumerate(plan.batches_of(number_of_slice)):
         rows = [plan.encoded.rows[index] for index in indices]
         batch = pad(rows, plan.encoded, plan.device)
         batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
@@ -130,6 +166,10 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
         for row in rows:
             done += len(row["input_ids"])
         progress(f"reading {texts:,} texts", done, tokens)
+    return spread
+
+
+def _outputs(spread: Spread, plan: CalibrationPlan) -> Outputs:
     # A divergence needs no measure: it is in nats.
     if plan.kind in LANGUAGE:
         return Outputs(spread.count, 1.0)

@@ -51,7 +51,8 @@ class CalibrationPlan:
     each token comes in all ``counted`` texts. ``memory`` are the bytes of the model in float32 and of
     its second moments; what one block computes for one batch comes on top. ``by_blocks`` says that this is
     too much for ``device``, so that it stays in main memory and a block is there only while it runs.
-    ``account`` says what was read.
+    ``account`` says what was read. Sums are made of each of ``slices`` and then of these, in order: wherever
+    they are made, the same number of slices gives the same bytes.
     """
 
     path: Path
@@ -65,6 +66,12 @@ class CalibrationPlan:
     memory: int
     by_blocks: bool = False
     account: str = ""
+    slices: int = 1
+
+    def batches_of(self, number: int) -> Sequence[Sequence[int]]:
+        """Return the batches of a slice, which are next to each other."""
+        count = len(self.batches)
+        return self.batches[number * count // self.slices : (number + 1) * count // self.slices]
 
 
 def plan_calibration(

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from prensa.cluster.address import Address
 from prensa.errors import DeviceError, SettingError, first_line
@@ -23,6 +23,10 @@ from prensa.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import ray
+
+R = TypeVar("R")
 
 # Seconds for a connection, and for nodes to start a process each and look for Prensa.
 _CONNECTING = 5.0
@@ -128,6 +132,18 @@ def joined(address: Address) -> Iterator[Cluster]:
             ray.shutdown()
 
 
+def received(reference: ray.ObjectRef[R]) -> R:
+    """Return what a worker gives. Raises the error that it raised, and Ray's own where it has ended."""
+    import ray
+
+    try:
+        content: R = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        # With Ray's own around it the message would be a traceback.
+        raise error.cause from None
+    return content
+
+
 def _check_same(address: Address) -> None:
     """Raise :class:`SettingError` where this process is connected to another cluster than the one named."""
     import ray
@@ -162,8 +178,8 @@ def _connect(address: Address) -> None:
         raise SettingError(
             f"`on=ray:{address.name}`: {where}; start one with ray start --head, or give `on=ray`"
         ) from error
-    except (RuntimeError, ValueError, OSError) as error:
-        # Ray says in six lines which versions both sides have.
+    except Exception as error:
+        # Whatever Ray says, as in six lines which versions both sides have.
         reason = " ".join(str(error).split())
         raise SettingError(f"`on=ray:{address.name}`: cannot be joined ({reason})") from error
 

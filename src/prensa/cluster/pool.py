@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from prensa.cluster.joined import Cluster
+from prensa.cluster.joined import Cluster, received
 from prensa.errors import DeviceError, ModelError, first_line
 
 if TYPE_CHECKING:
@@ -193,10 +193,7 @@ class Pool(Generic[Q, A]):
         import ray
 
         try:
-            content: A = ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            # With Ray's own around it the message would be a traceback.
-            raise error.cause from None
+            content: A = received(reference)
         except ray.exceptions.RayError as error:
             self._replace(worker, first_line(error))
             return None
@@ -233,7 +230,9 @@ class Pool(Generic[Q, A]):
             task.answer = self._work.given_up(task.question)
             self._given_up += 1
             if self._given_up > _GIVEN_UP:
-                raise ModelError(f"workers end at text after text, {_GIVEN_UP:,} so far; take another `runtime`")
+                raise ModelError(
+                    f"workers end at text after text, {_GIVEN_UP:,} so far; take another `runtime`"
+                )
             return
         # Each is halved as soon as it ends one more.
         task.halves = [_Task(half, ended=_ENDED - 1) for half in halves]

@@ -11,6 +11,7 @@ from prensa.calibration.plan import CalibrationPlan, plan_calibration
 from prensa.checkpoint.destination import check_destination
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
+from prensa.cluster.tasks import IN_TURN
 from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.halves import halve_texts
@@ -23,6 +24,7 @@ from prensa.jobs import healing
 from prensa.jobs.healing import Healing
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.runtimes import Exported, Runtimes, runtime_names
+from prensa.jobs.scale import Scale
 from prensa.jobs.shrinking import Ended, Served, Shrinking
 from prensa.jobs.sources import Where, both
 from prensa.pressing import pipeline
@@ -31,6 +33,7 @@ from prensa.progress import Progress, silent
 from prensa.runtime.processor import processor_name
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, check_recipe, ignore_trial, search
+from prensa.search.trying import Rounds
 from prensa.serving.engines import TORCH
 from prensa.serving.in_pytorch import INT8
 from prensa.shrink.plan import ShrinkPlan, plan_shrinking
@@ -62,6 +65,7 @@ class Compression:
     drop_unused: bool = False
     force: bool = False
     permissions: Permissions = Permissions()
+    scale: Scale = Scale()
 
     def plan(self, progress: Progress = silent) -> CompressionPlan:
         """Find out whether it can be done, read the texts, and decide what happens to each tensor.
@@ -74,6 +78,7 @@ class Compression:
 
     def _check(self) -> None:
         """Raise :class:`SettingError` for parameters that do not go together."""
+        self.scale.check()
         if self.budget.on is not None and not self.budget.is_given and self.runtime is None:
             judged = as_source(self.budget.on)
             has_labels = judged.label_column is not None or judged.labels is not None
@@ -119,6 +124,8 @@ class Compression:
         if self.budget.is_given and recipe.shrink is None:
             check_recipe(pressing.recipe)
         calibration = self._calibration(pressing, texts, library, progress)
+        is_shrunk = recipe.shrink is not None
+        self.scale.check_used(calibration, has_budget=self.budget.is_given, is_shrunk=is_shrunk)
         judge = self._judge(pressing.checkpoint.path, data, library, progress)
         runtimes = None
         if self.runtime is not None:
@@ -189,13 +196,14 @@ class Compression:
         self, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress
     ) -> CalibrationPlan | None:
         if plan.needs_statistics:
-            return plan_calibration(
+            calibration = plan_calibration(
                 plan.checkpoint.path,
                 texts or Source(),
                 library=library,
                 device=self.device,
                 progress=progress,
             )
+            return self.scale.sliced(calibration)
         # Texts have another use: to count tokens in, or to measure ranges on.
         has_use = (plan.vocabulary, self.runtime, plan.recipe.shrink, plan.recipe.heal)
         is_used = any(use is not None for use in has_use)
@@ -297,6 +305,12 @@ class CompressionPlan:
         return job.run(progress, on_trial)
 
     def _compress(self, progress: Progress, on_trial: OnTrial) -> tuple[Outcome | None, Manifest | None]:
+        with self.job.scale.rounds(self.pressing.checkpoint.path) as rounds:
+            return self._compress_in(rounds, progress, on_trial)
+
+    def _compress_in(
+        self, rounds: Rounds, progress: Progress, on_trial: OnTrial
+    ) -> tuple[Outcome | None, Manifest | None]:
         if self.job.budget.is_given:
             assert self.calibration is not None  # noqa: S101  the recipe was checked
             judge = self.judge if self.job.budget.is_of_quality else None
@@ -308,10 +322,11 @@ class CompressionPlan:
                 on_trial=on_trial,
                 progress=progress,
                 mend=None if self.healing is None else self.healing.run,
+                rounds=rounds,
             )
         statistics = None
         if self.calibration is not None:
-            statistics = collect(self.calibration, progress)
+            statistics = collect(self.calibration, progress, rounds.tasks or IN_TURN)
         return None, healing.press(self.pressing, statistics, self.healing, progress)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.companions import SEARCH_FILE
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest
+from prensa.cluster.tasks import IN_TURN
 from prensa.errors import RecipeError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget
@@ -34,13 +35,14 @@ from prensa.search.bisect import last_allowed
 from prensa.search.journal import Journal, fingerprint, journal_path
 from prensa.search.outcome import Outcome, warnings_of
 from prensa.search.trial import Trial
+from prensa.search.trying import ONE_BY_ONE, Given, Rounds, trials
 
-# Evaluations, the last word included.
+# Rounds of evaluations, the last word included: one trial each, or several at a time.
 _MOST = 12
 # From a winner that texts not seen before refuse to the next.
 _STRIDES = (1.2, 2.0)
 _FOR_THE_CHECK = 1 + 2 * len(_STRIDES)
-# Trials where nothing is evaluated.
+# Rounds where nothing is evaluated.
 _OF_SIZE = 14
 
 OnTrial = Callable[[Trial, bool], None]
@@ -83,17 +85,35 @@ class _Search:
     on_trial: OnTrial
     progress: Progress
     mend: Mend | None = None
+    rounds: Rounds = ONE_BY_ONE
     refused: set[float] = field(default_factory=set)
     pressed: tuple[float, Manifest, Path] | None = None
 
     def attempt(self, noise: float) -> Trial:
         """Make a trial, or take it from the journal."""
-        if noise not in self.journal.trials:
-            trial, _ = self.judged(noise, self.halves.search, Draws(0))
-            self.journal.add(trial)
-        trial = self.journal.trials[noise]
-        self.on_trial(trial, self.allows(trial))
+        (trial,) = self.attempts([noise])
         return trial
+
+    def attempts(self, noises: Sequence[float]) -> list[Trial]:
+        """Make trials, or take them from the journal."""
+        missing = [noise for noise in noises if noise not in self.journal.trials]
+        made = self._made(missing)
+        for noise in noises:
+            if noise in missing:
+                self.journal.add(next(made))
+            trial = self.journal.trials[noise]
+            self.on_trial(trial, self.allows(trial))
+        return [self.journal.trials[noise] for noise in noises]
+
+    def _made(self, noises: Sequence[float]) -> Iterator[Trial]:
+        # A single one is made here, where what it wrote is kept.
+        if self.rounds.tasks is not None and len(noises) > 1:
+            given = Given(self.plan, self.statistics, self.judge, self.halves.search)
+            yield from trials(self.rounds.tasks, given, noises, self.progress)
+            return
+        for noise in noises:
+            trial, _ = self.judged(noise, self.halves.search, Draws(0))
+            yield trial
 
     def allows(self, trial: Trial) -> bool:
         """Whether a trial keeps the budget's part on quality, or on bytes where that is all there is."""
@@ -155,11 +175,13 @@ def search(
     on_trial: OnTrial = ignore_trial,
     progress: Progress = silent,
     mend: Mend | None = None,
+    rounds: Rounds = ONE_BY_ONE,
 ) -> tuple[Outcome, Manifest | None]:
     """Find the smallest result within the budget and write it to the plan's output.
 
     ``judge`` may be None where the budget is of bytes alone. ``mend`` makes the winner better, if it can,
-    before it is written; it stays within the budget. Returns how it ended, and what was written: None
+    before it is written; it stays within the budget. ``rounds`` may have several trials made at a time; the
+    winner is confirmed here. Returns how it ended, and what was written: None
     where no trial keeps the budget. An interruption (``KeyboardInterrupt``) after a trial that keeps it
     writes the best one so far, unchecked. Raises :class:`RecipeError` where the recipe has no noise to
     search, and :class:`~prensa.errors.FormatError` for a journal of another search.
@@ -177,9 +199,11 @@ def search(
         own_quality = judge.own_quality(halves.check, progress)
         if own_quality is not None:
             budget.check_reachable(own_quality, judge.plan.path)
-    statistics = collect(calibration, progress)
+    statistics = collect(calibration, progress, rounds.tasks or IN_TURN)
     with hidden_beside(plan.output) as place:
-        run = _Search(plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend)
+        run = _Search(
+            plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend, rounds
+        )
         if own_quality is not None and budget.decide(own_quality) == "undecided":
             outcome = _undecided(run, start, own_quality)
             journal.remove()
@@ -194,7 +218,12 @@ def _searched(run: _Search, start: float) -> tuple[Outcome, Manifest | None]:
     check = None
     try:
         winner = last_allowed(
-            run.attempt, run.allows, start=start, most=most, upwards=run.budget.is_of_quality
+            run.attempts,
+            run.allows,
+            start=start,
+            most=most,
+            upwards=run.budget.is_of_quality,
+            at_once=run.rounds.at_once,
         )
         if winner is not None and run.judge is not None:
             winner, check = _check(run, winner)
