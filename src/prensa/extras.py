@@ -21,6 +21,7 @@ EXTRAS = {
     "openvino": {"openvino": "openvino", "nncf": "nncf"},
     "peft": {"peft": "peft"},
     "ray": {"ray": "ray"},
+    "ray-serve": {"ray": "ray", "fastapi": "fastapi"},
     "serve": {"starlette": "starlette", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"},
     "trim": {"google.protobuf": "protobuf"},
 }

@@ -8,6 +8,7 @@ import prensa
 from prensa.errors import MissingPackageError, ModelError, SettingError
 from prensa.predicting import workers
 from prensa.predicting.answers import Form
+from prensa.predicting.on_node import OnNode
 from prensa.predicting.workers import Model, Settings, Worker
 
 IN_TORCH = {"runtime": "torch", "precision": "fp32"}
@@ -29,7 +30,8 @@ def test_what_is_no_cluster(path_of, tmp_path, settings, message):
 
 def model_at(directory):
     settings = Settings("torch", "float32", None, 4096)
-    return Model(directory, None, settings, Form("classes", "texts", ("LABEL_0", "LABEL_1")), {}, 1)
+    on_node = OnNode(directory, None, {}, 1)
+    return Model(on_node, settings, Form("classes", "texts", ("LABEL_0", "LABEL_1")))
 
 
 def test_what_a_worker_lacks_is_named_with_its_node(tmp_path, monkeypatch):

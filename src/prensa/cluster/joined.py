@@ -1,8 +1,7 @@
 """A Ray cluster while work is done on it: started or joined, looked over, and left.
 
-Ray is imported here and in the other modules of this package alone, inside of functions: without it everything
-else works. What Ray would wait for, or say in twenty lines, is found out before: an address that nothing answers
-at, a cluster of other versions, nodes without Prensa.
+Ray is imported inside of functions: without it everything else works. What Ray would wait for, or say in
+twenty lines, is found out before: an address that nothing answers at, other versions, nodes without Prensa.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ _CONNECTING = 5.0
 _LOOKING = 120.0
 # Where Ray finds the address of a running cluster before it looks for one on this machine.
 _NAMED = "RAY_ADDRESS"
-# For a Ray that is started here: it reports nothing to its makers, and its workers, which do what this process
-# would, do not stand back behind every other program of the machine.
+# For a Ray that is started here: it reports nothing to its makers, and its workers, which do what this
+# process would, do not stand back behind every other program of the machine.
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 
@@ -151,7 +150,8 @@ def _check_same(address: Address) -> None:
     found = str(ray.get_runtime_context().gcs_address)
     if address.kind == "cluster" and found != address.name:
         raise SettingError(
-            f"`on=ray:{address.name}`: this process is connected to the cluster at {found}; give `on=ray:auto`"
+            f"`on=ray:{address.name}`: this process is connected to the cluster at {found}; give "
+            "`on=ray:auto`"
         )
 
 

@@ -1,7 +1,7 @@
 """A directory's files for nodes that do not share a disk with this machine: once to each of them.
 
-Each file is an object in Ray's store, which brings it to a node once, however many workers wait for it there. The
-first of them writes the directory, under a name made of its contents, and renames it when it is whole.
+Each file is an object in Ray's store, which brings it to a node once, however many workers wait for it there.
+The first of them writes the directory, under a name made of its contents, and renames it when it is whole.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Workers that answer questions in any order, while the answers come in the order of the questions.
 
-A worker is an actor of Ray with one model. It may end at any time: its node goes, or its memory does not suffice, or
-a question crashes it. What it had is then asked of others, and another one takes its place. The question that it was
-at is suspected: after its second worker it is halved, and so are the halves, until the one text that ends every
-worker stands alone and is given up. Ray's own retries would end the whole run there.
+A worker is an actor of Ray with one model. It may end at any time: its node goes, its memory does not
+suffice, or a question crashes it. What it had is then asked of others, and another one takes its place. The
+question that it was at is suspected: after its second worker it is halved, and so are the halves, until the one
+text that ends every worker stands alone and is given up. Ray's own retries would end the whole run there.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Task(Generic[Q, A]):
 
 @dataclass
 class _Worker(Generic[Q, A]):
-    """An actor; ``loading`` until it has its model, then with the tasks that it was given, the oldest first."""
+    """An actor, which is ``loading`` until it has its model; its tasks, the oldest first."""
 
     actor: ActorHandle
     loading: ray.ObjectRef | None

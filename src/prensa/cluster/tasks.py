@@ -1,4 +1,4 @@
-"""One function for many items, on a cluster or in this process: the results are the same, and in the same order."""
+"""One function for many items, on a cluster or in this process: the same results in the same order."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ IN_TURN = InTurn()
 
 
 class OnCluster:
-    """As tasks of Ray, ``size`` at a time with ``cpus`` CPUs each. Those of a node that is lost are done again."""
+    """As tasks of Ray, ``size`` at a time with ``cpus`` CPUs each; those of a lost node are done again."""
 
     def __init__(self, cluster: Cluster, size: int, cpus: int) -> None:
         """Start nothing yet."""

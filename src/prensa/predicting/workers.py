@@ -1,15 +1,14 @@
 """Windows answered by the workers of a Ray cluster, each with the same model.
 
-This is Ray's actors and not ``ray.data``: there rows lose their order unless all are sorted at the end, a run that
-was stopped begins anew, and what ends a worker twice ends the run. Here the process that was started reads, writes
-and keeps the journal as always, so that files are the same and a run that was stopped goes on with or without Ray;
-only texts and answers travel.
+These are actors of Ray and not ``ray.data``: there a run that was stopped begins anew, files are cut by
+blocks and not by the shards that were read, and a text that ends a worker again and again ends the run. Here the
+process that was started reads, writes and keeps the journal as always, so that files are the same, and a run
+that was stopped goes on with or without Ray; only texts and answers travel.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,14 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prensa.checkpoint.allowed import allowed, allowing
 from prensa.cluster.address import Workers
-from prensa.cluster.joined import Cluster, joined
-from prensa.cluster.parcel import Parcel, packed, unpacked
+from prensa.cluster.joined import joined
 from prensa.cluster.pool import Pool
-from prensa.errors import PrensaError
 from prensa.predicting.answers import NOTHING, Answered, Form, answer_rows, given_up
-from prensa.predicting.journal import files_of_model, model_digest
+from prensa.predicting.on_node import OnNode
 from prensa.predicting.run import Asked
 from prensa.serving.desk import Desk, OnBatch
 from prensa.serving.load import load_to_serve
@@ -51,17 +47,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Model:
-    """What a worker loads: ``directory`` as it is on its node, or a ``parcel`` of it.
+    """What a worker loads, and what it makes of answers."""
 
-    ``permissions`` are those of :func:`allowing`, ``cpus`` the worker's threads.
-    """
-
-    directory: Path
-    parcel: Parcel | None
+    on_node: OnNode
     settings: Settings
     form: Form
-    permissions: Mapping[str, bool]
-    cpus: int
 
 
 @dataclass(frozen=True)
@@ -78,43 +68,28 @@ class Worker:
 
     def __init__(self, model: Model) -> None:
         """Load nothing yet."""
-        import torch
-
-        # Runtimes take as many.
-        torch.set_num_threads(model.cpus)
+        model.on_node.take_threads()
         self._model = model
         self._served: Served | None = None
 
     def load(self, as_loaded: Loaded | None) -> Loaded:
         """Load the model, as another worker has or as it is fastest. Raises what loading raises."""
-        model = self._model
-        with self._named():
-            directory = model.directory if model.parcel is None else unpacked(model.parcel)
+        own = self._model.settings
+        with self._model.on_node.named():
+            directory = self._model.on_node.directory()
             if as_loaded is None:
-                own = model.settings
                 served = load_to_serve(directory, runtime=own.runtime, dtype=own.dtype, texts=own.texts)
             else:
                 served = as_loaded.again(directory)
-            served.desk = Desk(model.settings.max_batch_tokens)
+            served.desk = Desk(own.max_batch_tokens)
             self._served = served
             return Loaded(served.record.runtime, served.record.precision, served.again_from())
 
     def answer(self, texts: Sequence[Sequence[Cell]]) -> Answered:
         """Answer a window. Raises what :func:`answer_rows` raises."""
         assert self._served is not None  # noqa: S101  it is loaded first
-        with self._named():
+        with self._model.on_node.named():
             return answer_rows(self._served, self._model.form, texts)
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Do it with PyTorch as in a new process, and name the node in what goes wrong."""
-        from prensa.isolation import as_usual
-
-        with as_usual(), allowing(**self._model.permissions):
-            try:
-                yield
-            except PrensaError as error:
-                raise type(error)(f"node {socket.gethostname()}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -184,14 +159,8 @@ def on_cluster(
     with ExitStack() as stack:
         cluster = stack.enter_context(joined(workers.address))
         size = cluster.count(workers.count, workers.cpus)
-        model = Model(
-            directory=directory.absolute(),
-            parcel=_parcel(cluster, directory.absolute(), digest),
-            settings=settings,
-            form=form,
-            permissions=dataclasses.asdict(allowed()),
-            cpus=workers.cpus,
-        )
+        on_node = OnNode.of(directory, digest, cluster, workers.cpus)
+        model = Model(on_node, settings, form)
         hiring = _Hiring(model)
         pool: Pool[Asked, Answered] = Pool(cluster, _Windows(form), hiring, size, workers.cpus)
         stack.enter_context(pool)
@@ -211,23 +180,5 @@ class _Hiring:
     def __call__(self) -> tuple[ActorHandle, ray.ObjectRef]:
         import ray
 
-        actor = ray.remote(Worker).options(num_cpus=self._model.cpus).remote(self._model)
+        actor = ray.remote(Worker).options(num_cpus=self._model.on_node.cpus).remote(self._model)
         return actor, actor.load.remote(self.loaded)
-
-
-def _parcel(cluster: Cluster, directory: Path, digest: str) -> Parcel | None:
-    """Pack the model where a node does not have the same files under the same path."""
-    if cluster.is_own:
-        return None
-    found = cluster.on_each_node(_digest_of, directory)
-    if set(found.values()) == {digest}:
-        return None
-    return packed(directory, files_of_model(directory), digest)
-
-
-def _digest_of(directory: Path) -> str:
-    """Return the digest of a model on a node, empty where there is none."""
-    try:
-        return model_digest(directory)
-    except OSError:
-        return ""

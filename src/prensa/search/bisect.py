@@ -1,6 +1,6 @@
 """The noise nearest to what a budget forbids: bracket it, then halve, in logarithms.
 
-On a cluster several trials are made at a time: a bracket then falls into as many sections more, not into halves.
+On a cluster several trials are made at a time: a bracket then falls into sections, not into halves.
 
 Size falls with noise and so, except for chance, does quality; every trial is compressed and judged for real.
 """

@@ -74,8 +74,8 @@ def measure_frontier(
 ) -> Frontier:
     """Compress and judge every point. ``plan`` is that of calibrated compression; its output is not written.
 
-    Points are measured as ``tasks``. An interruption (``KeyboardInterrupt``) ends it with the points there are. A point that cannot be made is
-    left out, with its reason in ``missing``.
+    Points are measured as ``tasks``. An interruption (``KeyboardInterrupt``) ends it with the points there
+    are. A point that cannot be made is left out, with its reason in ``missing``.
     """
     # An original that is no measure is refused before anything is compressed.
     judge.own_quality(range(len(judge.plan.texts)), progress)
