@@ -31,8 +31,19 @@ class Numbers:
         return [None]
 
 
-def hiring(tmp_path, *, deadly=(), loads=True):
-    """Have actors that end at a number, the first time only where it is negative."""
+def hiring(tmp_path, **how):
+    """Have such actors."""
+    squares = ray.remote(squares_of(tmp_path, **how)).options(num_cpus=1)
+
+    def hire():
+        actor = squares.remote()
+        return actor, actor.load.remote()
+
+    return hire
+
+
+def squares_of(tmp_path, *, deadly=(), loads=True):
+    """Return actors that end at a number, the first time only where it is negative."""
 
     # Inside of a function, so that it travels as it is: workers cannot import a test.
     class Squares:
@@ -43,14 +54,16 @@ def hiring(tmp_path, *, deadly=(), loads=True):
 
         def answer(self, question):
             (tmp_path / f"{question[0]}-{time.monotonic_ns()}").touch()
-            for number in question:
-                if number in deadly or (number < 0 and self.is_first(number)):
-                    os._exit(1)
-                if number == 404:
-                    raise DataError("no such number")
-                if number == 7:
-                    time.sleep(0.3)
-            return [number * number for number in question]
+            return [self.square(number) for number in question]
+
+        def square(self, number):
+            if number in deadly or (number < 0 and self.is_first(number)):
+                os._exit(1)
+            if number == 404:
+                raise DataError("no such number")
+            if number == 7:
+                time.sleep(0.3)
+            return number * number
 
         def is_first(self, number):
             try:
@@ -59,11 +72,7 @@ def hiring(tmp_path, *, deadly=(), loads=True):
                 return False
             return True
 
-    def hire():
-        actor = ray.remote(Squares).options(num_cpus=1).remote()
-        return actor, actor.load.remote()
-
-    return hire
+    return Squares
 
 
 def answered(cluster, questions, hire, size=2):

@@ -10,7 +10,7 @@ import prensa
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.cluster.tasks import OnCluster
-from prensa.errors import DataError, ModelError
+from prensa.errors import ModelError
 from prensa.jobs.scale import Scale
 from prensa.texts.library import Library
 from prensa.texts.source import Source
@@ -63,15 +63,6 @@ def test_a_frontier_has_the_same_points(nodes, original, texts, tmp_path, few_re
     assert there.points == plain.points
     assert there.missing == plain.missing
     assert len(plain.points) >= 5
-
-
-def test_a_task_that_fails_names_its_node(joined_nodes):
-    def fail(shared, item):
-        raise DataError(f"{shared} {item}")
-
-    tasks = OnCluster(joined_nodes, 2, 1)
-    with pytest.raises(DataError, match=r"^node .*: no 7$"):
-        list(tasks.map(fail, "no", [7, 8, 9]))
 
 
 def test_nodes_must_have_the_model(nodes, original, tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
 """What was seen of one slice of the texts, and the sum of slices.
 
 Second moments are sums over tokens, so those of slices add up to those of all texts: nothing has to be
-exchanged while they run. In float32 the order of additions shows in the last digits, so slices are always added
-in theirs.
+exchanged while they run. In float32 the order of additions shows in the last digits, so slices are always
+added in theirs.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from prensa.jobs.cascading import CascadingPlan
     from prensa.jobs.permissions import Permissions
     from prensa.server.front import Front
-    from prensa.server.on_ray import Served as ToServe
+    from prensa.server.on_ray import ToServe
     from prensa.serving.served import Served
     from prensa.texts.source import Source
 
@@ -130,7 +130,7 @@ def serve(  # noqa: PLR0913  one parameter for each option
         check_to_serve(directory, runtime)
         service = Service(name or model_name(directory), limits, key)
         if cluster is not None:
-            from prensa.server.on_ray import Served as ToServe
+            from prensa.server.on_ray import ToServe
 
             _serve_on(cluster, ToServe(directory, service.name, limits, key, runtime, dtype), host, port)
             return

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from prensa.cluster.address import Address
 from prensa.errors import DeviceError, SettingError, first_line
@@ -22,10 +22,6 @@ from prensa.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import ray
-
-R = TypeVar("R")
 
 # Seconds for a connection, and for nodes to start a process each and look for Prensa.
 _CONNECTING = 5.0
@@ -131,16 +127,15 @@ def joined(address: Address) -> Iterator[Cluster]:
             ray.shutdown()
 
 
-def received(reference: ray.ObjectRef[R]) -> R:
-    """Return what a worker gives. Raises the error that it raised, and Ray's own where it has ended."""
+@contextmanager
+def as_raised() -> Iterator[None]:
+    """Raise what a worker has raised as it was: with Ray's own error around it it would be a traceback."""
     import ray
 
     try:
-        content: R = ray.get(reference)
+        yield
     except ray.exceptions.RayTaskError as error:
-        # With Ray's own around it the message would be a traceback.
         raise error.cause from None
-    return content
 
 
 def _check_same(address: Address) -> None:

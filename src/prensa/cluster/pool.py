@@ -2,8 +2,8 @@
 
 A worker is an actor of Ray with one model. It may end at any time: its node goes, its memory does not
 suffice, or a question crashes it. What it had is then asked of others, and another one takes its place. The
-question that it was at is suspected: after its second worker it is halved, and so are the halves, until the one
-text that ends every worker stands alone and is given up. Ray's own retries would end the whole run there.
+question that it was at is suspected: after its second worker it is halved, and so are the halves, until the
+one text that ends every worker stands alone and is given up. Ray's own retries would end the whole run there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from prensa.cluster.joined import Cluster, received
+from prensa.cluster.joined import Cluster, as_raised
 from prensa.errors import DeviceError, ModelError, first_line
 
 if TYPE_CHECKING:
@@ -193,7 +193,8 @@ class Pool(Generic[Q, A]):
         import ray
 
         try:
-            content: A = received(reference)
+            with as_raised():
+                content: A = ray.get(reference)
         except ray.exceptions.RayError as error:
             self._replace(worker, first_line(error))
             return None

@@ -14,7 +14,7 @@ from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.effects import READ, WEIGHTS, WITHOUT_EFFECT
 from prensa.cluster.address import Workers
-from prensa.cluster.joined import Cluster, joined, received
+from prensa.cluster.joined import Cluster, as_raised, joined
 from prensa.errors import ModelError, PrensaError
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class OnCluster:
                 while remaining and len(running) < self.size:
                     item = remaining.popleft()
                     running.append(task.remote(function, given, item, permissions, self._cpus))
-                result: R = received(running[0])
+                with as_raised():
+                    result: R = ray.get(running[0])
                 running.popleft()
                 yield result
         finally:

@@ -1,9 +1,9 @@
 """Windows answered by the workers of a Ray cluster, each with the same model.
 
 These are actors of Ray and not ``ray.data``: there a run that was stopped begins anew, files are cut by
-blocks and not by the shards that were read, and a text that ends a worker again and again ends the run. Here the
-process that was started reads, writes and keeps the journal as always, so that files are the same, and a run
-that was stopped goes on with or without Ray; only texts and answers travel.
+blocks and not by the shards that were read, and a text that ends a worker again and again ends the run. Here
+the process that was started reads, writes and keeps the journal as always, so that files are the same, and a
+run that was stopped goes on with or without Ray; only texts and answers travel.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ proxies listen, one on each node with a replica, replaces what ends, and has it 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from starlette.types import ASGIApp
 
@@ -42,7 +42,7 @@ class Replica:
 
 
 def make_replica(replica: Replica) -> ASGIApp:
-    """Load the model on this node, and return the application that answers from it. Raises as loading does."""
+    """Load the model on this node, and return what answers from it. Raises as loading does."""
     replica.on_node.take_threads()
     with replica.on_node.named():
         served = load_to_serve(replica.on_node.directory(), runtime=replica.runtime, dtype=replica.dtype)
@@ -52,7 +52,7 @@ def make_replica(replica: Replica) -> ASGIApp:
 
 
 @dataclass(frozen=True)
-class Served:
+class ToServe:
     """What to serve, as its options say it."""
 
     directory: Path
@@ -63,7 +63,7 @@ class Served:
     dtype: str | None
 
 
-def run_on_ray(served: Served, workers: Workers, host: str, port: int, ready: Callable[[int], None]) -> None:
+def run_on_ray(served: ToServe, workers: Workers, host: str, port: int, ready: Callable[[int], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; ``ready`` is called with the number of replicas when all answer.
 
     Raises what joining the cluster raises, and :class:`ModelError` where the replicas do not start.
@@ -74,7 +74,7 @@ def run_on_ray(served: Served, workers: Workers, host: str, port: int, ready: Ca
         replica = Replica(served.name, served.limits, served.key, on_node, served.runtime, served.dtype)
         with _deployed(cluster, replica, count, host, port), suppress(KeyboardInterrupt):
             ready(count)
-            threading.Event().wait()
+            Event().wait()
 
 
 @contextmanager
