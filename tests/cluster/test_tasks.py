@@ -10,27 +10,24 @@ from prensa.cluster.tasks import IN_TURN, OnCluster, digest_of_files  # noqa: E4
 from prensa.errors import DataError  # noqa: E402
 
 
-def power(shared, item):
-    # Long enough to be under way when a node goes, and larger than what comes back without a node's store.
-    time.sleep(0.5)
-    return bytes(200_000) + str(item**shared).encode()
+def powers(seconds):
+    """Return a function that travels as it is: workers cannot import a test."""
+
+    def power(shared, item):
+        time.sleep(seconds)
+        # Too large to come back without the store of its node.
+        return bytes(200_000) + str(item**shared).encode()
+
+    return power
 
 
-def results(tasks, items):
-    return [int(one[200_000:]) for one in tasks.map(power, 2, items)]
-
-
-def test_results_are_those_of_one_process_though_a_node_goes(nodes, joined_nodes, monkeypatch):
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    expected = results(IN_TURN, range(12))
-    monkeypatch.undo()
-    assert expected == [number**2 for number in range(12)]
+def test_results_are_those_of_one_process_though_a_node_goes(nodes, joined_nodes):
+    expected = list(IN_TURN.map(powers(0), 2, range(12)))
+    assert [int(one[200_000:]) for one in expected] == [number**2 for number in range(12)]
     second = nodes.add_node(num_cpus=2, object_store_memory=100 << 20)
-    # Inside of a function, so that it travels as it is: workers cannot import a test.
-    here = power
     found = []
-    for one in OnCluster(joined_nodes, 4, 1).map(lambda shared, item: here(shared, item), 2, range(12)):
-        found.append(int(one[200_000:]))
+    for one in OnCluster(joined_nodes, 4, 1).map(powers(0.5), 2, range(12)):
+        found.append(one)
         if len(found) == 3:
             nodes.remove_node(second, allow_graceful=False)
     assert found == expected
