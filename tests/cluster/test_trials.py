@@ -55,14 +55,16 @@ def test_a_budget_ends_at_the_same_bytes(nodes, original, texts, tmp_path, few_r
     assert not leftovers(tmp_path)
 
 
-def test_a_frontier_has_the_same_points(nodes, original, texts, tmp_path, few_resamples):
+def test_a_frontier_has_the_same_points(nodes, original, texts, tmp_path, few_resamples, monkeypatch):
+    monkeypatch.setattr("prensa.search.frontier._PRESETS", ("half",))
+    monkeypatch.setattr("prensa.search.frontier.is_installed", lambda name: False)
     settings = {"data": texts, "noises": (0.002, 0.03), "scale": Scale(calibration_slices=2)}
     plain = prensa.Exploration(original, tmp_path / "plain", **settings).plan().run()
     settings["scale"] = Scale("ray:auto", calibration_slices=2)
     there = prensa.Exploration(original, tmp_path / "there", **settings).plan().run()
     assert there.points == plain.points
     assert there.missing == plain.missing
-    assert len(plain.points) >= 5
+    assert [point.name for point in plain.points] == ["noise 0.002", "noise 0.03", "half"]
 
 
 def test_nodes_must_have_the_model(nodes, original, tmp_path, monkeypatch):
