@@ -11,9 +11,6 @@ from typing import TypeVar
 
 from torch import nn
 
-from prensa.checkpoint.inspection import describe
-from prensa.checkpoint.locate import locate
-from prensa.checkpoint.manifest import Manifest
 from prensa.evaluation.budget import Budget, OfLabels
 from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.results import Evaluation
@@ -103,10 +100,10 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     as small as the budget allows, by real evaluations, and confirmed on texts that the search has not seen.
     ``held`` of what is returned says whether it is; where it is not, nothing was written.
 
-    In which terms: ``metric`` is what ``max_drop`` is a drop of, such as ``recall:toxic``, ``pr_auc:toxic``
-    or ``entity_f1``; the task's usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of
-    what has a label the result must find, beside any other budget. ``label_threshold`` (``{"toxic": 0.7}``)
-    gives a label only where it is more likely than that.
+    In which terms: ``metric`` is what ``max_drop`` is a drop of, such as ``recall:toxic``, ``pr_auc:toxic``,
+    ``entity_f1`` or ``ndcg@10``; the task's usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how
+    much of what has a label the result must find, beside any other budget. ``label_threshold``
+    (``{"toxic": 0.7}``) gives a label only where it is more likely than that.
 
     ``device`` is where the model runs while it is calibrated and judged. ``runtime`` (``openvino``, ``onnx``
     or ``auto``: all that are installed) exports the result, too, and compares everything with the original.
@@ -222,7 +219,7 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
     ``within_budget`` of the evaluation say. ``cascade`` (0.99 or ``"99%"``) also puts each result, a
     classifier, before the original: it answers where it is sure, so that as many answers are the original's.
 
-    ``metric`` is what the drop is of, such as ``recall:toxic``, ``pr_auc:toxic`` or ``entity_f1``; the task's
+    ``metric`` is what the drop is of, such as ``recall:toxic``, ``entity_f1`` or ``ndcg@10``; the task's
     usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of what has a label a result must
     find for ``budget(result)`` to hold. ``label_threshold`` (``{"toxic": 0.7}``) gives a label only where it
     is more likely than that.
@@ -338,16 +335,6 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
         scale=Scale(on, workers, worker_cpus, calibration_slices=calibration_slices),
     )
     return job.plan(progress).run(progress, on_point)
-
-
-def inspect(model: str | Path, *, allow_new_head: bool = False, trust_remote_code: bool = False) -> Manifest:
-    """Return what is stored in a model directory, tensor by tensor.
-
-    For a result of :func:`compress` this is its manifest, checked against the files; for any other
-    model, what the headers say.
-    """
-    with Permissions(allow_new_head, trust_remote_code).granted():
-        return describe(locate(model, to_read=True))
 
 
 def predict(  # noqa: PLR0913  every option is a parameter, so that each has its name

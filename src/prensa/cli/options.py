@@ -54,7 +54,8 @@ Metric = Annotated[
     str | None,
     typer.Option(
         help="What a drop is of: accuracy, macro_f1, roc_auc, recall:LABEL, precision:LABEL, f1:LABEL, "
-        "pr_auc:LABEL, entity_f1, spearman, pearson. [default: the task's usual one]"
+        "pr_auc:LABEL, entity_f1, spearman, pearson, ndcg@10, mrr@10, map, recall@10. [default: the task's "
+        "usual one]"
     ),
 ]
 MinRecall = Annotated[

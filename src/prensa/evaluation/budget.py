@@ -161,8 +161,9 @@ class Budget:
                 )
 
     def texts_needed(self, quality: Quality, texts: int) -> int | None:
-        """Return about how many texts decide where ``texts`` did not, None where they did."""
-        no_answer_changed = quality.agreement is not None and quality.agreement.value == 1
+        """Return about how many texts, or queries, decide where ``texts`` did not, None where they did."""
+        no_answer_changed = quality.none_changed
+        texts = quality.queries or texts
         needed: list[int] = []
         for drop, allowed in self._parts(quality):
             if drop is None or drop.interval is None:

@@ -26,7 +26,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Frontier:
-    """The points of a model, judged on ``texts`` texts of ``data``. ``missing`` is what was not measured."""
+    """The points of a model, judged on ``texts`` texts of ``data``. ``missing`` is what was not measured.
+
+    Where passages are ranked, ``unit`` is queries, and ``texts`` counts these.
+    """
 
     model: str
     nbytes: int
@@ -37,4 +40,5 @@ class Frontier:
     missing: tuple[str, ...]
     interrupted: bool
     date: str
+    unit: str = "texts"
     prensa_version: str = VERSION

@@ -26,7 +26,9 @@ from prensa.evaluation.figures import Quality, in_words
 from prensa.evaluation.original import check_finite, check_not_constant
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
+from prensa.evaluation.rank_metrics import check_installed
 from prensa.evaluation.reading import Reading, common_words, read_by, readable
+from prensa.evaluation.similarity import similarity_of
 from prensa.evaluation.terms import Terms, terms_of
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device, choose_dtype
@@ -71,7 +73,10 @@ class JudgePlan:
 
     def in_terms_of(self, budget: Budget) -> JudgePlan:
         """Judge by what a budget names. Raises as :func:`~prensa.evaluation.terms.terms_of`."""
-        return dataclasses.replace(self, terms=terms_of(budget, self.task, self.texts))
+        terms = terms_of(budget, self.task, self.texts)
+        if self.texts.queries is not None and self.task.kind == "embedding":
+            terms = dataclasses.replace(terms, similarity=similarity_of(self.path))
+        return dataclasses.replace(self, terms=terms)
 
     def take(self, indices: Sequence[int]) -> JudgePlan:
         """Keep some of the texts."""
@@ -115,6 +120,8 @@ def plan_judge(
     config = load_config(original)
     limit = longest(tokenizer, config, max_length)
     texts = library.texts(data, task)
+    if texts.queries is not None:
+        check_installed(texts.name)
     step = functools.partial(progress, "tokenizing")
     encoded = library.encode(tokenizer, texts, task.kind, limit, step)
     check_ids(original, largest_id(encoded), embedding_rows(config))

@@ -147,6 +147,9 @@ def _retokenized(plan: Plan, number: int, indices: Sequence[int], outputs: Outpu
     changed = reading.changed
     if not changed:
         return Retokenized(0, None)
+    # Passages are ranked among all others, and not among some of them.
+    if outputs.texts.queries is not None:
+        return Retokenized(len(changed), None)
     for index in changed:
         if not np.isfinite(outputs.result[index]).all():
             return Retokenized(len(changed), None)

@@ -29,6 +29,8 @@ from prensa.evaluation.figures import (
     SPEARMAN,
     of_label,
 )
+from prensa.evaluation.rank_metrics import RankMetric, rank_metric
+from prensa.texts.collection import ranks
 from prensa.texts.names import find, folded
 
 _OF_LABELS = {"recall": RECALL, "precision": PRECISION, "f1": F1, "pr_auc": PR_AUC}
@@ -39,6 +41,8 @@ _OF_ENTITIES = {
 }
 _OF_ALL = {"accuracy": ACCURACY, "macro_f1": MACRO_F1, "roc_auc": ROC_AUC}
 _OF_NUMBERS = {"spearman": SPEARMAN, "pearson": PEARSON}
+
+_OF_RANKINGS = ("ndcg@10", "mrr@10", "map", "recall@10", "recall@100")
 
 LABELLED = frozenset({*_OF_LABELS.values(), *_OF_ENTITIES.values(), *_OF_ALL.values(), *_OF_NUMBERS.values()})
 """Metrics that need right answers."""
@@ -80,6 +84,19 @@ def metric_named(word: str, task: Task) -> str:
     if kind not in _OF_LABELS or task.kind not in {"classes", "multi-label"}:
         raise _unknown(word, task)
     return of_label(_OF_LABELS[kind], label_in(label.strip(), task.labels, "metric"))
+
+
+def ranking_named(word: str) -> RankMetric:
+    """Return the metric of ranked passages that is meant: ``ndcg@10``, ``MRR@5``, ``map``, ``recall@100``.
+
+    Raises :class:`SettingError` with the nearest names for anything else.
+    """
+    metric = rank_metric(word)
+    if metric is None:
+        raise SettingError(
+            f"`metric` {word}: no metric of queries with passages to rank; {_like(word, _OF_RANKINGS)}"
+        )
+    return metric
 
 
 def recall_named(label: str, task: Task) -> str:
@@ -174,6 +191,11 @@ def _unknown(word: str, task: Task) -> SettingError:
     why = ""
     if task.kind == "tokens" and word.startswith("entity") and scheme_of(task.labels) is None:
         why = f" (the model marks no entities: {why_none(task.labels)})"
+    if ranks(task) and rank_metric(word) is not None:
+        why = (
+            " on these texts (it is one of queries and passages: give BEIR's directory, or a table with the "
+            "columns query, passage and score, without `text_column`)"
+        )
     return SettingError(f"`metric` {word}: no metric of this model{why}; {_like(word, spellings(task))}")
 
 

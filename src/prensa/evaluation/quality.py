@@ -15,6 +15,7 @@ from prensa.evaluation.disagreements import SHOWN, Described, most
 from prensa.evaluation.figures import SPEARMAN, Quality
 from prensa.evaluation.original import likeness
 from prensa.evaluation.outputs import Outputs
+from prensa.evaluation.rankings import compare_rankings
 from prensa.evaluation.words import compare_words
 
 __all__ = ["SHOWN", "Outputs", "compare"]
@@ -29,6 +30,10 @@ def compare(outputs: Outputs, draws: Draws) -> Quality:
             broken += 1
     if broken:
         return Quality(broken=broken, alike=alike)
+    if outputs.texts.queries is not None:
+        # That a label is never given says nothing of an order.
+        constant = alike if alike == "constant" else ""
+        return dataclasses.replace(compare_rankings(outputs, draws), alike=constant)
     compare_kind = _COMPARISONS[outputs.task.kind]
     return dataclasses.replace(compare_kind(outputs, draws), alike=alike)
 

@@ -17,7 +17,8 @@ from prensa.evaluation.budget import Budget
 from prensa.evaluation.entities import Scheme, misplaced, scheme_of
 from prensa.evaluation.figures import PEARSON, ROC_AUC, SPEARMAN, in_words, label_of, without_label
 from prensa.evaluation.label_scores import Ids
-from prensa.evaluation.metrics import LABELLED, label_in, metric_named, recall_named
+from prensa.evaluation.metrics import LABELLED, label_in, metric_named, ranking_named, recall_named
+from prensa.evaluation.similarity import COSINE
 from prensa.evaluation.thresholds import Thresholds
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
@@ -33,12 +34,14 @@ class Terms:
     """What a comparison pays heed to beyond what is usual for its task.
 
     ``metric`` is what the drop is of, empty for the task's usual one. ``recalls`` are metrics by the words
-    that a label was named with. ``thresholds`` are by the label's number.
+    that a label was named with. ``thresholds`` are by the label's number. ``similarity`` names how near
+    vectors of queries and passages are.
     """
 
     metric: str = ""
     recalls: Mapping[str, str] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=dict)
+    similarity: str = COSINE
 
 
 def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
@@ -47,6 +50,8 @@ def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
     Raises :class:`DataError` for what the texts cannot give: a metric of right answers without any, or of a
     label that no text has.
     """
+    if texts.queries is not None:
+        return _of_rankings(budget)
     metric = ""
     if budget.metric is not None:
         metric = metric_named(budget.metric, task)
@@ -62,6 +67,27 @@ def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
     terms = Terms(metric, recalls, thresholds)
     check_given(terms, task, texts)
     return terms
+
+
+def _of_rankings(budget: Budget) -> Terms:
+    """Look up what a budget names where passages are ranked.
+
+    Raises :class:`SettingError` for what is of classifiers, and for other metrics.
+    """
+    of_classes = {
+        "min_recall": budget.min_recall,
+        "label_threshold": budget.label_threshold,
+        "min_agreement": budget.min_agreement,
+    }
+    for option, value in of_classes.items():
+        if value is not None:
+            raise SettingError(
+                f"`{option}` works for classifiers, and these texts are queries with passages to rank; give "
+                "`max_drop` with a `metric` such as ndcg@10 or recall@10"
+            )
+    if budget.metric is None:
+        return Terms()
+    return Terms(ranking_named(budget.metric).name)
 
 
 def _check_once(option: str, meant: Mapping[str, str]) -> None:

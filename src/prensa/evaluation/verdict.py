@@ -14,6 +14,7 @@ from prensa.evaluation.figures import (
     Quality,
     Recall,
     in_words,
+    is_of_rankings,
 )
 from prensa.evaluation.original import SAME_TO_ALL
 from prensa.evaluation.results import Data, Evaluation, Model
@@ -60,7 +61,7 @@ def _quality(evaluation: Evaluation, result: Model) -> str:
     quality = result.quality
     if quality is None:
         return "was not compared for quality"
-    texts = _texts(evaluation.data)
+    texts = _texts(evaluation.data, quality)
     if quality.broken:
         return f"gives no number (NaN or infinity) on {quality.broken:,} of {texts}: it cannot be used"
     if quality.drop is None:
@@ -105,7 +106,9 @@ def range_in_words(interval: tuple[float, float]) -> str:
     return f"{number(100 * low)} to {number(100 * high)}"
 
 
-def _texts(data: Data) -> str:
+def _texts(data: Data, quality: Quality) -> str:
+    if quality.queries:
+        return f"{quality.queries:,} queries of {data.name}"
     if data.is_smoke_test:
         return f"{data.measured:,} built-in texts (a smoke test, not an accuracy figure)"
     return f"{data.measured:,} texts of {data.name}"
@@ -184,17 +187,30 @@ def too_few(quality: Quality, allowed: float, texts: int) -> str:
     """
     if quality.drop is None or quality.drop.interval is None:
         raise ValueError("a drop without an interval is not undecided")
-    none_changed = quality.agreement is not None and quality.agreement.value == 1
-    return how_many(quality.drop.interval, allowed, texts, none_changed=none_changed)
+    count = quality.queries or texts
+    return how_many(
+        quality.drop.interval,
+        allowed,
+        count,
+        none_changed=quality.none_changed,
+        unit=unit_of(quality.drop.of),
+    )
 
 
-def how_many(interval: tuple[float, float], allowed: float, texts: int, *, none_changed: bool) -> str:
-    """Explain that an interval is too wide, and about how many texts make one that decides."""
+def how_many(
+    interval: tuple[float, float], allowed: float, texts: int, *, none_changed: bool, unit: str = "texts"
+) -> str:
+    """Explain that an interval is too wide, and about how many of a ``unit`` make one that decides."""
     needed = texts_needed(texts, interval, allowed, none_changed=none_changed)
     return (
-        f"the 95 % interval is wider than twice the budget on {texts:,} texts; about {needed:,} texts would "
-        "decide it"
+        f"the 95 % interval is wider than twice the budget on {texts:,} {unit}; about {needed:,} {unit} "
+        "would decide it"
     )
+
+
+def unit_of(metric: str) -> str:
+    """Name what a drop is computed on, and its interval drawn from: texts, or queries with their passages."""
+    return "queries" if is_of_rankings(metric) else "texts"
 
 
 def _doubts(quality: Quality, allowed: float) -> list[str]:

@@ -31,8 +31,9 @@ from prensa.pressing import pipeline
 from prensa.pressing.recipe import Changes, Recipe, adjusted, chosen_recipe
 from prensa.progress import Progress, silent
 from prensa.runtime.processor import processor_name
+from prensa.search.noise import check_recipe
 from prensa.search.outcome import Outcome
-from prensa.search.search import OnTrial, check_recipe, ignore_trial, search
+from prensa.search.search import OnTrial, ignore_trial, search
 from prensa.search.trying import Rounds
 from prensa.serving.engines import TORCH
 from prensa.serving.in_pytorch import INT8

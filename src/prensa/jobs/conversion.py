@@ -144,6 +144,8 @@ class ConversionPlan:
         plan = judge.plan
         if allowed is None or plan.task.kind != "classes" or plan.terms.thresholds:
             return None
+        if plan.texts.queries is not None:
+            return None
         metric = plan.terms.metric
         if without_label(metric) == RECALL and plan.texts.labels is not None:
             right = plan.task.labels.index(label_of(metric))

@@ -24,7 +24,8 @@ from prensa.predicting.shards import Place, Shard, check_targets, find_places, u
 from prensa.predicting.windows import Columns
 from prensa.predicting.workers import Settings, on_cluster
 from prensa.progress import Progress, silent
-from prensa.serving.load import AUTO, check_to_serve, load_to_serve
+from prensa.serving.engines import AUTO
+from prensa.serving.load import check_to_serve, load_to_serve
 from prensa.serving.precisions import dtype_of
 from prensa.serving.waiting import TOKENS
 from prensa.texts.cells import refuse_numbers

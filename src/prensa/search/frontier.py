@@ -102,16 +102,19 @@ def measure_frontier(
     except KeyboardInterrupt:
         missing += [left.name for left in contenders[done:]]
         interrupted = True
+    texts = judge.plan.texts
+    queries = texts.queries
     return Frontier(
         model=str(plan.before.path),
         nbytes=plan.before.nbytes,
-        data=judge.plan.texts.name,
-        texts=len(judge.plan.texts),
+        data=texts.name,
+        texts=len(texts) if queries is None else len(queries.numbers),
         calibrated_on=calibration.source,
         points=tuple(points),
         missing=tuple(missing),
         interrupted=interrupted,
         date=dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        unit="texts" if queries is None else "queries",
     )
 
 

@@ -17,6 +17,7 @@ from prensa.texts.label_columns import columns_named, label_columns_of, unused_l
 from prensa.texts.labelled import Labelled, Labels
 from prensa.texts.labels import read_labels
 from prensa.texts.names import LABEL_COLUMNS, TEXT_COLUMNS, find, folded, quoted
+from prensa.texts.queries import Queries
 from prensa.texts.readers import read_table
 from prensa.texts.source import JUDGED, Source, check_built_in
 from prensa.texts.table import DataTable
@@ -38,8 +39,9 @@ class Texts:
     """Texts with or without labels.
 
     ``pairs`` are second texts, for models that read two; ``words`` are the texts' own words where a column
-    holds lists of them. ``is_smoke_test`` says that these are the built-in texts. ``account`` is one line
-    on what was read: rows, columns, labels and their counts, and which rows were left out and why.
+    holds lists of them. ``queries`` says which texts are queries and passages, None where none are.
+    ``is_smoke_test`` says that these are the built-in texts. ``account`` is one line on what was read: rows,
+    columns, labels and their counts, and which rows were left out and why.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Texts:
     pairs: tuple[str, ...] | None = None
     words: tuple[Words, ...] | None = None
     labels: Labels | None = None
+    queries: Queries | None = None
     columns: tuple[str, ...] = ()
     label_columns: tuple[str, ...] = ()
     is_smoke_test: bool = False
@@ -59,14 +62,16 @@ class Texts:
     def take(self, indices: Sequence[int]) -> Texts:
         """Keep the texts at ``indices``, in that order."""
         texts = tuple(map(self.texts.__getitem__, indices))
-        pairs, words, labels = None, None, None
+        pairs, words, labels, queries = None, None, None, None
+        if self.queries is not None:
+            queries = self.queries.take(indices)
         if self.pairs:
             pairs = tuple(map(self.pairs.__getitem__, indices))
         if self.words:
             words = tuple(map(self.words.__getitem__, indices))
         if self.labels is not None:
             labels = list(map(self.labels.__getitem__, indices))
-        return replace(self, texts=texts, pairs=pairs, words=words, labels=labels)
+        return replace(self, texts=texts, pairs=pairs, words=words, labels=labels, queries=queries)
 
 
 def built_in_texts() -> Texts:

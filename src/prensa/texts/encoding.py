@@ -14,6 +14,8 @@ from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import DataError, TokenizerError
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
+from prensa.texts.pair_truncation import LONGEST_FIRST, by_strategy
+from prensa.texts.queries import NEITHER, Queries
 from prensa.texts.reader import Reader, alone
 
 if TYPE_CHECKING:
@@ -140,6 +142,8 @@ def prepared(tokenizer: Reader, texts: Texts, kind: Kind, prompt: str | None = N
     # What a language model is asked to predict is the text, and nothing before it.
     if kind in LANGUAGE:
         return texts
+    if texts.queries is not None and not texts.pairs:
+        return _with_own_prompts(tokenizer, texts, texts.queries)
     if prompt is None:
         prompt = getattr(tokenizer, "prompt", "")
     if not prompt:
@@ -148,8 +152,38 @@ def prepared(tokenizer: Reader, texts: Texts, kind: Kind, prompt: str | None = N
     return replace(texts, texts=tuple(with_prompt))
 
 
+def _with_own_prompts(tokenizer: Reader, texts: Texts, queries: Queries) -> Texts:
+    """Put in front of queries and passages what Sentence Transformers does: a prompt for each of the two."""
+    of_query = getattr(tokenizer, "query_prompt", "")
+    of_passage = getattr(tokenizer, "passage_prompt", "")
+    with_prompt: list[str] = []
+    for text, number in zip(texts.texts, queries.query_of, strict=True):
+        prompt = of_passage if number == NEITHER else of_query
+        with_prompt.append(prompt + text)
+    return replace(texts, texts=tuple(with_prompt))
+
+
 def tokenize(tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None) -> list[Tokenized]:
-    """Tokenize some texts that were :func:`prepared`, in one call of the tokenizer."""
+    """Tokenize some texts that were :func:`prepared`, in one call of the tokenizer where it allows that."""
+    words = None
+    if kind == "tokens":
+        words = texts.words
+    if not texts.pairs or words or limit is None:
+        return _tokenized(tokenizer, texts, kind, limit, LONGEST_FIRST)
+    # Pairs that are truncated in one way have a call together.
+    with alone(tokenizer):
+        strategies = by_strategy(tokenizer, texts.texts, texts.pairs, limit)
+    placed: dict[int, Tokenized] = {}
+    for strategy, places in strategies.items():
+        some = _tokenized(tokenizer, texts.take(places), kind, limit, strategy)
+        placed.update(zip(places, some, strict=True))
+    return [placed[place] for place in range(len(texts))]
+
+
+def _tokenized(
+    tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None, strategy: str
+) -> list[Tokenized]:
+    """Tokenize texts in one call; of pairs that are too long ``strategy`` says which text loses tokens."""
     words = None
     if kind == "tokens":
         words = texts.words
@@ -163,7 +197,7 @@ def tokenize(tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None) -> 
             list(words or texts.texts),
             pairs,
             is_split_into_words=words is not None,
-            truncation=limit is not None,
+            truncation=strategy if limit is not None else False,
             max_length=limit,
             return_special_tokens_mask=needs_bytes,
             verbose=False,

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prensa.checkpoint.kinds import LANGUAGE, Kind, Task
+from prensa.texts.beir import is_beir, read_beir
+from prensa.texts.collection import Collection, ranks, texts_in_collection
 from prensa.texts.columns import Texts, read_texts, sample, table_of, texts_in
 from prensa.texts.encoding import CHUNK, Encoded, Step, Tokenized, prepared, tokenize, unread
 from prensa.texts.names import split_names
+from prensa.texts.pair_truncation import pair_truncation
+from prensa.texts.query_table import collection_in, query_columns
 from prensa.texts.reader import Reader, alone
 from prensa.texts.source import CALIBRATED, JUDGED, Source
 from prensa.texts.table import DataTable
@@ -38,6 +42,7 @@ class Library:
 
     def __init__(self) -> None:
         self._tables: dict[Hashable, DataTable] = {}
+        self._collections: dict[Hashable, Collection] = {}
         self._shelves: dict[Hashable, _Shelf] = {}
 
     def texts(self, source: Source, task: Task | None, splits: Sequence[str] = JUDGED) -> Texts:
@@ -45,21 +50,51 @@ class Library:
 
         Texts with labels and texts alone (``task`` None) come from the same table. Once a source has named a
         column of a table, whether its first line is a header is settled for later readings, too.
+        Query–passage data is read as the task needs it: see :mod:`prensa.texts.collection`.
         """
         if source.name is None:
             return read_texts(source, task, splits=splits)
+        collection = self._collection(source, task, splits)
+        if collection is not None:
+            return texts_in_collection(collection, task, source.limit, to_judge=task is not None)
+        texts = texts_in(self._table(source, splits), source, task)
+        return sample(texts, source.limit)
+
+    def all_texts(self, source: Source, task: Task | None = None) -> Texts:
+        """Return the texts to calibrate on and to count tokens in: without labels, and whatever the limit.
+
+        Of a data set these are its training part, if it has one: what a model is judged by stays unseen. A
+        ``task`` says how the model reads query–passage data, where that is what there is.
+        """
+        everything = replace(source, limit=None)
+        if task is not None and ranks(task) and source.name is not None:
+            collection = self._collection(everything, task, CALIBRATED)
+            if collection is not None:
+                return texts_in_collection(collection, task, to_judge=False)
+        return self.texts(everything, None, CALIBRATED)
+
+    def _table(self, source: Source, splits: Sequence[str]) -> DataTable:
         key = _table_key(source, splits)
         if key not in self._tables:
             self._tables[key] = table_of(source, splits)
-        texts = texts_in(self._tables[key], source, task)
-        return sample(texts, source.limit)
+        return self._tables[key]
 
-    def all_texts(self, source: Source) -> Texts:
-        """Return the texts to calibrate on and to count tokens in: without labels, and whatever the limit.
-
-        Of a data set these are its training part, if it has one: what a model is judged by stays unseen.
-        """
-        return self.texts(replace(source, limit=None), None, CALIBRATED)
+    def _collection(self, source: Source, task: Task | None, splits: Sequence[str]) -> Collection | None:
+        """Return the queries and passages of a source, None where it has none."""
+        key = _table_key(source, splits)
+        if key in self._collections:
+            return self._collections[key]
+        if is_beir(source):
+            self._collections[key] = read_beir(source, splits)
+            return self._collections[key]
+        # For other tasks such a table is one of texts, whose columns have to be named.
+        if task is not None and not ranks(task):
+            return None
+        table = self._table(source, splits)
+        columns = query_columns(table, source)
+        if columns is None:
+            return None
+        return collection_in(table, columns)
 
     def encode(
         self,
@@ -238,5 +273,6 @@ def _content_key(tokenizer: Reader) -> Hashable:
         tuple(tokenizer.model_input_names),
         tokenizer.pad_token_id,
         tokenizer.truncation_side,
+        pair_truncation(tokenizer),
         getattr(tokenizer, "split_special_tokens", False),
     )
