@@ -33,7 +33,12 @@ def _started(make):
     for is_last in (False, False, True):
         own = make()
         try:
-            own.add_node(num_cpus=2, object_store_memory=200 << 20, include_log_monitor=False)
+            own.add_node(
+                num_cpus=2,
+                object_store_memory=200 << 20,
+                include_dashboard=False,
+                include_log_monitor=False,
+            )
         except Exception:
             own.shutdown()
             if is_last:
