@@ -7,7 +7,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
     *("version", "errors", "extras", "arithmetic", "sharing", "isolation", "wording", "progress"),
     *("files", "ops", "codecs", "passes"),
-    *("checkpoint", "texts", "vocabulary", "integrations"),
+    *("checkpoint", "cluster", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing", "modules"),
     *("serving", "predicting", "evaluation", "search", "report"),
     *("server", "jobs", "api", "example", "cli", "classic"),

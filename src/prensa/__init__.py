@@ -25,7 +25,7 @@ from prensa.errors import (
 from prensa.integrations import register
 
 if TYPE_CHECKING:
-    from prensa.api import compress, compress_module, evaluate, export, frontier, inspect, predict
+    from prensa.api import compress, compress_module, evaluate, export, frontier, predict
     from prensa.checkpoint.manifest import Manifest
     from prensa.evaluation.budget import Budget
     from prensa.evaluation.frontier import Frontier, Point
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from prensa.jobs.compression import Compression, Result
     from prensa.jobs.conversion import Conversion
     from prensa.jobs.exploration import Exploration
+    from prensa.jobs.inspection import inspect
     from prensa.jobs.load import load
     from prensa.jobs.permissions import Permissions
     from prensa.jobs.prediction import Prediction
@@ -141,7 +142,7 @@ _HOMES = {
     "evaluate": "prensa.api",
     "export": "prensa.api",
     "frontier": "prensa.api",
-    "inspect": "prensa.api",
+    "inspect": "prensa.jobs.inspection",
     "load": "prensa.jobs.load",
     "load_into": "prensa.modules.load_into",
     "load_preset": "prensa.pressing.recipe",

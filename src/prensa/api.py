@@ -11,9 +11,6 @@ from typing import TypeVar
 
 from torch import nn
 
-from prensa.checkpoint.inspection import describe
-from prensa.checkpoint.locate import locate
-from prensa.checkpoint.manifest import Manifest
 from prensa.evaluation.budget import Budget, OfLabels
 from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.results import Evaluation
@@ -25,6 +22,7 @@ from prensa.jobs.conversion import Conversion
 from prensa.jobs.exploration import Exploration
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.prediction import Prediction
+from prensa.jobs.scale import Scale
 from prensa.modules.batches import batches_of
 from prensa.modules.compress import compressed
 from prensa.modules.seen import Run
@@ -73,6 +71,11 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     unchecked: bool = False,
+    on: str | None = None,
+    workers: int | None = None,
+    worker_cpus: int | None = None,
+    trials_at_once: int | None = None,
+    calibration_slices: int | None = None,
     force: bool = False,
     progress: Progress = silent,
     on_trial: OnTrial = ignore_trial,
@@ -115,6 +118,10 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     model's own code, and ``unchecked`` compresses without looking at the class, by passes that need no
     texts. ``progress`` and ``on_trial`` are called as the work goes on.
 
+    ``on`` has ``workers`` of a Ray cluster calibrate and make the trials of a budget, as for :func:`predict`.
+    ``trials_at_once`` are the noises of one round, ``calibration_slices`` the parts that texts are summed up
+    in: the same numbers give the same bytes with and without a cluster.
+
     Raises a :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
     """
     budget = Budget(max_drop, min_agreement, max_size, data, metric, min_recall, label_threshold)
@@ -142,6 +149,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
         drop_unused=drop_unused,
         force=force,
         permissions=Permissions(allow_new_head, trust_remote_code, unchecked),
+        scale=Scale(on, workers, worker_cpus, trials_at_once, calibration_slices),
     )
     return job.plan(progress).run(progress, on_trial)
 
@@ -304,6 +312,10 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
     device: str | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
+    on: str | None = None,
+    workers: int | None = None,
+    worker_cpus: int | None = None,
+    calibration_slices: int | None = None,
     progress: Progress = silent,
     on_point: OnPoint = ignore_point,
 ) -> Frontier:
@@ -312,7 +324,8 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
     Compresses the model at several noises, and with the presets and bitsandbytes beside them, and judges
     each on ``data`` (2,000 of its texts unless its ``limit`` says otherwise). ``texts`` are calibrated on,
     those of ``data`` without them. ``metric`` and ``label_threshold`` are those of :func:`evaluate`.
-    ``on_point`` is called with each point.
+    ``on_point`` is called with each point. ``on``, ``workers``, ``worker_cpus`` and ``calibration_slices``
+    are those of :func:`compress`: points are measured several at a time.
 
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
@@ -325,18 +338,9 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
         label_threshold=label_threshold,
         device=device,
         permissions=Permissions(allow_new_head, trust_remote_code),
+        scale=Scale(on, workers, worker_cpus, calibration_slices=calibration_slices),
     )
     return job.plan(progress).run(progress, on_point)
-
-
-def inspect(model: str | Path, *, allow_new_head: bool = False, trust_remote_code: bool = False) -> Manifest:
-    """Return what is stored in a model directory, tensor by tensor.
-
-    For a result of :func:`compress` this is its manifest, checked against the files; for any other
-    model, what the headers say.
-    """
-    with Permissions(allow_new_head, trust_remote_code).granted():
-        return describe(locate(model, to_read=True))
 
 
 def predict(  # noqa: PLR0913  every option is a parameter, so that each has its name
@@ -352,6 +356,9 @@ def predict(  # noqa: PLR0913  every option is a parameter, so that each has its
     max_batch_tokens: int = 4096,
     strict: bool = False,
     force: bool = False,
+    on: str | None = None,
+    workers: int | None = None,
+    worker_cpus: int | None = None,
     allow_new_head: bool = False,
     trust_remote_code: bool = False,
     progress: Progress = silent,
@@ -367,6 +374,10 @@ def predict(  # noqa: PLR0913  every option is a parameter, so that each has its
     ``all_scores`` a classifier writes the probability of each label. ``runtime`` (auto, torch, openvino,
     onnxruntime) and ``precision`` (int8, bf16, fp32) say how the model is run, ``max_batch_tokens`` how much
     at a time.
+
+    ``on`` has the workers of a Ray cluster answer: ``ray`` starts one on this machine, ``ray:auto`` joins
+    the one that runs here, ``ray:HOST:PORT`` another one. There are as many ``workers`` as there is room
+    for, of ``worker_cpus`` CPUs each (1). The files are the same.
 
     A row that cannot be answered has a reason in the column ``problem``; ``strict`` ends there instead. The
     same call goes on with one that was stopped; ``force`` replaces an output that exists.
@@ -385,6 +396,9 @@ def predict(  # noqa: PLR0913  every option is a parameter, so that each has its
         max_batch_tokens=max_batch_tokens,
         strict=strict,
         force=force,
+        on=on,
+        workers=workers,
+        worker_cpus=worker_cpus,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
     return job.plan(progress).run(progress)

@@ -22,6 +22,8 @@ EXTRAS = {
     "onnxruntime": {"onnxruntime": "onnxruntime", "onnx": "onnx", "onnxscript": "onnxscript"},
     "openvino": {"openvino": "openvino", "nncf": "nncf"},
     "peft": {"peft": "peft"},
+    "ray": {"ray": "ray"},
+    "ray-serve": {"ray": "ray", "fastapi": "fastapi"},
     "serve": {"starlette": "starlette", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"},
     "trim": {"google.protobuf": "protobuf"},
 }

@@ -1,6 +1,7 @@
 """``prensa predict`` as a user meets it."""
 
 import json
+import socket
 
 import pytest
 from rich.progress import Progress
@@ -138,3 +139,35 @@ def test_what_is_refused(command, assert_refused, original, data, tmp_path, monk
     assert_refused(command("predict", original, "--data", data.name, *options), message)
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "there.csv").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--on", "dask"),
+            "--on dask: expected ray, ray:local, ray:auto, ray:HOST:PORT or ray:ray://HOST:PORT",
+        ),
+        (("--workers", "2"), "--workers: only for workers of a cluster; give --on ray, too"),
+        (("--on", "ray", "--worker-cpus", "0"), "--worker-cpus must be at least 1, found 0"),
+    ],
+)
+def test_what_is_no_cluster_is_one_line(command, original, data, tmp_path, options, message):
+    code, out, err = command("predict", original, "--data", data, "-o", tmp_path / "out.csv", *options)
+    assert (code, out, err) == (2, "", f"prensa: error: {message}\n")
+    assert not leftovers(tmp_path)
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(command, original, data, tmp_path):
+    ray = pytest.importorskip("ray")
+    if ray.is_initialized():
+        pytest.skip("this process has joined a cluster, which is taken in place of others")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    arguments = ("predict", original, "--data", data, "-o", tmp_path / "out.csv", *IN_TORCH)
+    code, out, err = command(*arguments, "--on", f"ray:127.0.0.1:{port}")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith(
+        f"prensa: error: --on ray:127.0.0.1:{port}: nothing answers there ("
+    )
+    assert not leftovers(tmp_path)

@@ -10,9 +10,9 @@ from prensa.search.trial import Trial
 def tries(limit, *, upwards):
     made = []
 
-    def attempt(noise):
-        made.append(noise)
-        return Trial(noise, 100)
+    def attempt(noises):
+        made.extend(noises)
+        return [Trial(noise, 100) for noise in noises]
 
     def allows(trial):
         return trial.noise <= limit if upwards else trial.noise >= limit
@@ -43,6 +43,26 @@ def test_the_ends_of_what_there_is():
     made, attempt, allows = tries(0.0, upwards=True)
     assert last_allowed(attempt, allows, start=0.002, most=20, upwards=True) is None
     assert min(made) == LEAST_NOISE
+
+
+@pytest.mark.parametrize("limit", [3e-6, 0.0019, 0.002, 0.0021, 0.05, 4.0])
+@pytest.mark.parametrize("upwards", [True, False])
+@pytest.mark.parametrize("at_once", [2, 3, 4, 9])
+def test_several_at_a_time_come_as_near(limit, upwards, at_once):
+    rounds = []
+    made, attempt, allows = tries(limit, upwards=upwards)
+
+    def attempt_all(noises):
+        rounds.append(noises)
+        return attempt(noises)
+
+    found = last_allowed(attempt_all, allows, start=0.002, most=20, upwards=upwards, at_once=at_once)
+    assert max(found.noise / limit, limit / found.noise) <= NEAR
+    assert len(made) == len(set(made))
+    assert all(1 <= len(noises) <= at_once for noises in rounds)
+    one_by_one, attempt, allows = tries(limit, upwards=upwards)
+    last_allowed(attempt, allows, start=0.002, most=20, upwards=upwards)
+    assert len(rounds) < len(one_by_one)
 
 
 def test_no_more_trials_than_allowed():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prensa.calibration.blocks import by_blocks, move_all_but_blocks
-from prensa.calibration.joining import Outputs, statistics_of
+from prensa.calibration.joining import by_parameter, statistics_of
 from prensa.calibration.objective import objective
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.running import (
@@ -29,11 +29,13 @@ from prensa.calibration.running import (
     take_own_gradients,
     want_own_gradients,
 )
+from prensa.calibration.slices import Seen
 from prensa.calibration.spread import Spread
 from prensa.calibration.streamed import collect_streamed
 from prensa.calibration.watch import Watch, watch_layers
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.task import Kind
+from prensa.cluster.tasks import IN_TURN, Tasks
 from prensa.errors import OutputError, PrensaError
 from prensa.files.temporary import is_full, which_is_full
 from prensa.isolation import building
@@ -44,14 +46,16 @@ from prensa.runtime.torch import load_on
 
 
 @contextmanager
-def collected(plan: CalibrationPlan, output: Path, progress: Progress = silent) -> Iterator[Statistics]:
+def collected(
+    plan: CalibrationPlan, output: Path, progress: Progress = silent, tasks: Tasks = IN_TURN
+) -> Iterator[Statistics]:
     """Carry out a plan, and have its statistics while the context lasts.
 
     Those of a model that is larger than memory lie in a hidden directory beside ``output``, which is removed
     in the end. Raises what :func:`collect` raises, and :class:`~prensa.errors.OutputError` for a full disk.
     """
     if plan.streaming is None:
-        yield collect(plan, progress)
+        yield collect(plan, progress, tasks)
         return
     with hidden_beside(output) as place:
         try:
@@ -63,29 +67,57 @@ def collected(plan: CalibrationPlan, output: Path, progress: Progress = silent) 
         yield statistics
 
 
-def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
-    """Carry out a plan with the whole model in memory.
+def collect(plan: CalibrationPlan, progress: Progress = silent, tasks: Tasks = IN_TURN) -> Statistics:
+    """Carry out a plan with the whole model in memory, each of its slices as one of the ``tasks``.
 
     Raises :class:`~prensa.errors.ModelError` for a model that gives no finite numbers or reads more than
     texts, :class:`~prensa.errors.DeviceError` for too little memory, and
     :class:`~prensa.errors.TokenizerError` for ids that the model has no row for.
     """
-    home = plan.device
-    visited = None
-    # A model that is too large for its device stays in main memory, and its blocks visit.
-    if plan.by_blocks:
-        home, visited = "cpu", plan.device
-    model = load_on(plan.path, torch.float32, home, plan.padding)
+    if plan.slices == 1 and tasks is IN_TURN:
+        # The model that was run is the one whose sums are joined: it is loaded once.
+        model = _loaded(plan)
+        seen = _seen(model, plan, 0, progress)
+    else:
+        seen = Seen({}, Spread())
+        for number, more in enumerate(tasks.map(see_slice, plan, range(plan.slices)), 1):
+            seen = seen.plus(more)
+            progress("reading slices of texts", number, plan.slices)
+        model = _loaded(plan)
+    watch = Watch(_home(plan))
+    for names, weight in by_parameter(model):
+        if names[0] in seen.sums:
+            watch.sums[id(weight)] = seen.sums.pop(names[0])
+    return statistics_of(model, watch, plan, outputs_seen(seen.spread, plan))
+
+
+def see_slice(plan: CalibrationPlan, number: int) -> Seen:
+    """Run one slice of the texts. Raises what :func:`collect` raises."""
+    return _seen(_loaded(plan), plan, number, silent)
+
+
+def _home(plan: CalibrationPlan) -> str:
+    """Return the device of the sums: a model that is too large for its own stays in main memory."""
+    return "cpu" if plan.by_blocks else plan.device
+
+
+def _loaded(plan: CalibrationPlan) -> PreTrainedModel:
+    model = load_on(plan.path, torch.float32, _home(plan), plan.padding)
     check_table(model, plan)
     for parameter in model.parameters():
         parameter.requires_grad_(requires_grad=False)
-    watch = Watch(home)
+    return model
+
+
+def _seen(model: PreTrainedModel, plan: CalibrationPlan, number: int, progress: Progress) -> Seen:
+    """Run a slice of the texts through a model, its blocks one after the other where it is large."""
+    watch = Watch(_home(plan))
     handles = watch_layers(model, watch)
     try:
         if plan.by_blocks:
             move_all_but_blocks(model, plan.device)
-        with by_blocks(model, visited):
-            outputs = _run(model, watch, plan, progress)
+        with by_blocks(model, plan.device if plan.by_blocks else None):
+            spread = _run(model, watch, plan, number, progress)
     except PrensaError:
         raise
     except Exception as error:
@@ -93,19 +125,25 @@ def collect(plan: CalibrationPlan, progress: Progress = silent) -> Statistics:
     finally:
         for handle in handles:
             handle.remove()
-    return statistics_of(model, watch, plan, outputs)
+    sums = {}
+    for names, weight in by_parameter(model):
+        if id(weight) in watch.sums:
+            sums[names[0]] = watch.sums[id(weight)]
+    return Seen(sums, spread)
 
 
-def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: Progress) -> Outputs:
-    """Send all batches through, forwards and backwards, and measure the outputs."""
+def _run(
+    model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, number_of_slice: int, progress: Progress
+) -> Spread:
+    """Send the batches of a slice through, forwards and backwards, and measure the outputs."""
     # Which signs are drawn must not depend on what was drawn before: same input, same bytes.
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(number_of_slice)
     pool = read_text_vector(plan.path, plan.kind)
     spread = Spread()
     unmet: list[nn.Parameter] = []
     texts, tokens = len(plan.encoded.rows), sum(plan.encoded.lengths)
     done = 0
-    for number, indices in enumerate(plan.batches):
+    for number, indices in enumerate(plan.batches_of(number_of_slice)):
         batch = padded(plan, indices, plan.device)
         watch.mask = batch["attention_mask"].bool()
         if number == 0:
@@ -120,7 +158,7 @@ def _run(model: PreTrainedModel, watch: Watch, plan: CalibrationPlan, progress: 
         spread.add(outputs)
         done += plan.tokens_of(indices)
         progress(f"reading {texts:,} texts", done, tokens)
-    return outputs_seen(spread, plan)
+    return spread
 
 
 @torch.no_grad()

@@ -54,7 +54,9 @@ class CalibrationPlan:
     each token comes in all ``counted`` texts. ``memory`` are the bytes of the model in float32 and of
     its second moments; what one block computes for one batch comes on top. ``by_blocks`` says that this is
     too much for ``device``, so that it stays in main memory and a block is there only while it runs, and
-    ``streaming`` that it is too much for main memory, too. ``account`` says what was read.
+    ``streaming`` that it is too much for main memory, too. ``account`` says what was read. Sums are made of
+    each of ``slices`` and then of these, in order: wherever they are made, the same number of slices gives
+    the same bytes.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class CalibrationPlan:
     by_blocks: bool = False
     account: str = ""
     streaming: Streaming | None = None
+    slices: int = 1
 
     @property
     def padding(self) -> int:
@@ -78,6 +81,11 @@ class CalibrationPlan:
     def tokens_of(self, indices: Iterable[int]) -> int:
         """Count the tokens of some texts, without padding."""
         return sum(self.encoded.lengths[index] for index in indices)
+
+    def batches_of(self, number: int) -> Sequence[Sequence[int]]:
+        """Return the batches of a slice, which are next to each other."""
+        count = len(self.batches)
+        return self.batches[number * count // self.slices : (number + 1) * count // self.slices]
 
 
 def plan_calibration(

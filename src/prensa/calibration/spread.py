@@ -22,6 +22,14 @@ class Spread:
         self._total = self._total + outputs.sum(dim=0)
         self._squares = self._squares + squares.sum(dim=0)
 
+    def plus(self, later: Spread) -> Spread:
+        """Return the spread of these outputs and later ones."""
+        both = Spread()
+        both.count = self.count + later.count
+        both._total = self._total + later._total
+        both._squares = self._squares + later._squares
+        return both
+
     def variance(self) -> float:
         """Return the variance, summed up over all entries; where all outputs are equal, their mean square."""
         mean = self._total / self.count

@@ -42,6 +42,9 @@ class Origin:
     formula: str = ""
 
 
+_OPENED = {"_mapped", "_lock", "_whole", "_joining"}
+
+
 @dataclass
 class Checkpoint:
     """A model directory whose headers have been read. ``files`` are its weight files, in order.
@@ -70,6 +73,14 @@ class Checkpoint:
     _lock: Lock = field(default_factory=Lock, repr=False)
     _whole: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _joining: Lock = field(default_factory=Lock, repr=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what another process opens by itself: the files, and locks around them."""
+        own = vars(self)
+        return {name: own[name] for name in own if name not in _OPENED}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state, _mapped={}, _lock=Lock(), _whole={}, _joining=Lock())
 
     @property
     def nbytes(self) -> int:

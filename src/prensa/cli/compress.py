@@ -13,6 +13,7 @@ from prensa.cli.notes import print_notes
 from prensa.cli.options import (
     NOT_HELD,
     AsJson,
+    CalibrationSlices,
     Data,
     DataColumn,
     DataSplit,
@@ -27,11 +28,14 @@ from prensa.cli.options import (
     MinRecall,
     Model,
     NewHead,
+    On,
     Output,
     RemoteCode,
     Split,
     TextColumn,
     Texts,
+    WorkerCpus,
+    Workers,
 )
 from prensa.errors import SettingError
 
@@ -141,6 +145,14 @@ def compress(  # noqa: PLR0913  one parameter for each option
         typer.Option("--unchecked", help="Take a model of an unknown class: no texts, no comparison."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
+    on: On = None,
+    workers: Workers = None,
+    worker_cpus: WorkerCpus = None,
+    trials_at_once: Annotated[
+        int | None,
+        typer.Option(help="Noises that are tried in one round. [default: 1, with --on one for each worker]"),
+    ] = None,
+    calibration_slices: CalibrationSlices = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -154,6 +166,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
     from prensa.healing.settings import heal_from
     from prensa.jobs.compression import Compression
     from prensa.jobs.permissions import Permissions
+    from prensa.jobs.scale import Scale
     from prensa.pressing.recipe import Changes
     from prensa.shrink.settings import shrink_from
     from prensa.vocabulary.settings import trim_from
@@ -193,6 +206,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
         drop_unused=drop_unused,
         force=force,
         permissions=Permissions(allow_new_head, trust_remote_code, unchecked),
+        scale=Scale(on, workers, worker_cpus, trials_at_once, calibration_slices),
     )
     plan = _plan(job)
     if dry_run:

@@ -12,6 +12,7 @@ import typer
 from prensa.cli.notes import print_notes
 from prensa.cli.options import (
     AsJson,
+    CalibrationSlices,
     DataColumn,
     DataSplit,
     Device,
@@ -23,10 +24,13 @@ from prensa.cli.options import (
     Metric,
     Model,
     NewHead,
+    On,
     RemoteCode,
     Split,
     TextColumn,
     Texts,
+    WorkerCpus,
+    Workers,
 )
 from prensa.errors import PrensaError
 
@@ -50,6 +54,10 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     device: Device = None,
     allow_new_head: NewHead = False,
     trust_remote_code: RemoteCode = False,
+    on: On = None,
+    workers: Workers = None,
+    worker_cpus: WorkerCpus = None,
+    calibration_slices: CalibrationSlices = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what each size costs in quality, before you choose one.
@@ -64,6 +72,7 @@ def frontier(  # noqa: PLR0913  one parameter for each option
     from prensa.cli.sources import judged_source, texts_source
     from prensa.extras import require
     from prensa.jobs.permissions import Permissions
+    from prensa.jobs.scale import Scale
 
     require("evaluate", "a frontier")
     from prensa.evaluation.frontier import Point
@@ -81,6 +90,7 @@ def frontier(  # noqa: PLR0913  one parameter for each option
         label_threshold=label_threshold,
         device=device,
         permissions=Permissions(allow_new_head, trust_remote_code),
+        scale=Scale(on, workers, worker_cpus, calibration_slices=calibration_slices),
     )
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
 

@@ -23,17 +23,17 @@ def inspect(
 
     For an export: its runtime, its precision, and its output error.
     """
-    from prensa import api
     from prensa.checkpoint.locate import locate
     from prensa.cli import tables
     from prensa.cli.export import print_record
+    from prensa.jobs import inspection
     from prensa.serving.exported import is_export, read_record
 
     directory = locate(model, to_read=True)
     if is_export(directory):
         print_record(read_record(directory), directory, as_json=as_json)
         return
-    manifest = api.inspect(model, allow_new_head=allow_new_head, trust_remote_code=trust_remote_code)
+    manifest = inspection.inspect(model, allow_new_head=allow_new_head, trust_remote_code=trust_remote_code)
     print_notes(*manifest.notes)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(manifest), indent=1))

@@ -71,6 +71,21 @@ LabelThreshold = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if available]")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model in the output.")]
+On = Annotated[
+    str | None,
+    typer.Option(help="ray, ray:auto or ray:HOST:PORT: by workers of a Ray cluster. [default: this process]"),
+]
+Workers = Annotated[
+    int | None, typer.Option(help="With --on: how many workers. [default: as many as there is room for]")
+]
+WorkerCpus = Annotated[int | None, typer.Option(help="With --on: CPUs of each worker. [default: 1]")]
+CalibrationSlices = Annotated[
+    int | None,
+    typer.Option(
+        help="Parts that calibration texts are summed up in; as many give the same bytes with and without "
+        "--on. [default: 1, with --on 8]"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 NewHead = Annotated[
     bool, typer.Option("--allow-new-head", help="Take a model whose head has no weights yet.")

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prensa.cli.notes import print_notes
-from prensa.cli.options import AsJson, Encoding, Model, NewHead, RemoteCode, TextColumn
+from prensa.cli.options import (
+    AsJson,
+    Encoding,
+    Model,
+    NewHead,
+    On,
+    RemoteCode,
+    TextColumn,
+    WorkerCpus,
+    Workers,
+)
 from prensa.errors import PrensaError
 
 if TYPE_CHECKING:
@@ -52,6 +62,9 @@ def predict(  # noqa: PLR0913  one parameter for each option
         bool, typer.Option("--strict", help="End at the first row without an answer, and name it.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the output.")] = False,
+    on: On = None,
+    workers: Workers = None,
+    worker_cpus: WorkerCpus = None,
     allow_new_head: NewHead = False,
     trust_remote_code: RemoteCode = False,
     as_json: AsJson = False,
@@ -78,6 +91,9 @@ def predict(  # noqa: PLR0913  one parameter for each option
         max_batch_tokens=max_batch_tokens,
         strict=strict,
         force=force,
+        on=on,
+        workers=workers,
+        worker_cpus=worker_cpus,
         permissions=Permissions(allow_new_head, trust_remote_code),
     )
     with texts_bar() as progress:

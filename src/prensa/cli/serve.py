@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prensa.cli.options import Encoding, Limit, Model, NewHead, RemoteCode, TextColumn
+from prensa.cli.options import (
+    Encoding,
+    Limit,
+    Model,
+    NewHead,
+    On,
+    RemoteCode,
+    TextColumn,
+    WorkerCpus,
+)
+from prensa.errors import SettingError
 
 if TYPE_CHECKING:
+    from prensa.cluster.address import Workers
     from prensa.jobs.cascading import CascadingPlan
     from prensa.jobs.permissions import Permissions
     from prensa.server.front import Front
+    from prensa.server.on_ray import ToServe
     from prensa.serving.served import Served
     from prensa.texts.source import Source
 
@@ -65,6 +77,12 @@ def serve(  # noqa: PLR0913  one parameter for each option
     api_key_file: Annotated[
         Path | None, typer.Option(help="File with the key that clients must send; no one else may read it.")
     ] = None,
+    on: On = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(help="With --on: servers of the model. [default: as many as there is room for]"),
+    ] = None,
+    worker_cpus: WorkerCpus = None,
     allow_new_head: NewHead = False,
     trust_remote_code: RemoteCode = False,
 ) -> None:
@@ -74,6 +92,8 @@ def serve(  # noqa: PLR0913  one parameter for each option
 
     With --then two models answer as one: what MODEL is not sure of goes on to the original. The threshold
     is chosen on one half of --texts and confirmed on the other.
+
+    With --on several replicas answer, by Ray Serve on the machines of a cluster.
     """
     from prensa.extras import require
 
@@ -102,12 +122,18 @@ def serve(  # noqa: PLR0913  one parameter for each option
     dtype = dtype_of(precision)
     key = None if api_key_file is None else Key(read_key(api_key_file))
     permissions = Permissions(allow_new_head, trust_remote_code)
+    cluster = _workers(on, replicas, worker_cpus, then)
     source = Source(texts, text_column, "", split, limit, encoding)
     cascade = _cascade(model, then, min_agreement, threshold, source, runtime, dtype, permissions)
     with permissions.allowing():
         directory = locate(model)
         check_to_serve(directory, runtime)
         service = Service(name or model_name(directory), limits, key)
+        if cluster is not None:
+            from prensa.server.on_ray import ToServe
+
+            _serve_on(cluster, ToServe(directory, service.name, limits, key, runtime, dtype), host, port)
+            return
         listening = bind(host, port)
         address = address_of(listening)
         typer.echo(f"Listening on {address}; loading {model}", err=True)
@@ -124,6 +150,45 @@ def serve(  # noqa: PLR0913  one parameter for each option
             typer.echo(f"{service.name} answers on {address} ({record.runtime}, {record.precision})")
 
         run(service, listening, load, ready)
+
+
+def _workers(
+    on: str | None, replicas: int | None, worker_cpus: int | None, then: str | None
+) -> Workers | None:
+    """Return the workers of a cluster that answer; None where this process does.
+
+    Raises :class:`SettingError` for options that do not go together, and
+    :class:`~prensa.errors.MissingPackageError` without Ray Serve.
+    """
+    from prensa.cluster.address import workers_from
+    from prensa.extras import require
+
+    if replicas is not None and (on is None or replicas < 1):
+        found = "" if on is None else f", at least 1, found {replicas}"
+        raise SettingError(f"`replicas`: servers of a cluster; give `on=ray`, too{found}")
+    workers = workers_from(on, replicas, worker_cpus)
+    if workers is not None:
+        require("ray-serve", f"`on={on}`")
+        if then is not None:
+            raise SettingError("`then`: a cluster serves one model alone; leave `on` or `then` out")
+    return workers
+
+
+def _serve_on(workers: Workers, served: ToServe, host: str, port: int) -> None:
+    from prensa.server.on_ray import run_on_ray
+    from prensa.server.run import address_of, bind
+
+    # Ray says nothing of a port that is taken, and knows none that is free.
+    with bind(host, port) as listening:
+        address = address_of(listening)
+        port = listening.getsockname()[1]
+    typer.echo(f"Starting on the cluster; loading {served.directory}", err=True)
+
+    def ready(count: int) -> None:
+        replicas = "1 replica" if count == 1 else f"{count} replicas"
+        typer.echo(f"{served.name} answers on {address} ({replicas})")
+
+    run_on_ray(served, workers, host, port, ready)
 
 
 def _cascade(

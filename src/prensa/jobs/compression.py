@@ -12,6 +12,7 @@ from prensa.calibration.streaming import memory_from
 from prensa.checkpoint.destination import check_destination
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
+from prensa.cluster.tasks import IN_TURN
 from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.halves import halve_texts
@@ -25,14 +26,17 @@ from prensa.jobs.healing import Healing
 from prensa.jobs.larger import account_of, check_larger
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.runtimes import Exported, Runtimes, runtime_names
+from prensa.jobs.scale import Scale
 from prensa.jobs.shrinking import Ended, Served, Shrinking
 from prensa.jobs.sources import Where, both
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import Changes, Recipe, adjusted, chosen_recipe
 from prensa.progress import Progress, silent
 from prensa.runtime.processor import processor_name
+from prensa.search.noise import check_recipe
 from prensa.search.outcome import Outcome
-from prensa.search.search import OnTrial, check_recipe, ignore_trial, search
+from prensa.search.search import OnTrial, ignore_trial, search
+from prensa.search.trying import Rounds
 from prensa.serving.engines import TORCH
 from prensa.serving.in_pytorch import INT8
 from prensa.shrink.plan import ShrinkPlan, plan_shrinking
@@ -65,6 +69,7 @@ class Compression:
     drop_unused: bool = False
     force: bool = False
     permissions: Permissions = Permissions()
+    scale: Scale = Scale()
 
     def plan(self, progress: Progress = silent) -> CompressionPlan:
         """Find out whether it can be done, read the texts, and decide what happens to each tensor.
@@ -78,6 +83,7 @@ class Compression:
 
     def _check(self) -> None:
         """Raise :class:`SettingError` for parameters that do not go together."""
+        self.scale.check()
         if self.budget.on is not None and not self.budget.is_given and self.runtime is None:
             judged = as_source(self.budget.on)
             has_labels = judged.label_column is not None or judged.labels is not None
@@ -123,6 +129,8 @@ class Compression:
         if self.budget.is_given and recipe.shrink is None:
             check_recipe(pressing.recipe)
         calibration = self._calibration(pressing, texts, library, progress)
+        is_shrunk = recipe.shrink is not None
+        self.scale.check_used(calibration, has_budget=self.budget.is_given, is_shrunk=is_shrunk)
         if calibration is not None:
             check_larger(calibration, pressing, self.budget, self.runtime)
         judge = self._judge(pressing.checkpoint.path, data, library, progress)
@@ -195,7 +203,7 @@ class Compression:
         self, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress
     ) -> CalibrationPlan | None:
         if plan.needs_statistics:
-            return plan_calibration(
+            calibration = plan_calibration(
                 plan.checkpoint.path,
                 texts or Source(),
                 library=library,
@@ -204,6 +212,7 @@ class Compression:
                 streams=True,
                 progress=progress,
             )
+            return self.scale.sliced(calibration)
         if self.memory is not None:
             raise SettingError(
                 "`memory` bounds calibration, and no pass of the recipe needs that; use `preset=small`, or "
@@ -314,6 +323,12 @@ class CompressionPlan:
         return job.run(progress, on_trial)
 
     def _compress(self, progress: Progress, on_trial: OnTrial) -> tuple[Outcome | None, Manifest | None]:
+        with self.job.scale.rounds(self.pressing.checkpoint.path) as rounds:
+            return self._compress_in(rounds, progress, on_trial)
+
+    def _compress_in(
+        self, rounds: Rounds, progress: Progress, on_trial: OnTrial
+    ) -> tuple[Outcome | None, Manifest | None]:
         if self.job.budget.is_given:
             assert self.calibration is not None  # noqa: S101  the recipe was checked
             judge = self.judge if self.job.budget.is_of_quality else None
@@ -325,10 +340,11 @@ class CompressionPlan:
                 on_trial=on_trial,
                 progress=progress,
                 mend=None if self.healing is None else self.healing.run,
+                rounds=rounds,
             )
         if self.calibration is None:
             return None, healing.press(self.pressing, None, self.healing, progress)
-        with collected(self.calibration, self.output, progress) as statistics:
+        with collected(self.calibration, self.output, progress, rounds.tasks or IN_TURN) as statistics:
             return None, healing.press(self.pressing, statistics, self.healing, progress)
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from prensa.calibration.plan import CalibrationPlan, plan_calibration
 from prensa.checkpoint.locate import locate
+from prensa.cluster.tasks import IN_TURN
 from prensa.evaluation.budget import Budget, OfLabels
 from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs.permissions import Permissions
+from prensa.jobs.scale import Scale
 from prensa.jobs.sources import Where, both
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import load_preset
@@ -44,6 +46,7 @@ class Exploration:
     metric: str | None = None
     label_threshold: OfLabels | None = None
     permissions: Permissions = Permissions()
+    scale: Scale = Scale()
 
     def plan(self, progress: Progress = silent) -> ExplorationPlan:
         """Find out whether it can be done, and read the texts. Reads no weights.
@@ -52,6 +55,7 @@ class Exploration:
         """
         require("evaluate", "a frontier")
         # What is wrong with it is reported before any text is read.
+        self.scale.check()
         budget = Budget(metric=self.metric, label_threshold=self.label_threshold)
         output = at_home(self.output)
         check_frontier_place(output)
@@ -67,7 +71,7 @@ class Exploration:
             )
             judge = plan_judge(model, data, library=library, device=self.device, progress=progress)
             judge = judge.in_terms_of(budget)
-        return ExplorationPlan(self, output, pressing, calibration, Judge(judge))
+        return ExplorationPlan(self, output, pressing, self.scale.sliced(calibration), Judge(judge))
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,8 @@ class ExplorationPlan:
 
     def run(self, progress: Progress = silent, on_point: OnPoint = ignore_point) -> Frontier:
         """Measure every point, and write ``frontier.json`` and its page if there is any point."""
-        with self.job.permissions.granted():
+        model = self.pressing.checkpoint.path
+        with self.job.permissions.granted(), self.job.scale.rounds(model) as rounds:
             frontier = measure_frontier(
                 self.pressing,
                 self.calibration,
@@ -99,6 +104,7 @@ class ExplorationPlan:
                 noises=NOISES if self.job.noises is None else self.job.noises,
                 on_point=on_point,
                 progress=progress,
+                tasks=rounds.tasks or IN_TURN,
             )
         if frontier.points:
             write_frontier(frontier, self.output)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config
+from prensa.cluster.address import Workers, workers_from
 from prensa.errors import DataError, SettingError
+from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs.permissions import Permissions
 from prensa.predicting.answers import Form, form_of
 from prensa.predicting.contents import Content, content_of
 from prensa.predicting.journal import Journal, model_digest
 from prensa.predicting.outputs import output_for
-from prensa.predicting.run import Predicted, check_strictly, predict_all
+from prensa.predicting.run import Answerers, InProcess, Predicted, check_strictly, predict_all
 from prensa.predicting.shards import Place, Shard, check_targets, find_places, unread_in
 from prensa.predicting.windows import Columns
+from prensa.predicting.workers import Settings, on_cluster
 from prensa.progress import Progress, silent
 from prensa.serving.engines import AUTO
 from prensa.serving.load import check_to_serve, load_to_serve
@@ -48,6 +52,9 @@ class Prediction:
     max_batch_tokens: int = TOKENS
     strict: bool = False
     force: bool = False
+    on: str | None = None
+    workers: int | None = None
+    worker_cpus: int | None = None
     permissions: Permissions = Permissions()
 
     def plan(self, progress: Progress = silent) -> PredictionPlan:
@@ -86,12 +93,24 @@ class Prediction:
 
     def _check(self, source: Source) -> None:
         dtype_of(self.precision)
+        self.on_workers()
         if self.max_batch_tokens < 1:
             raise SettingError(f"`max_batch_tokens` must be at least 1, found {self.max_batch_tokens}")
         others = {"limit": source.limit, "label_column": source.label_column or None, "labels": source.labels}
         for name, value in others.items():
             if value is not None:
                 raise SettingError(f"`{name}`: all texts are answered, whatever their labels; leave it out")
+
+    def on_workers(self) -> Workers | None:
+        """Return the workers of a cluster that answer; None where this process does.
+
+        Raises :class:`SettingError` for an address or numbers that cannot be, and
+        :class:`~prensa.errors.MissingPackageError` without Ray.
+        """
+        workers = workers_from(self.on, self.workers, self.worker_cpus)
+        if workers is not None:
+            require("ray", f"`on={self.on}`")
+        return workers
 
     def _facts(self, directory: Path, source: Source) -> dict[str, str]:
         """Return what the answers follow from, by the words of a message."""
@@ -170,14 +189,28 @@ class PredictionPlan:
         Raises the :class:`~prensa.errors.PrensaError` that says what went wrong on the way.
         """
         job = self.job
-        with job.permissions.granted(), self.journal.kept():
-            served = load_to_serve(
-                self.directory, runtime=job.runtime, dtype=dtype_of(job.precision), texts=self._some_texts()
-            )
-            self.journal.know("runtime", f"{served.record.runtime} {served.record.precision}")
-            return predict_all(
-                self.shards, served, self.form, self.journal, self.output, job.max_batch_tokens, progress
-            )
+        with job.permissions.granted(), self.journal.kept(), self._answerers() as answerers:
+            return predict_all(self.shards, answerers, self.form, self.journal, self.output, progress)
+
+    @contextmanager
+    def _answerers(self) -> Iterator[Answerers]:
+        """Load the model, here or on a cluster, and make sure that it is run as before."""
+        job = self.job
+        dtype, texts = dtype_of(job.precision), self._some_texts()
+        workers = job.on_workers()
+        if workers is None:
+            served = load_to_serve(self.directory, runtime=job.runtime, dtype=dtype, texts=texts)
+            self._know(served.record.runtime, served.record.precision)
+            yield InProcess(served, self.form, job.max_batch_tokens)
+            return
+        settings = Settings(job.runtime, dtype, texts, job.max_batch_tokens)
+        digest = self.journal.facts["model"]
+        with on_cluster(workers, self.directory, self.form, settings, digest) as cluster:
+            self._know(cluster.loaded.runtime, cluster.loaded.precision)
+            yield cluster
+
+    def _know(self, runtime: str, precision: str) -> None:
+        self.journal.know("runtime", f"{runtime} {precision}")
 
     def _some_texts(self) -> Texts | None:
         """Return texts to choose the runtime by: their lengths count."""

@@ -127,6 +127,10 @@ class Answered:
     problems: Counter[str]
 
 
+NOTHING = Answered([], Counter())
+"""The answers to no rows."""
+
+
 def form_of(
     directory: Path, config: PretrainedConfig, prefix: str, *, all_scores: bool, is_strict: bool
 ) -> Form:
@@ -168,6 +172,12 @@ def answer_rows(served: Served, form: Form, texts: Sequence[Sequence[Cell]]) -> 
             problems[reason] += 1
         rows.append(form.row(answer, reason))
     return Answered(rows, problems)
+
+
+def given_up(form: Form, cells: Sequence[Cell], reason: str) -> Answered:
+    """Return a row that has no answer for a reason that no model has given."""
+    problem = problem_of(cells) or reason
+    return Answered([form.row(None, problem)], Counter({problem: 1}))
 
 
 def problem_of(cells: Sequence[Cell]) -> str | None:

@@ -264,10 +264,18 @@ def _state_of(place: Place) -> State:
 def model_digest(directory: Path) -> str:
     """Return a digest of a model's files, wherever they lie."""
     digest = hashlib.sha256()
+    for path in files_of_model(directory):
+        digest.update(f"{path.relative_to(directory)} {sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def files_of_model(directory: Path) -> list[Path]:
+    """List the files in a model's directory that can change an answer."""
+    files = []
     for path in sorted(directory.rglob("*")):
         if path.suffix in _OF_MODEL and path.name not in WITHOUT_EFFECT and path.is_file():
-            digest.update(f"{path.relative_to(directory)} {sha256(path)}\n".encode())
-    return digest.hexdigest()
+            files.append(path)
+    return files
 
 
 def _locked(place: Path) -> int | None:

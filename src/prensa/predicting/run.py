@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from prensa.errors import DataError, OutputError, first_line
 from prensa.files.temporary import is_full
-from prensa.predicting.answers import Answered, Form, answer_rows, problem_of
+from prensa.predicting.answers import NOTHING, Answered, Form, answer_rows, problem_of
 from prensa.predicting.journal import Journal
 from prensa.predicting.shards import Shard
 from prensa.predicting.windows import Columns, Window
 from prensa.progress import Progress
-from prensa.serving.desk import Desk
+from prensa.serving.desk import Desk, OnBatch
 from prensa.serving.served import Served
 
 
@@ -41,16 +42,55 @@ class Predicted:
         return (self.texts - self.answered_before) / self.seconds
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A window of a shard; None is behind its last one."""
+
+    shard: Shard
+    window: Window | None
+
+
+class Answerers(Protocol):
+    """Whoever answers windows: a model here, or several of them elsewhere."""
+
+    def answers(self, asked: Iterable[Asked], on_batch: OnBatch) -> Iterator[tuple[Asked, Answered]]:
+        """Yield windows with their answers, in order. ``on_batch`` is called as some of them come.
+
+        Raises what reading a window raises, and what the model raises where it fails on every text.
+        """
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """A model that is loaded here."""
+
+    served: Served
+    form: Form
+    max_batch_tokens: int
+
+    def answers(self, asked: Iterable[Asked], on_batch: OnBatch) -> Iterator[tuple[Asked, Answered]]:
+        """Answer one window after the other."""
+        # Batches are counted as they come: a window takes minutes.
+        self.served.desk = Desk(self.max_batch_tokens, on_batch=on_batch)
+        for one in asked:
+            if one.window is None:
+                yield one, NOTHING
+            else:
+                yield one, answer_rows(self.served, self.form, one.window.texts)
+
+
 def predict_all(
     shards: Sequence[Shard],
-    served: Served,
+    answerers: Answerers,
     form: Form,
     journal: Journal,
     output: Path,
-    max_batch_tokens: int,
     progress: Progress,
 ) -> Predicted:
     """Answer what ``journal``, which is kept meanwhile, does not have yet.
+
+    Whoever answers, windows are read and written here, in their order: so what is written is the same, and
+    the journal says of each file how many of its first rows are done.
 
     Raises :class:`DataError` for input that cannot be read any more or has changed, in a strict ``form`` for
     a row without an answer, and :class:`OutputError` where the answers cannot be written.
@@ -58,24 +98,35 @@ def predict_all(
     total = sum(shard.content.count for shard in shards)
     before = journal.rows
     step = _Step(progress, total, before)
-    # Batches are counted as they come: a window takes minutes.
-    served.desk = Desk(max_batch_tokens, on_batch=step.count)
     start = time.perf_counter()
-    for shard in shards:
-        place = shard.place
-        if place.name in journal.done:
-            continue
-        with _naming_what_is_full(journal, output):
-            for window in shard.content.windows(shard.columns, journal.shards[place.name].rows):
-                answered = answer_rows(served, form, window.texts)
-                _refuse_problems(shard, form, window, answered)
-                part = journal.part(place.name, journal.shards[place.name].parts)
-                shard.output.write(part, window.kept, answered)
-                journal.add(place.name, len(window), answered.problems)
+    with _naming_what_is_full(journal, output):
+        for asked, answered in answerers.answers(_asked(shards, journal), step.count):
+            if asked.window is None:
+                _put_in_place(asked.shard, journal)
+            else:
+                _write(asked.shard, asked.window, form, answered, journal)
                 step.reach(journal.rows)
-            _put_in_place(shard, journal)
     seconds = time.perf_counter() - start
     return Predicted(output, total, before, dict(journal.problems), seconds)
+
+
+def _asked(shards: Sequence[Shard], journal: Journal) -> Iterator[Asked]:
+    """Read the windows that are not done yet."""
+    for shard in shards:
+        name = shard.place.name
+        if name in journal.done:
+            continue
+        for window in shard.content.windows(shard.columns, journal.shards[name].rows):
+            yield Asked(shard, window)
+        yield Asked(shard, None)
+
+
+def _write(shard: Shard, window: Window, form: Form, answered: Answered, journal: Journal) -> None:
+    name = shard.place.name
+    _refuse_problems(shard, form, window, answered)
+    part = journal.part(name, journal.shards[name].parts)
+    shard.output.write(part, window.kept, answered)
+    journal.add(name, len(window), answered.problems)
 
 
 def check_strictly(shard: Shard) -> None:

@@ -1,17 +1,20 @@
 """The noise nearest to what a budget forbids: bracket it, then halve, in logarithms.
 
+On a cluster several trials are made at a time: a bracket then falls into sections, not into halves.
+
 Size falls with noise and so, except for chance, does quality; every trial is compressed and judged for real.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from prensa.passes.gptq import LEAST_NOISE, MOST_NOISE
 from prensa.search.trial import Trial
 
-Try = Callable[[float], Trial]
+Try = Callable[[Sequence[float]], Sequence[Trial]]
+"""Makes a trial with each noise."""
 
 # From one end of a bracket to the other.
 _STRIDE = 4.0
@@ -20,37 +23,81 @@ NEAR = 1.1
 
 
 def last_allowed(
-    attempt: Try, allows: Callable[[Trial], bool], *, start: float, most: int, upwards: bool
+    attempt: Try,
+    allows: Callable[[Trial], bool],
+    *,
+    start: float,
+    most: int,
+    upwards: bool,
+    at_once: int = 1,
 ) -> Trial | None:
     """Return the last trial that is allowed on the way up, or down, within a factor of ``NEAR``.
 
     A budget of quality forbids what is above some noise, so the way is ``upwards``; one of bytes forbids what
-    is below. ``attempt`` makes a trial, ``most`` times at most; None if none of them is allowed.
+    is below. ``attempt`` makes up to ``at_once`` trials at a time, ``most`` times at most; None if none of
+    them is allowed.
     """
+    made: dict[float, Trial] = {}
     kept: Trial | None = None
-    refused: float | None = None
-    noise = start
+    noises = _around(start, at_once)
     for _ in range(most):
-        trial = attempt(noise)
-        if allows(trial):
-            kept = trial
-        else:
-            refused = noise
+        for trial in attempt(noises):
+            made[trial.noise] = trial
+        kept, refused = _bracket(made.values(), allows, upwards=upwards)
         if kept is not None and refused is not None:
             if max(kept.noise / refused, refused / kept.noise) <= NEAR:
                 break
-            # Size and quality follow the logarithm of the noise, so that is what is halved.
-            noise = math.sqrt(kept.noise * refused)
+            noises = _sections(kept.noise, refused, at_once)
             continue
-        following = _next(noise, goes_up=upwards == (kept is not None))
-        if following == noise:
+        edge = kept.noise if kept is not None else refused
+        assert edge is not None  # noqa: S101  a trial was made, and it is allowed or not
+        noises = _beyond(edge, at_once, goes_up=upwards == (kept is not None))
+        if not noises:
             # At the end of what a pass takes: there is nothing left to try.
             break
-        noise = following
     return kept
 
 
-def _next(noise: float, *, goes_up: bool) -> float:
-    """Go on by one stride, within the noises that a pass takes."""
+def _bracket(
+    trials: Iterable[Trial], allows: Callable[[Trial], bool], *, upwards: bool
+) -> tuple[Trial | None, float | None]:
+    """Return the last allowed trial before the first that is not, and the noise of that one."""
+    kept: Trial | None = None
+    for trial in sorted(trials, key=lambda one: one.noise, reverse=not upwards):
+        if not allows(trial):
+            return kept, trial.noise
+        kept = trial
+    return kept, None
+
+
+def _around(start: float, count: int) -> list[float]:
+    """Begin with one noise, or with strides to both sides of it."""
+    below = (count - 1) // 2
+    noises = [_limited(start * _STRIDE**number) for number in range(-below, count - below)]
+    return list(dict.fromkeys(noises))
+
+
+def _sections(kept: float, refused: float, count: int) -> list[float]:
+    """Part what lies between two noises into equal sections, none of which is narrower than need be."""
+    # Size and quality follow the logarithm of the noise, so that is what is parted.
+    steps = math.ceil(abs(math.log(refused / kept)) / math.log(NEAR))
+    count = max(1, min(count, steps - 1))
+    if count == 1:
+        return [math.sqrt(kept * refused)]
+    ratio = (refused / kept) ** (1 / (count + 1))
+    return [kept * ratio**number for number in range(1, count + 1)]
+
+
+def _beyond(edge: float, count: int, *, goes_up: bool) -> list[float]:
+    """Go on by strides, as far as there are noises that a pass takes."""
     stride = _STRIDE if goes_up else 1 / _STRIDE
-    return min(max(noise * stride, LEAST_NOISE), MOST_NOISE)
+    noises = []
+    for number in range(1, count + 1):
+        noise = _limited(edge * stride**number)
+        if noise != edge and noise not in noises:
+            noises.append(noise)
+    return noises
+
+
+def _limited(noise: float) -> float:
+    return min(max(noise, LEAST_NOISE), MOST_NOISE)

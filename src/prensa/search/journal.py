@@ -37,7 +37,11 @@ def journal_path(output: Path) -> Path:
 
 def fingerprint(plan: Plan, calibration: CalibrationPlan, texts: Sequence[object]) -> str:
     """Return what a search depends on as one digest: weights, recipe, calibration, ``texts`` to judge by."""
-    calibrated_on = json.dumps([calibration.encoded.rows, calibration.counts.tolist()])
+    of_calibration: list[object] = [calibration.encoded.rows, calibration.counts.tolist()]
+    # Sums of slices differ from one sum in their last digits.
+    if calibration.slices > 1:
+        of_calibration.append(calibration.slices)
+    calibrated_on = json.dumps(of_calibration)
     return digest_of(plan, calibrated_on, repr(texts))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.companions import SEARCH_FILE
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.manifest import Manifest
-from prensa.errors import RecipeError
+from prensa.cluster.tasks import IN_TURN
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT
@@ -28,19 +28,20 @@ from prensa.ops.statistics import Statistics
 from prensa.passes.gptq import LEAST_NOISE, MOST_NOISE
 from prensa.pressing import pipeline
 from prensa.pressing.pipeline import Plan
-from prensa.pressing.recipe import Recipe
 from prensa.progress import Progress, silent
 from prensa.search.bisect import last_allowed
 from prensa.search.journal import Journal, fingerprint, journal_path
+from prensa.search.noise import check_recipe
 from prensa.search.outcome import Check, Outcome, of_data, warnings_of
 from prensa.search.trial import Trial
+from prensa.search.trying import ONE_BY_ONE, Given, Rounds, trials
 
-# Evaluations, the last word included.
+# Rounds of evaluations, the last word included: one trial each, or several at a time.
 _MOST = 12
 # From a winner that texts not seen before refuse to the next.
 _STRIDES = (1.2, 2.0)
 _FOR_THE_CHECK = 1 + 2 * len(_STRIDES)
-# Trials where nothing is evaluated.
+# Rounds where nothing is evaluated.
 _OF_SIZE = 14
 # What is mended may have so much more noise: healing took 40 % of the divergence back, and so much noise adds
 # as much (`docs/LOG.md`).
@@ -76,17 +77,35 @@ class _Search:
     on_trial: OnTrial
     progress: Progress
     mend: Mend | None = None
+    rounds: Rounds = ONE_BY_ONE
     refused: set[float] = field(default_factory=set)
     pressed: tuple[float, Manifest, Path] | None = None
 
     def attempt(self, noise: float) -> Trial:
         """Make a trial, or take it from the journal."""
-        if noise not in self.journal.trials:
-            trial, _ = self.judged(noise, self.halves.search, Draws(0))
-            self.journal.add(trial)
-        trial = self.journal.trials[noise]
-        self.on_trial(trial, self.allows(trial))
+        (trial,) = self.attempts([noise])
         return trial
+
+    def attempts(self, noises: Sequence[float]) -> list[Trial]:
+        """Make trials, or take them from the journal."""
+        missing = [noise for noise in noises if noise not in self.journal.trials]
+        made = self._made(missing)
+        for noise in noises:
+            if noise in missing:
+                self.journal.add(next(made))
+            trial = self.journal.trials[noise]
+            self.on_trial(trial, self.allows(trial))
+        return [self.journal.trials[noise] for noise in noises]
+
+    def _made(self, noises: Sequence[float]) -> Iterator[Trial]:
+        # A single one is made here, where what it wrote is kept.
+        if self.rounds.tasks is not None and len(noises) > 1:
+            given = Given(self.plan, self.statistics, self.judge, self.halves.search)
+            yield from trials(self.rounds.tasks, given, noises, self.progress)
+            return
+        for noise in noises:
+            trial, _ = self.judged(noise, self.halves.search, Draws(0))
+            yield trial
 
     def allows(self, trial: Trial) -> bool:
         """Whether a trial keeps the budget's part on quality, or on bytes where that is all there is."""
@@ -148,11 +167,13 @@ def search(
     on_trial: OnTrial = ignore_trial,
     progress: Progress = silent,
     mend: Mend | None = None,
+    rounds: Rounds = ONE_BY_ONE,
 ) -> tuple[Outcome, Manifest | None]:
     """Find the smallest result within the budget and write it to the plan's output.
 
     ``judge`` may be None where the budget is of bytes alone. ``mend`` makes the winner better, if it can,
-    before it is written; it stays within the budget. Returns how it ended, and what was written: None
+    before it is written; it stays within the budget. ``rounds`` may have several trials made at a time; the
+    winner is confirmed here. Returns how it ended, and what was written: None
     where no trial keeps the budget. An interruption (``KeyboardInterrupt``) after a trial that keeps it
     writes the best one so far, unchecked. Raises :class:`RecipeError` where the recipe has no noise to
     search, and :class:`~prensa.errors.FormatError` for a journal of another search.
@@ -172,8 +193,14 @@ def search(
         own_quality = judge.own_quality(halves.check, progress)
         if own_quality is not None:
             budget.check_reachable(own_quality, judge.plan.path)
-    with collected(calibration, plan.output, progress) as statistics, hidden_beside(plan.output) as place:
-        run = _Search(plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend)
+    tasks = rounds.tasks or IN_TURN
+    with (
+        collected(calibration, plan.output, progress, tasks) as statistics,
+        hidden_beside(plan.output) as place,
+    ):
+        run = _Search(
+            plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend, rounds
+        )
         # Of rankings the interval of 0 changes is wider than that of a few small ones: no reason to give up.
         is_measure = own_quality is not None and not own_quality.queries
         if own_quality is not None and is_measure and budget.decide(own_quality) == "undecided":
@@ -190,7 +217,12 @@ def _searched(run: _Search, start: float) -> tuple[Outcome, Manifest | None]:
     check = None
     try:
         winner = last_allowed(
-            run.attempt, run.allows, start=start, most=most, upwards=run.budget.is_of_quality
+            run.attempts,
+            run.allows,
+            start=start,
+            most=most,
+            upwards=run.budget.is_of_quality,
+            at_once=run.rounds.at_once,
         )
         if winner is not None and run.judge is not None:
             winner, check = _check(run, winner)
@@ -363,17 +395,3 @@ def _nearest(run: _Search) -> Trial:
     if run.budget.is_of_quality:
         return min(trials, key=lambda trial: trial.noise)
     return min(trials, key=lambda trial: trial.nbytes)
-
-
-def check_recipe(recipe: Recipe) -> float:
-    """Return the noise to begin with. Raises :class:`RecipeError` where none could be searched."""
-    noise = recipe.noise
-    if noise is None:
-        raise RecipeError(
-            "a budget needs a calibrated recipe: use `preset=small` or a recipe with a gptq pass"
-        )
-    if not recipe.stored_as.is_sized_by_noise:
-        raise RecipeError(
-            f"format {recipe.format}: takes the same bytes whatever the noise; use the format packed"
-        )
-    return noise

@@ -85,6 +85,17 @@ class Served:
             raise DataError(f"{self.path}: cannot be copied, it was not loaded with prensa.load")
         return self._again, ()
 
+    def again_from(self) -> Callable[[Path], Served]:
+        """Return what loads the same with the same settings from a directory that holds the same files.
+
+        It can be pickled, and used on another machine. Raises :class:`DataError` as a copy does.
+        """
+        again = self._again
+        if not isinstance(again, partial):
+            raise DataError(f"{self.path}: cannot be copied, it was not loaded with prensa.load")
+        # All that load a model take its directory first.
+        return partial(_loaded_from, again.func, again.args[1:], again.keywords)
+
     def __copy__(self) -> Served:
         twin = object.__new__(type(self))
         vars(twin).update(vars(self))
@@ -310,6 +321,15 @@ class Served:
         """Have rows answered in their turn, with those of other callers."""
         answer = partial(self.outputs_of, kind=kind)
         return self.desk.outputs(rows, answer, batch_size, entered)
+
+
+def _loaded_from(
+    load: Callable[..., Served],
+    arguments: Sequence[object],
+    settings: Mapping[str, object],
+    directory: Path,
+) -> Served:
+    return load(directory.absolute(), *arguments, **settings)
 
 
 def _check(texts: Iterable[object], batch_size: int) -> None:
