@@ -2,6 +2,7 @@
 
 import torch
 import transformers
+
 from tests.bert import bert
 
 LARGE = 300.0

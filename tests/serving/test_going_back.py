@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
-import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.bert import bert
+from tests.bert import bert, tokenizer
 from tests.conftest import leftovers
 from tests.outlier import RUINED, ruin, ruined, write_texts
 
@@ -141,9 +140,22 @@ def test_a_decoder_whose_layers_are_turned(many, tmp_path, bound):
 
 def test_a_layer_of_4_bits_goes_back_to_8_first(many, tmp_path, monkeypatch):
     """Whatever the export answers, this one is approved as soon as three layers have more bits."""
+    onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     monkeypatch.setitem(exported.TOLERANCES, "int4", 10)
-    model = bert(tmp_path / "model", "BertForSequenceClassification")
+    config = transformers.BertConfig(
+        vocab_size=200,
+        hidden_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        initializer_range=0.3,
+    )
+    model = tmp_path / "model"
+    # Matrices as large as those that 4 bits pay for.
+    transformers.BertForSequenceClassification(config).eval().save_pretrained(model)
+    tokenizer(32).save_pretrained(model)
 
     def approve(directory):
         if len(read_record(directory).back) < 3:
@@ -156,16 +168,10 @@ def test_a_layer_of_4_bits_goes_back_to_8_first(many, tmp_path, monkeypatch):
     assert set(record.back.values()) == {8}
     assert record.share == 1
     assert read_record(tmp_path / "out") == record
-    integers = {"int8": 0, "uint8": 0}
-    import onnx
-
-    for tensor in onnx.load(tmp_path / "out" / "onnx" / "model.onnx").graph.initializer:
-        if tensor.name.endswith(("_int8", "_quantized")):
-            integers["int8"] += 1
-        if tensor.name.endswith("_nibbles"):
-            integers["uint8"] += 1
-    assert integers["int8"] >= 3
-    assert integers["uint8"] >= 1
+    names = [each.name for each in onnx.load(tmp_path / "out" / "onnx" / "model.onnx").graph.initializer]
+    assert sum(name.endswith(("_int8", "_quantized")) for name in names) >= 3
+    # Of some five layers and a table.
+    assert sum(name.endswith("_nibbles") for name in names) >= 2
 
 
 @pytest.mark.parametrize("error", [DifferentAnswersError, DataError])

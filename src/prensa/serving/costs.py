@@ -62,7 +62,7 @@ def steps_back(
     half = short[: max(_MEASURED, len(short) // 2)]
     some = half[:: max(1, len(half) // _MEASURED)][:_MEASURED]
     measured = _Measured(program, some)
-    steps = []
+    steps: list[Step] = []
     for number, layer in enumerate(layers):
         progress("measuring layers", number, len(layers))
         steps += _steps_of(layer, bits, measured)
@@ -72,7 +72,7 @@ def steps_back(
 
 
 def _length(inputs: Inputs) -> int:
-    return inputs["input_ids"].shape[1]
+    return int(inputs["input_ids"].shape[1])
 
 
 def _steps_of(layer: Layer, bits: Bits, measured: _Measured) -> Iterator[Step]:

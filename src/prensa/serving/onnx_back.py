@@ -27,7 +27,7 @@ def constants_of(model: ModelProto, digests: Collection[str]) -> dict[str, str]:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         own = digest(numpy_helper.to_array(tensor))
-        if own in digests:
+        if own is not None and own in digests:
             names[tensor.name] = own
     return names
 
@@ -39,7 +39,7 @@ def in_float(constants: Mapping[str, str], bits: Mapping[str, int]) -> set[str]:
 
 def in_eight_bits(constants: Mapping[str, str], bits: Mapping[str, int]) -> set[str]:
     """Return the names that constants have in 8 bits whose layers are to stay there."""
-    names = set()
+    names: set[str] = set()
     for name, own in constants.items():
         if bits[own] != FLOAT:
             names.update(name + ending for ending in _ENDINGS)

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 PRECISIONS: tuple[str, ...] = tuple(FILES)
-BITS = {"int8": Bits(products=8, tables=4), "int4": Bits(products=4, tables=4)}
+BITS: Mapping[str, Bits] = {"int8": Bits(products=8, tables=4), "int4": Bits(products=4, tables=4)}
 # PyTorch's exporter fails on the layout of the fused one in T5.
 ATTENTION: str | None = "eager"
 # From the layers in 8 bits, as it does with all that depends on no input.

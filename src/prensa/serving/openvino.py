@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ATTENTION", "BITS", "FILE", "NAME", "PRECISIONS", "PROJECTS", "Engine", "write"]
 
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
-BITS = {"int8": Bits(products=8, tables=8)}
+BITS: Mapping[str, Bits] = {"int8": Bits(products=8, tables=8)}
 # The model's own: OpenVINO has a kernel for it.
 ATTENTION: str | None = None
 # Its converter does so right away, and what it gives is put in 8 bits.

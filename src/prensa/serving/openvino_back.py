@@ -26,7 +26,7 @@ def readers_of_weights(model: Model, digests: Collection[str]) -> dict[str, str]
         if operand is None:
             continue
         own = _digest(node.input_value(operand).get_node())
-        if own in digests:
+        if own is not None and own in digests:
             names[node.get_friendly_name()] = own
     return names
 

@@ -27,6 +27,6 @@ def digest(weight: NDArray[np.float32]) -> str | None:
     both = []
     for turned in (matrix, matrix.T):
         state = hashlib.sha256(repr(turned.shape).encode())
-        state.update(np.ascontiguousarray(turned))
+        state.update(np.ascontiguousarray(turned).data)
         both.append(state.hexdigest())
     return min(both)
