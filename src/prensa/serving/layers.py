@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from prensa.serving.weights import digest
 
@@ -70,7 +69,7 @@ def layers_of(graph: ExportedProgram) -> list[Layer]:
             continue
         weight = graph.state_dict[name]
         if name not in digests:
-            digests[name] = _digest(weight)
+            digests[name] = digest(weight.detach().numpy())
         same = digests[name]
         if same is None:
             continue
@@ -105,7 +104,3 @@ def _weight_name(graph: ExportedProgram, operand: object) -> str | None:
     if name is None or graph.state_dict[name].dim() != _MATRIX:
         return None
     return name
-
-
-def _digest(weight: Tensor) -> str | None:
-    return digest(weight.detach().numpy())
