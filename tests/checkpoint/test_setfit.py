@@ -72,7 +72,7 @@ def test_a_budget_is_judged_by_the_vectors_of_the_body(setfit, texts, tmp_path, 
         prensa.load,
         lambda model: prensa.load(model, runtime="torch"),
         lambda model: prensa.export(model, model.parent / "out", to="onnx"),
-        lambda model: prensa.predict(model, model.parent / "few.csv", output=model.parent / "out.csv"),
+        lambda model: prensa.predict(model, model.parent / "out.csv", data=model.parent / "few.csv"),
     ],
 )
 def test_what_would_answer_without_the_head_is_refused(setfit, few_texts, tmp_path, answer):

@@ -20,9 +20,9 @@ def check_no_pickled_head(directory: Path) -> None:
     """Raise :class:`ModelError` where a model's answers need a classifier that is a pickle."""
     if (root_of(directory) / HEAD).is_file():
         raise ModelError(
-            f"{directory}: {HEAD} is SetFit's classifier, a pickle, which Prensa does not run; use "
-            "`import prensa` and SetFitModel.from_pretrained, or for the vectors alone a copy of the directory "
-            "without that file"
+            f"{directory}: {HEAD} is SetFit's classifier, a pickle, which Prensa does not run; open it with "
+            "SetFitModel.from_pretrained after importing prensa, or copy the directory without that file for "
+            "the vectors alone"
         )
 
 
@@ -31,6 +31,6 @@ def check_head_is_here(directory: Path) -> None:
     is_fetched = "snapshots" in directory.parts
     if is_fetched and (directory / SETTINGS).is_file() and not (directory / HEAD).is_file():
         raise ModelError(
-            f"{directory}: a SetFit model, whose classifier ({HEAD}) is a pickle, which Prensa does not fetch; "
-            "download the model whole and give its directory"
+            f"{directory}: a SetFit model, whose classifier ({HEAD}) is a pickle, which Prensa does not "
+            "fetch; download the model whole and give its directory"
         )
