@@ -11,9 +11,9 @@ from prensa.serving import exported
 from prensa.serving.exported import read_record
 
 
-@pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.parametrize(("to", "shown"), [("onnx", ()), ("openvino", ("--json",))])
 def test_a_budget_is_kept_layer_by_layer_from_the_command_line(
-    command, tmp_path, few_resamples, monkeypatch, to
+    command, tmp_path, few_resamples, monkeypatch, to, shown
 ):
     """Words, whose budget OpenVINO's own accuracy control would not know."""
     pytest.importorskip("openvino" if to == "openvino" else "onnxruntime")
@@ -24,16 +24,17 @@ def test_a_budget_is_kept_layer_by_layer_from_the_command_line(
     model = ruined(tmp_path / "model", "BertForTokenClassification", **names)
     data = own_words(model, many, tmp_path / "words.jsonl")
     budget = ("--data", data, "--max-drop", "20%", "--metric", "entity_f1")
-    options = ("--texts", many, "--to", to, "--force")
+    options = ("--texts", many, "--to", to, *shown)
     code, out, err = command("export", model, "-o", tmp_path / "out", *options, *budget)
     assert code == 0, err
     record = read_record(tmp_path / "out")
     assert record.drop <= 0.2
     assert f"bert.{RUINED}" in record.back
-    assert f"Layers that int8 costs too much: bert.{RUINED} (float32)" in out
-    assert "of the weights in products are multiplied in 8 bits." in out
-    code, out, err = command("export", model, "-o", tmp_path / "out", *options, *budget, "--json")
-    assert (code, json.loads(out)["back"]) == (0, record.back)
+    if shown:
+        assert json.loads(out)["back"] == record.back
+    else:
+        assert f"Layers that int8 costs too much: bert.{RUINED} (float32)" in out
+        assert "of the weights in products are multiplied in 8 bits." in out
 
 
 def own_words(model, texts, path):

@@ -218,7 +218,7 @@ def _with_layers_back(making: _Making, directory: Path, error: DifferentAnswersE
     count = fewest(holds, most)
     if count is None:
         known = explained(plan, error, making.model, making.samples)
-        raise DifferentAnswersError(f"{known} ({_not_even(steps[:most])})") from error
+        raise DifferentAnswersError(f"{known}; {_no_help(steps[:most])}") from error
     return records[count]
 
 
@@ -232,11 +232,10 @@ def _names(back: Sequence[Step], written: Written) -> dict[str, int]:
     return names
 
 
-def _not_even(steps: Sequence[Step]) -> str:
+def _no_help(steps: Sequence[Step]) -> str:
     if not steps:
-        return "no layer could go back to float32 without most of the model"
-    layers = len(bits_after(steps))
-    return f"not even with the {layers} most costly layers back in more bits"
+        return "no layer can go back to more bits without most of the model"
+    return f"putting the {len(bits_after(steps))} most costly layers back to more bits does not help"
 
 
 def _move(trial: Path, directory: Path) -> None:
