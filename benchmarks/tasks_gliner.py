@@ -50,10 +50,11 @@ def spans(limit: int | None) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for preset in PRESETS:
         with tempfile.TemporaryDirectory() as place:
-            calibrated = {}
             if preset == "small":
-                calibrated = {"texts": texts_of(TRAIN, limit or _CALIBRATED), "run": run}
-            made = prensa.compress_module(original, preset=preset, **calibrated)
+                calibrated = texts_of(TRAIN, limit or _CALIBRATED)
+                made = prensa.compress_module(original, preset=preset, texts=calibrated, run=run)
+            else:
+                made = prensa.compress_module(original, preset=preset)
             prensa.save(made, Path(place) / "out")
             fresh = built(seed=1)
             prensa.load_into(fresh, Path(place) / "out")

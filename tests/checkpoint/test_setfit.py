@@ -32,9 +32,9 @@ def setfit(tmp_path):
 
 
 @pytest.mark.parametrize("preset", ["int8", "small"])
-def test_the_body_is_compressed_and_the_head_is_kept(setfit, few_texts, tmp_path, preset):
-    texts = few_texts if preset == "small" else None
-    prensa.compress(setfit, tmp_path / "out", preset=preset, texts=texts)
+def test_the_body_is_compressed_and_the_head_is_kept(setfit, texts, tmp_path, preset):
+    calibrated = texts if preset == "small" else None
+    prensa.compress(setfit, tmp_path / "out", preset=preset, texts=calibrated)
     for name in ("model_head.pkl", "config_setfit.json", "modules.json"):
         assert (tmp_path / "out" / name).read_bytes() == (setfit / name).read_bytes()
     before, after = ((place / "model.safetensors").stat().st_size for place in (setfit, tmp_path / "out"))
@@ -84,6 +84,7 @@ def test_what_would_answer_without_the_head_is_refused(setfit, few_texts, tmp_pa
     assert not leftovers(tmp_path)
 
 
+@pytest.mark.peers
 def test_setfit_opens_the_result(setfit, tmp_path):
     """With a head of its own, and the answers of the original."""
     library = pytest.importorskip("setfit", reason="compares with SetFit")

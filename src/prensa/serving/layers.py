@@ -100,7 +100,7 @@ def _weight_name(graph: ExportedProgram, operand: object) -> str | None:
         node = node.args[0]
     if not isinstance(node, torch.fx.Node):
         return None
-    name = graph.graph_signature.inputs_to_parameters.get(node.name)
+    name: str | None = graph.graph_signature.inputs_to_parameters.get(node.name)
     if name is None or graph.state_dict[name].dim() != _MATRIX:
         return None
     return name
