@@ -20,8 +20,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,6 +39,21 @@ from prensa.texts.source import Source
 CLIENTS = (1, 8, 64)
 PATIENCE = 300.0
 NAIVE = "naive"
+
+
+def _own_body(text: str) -> dict[str, Any]:
+    return {"inputs": text, "truncate": True}
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Where a server answers, and how a text is put to it."""
+
+    path: str = "/predict"
+    body: Callable[[str], dict[str, Any]] = _own_body
+
+
+OWN = Asking()
 
 
 def main() -> None:
@@ -96,7 +112,7 @@ def summed_up(loads: Sequence[dict[str, float]], alone: float) -> dict[str, floa
     return medians | {"share_of_predict": round(medians["texts_a_second"] / alone, 3)}
 
 
-def asked(port: int, texts: Sequence[str], clients: int) -> dict[str, float]:
+def asked(port: int, texts: Sequence[str], clients: int, asking: Asking = OWN) -> dict[str, float]:
     """Have so many clients ask for all texts, each for one at a time. Return rates and seconds."""
     remaining = iter(texts)
     lock = threading.Lock()
@@ -111,7 +127,7 @@ def asked(port: int, texts: Sequence[str], clients: int) -> dict[str, float]:
                 connection.close()
                 return
             began = time.perf_counter()
-            answer(connection, text)
+            answer(connection, text, asking)
             seconds.append(time.perf_counter() - began)
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
@@ -129,10 +145,11 @@ def asked(port: int, texts: Sequence[str], clients: int) -> dict[str, float]:
     return {"texts_a_second": len(texts) / whole, **shares}
 
 
-def answer(connection: http.client.HTTPConnection, text: str) -> list[dict[str, Any]]:
+def answer(connection: http.client.HTTPConnection, text: str, asking: Asking = OWN) -> list[dict[str, Any]]:
     """Ask for one text. Anything but an answer ends the benchmark."""
-    body = json.dumps({"inputs": text, "truncate": True})
-    connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+    connection.request(
+        "POST", asking.path, json.dumps(asking.body(text)), {"Content-Type": "application/json"}
+    )
     response = connection.getresponse()
     content = response.read()
     assert response.status == 200, content
@@ -149,12 +166,12 @@ class Server:
 
 
 @contextmanager
-def running(command: Sequence[str]) -> Iterator[Server]:
+def running(command: Sequence[str], asking: Asking = OWN) -> Iterator[Server]:
     """Start a server that takes its port as the last argument, and wait until it answers."""
     port = free_port()
     process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL)
     try:
-        first_answer(port, "a text")
+        first_answer(port, "a text", asking)
         yield Server(process, port)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -168,13 +185,13 @@ def free_port() -> int:
         return port
 
 
-def first_answer(port: int, text: str) -> list[dict[str, Any]]:
+def first_answer(port: int, text: str, asking: Asking = OWN) -> list[dict[str, Any]]:
     """Ask until there is an answer."""
     until = time.perf_counter() + PATIENCE
     while time.perf_counter() < until:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         try:
-            return answer(connection, text)
+            return answer(connection, text, asking)
         except (OSError, AssertionError, http.client.HTTPException):
             time.sleep(0.01)
         finally:

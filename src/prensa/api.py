@@ -97,10 +97,11 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     as small as the budget allows, by real evaluations, and confirmed on texts that the search has not seen.
     ``held`` of what is returned says whether it is; where it is not, nothing was written.
 
-    In which terms: ``metric`` is what ``max_drop`` is a drop of, such as ``recall:toxic``, ``pr_auc:toxic``
-    or ``entity_f1``; the task's usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of
-    what has a label the result must find, beside any other budget. ``label_threshold`` (``{"toxic": 0.7}``)
-    gives a label only where it is more likely than that.
+    In which terms: ``metric`` is what ``max_drop`` is a drop of, such as ``recall:toxic``, ``pr_auc:toxic``,
+    ``entity_f1`` or ``ndcg@10``; the task's usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how
+    much of what has a label the result must find, beside any other budget. ``label_threshold``
+    (``{"toxic": 0.7}``) gives a label only where it is more likely than that; ``"auto"`` in place of the
+    number chooses it.
 
     ``device`` is where the model runs while it is calibrated and judged. ``runtime`` (``openvino``, ``onnx``
     or ``auto``: all that are installed) exports the result, too, and compares everything with the original.
@@ -211,10 +212,11 @@ def evaluate(  # noqa: PLR0913  every option is a parameter, so that each has it
     ``within_budget`` of the evaluation say. ``cascade`` (0.99 or ``"99%"``) also puts each result, a
     classifier, before the original: it answers where it is sure, so that as many answers are the original's.
 
-    ``metric`` is what the drop is of, such as ``recall:toxic``, ``pr_auc:toxic`` or ``entity_f1``; the task's
+    ``metric`` is what the drop is of, such as ``recall:toxic``, ``entity_f1`` or ``ndcg@10``; the task's
     usual one without it. ``min_recall`` (``{"toxic": 0.99}``) is how much of what has a label a result must
     find for ``budget(result)`` to hold. ``label_threshold`` (``{"toxic": 0.7}``) gives a label only where it
-    is more likely than that.
+    is more likely than that; ``"auto"`` in place of the number chooses it for each model on one half of the
+    texts, and everything else is of the other half.
 
     Nothing is written. An interruption while it measures returns what there is, with the rest in ``missing``.
     Raises a :class:`~prensa.errors.PrensaError` for texts that cannot be used and models that cannot be

@@ -38,6 +38,21 @@ def test_the_budget(allowed, end):
     assert said(dataclasses.replace(EVALUATION, settings=settings)).endswith(end)
 
 
+def test_queries_are_counted_where_passages_are_ranked():
+    drop = Drop("NDCG@10", 0.02, (-0.03, 0.09))
+    quality = Quality(drop=drop, queries=120)
+    settings = dataclasses.replace(EVALUATION.settings, max_drop=0.01)
+    assert said(dataclasses.replace(EVALUATION, settings=settings), quality=quality).endswith(
+        "its NDCG@10 drops by 2.00 points (95 % interval −3.00 to 9.00) on 120 queries of comments.csv; the budget "
+        "of 1.00 points is NOT decided: the 95 % interval is wider than twice the budget on 120 queries; about "
+        "4,400 queries would decide it."
+    )
+    none_changed = Quality(drop=Drop("recall@10", 0.0, (-0.03, 0.03)), queries=120)
+    settings = dataclasses.replace(EVALUATION.settings, max_drop=0.01)
+    words = said(dataclasses.replace(EVALUATION, settings=settings), quality=none_changed)
+    assert words.endswith("on 120 queries; about 370 queries would decide it.")
+
+
 def test_what_is_missing_is_said():
     without = dataclasses.replace(QUALITY, drop=Drop("accuracy", 0.003, None))
     assert said(quality=without).endswith("not for certain: there is no interval.")

@@ -9,8 +9,14 @@ import torch
 import transformers
 from tests.bert import around, bert, dense, pooling, tokenizer
 from tests.conftest import change_config, directory_bytes
+from tests.queries import some_beir
 
 import prensa
+from prensa.evaluation.bootstrap import Draws
+from prensa.evaluation.budget import Budget
+from prensa.evaluation.judge import Judge, plan_judge
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 
 pytestmark = pytest.mark.peers
 
@@ -202,3 +208,63 @@ def test_real_weights(library, minilm, tmp_path):
     cosines = (original.encode(sentences) * found.encode(sentences)).sum(axis=1)
     assert cosines.min() > 0.99
     assert "MiniLM" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def asking(library, tmp_path_factory):
+    """An embedder with a prompt for queries and another one for passages, and another one before all texts."""
+    place = tmp_path_factory.mktemp("asking")
+    settings = {
+        "prompts": {"query": "ask ", "document": "say: ", "all": "x "},
+        "default_prompt_name": "all",
+        "similarity_fn_name": "dot",
+    }
+    made = around(bert(place / "made"), pooling(), inputs={"max_seq_length": 24}, settings=settings)
+    library.SentenceTransformer(str(made), device="cpu").save_pretrained(str(place / "model"))
+    return place / "model"
+
+
+def test_queries_and_passages_are_judged_as_the_library_does(library, asking, tmp_path):
+    """The vectors are those of encode_query and encode_document, and the metrics those of its evaluator."""
+    data = some_beir(tmp_path / "beir")
+    plan = plan_judge(asking, Source(data), library=Library(), device="cpu", dtype="float32")
+    judge = Judge(plan.in_terms_of(Budget(0.5)))
+    answers = np.stack(judge.answers(range(len(plan.texts))))
+    model = library.SentenceTransformer(str(asking), **FLOAT32)
+    queries, passages = list(plan.texts.texts[:48]), list(plan.texts.texts[48:])
+    np.testing.assert_allclose(answers[:48], model.encode_query(queries), atol=1e-5)
+    np.testing.assert_allclose(answers[48:], model.encode_document(passages), atol=1e-5)
+
+    from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
+
+    grades = plan.texts.queries.grades
+    relevant = {
+        str(query): {str(each) for each, grade in own.items() if grade} for query, own in grades.items()
+    }
+    evaluator = InformationRetrievalEvaluator(
+        {str(number): text for number, text in enumerate(queries)},
+        {str(number): text for number, text in enumerate(passages)},
+        relevant,
+        mrr_at_k=[10],
+        accuracy_at_k=[10],
+        precision_recall_at_k=[10],
+        write_csv=False,
+    )
+    theirs = evaluator(model)
+    quality = judge.quality(asking, draws=Draws(0))
+    ours = {metric.name: metric.original for metric in quality.metrics}
+    assert ours["MRR@10"] == pytest.approx(theirs["dot_mrr@10"], abs=1e-6)
+    assert ours["recall@10"] == pytest.approx(theirs["dot_recall@10"], abs=1e-6)
+
+
+def test_a_cross_encoder_is_judged_by_its_own_scores(library, reranker, tmp_path):
+    """Pairs longer than it reads, too: some beside nine tokens are truncated."""
+    data = some_beir(tmp_path / "beir")
+    plan = plan_judge(reranker, Source(data, limit=6), library=Library(), device="cpu", dtype="float32")
+    judge = Judge(plan.in_terms_of(Budget(0.5)))
+    pairs = list(zip(plan.texts.texts, plan.texts.pairs, strict=True))
+    scores = library.CrossEncoder(str(reranker), **FLOAT32).predict(pairs, activation_fn=torch.nn.Identity())
+    answers = np.concatenate(judge.answers(range(len(pairs))))
+    np.testing.assert_allclose(answers, scores, atol=1e-5)
+    assert plan.encoded.truncated > 0
+    assert judge.quality(reranker, draws=Draws(0)).metrics[0].name == "NDCG@10"

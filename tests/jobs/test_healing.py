@@ -213,7 +213,7 @@ def test_a_killed_one_goes_on_and_refuses_other_texts(made, many, others, tmp_pa
     out = tmp_path / "out"
     with pytest.raises(Killed):
         prensa.compress(made, out, texts=many, heal=FEW, progress=kill, **SMALL)
-    assert lessons_path(out).is_dir()
+    assert lessons_path(out, SMALL["noise"]).is_dir()
     more = tmp_path / "more.csv"
     more.write_text(many.read_text() + "one more text,LABEL_0\n")
     # The same texts calibrate, so that the file is the same.

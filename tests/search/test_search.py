@@ -33,7 +33,7 @@ def searched(original, tmp_path, texts, few_resamples):
             self.output = tmp_path / "out"
             self.manifest = None
 
-        def __call__(self, budget, tell=None, model=original, data=texts):
+        def __call__(self, budget, tell=None, model=original, data=texts, mend=None):
             library = Library()
             plan = pipeline.plan(model, load_preset("small"), self.output, force=True)
             calibration = plan_calibration(model, Source(texts, limit=20), library=library)
@@ -41,7 +41,7 @@ def searched(original, tmp_path, texts, few_resamples):
             if budget.is_of_quality:
                 judge = Judge(plan_judge(model, Source(data), library=library, device="cpu"))
             on_trial = tell or (lambda *reported: self.trials.append(reported))
-            found, self.manifest = search(plan, calibration, budget, judge, on_trial=on_trial)
+            found, self.manifest = search(plan, calibration, budget, judge, on_trial=on_trial, mend=mend)
             return found
 
     return Searched()

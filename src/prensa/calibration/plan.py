@@ -14,7 +14,7 @@ from torch import Tensor
 
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import ModelShape, load_config, model_shape
-from prensa.checkpoint.task import Kind, task_of
+from prensa.checkpoint.task import Kind, Task, task_of
 from prensa.errors import DataError, DeviceError, SettingError
 from prensa.ops import moment
 from prensa.progress import Progress, silent
@@ -89,7 +89,8 @@ def plan_calibration(
     check_names(path)
     config = load_config(path)
     tokenizer = load_tokenizer(path)
-    texts = texts_to_calibrate_on(source, library)
+    task = task_of(config)
+    texts = texts_to_calibrate_on(source, library, task)
     if len(texts) < FEWEST:
         raise DataError(
             f"{texts.name}: {len(texts)} texts are too few to calibrate on, expected {FEWEST} or more; "
@@ -102,7 +103,6 @@ def plan_calibration(
     shorter = min(limit or _LONGEST, _LONGEST)
     encoded = library.encode(tokenizer, sample(texts, count), "embedding", shorter)
     kind = None
-    task = task_of(config)
     if task is not None:
         kind = task.kind
     # What it cannot compute it refuses now, and not after the model was loaded.
@@ -129,12 +129,14 @@ def plan_calibration(
     )
 
 
-def texts_to_calibrate_on(source: Source, library: Library) -> Texts:
+def texts_to_calibrate_on(source: Source, library: Library, task: Task | None = None) -> Texts:
     """Read texts without labels: all of them, of which ``source.limit`` are to go through a model.
+
+    ``task`` is the model's: it says whether queries and passages are read together.
 
     Raises what reading texts raises.
     """
-    return library.all_texts(source)
+    return library.all_texts(source, task)
 
 
 def _counts(encoded: Encoded) -> Tensor:

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from prensa.cli.options import with_options
 from prensa.evaluation.figures import in_words
-from prensa.evaluation.halves import MOST_TEXTS
-from prensa.evaluation.verdict import drop_in_words, recall_in_words
+from prensa.evaluation.halves import MOST_QUERIES, MOST_TEXTS
+from prensa.evaluation.verdict import drop_in_words, recall_in_words, thresholds_in_words, unit_of
 from prensa.search.outcome import Outcome
 from prensa.search.trial import Trial
 from prensa.wording import megabytes, number, percent
@@ -46,11 +46,13 @@ def _describe(outcome: Outcome, output: Path) -> str:
             "Run the same command with `force` to go on."
         )
     if outcome.drop is not None:
-        text += f"; {drop_in_words(outcome.drop)} on texts that the search had not seen"
+        text += f"; {drop_in_words(outcome.drop)} on {unit_of(outcome.drop.of)} that the search had not seen"
     if outcome.check is not None and outcome.check.agreement is not None:
         text += f"; the same answer on {_agreement(outcome.check)} of them"
     for recall in () if outcome.check is None else outcome.check.recalls:
         text += f"; recall of {recall.label} {recall_in_words(recall)}"
+    if outcome.check is not None and outcome.check.thresholds:
+        text += f"; {thresholds_in_words(outcome.check.thresholds)}"
     doubt = ""
     if outcome.decision == "doubtful":
         doubt = " (as measured: the interval goes beyond it)"
@@ -59,9 +61,10 @@ def _describe(outcome: Outcome, output: Path) -> str:
 
 def _not_kept(outcome: Outcome) -> str:
     wanted = outcome.budget.describe(outcome.nbytes_before)
+    unit = unit_of(outcome.best.drop_of)
     best = f"The best was {_described(outcome.best, outcome.nbytes_before)}"
     if outcome.check is not None:
-        best += f"; on texts that the search had not seen: {_quality(outcome.check)}"
+        best += f"; on {unit} that the search had not seen: {_quality(outcome.check)}"
         if outcome.drop is not None:
             best += f" ({drop_in_words(outcome.drop)})"
     if outcome.texts_needed is None:
@@ -70,17 +73,18 @@ def _not_kept(outcome: Outcome) -> str:
     if outcome.check is None:
         even = ", even if no answer changes"
     return (
-        f"Not decided: {wanted}. On the texts that the search had not seen the 95 % interval is wider than "
-        f"twice the budget{even}; about {outcome.texts_needed:,} texts in `data` would decide it"
-        f"{_beyond(outcome.texts_needed)}. {best}.{_warnings(outcome)}"
+        f"Not decided: {wanted}. On the {unit} that the search had not seen the 95 % interval is wider than "
+        f"twice the budget{even}; about {outcome.texts_needed:,} {unit} in `data` would decide it"
+        f"{_beyond(outcome.texts_needed, unit)}. {best}.{_warnings(outcome)}"
     )
 
 
-def _beyond(needed: int) -> str:
+def _beyond(needed: int, unit: str) -> str:
     """Say that a search does not read so many."""
-    if needed <= 2 * MOST_TEXTS:
+    most = 2 * (MOST_QUERIES if unit == "queries" else MOST_TEXTS)
+    if needed <= most:
         return ""
-    return f", and a search reads {2 * MOST_TEXTS:,} at most: allow a larger drop, or use prensa evaluate"
+    return f", and a search reads {most:,} at most: allow a larger drop, or use prensa evaluate"
 
 
 def _warnings(outcome: Outcome) -> str:

@@ -110,7 +110,7 @@ def plan_distillation(
     # What it cannot compute it refuses now, and not after the model was loaded.
     read_text_vector(path, kind)
     tokenizer = load_tokenizer(path)
-    texts = library.all_texts(source)
+    texts = library.all_texts(source, task)
     check_count(len(texts), texts.name, option)
     chosen = sample(texts, _count(source, seconds))
     limit = min(longest(tokenizer, config, None) or _LONGEST, _LONGEST)

@@ -96,12 +96,13 @@ def _data(plan: Plan, measured: int) -> Data:
         label_columns=judged.texts.label_columns,
         texts=len(judged.texts),
         measured=measured,
-        labelled=judged.texts.labels is not None,
+        labelled=judged.texts.labels is not None or judged.texts.queries is not None,
         is_smoke_test=judged.texts.is_smoke_test,
         truncated=judged.encoded.truncated,
         max_length=judged.max_length,
         quartiles=tuple(quartiles),
         account=judged.texts.account,
+        queries=0 if judged.texts.queries is None else len(judged.texts.queries.numbers),
     )
 
 

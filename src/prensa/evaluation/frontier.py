@@ -26,7 +26,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Frontier:
-    """The points of a model, judged on ``texts`` texts of ``data``. ``missing`` is what was not measured."""
+    """The points of a model, judged on ``texts`` texts of ``data``. ``missing`` is what was not measured.
+
+    Where passages are ranked, ``unit`` is queries, and ``texts`` counts these.
+    ``thresholds_of`` are the labels whose thresholds were chosen, for each point on one half of the texts.
+    """
 
     model: str
     nbytes: int
@@ -37,4 +41,6 @@ class Frontier:
     missing: tuple[str, ...]
     interrupted: bool
     date: str
+    unit: str = "texts"
     prensa_version: str = VERSION
+    thresholds_of: tuple[str, ...] = ()

@@ -7,30 +7,57 @@ from dataclasses import dataclass
 
 from prensa.errors import DataError
 from prensa.texts.columns import Texts
+from prensa.texts.queries import Queries
 
 MOST_TEXTS = 2000
 """How many texts a half has at most."""
+
+MOST_QUERIES = 500
+"""How many queries a half has at most: each comes with its passages."""
 
 _FEWEST = 20
 
 
 @dataclass(frozen=True)
 class Halves:
-    """Numbers of texts. No text is in both halves, so that the check has not been searched on."""
+    """Numbers of texts. No text is in both halves, so that the check has not been searched on.
+
+    Of queries with passages no query is; passages that all queries have are in both.
+    """
 
     search: list[int]
     check: list[int]
 
 
-def halve_texts(texts: Texts) -> Halves:
-    """Deal texts out. Raises :class:`DataError` if they are too few."""
+def halve_texts(texts: Texts, most: int | None = MOST_TEXTS, purpose: str = "to keep a budget by") -> Halves:
+    """Deal texts out, ``most`` of them to each half, or all of them.
+
+    Raises :class:`DataError` if they are too few; its message says for which ``purpose``.
+    """
+    if texts.queries is not None:
+        return _halve_queries(texts, texts.queries)
     count = len(texts)
     if count < 2 * _FEWEST:
+        raise DataError(f"{texts.name}: {count} texts are too few {purpose}, expected {2 * _FEWEST} or more")
+    return _dealt(list(range(count)), most)
+
+
+def _halve_queries(texts: Texts, queries: Queries) -> Halves:
+    """Deal queries out, each with its passages; those that all queries have are in both halves."""
+    numbers = queries.numbers
+    if len(numbers) < 2 * _FEWEST:
         raise DataError(
-            f"{texts.name}: {count} texts are too few to keep a budget by, expected {2 * _FEWEST} or more"
+            f"{texts.name}: {len(numbers)} queries are too few to keep a budget by, expected {2 * _FEWEST} "
+            "or more"
         )
-    order = list(range(count))
+    dealt = _dealt(numbers, MOST_QUERIES)
+    return Halves(search=queries.texts_of(dealt.search), check=queries.texts_of(dealt.check))
+
+
+def _dealt(order: list[int], most: int | None) -> Halves:
     # The same halves every time: a search that was interrupted goes on with the texts it began with.
     random.Random(0).shuffle(order)
-    half = min(MOST_TEXTS, count // 2)
+    half = len(order) // 2
+    if most is not None:
+        half = min(most, half)
     return Halves(search=sorted(order[:half]), check=sorted(order[half : 2 * half]))

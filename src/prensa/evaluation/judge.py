@@ -18,7 +18,7 @@ import torch
 from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config, model_class
-from prensa.checkpoint.task import LANGUAGE, Task, task_of, unanswered
+from prensa.checkpoint.task import LANGUAGE, Task, judged_task_of, unanswered
 from prensa.errors import DataError, ModelError, SettingError, TokenizerError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget
@@ -26,7 +26,9 @@ from prensa.evaluation.figures import Quality, in_words
 from prensa.evaluation.original import check_finite, check_not_constant
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
+from prensa.evaluation.rank_metrics import check_installed
 from prensa.evaluation.reading import Reading, common_words, read_by, readable
+from prensa.evaluation.similarity import similarity_of
 from prensa.evaluation.terms import Terms, terms_of
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device, choose_dtype
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
     from prensa.serving.served import Served
 
-_BATCH = {"masked": 8, "causal": 8}
+_BATCH = {"masked": 8, "causal": 8, "writing": 8}
 _USUAL_BATCH = 32
 
 
@@ -71,7 +73,10 @@ class JudgePlan:
 
     def in_terms_of(self, budget: Budget) -> JudgePlan:
         """Judge by what a budget names. Raises as :func:`~prensa.evaluation.terms.terms_of`."""
-        return dataclasses.replace(self, terms=terms_of(budget, self.task, self.texts))
+        terms = terms_of(budget, self.task, self.texts)
+        if self.texts.queries is not None and self.task.kind == "embedding":
+            terms = dataclasses.replace(terms, similarity=similarity_of(self.path))
+        return dataclasses.replace(self, terms=terms)
 
     def take(self, indices: Sequence[int]) -> JudgePlan:
         """Keep some of the texts."""
@@ -115,6 +120,8 @@ def plan_judge(
     config = load_config(original)
     limit = longest(tokenizer, config, max_length)
     texts = library.texts(data, task)
+    if texts.queries is not None:
+        check_installed(texts.name)
     step = functools.partial(progress, "tokenizing")
     encoded = library.encode(tokenizer, texts, task.kind, limit, step)
     check_ids(original, largest_id(encoded), embedding_rows(config))
@@ -136,7 +143,7 @@ def plan_judge(
 
 def check_same_task(path: Path, task: Task) -> None:
     """Raise :class:`ModelError` where a result does not answer what its original answers."""
-    other = task_of(load_config(path))
+    other = judged_task_of(load_config(path))
     if other is None or other.kind != task.kind:
         kind = "something else" if other is None else other.kind
         raise ModelError(
@@ -291,13 +298,13 @@ class Judge:
 def _task(original: Path) -> Task:
     config = load_config(original)
     check_reads_texts(original, config)
-    task = task_of(config)
+    task = judged_task_of(config)
     if task is None:
         name = model_class(config).__name__
         what = unanswered(config).partition(";")[0]
         raise ModelError(
             f"{original}: cannot compare {name}, which {what}; Prensa compares classifiers, models of one "
-            "number, language models and embeddings of texts"
+            "number, models that answer questions or write texts, language models and embeddings of texts"
         )
     return task
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.task import Kind, Task
 from prensa.errors import SettingError
 from prensa.evaluation.entities import scheme_of, why_none
 from prensa.evaluation.figures import (
     ACCURACY,
+    ANSWER_F1,
     BITS,
+    BLEU,
+    CHRF,
     DISTANCE,
     ENTITY_F1,
     ENTITY_PRECISION,
     ENTITY_RECALL,
+    EXACT_MATCH,
     F1,
     MACRO_F1,
     PEARSON,
@@ -26,9 +30,12 @@ from prensa.evaluation.figures import (
     PRECISION,
     RECALL,
     ROC_AUC,
+    ROUGE_L,
     SPEARMAN,
     of_label,
 )
+from prensa.evaluation.rank_metrics import RankMetric, rank_metric
+from prensa.texts.collection import ranks
 from prensa.texts.names import find, folded
 
 _OF_LABELS = {"recall": RECALL, "precision": PRECISION, "f1": F1, "pr_auc": PR_AUC}
@@ -39,8 +46,23 @@ _OF_ENTITIES = {
 }
 _OF_ALL = {"accuracy": ACCURACY, "macro_f1": MACRO_F1, "roc_auc": ROC_AUC}
 _OF_NUMBERS = {"spearman": SPEARMAN, "pearson": PEARSON}
+_OF_QUESTIONS = {"exact_match": EXACT_MATCH, "f1": ANSWER_F1}
+_OF_WRITING = {"chrf": CHRF, "rouge_l": ROUGE_L, "bleu": BLEU, "exact_match": EXACT_MATCH}
 
-LABELLED = frozenset({*_OF_LABELS.values(), *_OF_ENTITIES.values(), *_OF_ALL.values(), *_OF_NUMBERS.values()})
+_OF_RANKINGS = ("ndcg@10", "mrr@10", "map", "recall@10", "recall@100")
+_OF_KINDS: dict[Kind, dict[str, str]] = {
+    "classes": _OF_ALL,
+    "multi-label": _OF_ALL,
+    "regression": _OF_NUMBERS,
+    "embedding": {"cosine": DISTANCE},
+    "questions": _OF_QUESTIONS,
+    "writing": _OF_WRITING,
+    "masked": {"bits_per_byte": BITS},
+    "causal": {"bits_per_byte": BITS},
+}
+
+_LABELLED = (_OF_LABELS, _OF_ENTITIES, _OF_ALL, _OF_NUMBERS, _OF_QUESTIONS, _OF_WRITING)
+LABELLED = frozenset(metric for metrics in _LABELLED for metric in metrics.values())
 """Metrics that need right answers."""
 
 # Other words for the same.
@@ -55,6 +77,11 @@ _ALSO = {
     "spearmanr": "spearman",
     "pearsonr": "pearson",
     "bits": "bits_per_byte",
+    "exact": "exact_match",
+    "em": "exact_match",
+    "answer f1": "f1",
+    "rougel": "rouge_l",
+    "sacrebleu": "bleu",
 }
 # Names that are shown as the nearest ones, or without any like it as examples.
 _NEAREST = 3
@@ -80,6 +107,19 @@ def metric_named(word: str, task: Task) -> str:
     if kind not in _OF_LABELS or task.kind not in {"classes", "multi-label"}:
         raise _unknown(word, task)
     return of_label(_OF_LABELS[kind], label_in(label.strip(), task.labels, "metric"))
+
+
+def ranking_named(word: str) -> RankMetric:
+    """Return the metric of ranked passages that is meant: ``ndcg@10``, ``MRR@5``, ``map``, ``recall@100``.
+
+    Raises :class:`SettingError` with the nearest names for anything else.
+    """
+    metric = rank_metric(word)
+    if metric is None:
+        raise SettingError(
+            f"`metric` {word}: no metric of queries with passages to rank; {_like(word, _OF_RANKINGS)}"
+        )
+    return metric
 
 
 def recall_named(label: str, task: Task) -> str:
@@ -136,14 +176,8 @@ def _spelled(kind: str) -> str:
 
 def _without_label(task: Task) -> dict[str, str]:
     """Return the metrics of all labels together, by their spelling."""
-    if task.kind in {"classes", "multi-label"}:
-        return dict(_OF_ALL)
-    if task.kind == "regression":
-        return dict(_OF_NUMBERS)
-    if task.kind == "embedding":
-        return {"cosine": DISTANCE}
     if task.kind != "tokens":
-        return {"bits_per_byte": BITS}
+        return dict(_OF_KINDS[task.kind])
     if scheme_of(task.labels) is None:
         return dict(_OF_ALL)
     names = {**_OF_ENTITIES, **_OF_ALL}
@@ -174,6 +208,11 @@ def _unknown(word: str, task: Task) -> SettingError:
     why = ""
     if task.kind == "tokens" and word.startswith("entity") and scheme_of(task.labels) is None:
         why = f" (the model marks no entities: {why_none(task.labels)})"
+    if ranks(task) and rank_metric(word) is not None:
+        why = (
+            " on these texts (it is one of queries and passages: give BEIR's directory, or a table with the "
+            "columns query, passage and score, without `text_column`)"
+        )
     return SettingError(f"`metric` {word}: no metric of this model{why}; {_like(word, spellings(task))}")
 
 

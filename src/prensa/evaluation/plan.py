@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
+from prensa.errors import SettingError
 from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.judge import Judge, check_same_task
 from prensa.evaluation.reading import Reading, common_words, readable
@@ -45,6 +46,8 @@ def plan(settings: Settings, judge: Judge, results: Sequence[Path]) -> Plan:
     what does not fit.
     """
     judged = judge.plan
+    if settings.cascade is not None and judged.texts.queries is not None:
+        raise SettingError("`cascade` compares the answers of classifiers, and these are passages to rank")
     if settings.cascade is not None:
         check_has_margins(judged.path, judged.task.kind)
         halve_texts(judged.texts)

@@ -44,7 +44,7 @@ class Settings:
     cascade: float | None = None
     metric: str | None = None
     min_recall: dict[str, float] | None = None
-    label_threshold: dict[str, float] | None = None
+    label_threshold: dict[str, float | str] | None = None
 
     @property
     def budget(self) -> Budget:
@@ -72,7 +72,7 @@ class Data:
 
     ``account`` says in one line what was read, how the labels were understood, and which rows were left out.
     ``quartiles`` are lengths in tokens: shortest, 25 %, median, 75 %, longest. ``truncated`` texts were
-    longer than ``max_length``.
+    longer than ``max_length``. ``queries`` of them had passages to rank.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Data:
     max_length: int | None
     quartiles: tuple[int, ...]
     account: str = ""
+    queries: int = 0
 
 
 @dataclass(frozen=True)

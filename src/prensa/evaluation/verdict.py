@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import Decision, is_within, texts_needed
 from prensa.evaluation.figures import (
     BITS,
     CHANGED,
     DISTANCE,
+    ChosenThreshold,
     Drop,
     Figure,
     Guessing,
     Quality,
     Recall,
     in_words,
+    is_of_rankings,
 )
 from prensa.evaluation.original import SAME_TO_ALL
 from prensa.evaluation.results import Data, Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.wording import megabytes, number, percent
 
+# Thresholds that a sentence names.
+_NAMED = 3
 _OF_RECALL: dict[Decision, str] = {
     "held": "was held",
     "doubtful": "was held, but not for certain",
@@ -60,7 +66,7 @@ def _quality(evaluation: Evaluation, result: Model) -> str:
     quality = result.quality
     if quality is None:
         return "was not compared for quality"
-    texts = _texts(evaluation.data)
+    texts = _texts(evaluation.data, quality)
     if quality.broken:
         return f"gives no number (NaN or infinity) on {quality.broken:,} of {texts}: it cannot be used"
     if quality.drop is None:
@@ -69,7 +75,19 @@ def _quality(evaluation: Evaluation, result: Model) -> str:
     # A score may stay as it was although the answers are others: only the agreement shows that.
     if quality.is_of_a_score and quality.agreement is not None:
         text += f", with {agreement_in_words(quality.agreement)},"
-    return f"{text} on {texts}"
+    if quality.judged is None:
+        return f"{text} on {texts}"
+    return f"{text} on {quality.judged:,} of {texts} ({thresholds_in_words(quality.thresholds)})"
+
+
+def thresholds_in_words(thresholds: Sequence[ChosenThreshold]) -> str:
+    """``thresholds chosen on the other half: toxic 0.41, the original's 0.44``."""
+    if len(thresholds) > _NAMED:
+        return f"thresholds of {len(thresholds)} labels were chosen on the other half"
+    named: list[str] = []
+    for each in thresholds:
+        named.append(f"{each.label} {each.result:.4g}, the original's {each.original:.4g}")
+    return f"thresholds chosen on the other half: {'; '.join(named)}"
 
 
 def drop_in_words(drop: Drop) -> str:
@@ -105,7 +123,9 @@ def range_in_words(interval: tuple[float, float]) -> str:
     return f"{number(100 * low)} to {number(100 * high)}"
 
 
-def _texts(data: Data) -> str:
+def _texts(data: Data, quality: Quality) -> str:
+    if quality.queries:
+        return f"{quality.queries:,} queries of {data.name}"
     if data.is_smoke_test:
         return f"{data.measured:,} built-in texts (a smoke test, not an accuracy figure)"
     return f"{data.measured:,} texts of {data.name}"
@@ -184,17 +204,30 @@ def too_few(quality: Quality, allowed: float, texts: int) -> str:
     """
     if quality.drop is None or quality.drop.interval is None:
         raise ValueError("a drop without an interval is not undecided")
-    none_changed = quality.agreement is not None and quality.agreement.value == 1
-    return how_many(quality.drop.interval, allowed, texts, none_changed=none_changed)
+    count = quality.queries or texts
+    return how_many(
+        quality.drop.interval,
+        allowed,
+        count,
+        none_changed=quality.none_changed,
+        unit=unit_of(quality.drop.of),
+    )
 
 
-def how_many(interval: tuple[float, float], allowed: float, texts: int, *, none_changed: bool) -> str:
-    """Explain that an interval is too wide, and about how many texts make one that decides."""
+def how_many(
+    interval: tuple[float, float], allowed: float, texts: int, *, none_changed: bool, unit: str = "texts"
+) -> str:
+    """Explain that an interval is too wide, and about how many of a ``unit`` make one that decides."""
     needed = texts_needed(texts, interval, allowed, none_changed=none_changed)
     return (
-        f"the 95 % interval is wider than twice the budget on {texts:,} texts; about {needed:,} texts would "
-        "decide it"
+        f"the 95 % interval is wider than twice the budget on {texts:,} {unit}; about {needed:,} {unit} "
+        "would decide it"
     )
+
+
+def unit_of(metric: str) -> str:
+    """Name what a drop is computed on, and its interval drawn from: texts, or queries with their passages."""
+    return "queries" if is_of_rankings(metric) else "texts"
 
 
 def _doubts(quality: Quality, allowed: float) -> list[str]:

@@ -9,7 +9,7 @@ from prensa.errors import DataError, DifferentAnswersError
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT
 from prensa.evaluation.judge import Judge
-from prensa.evaluation.verdict import drop_in_words, recall_in_words
+from prensa.evaluation.verdict import drop_in_words, recall_in_words, unit_of
 from prensa.serving.export import ExportPlan
 
 
@@ -29,12 +29,13 @@ class Approval:
         """
         quality = self.judge.quality(directory)
         decision = self.budget.decide(quality)
-        texts = len(self.judge.plan.texts)
+        texts = quality.queries or len(self.judge.plan.texts)
+        unit = "texts" if quality.drop is None else unit_of(quality.drop.of)
         if decision == "undecided":
             needed = self.budget.texts_needed(quality, texts)
             raise DataError(
-                f"{self.export.model}: {texts:,} texts are too few to decide the budget; about {needed:,} "
-                "texts would"
+                f"{self.export.model}: {texts:,} {unit} are too few to decide the budget; about {needed:,} "
+                f"{unit} would"
             )
         if decision not in KEPT:
             lost = "its answers give no number"
@@ -43,7 +44,7 @@ class Approval:
             for recall in quality.recalls:
                 lost += f", with a recall of {recall.label} of {recall_in_words(recall)},"
             raise DifferentAnswersError(
-                f"{self.export.model}: exported in {self.export.precision} {lost} on {texts:,} texts, which "
+                f"{self.export.model}: exported in {self.export.precision} {lost} on {texts:,} {unit}, which "
                 "the budget does not allow; take another `precision`"
             )
         if quality.drop is None:

@@ -19,7 +19,8 @@ from prensa.jobs.chosen import question_of, recall_threshold, remember_threshold
 from prensa.jobs.permissions import Permissions
 from prensa.progress import Progress, silent
 from prensa.serving.cascade import Cascade, common_task
-from prensa.serving.load import AUTO, check_to_serve, load_to_serve
+from prensa.serving.engines import AUTO
+from prensa.serving.load import check_to_serve, load_to_serve
 from prensa.serving.loads import own_texts
 from prensa.serving.opening import facts_in
 from prensa.serving.served import Served
@@ -118,7 +119,7 @@ class CascadingPlan:
             # Imported here: what judges takes longer to import than two small exports take to load.
             from prensa.jobs.choosing import choose_threshold
 
-            chosen = choose_threshold(self, small, original, texts, progress)
+            chosen = choose_threshold(small, original, self.task, texts, wanted, progress)
             note = ""
             if not may_differ:
                 remember_threshold(asked, chosen)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError, DifferentAnswersError
 from prensa.evaluation.decision import Decision
 from prensa.evaluation.halves import halve_texts
@@ -22,18 +22,20 @@ from prensa.serving.served import Served
 from prensa.texts.columns import Texts
 from prensa.wording import number
 
-if TYPE_CHECKING:
-    from prensa.jobs.cascading import CascadingPlan
-
 # Texts that one of the two answers before it is the other one's turn, so that both are timed alike.
 _TURN = 100
 
 
 @as_usual()
 def choose_threshold(
-    plan: CascadingPlan, small: Served, original: Served, texts: Texts, progress: Progress
+    small: Served,
+    original: Served,
+    task: Task,
+    texts: Texts,
+    min_agreement: float,
+    progress: Progress,
 ) -> Chosen:
-    """Choose a threshold on one half of texts and confirm it on the other.
+    """Choose a threshold on one half of texts and confirm on the other that it keeps ``min_agreement``.
 
     Raises :class:`DifferentAnswersError` where no threshold is confirmed to keep the agreement, and
     :class:`DataError` where too few texts decide.
@@ -42,11 +44,12 @@ def choose_threshold(
     # No more than what the halves have room for are answered.
     used = texts.take(sorted([*halves.search, *halves.check]))
     answers, seconds = _answers([original, small], used, progress)
-    check_finite(plan.original, answers[0])
-    outputs = Outputs(plan.task, used, [], answers[0], answers[1])
-    choice, quality = choose(outputs, plan.job.min_agreement or 0.0)
-    check_not_constant(plan.original, quality)
-    _check_kept(plan.small, texts, choice)
+    where = Path(original.name_or_path)
+    check_finite(where, answers[0])
+    outputs = Outputs(task, used, [], answers[0], answers[1])
+    choice, quality = choose(outputs, min_agreement)
+    check_not_constant(where, quality)
+    _check_kept(small.name_or_path, texts, choice)
     speed = times_as_fast(seconds[1], seconds[0], choice.passed_on)
     return Chosen(choice.threshold, account_of(choice, speed), pays=speed > 1)
 
@@ -89,7 +92,7 @@ def _answers(
     return outputs, [median(own) for own in seconds]
 
 
-def _check_kept(small: Path, texts: Texts, choice: Choice) -> None:
+def _check_kept(small: str, texts: Texts, choice: Choice) -> None:
     if choice.is_kept:
         return
     wanted = f"`min_agreement` of {number(100 * choice.min_agreement)} %"

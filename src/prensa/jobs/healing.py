@@ -56,7 +56,7 @@ class Healing:
         """
         healed = pressed.parent / f"{pressed.name}-healed"
         patient = Patient(pressed, self._teacher(pressed.parent), plan.recipe.codecs, _reader(plan))
-        with kept_if_stopped(lessons_path(self.original.output)) as lessons:
+        with kept_if_stopped(lessons_path(self.original.output, plan.recipe.noise)) as lessons:
             lessons.mkdir(exist_ok=True)
             manifest = heal(patient, self.plan, healed, progress, lessons)
         directory = pressed
@@ -143,9 +143,9 @@ def press(
         return pipeline.publish(directory, plan)
 
 
-def lessons_path(output: Path) -> Path:
-    """Return where a healing for ``output`` keeps how far it is: beside it, hidden."""
-    return hidden_place(output, "healing")
+def lessons_path(output: Path, noise: float | None) -> Path:
+    """Return where a healing for ``output`` keeps how far it is: beside it, hidden, one for each noise."""
+    return hidden_place(output, "healing" if noise is None else f"healing-{noise:g}")
 
 
 def _reader(plan: pipeline.Plan) -> Callable[[str], Tensor]:

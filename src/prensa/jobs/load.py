@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prensa.errors import SettingError
 from prensa.serving import load as serving
+from prensa.serving.engines import AUTO
 from prensa.texts.source import Source
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def load(  # noqa: PLR0913  each of them is a parameter of the public function
         min_agreement=min_agreement,
         threshold=threshold,
         texts=texts,
-        runtime=runtime or serving.AUTO,
+        runtime=runtime or AUTO,
         device=device,
         dtype=dtype,
         permissions=Permissions(allow_new_head, trust_remote_code),

@@ -20,7 +20,8 @@ from prensa.predicting.run import Predicted, check_strictly, predict_all
 from prensa.predicting.shards import Place, Shard, check_targets, find_places, unread_in
 from prensa.predicting.windows import Columns
 from prensa.progress import Progress, silent
-from prensa.serving.load import AUTO, check_to_serve, load_to_serve
+from prensa.serving.engines import AUTO
+from prensa.serving.load import check_to_serve, load_to_serve
 from prensa.serving.precisions import dtype_of
 from prensa.serving.waiting import TOKENS
 from prensa.texts.cells import refuse_numbers

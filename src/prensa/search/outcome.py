@@ -6,11 +6,21 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-from prensa.evaluation.budget import Budget
+from prensa.evaluation.budget import AUTO, Budget
 from prensa.evaluation.decision import Decision
 from prensa.evaluation.figures import Drop, Quality
 from prensa.evaluation.verdict import few_same, guessing_in_words
 from prensa.search.trial import Trial
+
+
+@dataclass(frozen=True)
+class Check:
+    """A trial judged on texts that the search has not seen."""
+
+    trial: Trial
+    quality: Quality
+    decision: Decision
+    texts_needed: int | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,17 @@ class Outcome:
     texts_needed: int | None = None
     warnings: tuple[str, ...] = ()
 
+    def checked(self, check: Check) -> Outcome:
+        """Return it with what the check of its winner found."""
+        return dataclasses.replace(
+            self,
+            check=check.trial,
+            drop=check.quality.drop,
+            decision=check.decision,
+            texts_needed=of_data(check.texts_needed),
+            warnings=tuple(warnings_of(check.quality, self.budget)),
+        )
+
     def to_json(self) -> str:
         """Write everything out; the budget as shares and bytes, without the texts it was judged on."""
         content = dataclasses.asdict(dataclasses.replace(self, budget=Budget()))
@@ -48,10 +69,21 @@ class Outcome:
             "min_agreement": self.budget.agreement_needed,
             "metric": self.budget.metric,
             "min_recall": self.budget.recalls_needed or None,
-            "label_threshold": self.budget.thresholds or None,
+            "label_threshold": self._thresholds() or None,
             "max_bytes": self.budget.max_bytes(self.nbytes_before),
         }
         return json.dumps(content, indent=1) + "\n"
+
+    def _thresholds(self) -> dict[str, float | str]:
+        """Return the thresholds as they were given; an empty name is every label."""
+        return {**self.budget.thresholds, **dict.fromkeys(self.budget.to_choose, AUTO)}
+
+
+def of_data(needed: int | None) -> int | None:
+    """Return how many texts must be given for so many to check by: the other half is for the search."""
+    if needed is None:
+        return None
+    return 2 * needed
 
 
 def warnings_of(quality: Quality, budget: Budget) -> list[str]:

@@ -20,19 +20,19 @@ from prensa.checkpoint.manifest import Manifest
 from prensa.errors import RecipeError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget
-from prensa.evaluation.decision import KEPT, Decision
+from prensa.evaluation.decision import KEPT
 from prensa.evaluation.figures import Quality
 from prensa.evaluation.halves import Halves, halve_texts
 from prensa.evaluation.judge import Judge
 from prensa.ops.statistics import Statistics
-from prensa.passes.gptq import LEAST_NOISE
+from prensa.passes.gptq import LEAST_NOISE, MOST_NOISE
 from prensa.pressing import pipeline
 from prensa.pressing.pipeline import Plan
 from prensa.pressing.recipe import Recipe
 from prensa.progress import Progress, silent
 from prensa.search.bisect import last_allowed
 from prensa.search.journal import Journal, fingerprint, journal_path
-from prensa.search.outcome import Outcome, warnings_of
+from prensa.search.outcome import Check, Outcome, of_data, warnings_of
 from prensa.search.trial import Trial
 
 # Evaluations, the last word included.
@@ -42,6 +42,9 @@ _STRIDES = (1.2, 2.0)
 _FOR_THE_CHECK = 1 + 2 * len(_STRIDES)
 # Trials where nothing is evaluated.
 _OF_SIZE = 14
+# What is mended may have so much more noise: healing took 40 % of the divergence back, and so much noise adds
+# as much (`docs/LOG.md`).
+_BOLDER = 1.6
 
 OnTrial = Callable[[Trial, bool], None]
 """Called with each trial, and whether the budget allows it."""
@@ -53,16 +56,6 @@ Mend = Callable[[Plan, Path, Progress, Callable[[Path, Manifest], str]], tuple[P
 
 def ignore_trial(trial: Trial, held: bool) -> None:  # noqa: FBT001
     """Do nothing with a trial."""
-
-
-@dataclass(frozen=True)
-class _Check:
-    """A trial judged on texts that the search has not seen."""
-
-    trial: Trial
-    quality: Quality
-    decision: Decision
-    texts_needed: int | None
 
 
 @dataclass
@@ -135,7 +128,7 @@ class _Search:
             shutil.rmtree(self.pressed[2])
         self.pressed = (noise, manifest, output)
 
-    def check(self, noise: float) -> _Check:
+    def check(self, noise: float) -> Check:
         """Judge a noise on texts that the search has not seen."""
         trial, quality = self.judged(noise, self.halves.check, Draws())
         assert quality is not None  # noqa: S101  only a budget of quality is checked
@@ -143,7 +136,7 @@ class _Search:
         needed = None
         if decision == "undecided":
             needed = self.budget.texts_needed(quality, len(self.halves.check))
-        return _Check(trial, quality, decision, needed)
+        return Check(trial, quality, decision, needed)
 
 
 def search(
@@ -170,6 +163,8 @@ def search(
     if judge is not None:
         halves = halve_texts(judge.plan.texts)
         judged_on = [judge.plan.encoded.rows, judge.plan.texts.labels, judge.plan.terms]
+        if judge.plan.texts.queries is not None:
+            judged_on.append(judge.plan.texts.queries)
     journal = Journal(journal_path(plan.output), fingerprint(plan, calibration, judged_on))
     own_quality = None
     if judge is not None:
@@ -180,7 +175,9 @@ def search(
     statistics = collect(calibration, progress)
     with hidden_beside(plan.output) as place:
         run = _Search(plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend)
-        if own_quality is not None and budget.decide(own_quality) == "undecided":
+        # Of rankings the interval of 0 changes is wider than that of a few small ones: no reason to give up.
+        is_measure = own_quality is not None and not own_quality.queries
+        if own_quality is not None and is_measure and budget.decide(own_quality) == "undecided":
             outcome = _undecided(run, start, own_quality)
             journal.remove()
             return outcome, None
@@ -203,7 +200,7 @@ def _searched(run: _Search, start: float) -> tuple[Outcome, Manifest | None]:
     held = winner is not None and run.allows_size(winner)
     outcome = _outcome(run, winner if held else None, best=winner or _nearest(run), held=held)
     if check is not None:
-        outcome = _with_check(outcome, check)
+        outcome = outcome.checked(check)
     return _finish(run, outcome)
 
 
@@ -244,30 +241,12 @@ def _undecided(run: _Search, noise: float, own_quality: Quality) -> Outcome:
     return dataclasses.replace(
         _outcome(run, None, best=nearest, held=False),
         decision="undecided",
-        texts_needed=_of_data(needed),
+        texts_needed=of_data(needed),
         warnings=tuple(warnings_of(own_quality, run.budget)),
     )
 
 
-def _of_data(needed: int | None) -> int | None:
-    """Return how many texts must be given for so many to check by: the other half is for the search."""
-    if needed is None:
-        return None
-    return 2 * needed
-
-
-def _with_check(outcome: Outcome, check: _Check) -> Outcome:
-    return dataclasses.replace(
-        outcome,
-        check=check.trial,
-        drop=check.quality.drop,
-        decision=check.decision,
-        texts_needed=_of_data(check.texts_needed),
-        warnings=tuple(warnings_of(check.quality, outcome.budget)),
-    )
-
-
-def _check(run: _Search, winner: Trial) -> tuple[Trial | None, _Check]:
+def _check(run: _Search, winner: Trial) -> tuple[Trial | None, Check]:
     """Judge the winner on new texts; where it fails there, take smaller noises, in growing strides.
 
     A smaller noise changes fewer answers, so that its interval is narrower: it may be decided, too.
@@ -288,22 +267,47 @@ def _finish(run: _Search, outcome: Outcome) -> tuple[Outcome, Manifest | None]:
     """Put the winner in place; the journal has done its work unless the search was stopped."""
     manifest = None
     if outcome.winner is not None:
-        noise = outcome.winner.noise
         # A trial from the journal of an earlier run was compressed there, not here.
-        _, output = run.compressed(noise)
+        _, output = run.compressed(outcome.winner.noise)
         if run.mend is not None and not outcome.interrupted:
-            outcome, output = _mended(run, run.mend, outcome, output)
+            outcome, output = _made_better(run, run.mend, outcome, output)
         manifest = pipeline.publish(output, run.plan, {SEARCH_FILE: outcome.to_json()})
     if not outcome.interrupted:
         run.journal.remove()
     return outcome, manifest
 
 
-def _mended(run: _Search, mend: Mend, outcome: Outcome, output: Path) -> tuple[Outcome, Path]:
-    """Make the winner in ``output`` better; return how the search ended with it, and where it lies."""
+def _made_better(run: _Search, mend: Mend, outcome: Outcome, output: Path) -> tuple[Outcome, Path]:
+    """Mend a result with more noise than the winner in ``output`` has; where that does not do, the winner.
+
+    Returns how the search ended with what was mended, and where it lies.
+    """
     winner = outcome.winner
     assert winner is not None  # noqa: S101  only a winner is mended
-    noise = winner.noise
+    if run.judge is not None and winner.noise < MOST_NOISE:
+        noise = min(winner.noise * _BOLDER, MOST_NOISE)
+        _, bolder = run.compressed(noise)
+        after, directory, manifest = _mended(run, mend, outcome, noise, bolder)
+        if directory != bolder:
+            return after, directory
+        shutil.rmtree(bolder)
+        # Whoever stopped it does not wait for another.
+        if manifest.heal is not None and manifest.heal.stopped:
+            return outcome, output
+    after, directory, _ = _mended(run, mend, outcome, winner.noise, output)
+    return after, directory
+
+
+def _mended(
+    run: _Search, mend: Mend, outcome: Outcome, noise: float, output: Path
+) -> tuple[Outcome, Path, Manifest]:
+    """Mend what was compressed with a noise into ``output``.
+
+    Returns how the search ended with it, where it lies, and its manifest; where something speaks against it,
+    as it was before.
+    """
+    winner = outcome.winner
+    assert winner is not None  # noqa: S101  only a winner is mended
     after = outcome
 
     def objection(directory: Path, manifest: Manifest) -> str:
@@ -311,25 +315,36 @@ def _mended(run: _Search, mend: Mend, outcome: Outcome, output: Path) -> tuple[O
         nbytes = manifest.nbytes
         if not run.budget.allows_size(nbytes, run.plan.checkpoint.nbytes):
             return "the healed one is larger than the budget allows"
-        after = dataclasses.replace(outcome, winner=dataclasses.replace(winner, nbytes=nbytes))
-        if run.judge is None:
-            return ""
-        quality = run.judge.quality(directory, run.halves.check, draws=Draws(), progress=run.progress)
-        trial = Trial.of(noise, nbytes, quality)
-        decision = run.budget.decide(quality)
-        if decision not in KEPT:
-            return "the healed one does not keep the budget"
-        if _is_worse(trial, outcome.check):
-            return "the healed one was worse on texts that the search had not seen"
-        after = _with_check(after, _Check(trial, quality, decision, None))
+        mended = dataclasses.replace(winner, nbytes=nbytes)
+        if run.judge is not None:
+            quality = run.judge.quality(directory, run.halves.check, draws=Draws(), progress=run.progress)
+            check = Check(Trial.of(noise, nbytes, quality), quality, run.budget.decide(quality), None)
+            why = _against(check, outcome, winner)
+            if why:
+                return why
+            mended = check.trial
+            after = outcome.checked(check)
+        after = dataclasses.replace(after, winner=mended, best=mended)
         return ""
 
-    # The recipe of the winner, which is what lies there.
+    # The recipe of what lies there.
     plan = dataclasses.replace(run.plan, recipe=run.plan.recipe.with_noise(noise))
-    directory, _ = mend(plan, output, run.progress, objection)
+    directory, manifest = mend(plan, output, run.progress, objection)
     if directory == output:
-        return outcome, output
-    return after, directory
+        after = outcome
+    return after, directory, manifest
+
+
+def _against(check: Check, outcome: Outcome, winner: Trial) -> str:
+    """Say what speaks against a healed result that was judged on texts that the search had not seen."""
+    if check.decision not in KEPT:
+        return "the healed one does not keep the budget"
+    if check.trial.noise > winner.noise:
+        if check.trial.nbytes >= winner.nbytes:
+            return "the healed one is not smaller"
+    elif _is_worse(check.trial, outcome.check):
+        return "the healed one was worse on texts that the search had not seen"
+    return ""
 
 
 def _is_worse(trial: Trial, before: Trial | None) -> bool:

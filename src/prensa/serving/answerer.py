@@ -2,60 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from prensa.checkpoint.kinds import Kind
 from prensa.checkpoint.sentence_transformers import read_chain
 from prensa.errors import DataError
 from prensa.serving.answers import Answering, OfTexts
-from prensa.serving.exported import STARTS
+from prensa.serving.exported import STARTS, Record
+from prensa.serving.facts import Facts
 from prensa.serving.spans import OfQuestions, OfWords
-
-if TYPE_CHECKING:
-    from prensa.serving.served import Served
+from prensa.texts.reader import Reader
 
 _ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding", "tokens"}
 
 
-def answering_of(served: Served, prompt_name: str | None = None) -> Answering:
-    """Return how a model answers texts, with one of its prompts before each if it is named.
+def answering_of(
+    path: Path, record: Record, facts: Facts, reader: Reader, prompt_name: str | None = None
+) -> Answering:
+    """Return how the model in a directory answers texts, with one of its prompts before each if it is named.
 
     Raises :class:`DataError` where the model's task has no answers or it has no such prompt, and
     :class:`~prensa.errors.ModelError` for a module of Sentence Transformers that is not computed here.
     """
-    limit = served.record.longest
+    limit = record.longest
     prompt = None
     if prompt_name is not None:
-        prompt = _prompt(served, prompt_name)
-    if served.record.output == STARTS:
-        return OfQuestions(served.reader, limit)
-    task = served.facts.task
+        prompt = _prompt(path, prompt_name)
+    if record.output == STARTS:
+        return OfQuestions(reader, limit)
+    task = facts.task
     if task is None or task.kind not in _ANSWERED:
         # Imported here, as is what makes vectors: all else is answered without PyTorch and transformers.
+        from prensa.checkpoint.roles import load_config
         from prensa.checkpoint.task import unanswered
 
-        name = type(served).__name__
-        raise DataError(f"{served.path}: predict() has no answers: {name} {unanswered(served.config)}")
+        reason = unanswered(load_config(path))
+        raise DataError(f"{path}: predict() has no answers: {facts.class_name} {reason}")
     if task.kind == "tokens":
-        return OfWords(served.reader, limit, task.labels)
+        return OfWords(reader, limit, task.labels)
     labels = task.labels
     # Without that setting the pipeline takes a single number for the logit of a label.
-    if task.kind == "regression" and not served.facts.is_number:
-        labels = served.facts.names
+    if task.kind == "regression" and not facts.is_number:
+        labels = facts.names
     vector = None
     if task.kind == "embedding":
         from prensa.runtime.text_vector import read_text_vector
 
-        vector = read_text_vector(served.path, task.kind, prompt)
-    return OfTexts(served.reader, limit, task.kind, labels, vector, prompt)
+        vector = read_text_vector(path, task.kind, prompt)
+    return OfTexts(reader, limit, task.kind, labels, vector, prompt)
 
 
-def _prompt(served: Served, name: str) -> str:
-    chain = read_chain(served.path)
+def _prompt(path: Path, name: str) -> str:
+    chain = read_chain(path)
     prompts = {} if chain is None else chain.prompts
     if name in prompts:
         return prompts[name]
     reason = "it has none, not being of Sentence Transformers"
     if prompts:
         reason = f"it has {', '.join(prompts)}"
-    raise DataError(f"{served.path}: no prompt {name!r}; {reason}")
+    raise DataError(f"{path}: no prompt {name!r}; {reason}")

@@ -1,12 +1,16 @@
-"""The runtimes that answer with an export, by the names that records have for them."""
+"""The runtimes that answer with an export, by the names that records have for them, and where they run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from prensa.errors import SettingError
 from prensa.serving import onnxruntime_engine, openvino_engine
 from prensa.serving.exported import Engine
+
+AUTO = "auto"
+"""The fastest of them that has the right answers on this machine."""
 
 TORCH = "torch"
 """The runtime that needs no export."""
@@ -16,3 +20,9 @@ ENGINES: Mapping[str, Callable[[Path, str], Engine]] = {
     onnxruntime_engine.NAME: onnxruntime_engine.Engine,
 }
 """For each runtime, what loads an export in a directory in a precision."""
+
+
+def check_place(runtime: str, device: str, dtype: object) -> None:
+    """Raise :class:`SettingError` where what an export is run by is wanted elsewhere, or in a dtype."""
+    if device != "cpu" or dtype is not None:
+        raise SettingError(f"`runtime={runtime}`: runs on the processor, in the precision of its export")

@@ -19,7 +19,7 @@ from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.setfit import check_no_pickled_head
 from prensa.errors import SettingError
-from prensa.serving.engines import ENGINES, TORCH
+from prensa.serving.engines import AUTO, ENGINES, TORCH, check_place
 from prensa.serving.exported import Record, is_export, read_record
 from prensa.serving.loads import own_texts
 from prensa.serving.opening import open_export
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from prensa.serving.in_pytorch import Dtype
-
-AUTO = "auto"
 
 
 def load(
@@ -133,9 +131,3 @@ def _check_runtime_of(directory: Path, record: Record, runtime: str | None) -> N
             f"{directory}: exported for {record.runtime}, not for {runtime}; export it again, or for PyTorch "
             "load the model it came from"
         )
-
-
-def check_place(runtime: str, device: str, dtype: Dtype | None) -> None:
-    """Raise :class:`SettingError` where what an export is run by is wanted on a device, or in a dtype."""
-    if device != "cpu" or dtype is not None:
-        raise SettingError(f"`runtime={runtime}`: runs on the processor, in the precision of its export")

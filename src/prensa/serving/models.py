@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from prensa.checkpoint.roles import load_config
 from prensa.isolation import as_usual
 from prensa.runtime.torch import load as load_pytorch
-from prensa.serving.engines import TORCH
+from prensa.serving.engines import AUTO, TORCH, check_place
 from prensa.serving.exports import export_on_the_spot, usual_precision
 from prensa.serving.fastest import serve_fastest
 from prensa.serving.in_pytorch import Dtype, serve_in_pytorch
-from prensa.serving.load import AUTO, check_place
 from prensa.serving.refusals import check_served
 from prensa.serving.served import Served
 from prensa.texts.columns import Texts

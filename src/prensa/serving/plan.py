@@ -91,7 +91,7 @@ def plan_export(
     sample_limit = min(limit or _LONGEST, _LONGEST)
     if library is None:
         library = Library()
-    all_texts = texts_to_calibrate_on(texts, library)
+    all_texts = texts_to_calibrate_on(texts, library, task_of(config))
     chosen_texts = sample(all_texts, texts.limit or _SAMPLES)
     samples = library.encode(tokenizer, chosen_texts, _kind(model), sample_limit)
     check_ids(model, largest_id(samples), embedding_rows(config))

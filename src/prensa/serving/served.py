@@ -245,7 +245,7 @@ class Served:
     def answering(self, prompt_name: str | None = None) -> Answering:
         """Return how texts are read and answered here. Raises what :func:`answering_of` raises."""
         with allowing(**self._allowed):
-            return answering_of(self, prompt_name)
+            return answering_of(self.path, self.record, self.facts, self.reader, prompt_name)
 
     def outputs_of(self, rows: Sequence[Row], kind: Kind) -> list[Numbers]:
         """Return what the model gives for each row of a batch, without padding.

@@ -9,6 +9,7 @@ from pathlib import Path
 from prensa.calibration.plan import CalibrationPlan, plan_calibration, texts_to_calibrate_on
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
+from prensa.checkpoint.task import task_of
 from prensa.distilling.distill import DistillPlan, plan_distillation
 from prensa.errors import DataError, RecipeError
 from prensa.progress import Progress, silent
@@ -77,7 +78,7 @@ def plan_shrinking(
     calibration = plan_calibration(
         path, replace(source, limit=None), library=library, device=device, progress=progress
     )
-    texts = texts_to_calibrate_on(source, library)
+    texts = texts_to_calibrate_on(source, library, task_of(load_config(path)))
     distinct = len(set(texts.texts))
     if len(texts) < _FEWEST or distinct < _DISTINCT:
         raise DataError(

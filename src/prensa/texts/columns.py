@@ -16,8 +16,10 @@ from prensa.texts.cells import Words, refuse_numbers, strings_in, words_in
 from prensa.texts.label_columns import columns_named, label_columns_of, unused_labels
 from prensa.texts.labelled import Labelled, Labels
 from prensa.texts.labels import read_labels
-from prensa.texts.names import LABEL_COLUMNS, TEXT_COLUMNS, find, folded, quoted
+from prensa.texts.names import CONTEXT, LABEL_COLUMNS, QUESTION, TEXT_COLUMNS, find, folded, quoted
+from prensa.texts.queries import Queries
 from prensa.texts.readers import read_table
+from prensa.texts.references import IN_WORDS, read_references
 from prensa.texts.source import JUDGED, Source, check_built_in
 from prensa.texts.table import DataTable
 
@@ -26,7 +28,7 @@ BUILT_IN = "built-in texts"
 # How many of the built-in texts make a very long one.
 _LONG = 40
 # Kinds of models that label whole texts.
-_OF_TEXTS = {"classes", "multi-label", "regression"}
+_OF_TEXTS = {"classes", "multi-label", "regression", "questions", "writing"}
 # Texts that a model reads together at most.
 _PAIR = 2
 
@@ -38,8 +40,9 @@ class Texts:
     """Texts with or without labels.
 
     ``pairs`` are second texts, for models that read two; ``words`` are the texts' own words where a column
-    holds lists of them. ``is_smoke_test`` says that these are the built-in texts. ``account`` is one line
-    on what was read: rows, columns, labels and their counts, and which rows were left out and why.
+    holds lists of them. ``queries`` says which texts are queries and passages, None where none are.
+    ``is_smoke_test`` says that these are the built-in texts. ``account`` is one line on what was read: rows,
+    columns, labels and their counts, and which rows were left out and why.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Texts:
     pairs: tuple[str, ...] | None = None
     words: tuple[Words, ...] | None = None
     labels: Labels | None = None
+    queries: Queries | None = None
     columns: tuple[str, ...] = ()
     label_columns: tuple[str, ...] = ()
     is_smoke_test: bool = False
@@ -59,14 +63,16 @@ class Texts:
     def take(self, indices: Sequence[int]) -> Texts:
         """Keep the texts at ``indices``, in that order."""
         texts = tuple(map(self.texts.__getitem__, indices))
-        pairs, words, labels = None, None, None
+        pairs, words, labels, queries = None, None, None, None
+        if self.queries is not None:
+            queries = self.queries.take(indices)
         if self.pairs:
             pairs = tuple(map(self.pairs.__getitem__, indices))
         if self.words:
             words = tuple(map(self.words.__getitem__, indices))
         if self.labels is not None:
             labels = list(map(self.labels.__getitem__, indices))
-        return replace(self, texts=texts, pairs=pairs, words=words, labels=labels)
+        return replace(self, texts=texts, pairs=pairs, words=words, labels=labels, queries=queries)
 
 
 def built_in_texts() -> Texts:
@@ -94,6 +100,11 @@ def read_texts(source: Source, task: Task | None, *, splits: Sequence[str] = JUD
     """
     if source.name is None:
         check_built_in(source)
+        if task is not None and task.kind == "questions":
+            raise DataError(
+                "built-in texts: the model answers questions, and there are none among them; give `data` "
+                "with columns question, context and answers"
+            )
         texts = built_in_texts()
     else:
         texts = texts_in(table_of(source, splits), source, task)
@@ -119,7 +130,7 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
             f"{table.name}: holds a word and its tag on each line, for models that label words; this one "
             "labels texts: give a table with a column of texts"
         )
-    columns = text_columns(table, source.text_option)
+    columns = text_columns(table, source.text_option, task)
     label_columns = _label_columns(table, source, task, columns)
     words = words_in(table, columns[0])
     # Numbers that were not named as texts are more likely ids, or labels.
@@ -137,7 +148,7 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
         # Labels of rows that are left out anyway are not counted.
         skipped = _empty_rows(texts)
         skipped |= _empty_rows(pairs or ())
-        labelled = read_labels(table, label_columns, task, source.mapping, skipped)
+        labelled = _labelled(table, label_columns, task, source, skipped)
     kept, left_out = _kept(table, texts, pairs, labelled)
     account = [_read_account(table), f"texts in {quoted(columns)}"]
     if labelled is not None:
@@ -163,6 +174,17 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
     )
 
 
+def _labelled(
+    table: DataTable, columns: tuple[str, ...], task: Task, source: Source, skipped: set[int]
+) -> Labelled:
+    """Read the labels of every row, or right answers in words."""
+    if task.kind not in IN_WORDS:
+        return read_labels(table, columns, task, source.mapping, skipped)
+    if source.mapping is not None:
+        raise DataError(f"{table.name}: `labels`, but the model answers in words, which are no labels")
+    return read_references(table, columns[0], task, skipped)
+
+
 def sample(texts: Texts, limit: int | None) -> Texts:
     """Keep ``limit`` texts drawn at random, the same ones every time, in their order."""
     if limit is None or limit >= len(texts):
@@ -173,11 +195,14 @@ def sample(texts: Texts, limit: int | None) -> Texts:
     return texts.take(sorted(indices))
 
 
-def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
+def text_columns(table: DataTable, wanted: str | None, task: Task | None = None) -> tuple[str, ...]:
     """Return the one or two columns that hold texts: those that are wanted, else by the usual names.
 
-    Raises :class:`DataError` where that settles nothing.
+    Raises :class:`DataError` where that settles nothing, and for other than a question and its context where
+    that is what the model of ``task`` reads.
     """
+    if task is not None and task.kind == "questions":
+        return _question_and_context(table, wanted)
     if wanted is not None:
         columns = columns_named(table, wanted, "texts")
         if not 0 < len(columns) <= _PAIR:
@@ -187,6 +212,9 @@ def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
         column = find(name, table.columns)
         if column is not None:
             return (column,)
+    in_file = _asked(table)
+    if in_file:
+        return in_file
     # An only column holds the texts, whatever its name, if it is not called like labels.
     if len(table.columns) == 1:
         (only,) = table.columns
@@ -195,6 +223,23 @@ def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
     raise DataError(
         f"{table.name}: no column is named {' or '.join(TEXT_COLUMNS)}; {table.found}; give `text_column`"
     )
+
+
+def _question_and_context(table: DataTable, wanted: str | None) -> tuple[str, ...]:
+    columns = _asked(table) if wanted is None else columns_named(table, wanted, "texts")
+    if len(columns) != _PAIR:
+        raise DataError(
+            f"{table.name}: the model reads a question and its context; {table.found}; give both columns, in "
+            "this order, as `text_column=question,context`"
+        )
+    return columns
+
+
+def _asked(table: DataTable) -> tuple[str, ...]:
+    """Return the columns of questions and their contexts by their usual names; none without both."""
+    found = [find(name, table.columns) for name in (QUESTION, CONTEXT)]
+    columns = [column for column in found if column is not None]
+    return tuple(columns) if len(columns) == _PAIR else ()
 
 
 def _label_columns(

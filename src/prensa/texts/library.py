@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prensa.checkpoint.kinds import LANGUAGE, Kind, Task
+from prensa.texts.beir import is_beir, read_beir
+from prensa.texts.collection import Collection, ranks, texts_in_collection
 from prensa.texts.columns import Texts, read_texts, sample, table_of, texts_in
 from prensa.texts.encoding import CHUNK, Encoded, Step, Tokenized, prepared, tokenize, unread
 from prensa.texts.names import split_names
+from prensa.texts.pair_truncation import pair_truncation
+from prensa.texts.query_table import collection_in, query_columns
 from prensa.texts.reader import Reader, alone
 from prensa.texts.source import CALIBRATED, JUDGED, Source
 from prensa.texts.table import DataTable
@@ -38,6 +42,7 @@ class Library:
 
     def __init__(self) -> None:
         self._tables: dict[Hashable, DataTable] = {}
+        self._collections: dict[Hashable, Collection] = {}
         self._shelves: dict[Hashable, _Shelf] = {}
 
     def texts(self, source: Source, task: Task | None, splits: Sequence[str] = JUDGED) -> Texts:
@@ -45,21 +50,51 @@ class Library:
 
         Texts with labels and texts alone (``task`` None) come from the same table. Once a source has named a
         column of a table, whether its first line is a header is settled for later readings, too.
+        Query–passage data is read as the task needs it: see :mod:`prensa.texts.collection`.
         """
         if source.name is None:
             return read_texts(source, task, splits=splits)
+        collection = self._collection(source, task, splits)
+        if collection is not None:
+            return texts_in_collection(collection, task, source.limit, to_judge=task is not None)
+        texts = texts_in(self._table(source, splits), source, task)
+        return sample(texts, source.limit)
+
+    def all_texts(self, source: Source, task: Task | None = None) -> Texts:
+        """Return the texts to calibrate on and to count tokens in: without labels, and whatever the limit.
+
+        Of a data set these are its training part, if it has one: what a model is judged by stays unseen. A
+        ``task`` says how the model reads query–passage data, where that is what there is.
+        """
+        everything = replace(source, limit=None)
+        if task is not None and ranks(task) and source.name is not None:
+            collection = self._collection(everything, task, CALIBRATED)
+            if collection is not None:
+                return texts_in_collection(collection, task, to_judge=False)
+        return self.texts(everything, None, CALIBRATED)
+
+    def _table(self, source: Source, splits: Sequence[str]) -> DataTable:
         key = _table_key(source, splits)
         if key not in self._tables:
             self._tables[key] = table_of(source, splits)
-        texts = texts_in(self._tables[key], source, task)
-        return sample(texts, source.limit)
+        return self._tables[key]
 
-    def all_texts(self, source: Source) -> Texts:
-        """Return the texts to calibrate on and to count tokens in: without labels, and whatever the limit.
-
-        Of a data set these are its training part, if it has one: what a model is judged by stays unseen.
-        """
-        return self.texts(replace(source, limit=None), None, CALIBRATED)
+    def _collection(self, source: Source, task: Task | None, splits: Sequence[str]) -> Collection | None:
+        """Return the queries and passages of a source, None where it has none."""
+        key = _table_key(source, splits)
+        if key in self._collections:
+            return self._collections[key]
+        if is_beir(source):
+            self._collections[key] = read_beir(source, splits)
+            return self._collections[key]
+        # For other tasks such a table is one of texts, whose columns have to be named.
+        if task is not None and not ranks(task):
+            return None
+        table = self._table(source, splits)
+        columns = query_columns(table, source)
+        if columns is None:
+            return None
+        return collection_in(table, columns)
 
     def encode(
         self,
@@ -145,6 +180,7 @@ class _Kept:
     is_truncated: bool
     places: array[int] | None
     nbytes: array[int] | None
+    spans: array[int] | None = None
 
     @classmethod
     def of(cls, text: Tokenized) -> _Kept:
@@ -156,7 +192,10 @@ class _Kept:
             places = _packed(text.places)
         if text.nbytes is not None:
             nbytes = _packed(text.nbytes)
-        return cls(row, text.is_truncated, places, nbytes)
+        spans = None
+        if text.spans is not None:
+            spans = _packed(text.spans)
+        return cls(row, text.is_truncated, places, nbytes, spans)
 
     def fits(self, limit: int | None) -> bool:
         """Whether a text that was not truncated would not be at this limit either."""
@@ -172,7 +211,10 @@ class _Kept:
             places = self.places.tolist()
         if with_bytes and self.nbytes is not None:
             nbytes = self.nbytes.tolist()
-        return Tokenized(row, self.is_truncated, places, nbytes)
+        spans = None
+        if self.spans is not None:
+            spans = self.spans.tolist()
+        return Tokenized(row, self.is_truncated, places, nbytes, spans)
 
 
 def _packed(values: Iterable[int]) -> array[int]:
@@ -189,6 +231,9 @@ def _keys(texts: Texts, kind: Kind) -> list[_Text]:
     """Return what each text is kept under; words and texts of the same letters are different."""
     if kind == "tokens" and texts.words:
         return [(words, None) for words in texts.words]
+    if kind == "questions":
+        # Not as other pairs: of these the context alone is truncated, and its places are kept.
+        return [((text,), pair) for text, pair in zip(texts.texts, texts.pairs or (), strict=True)]
     if texts.pairs:
         return list(zip(texts.texts, texts.pairs, strict=True))
     return [(text, None) for text in texts.texts]
@@ -238,5 +283,6 @@ def _content_key(tokenizer: Reader) -> Hashable:
         tuple(tokenizer.model_input_names),
         tokenizer.pad_token_id,
         tokenizer.truncation_side,
+        pair_truncation(tokenizer),
         getattr(tokenizer, "split_special_tokens", False),
     )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from tokenizers import Encoding, Tokenizer
 
 from prensa.errors import TokenizerError, first_line
+from prensa.texts.pair_truncation import LONGEST_FIRST, pair_truncation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,7 +27,6 @@ FILE = "tokenizer.json"
 Text: TypeAlias = "str | Sequence[str]"
 """A text, or its words."""
 
-_LONGEST_FIRST = "longest_first"
 # What of a tokenizer of transformers must be the library's own, so that the traits are all that it adds.
 _OWN = (
     "__call__",
@@ -61,6 +61,7 @@ class Traits:
     cls_id: int | None
     mask_id: int | None
     prompt: str = ""
+    pair_truncation: str = LONGEST_FIRST
 
 
 class Batch:
@@ -111,6 +112,11 @@ class PlainTokenizer:
     def model_input_names(self) -> tuple[str, ...]:
         """What a model may read."""
         return self.traits.inputs
+
+    @property
+    def pair_truncation(self) -> str:
+        """Which of two texts loses tokens where both are too long."""
+        return self.traits.pair_truncation
 
     @property
     def padding_side(self) -> str:
@@ -187,7 +193,7 @@ class PlainTokenizer:
         self.backend_tokenizer.enable_truncation(
             longest,
             stride=stride,
-            strategy=_LONGEST_FIRST if truncation is True else truncation,
+            strategy=LONGEST_FIRST if truncation is True else truncation,
             direction=self.traits.truncation_side,
         )
 
@@ -216,6 +222,7 @@ def traits_of(path: Path, tokenizer: PreTrainedTokenizerBase) -> Traits | None:
         cls_id=tokenizer.cls_token_id,
         mask_id=tokenizer.mask_token_id,
         prompt=getattr(tokenizer, "prompt", ""),
+        pair_truncation=pair_truncation(tokenizer),
     )
 
 

@@ -134,8 +134,11 @@ def _follow_sentence_transformers(path: Path, tokenizer: PreTrainedTokenizerBase
         tokenizer.model_max_length = chain.max_length
     if chain.lowers_case:
         _lower_case(tokenizer)
-    # An attribute that transformers does not know; ``encode`` reads it.
+    # Attributes that transformers does not know; ``encode`` reads them.
     tokenizer.prompt = chain.default_prompt
+    prompts = chain.prompts
+    tokenizer.query_prompt = prompts["query"]
+    tokenizer.passage_prompt = prompts["document"]
 
 
 def _lower_case(tokenizer: PreTrainedTokenizerBase) -> None:
