@@ -4,28 +4,26 @@ GLiNER's own classes around ``toxic-deberta``'s encoder, with random weights in 
 model marks spans at random, as sharply as its scores are apart: the threshold is chosen so that it marks
 about one for two words, and many scores lie near it. A trained model, whose scores are near 0 or 1, keeps
 more. Needs gliner (``pip install --no-deps gliner``).
-
-Usage: python -m benchmarks.tasks_gliner [--limit 50]
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import tempfile
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gliner
 import torch
-from gliner import GLiNER
 from transformers import AutoConfig
-from transformers.utils import logging
 
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import SHARED, save
+from benchmarks.record import SHARED
+
+if TYPE_CHECKING:
+    from gliner import GLiNER
 
 TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
 LABELS = ["person", "place", "insult"]
@@ -69,7 +67,7 @@ def spans(limit: int | None) -> dict[str, Any]:
         }
     return {
         "model": "GLiNER's classes, toxic-deberta's encoder, random weights above it",
-        "gliner": gliner.__version__,
+        "gliner": version("gliner"),
         "texts": len(texts),
         "labels": LABELS,
         "threshold": threshold,
@@ -80,8 +78,11 @@ def spans(limit: int | None) -> dict[str, Any]:
 
 def built(seed: int) -> GLiNER:
     """Build a model around the encoder; the weights above it are random, the same for a seed."""
+    # Imported here: the other parts do without.
+    from gliner import GLiNER, GLiNERConfig
+
     torch.manual_seed(seed)
-    config = gliner.GLiNERConfig(
+    config = GLiNERConfig(
         model_name=str(MODEL),
         hidden_size=AutoConfig.from_pretrained(MODEL).hidden_size,
         max_width=6,
@@ -127,12 +128,3 @@ def spans_of(model: GLiNER, texts: Sequence[str], threshold: float) -> Spans:
         for entity in entities:
             marked.add((number, entity["start"], entity["end"], entity["label"]))
     return marked
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, help="texts to judge by and to calibrate on")
-    parser.add_argument("--name", default="tasks_gliner", help="of the file in results/")
-    given = parser.parse_args()
-    logging.disable_progress_bar()
-    save(given.name, spans(given.limit))

@@ -4,13 +4,10 @@
 rule: numbers, names, words in capitals, links. The labels are made by rule, so what is measured is how much
 a small result loses, and nothing about how well people would be found. Half of the test comments are
 searched by, the other half is judged by.
-
-Usage: python -m benchmarks.tasks_words [--limit 200] [--seconds 300]
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import random
@@ -24,11 +21,10 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer
-from transformers.utils import logging
 
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import SHARED, save
+from benchmarks.record import SHARED
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.evaluation.results import Evaluation
@@ -55,8 +51,12 @@ _LABELS = ("O", *(f"{begin}-{kind}" for kind in KINDS for begin in "BI"))
 Row = dict[str, list[str]]
 
 
-def words(limit: int | None, seconds: float = SECONDS) -> dict[str, Any]:
-    """Train, compress with a search, and judge on comments that nothing has seen."""
+def words(limit: int | None) -> dict[str, Any]:
+    """Train, compress with a search, and judge on comments that nothing has seen.
+
+    With a limit, which is only to try it, training takes a second for each comment at most.
+    """
+    seconds = SECONDS if limit is None else min(SECONDS, float(limit))
     test = rows_of(COMMENTS, limit)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -227,13 +227,3 @@ def count(rows: Sequence[Row]) -> dict[str, int]:
     for row in rows:
         kinds.update(tag[2:] for tag in row["ner_tags"] if tag.startswith("B-"))
     return dict(kinds)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, help="comments to learn from and to judge by")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long the head learns")
-    parser.add_argument("--name", default="tasks_words", help="of the file in results/")
-    given = parser.parse_args()
-    logging.disable_progress_bar()
-    save(given.name, words(given.limit, given.seconds))
