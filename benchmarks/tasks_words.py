@@ -65,7 +65,7 @@ def words(limit: int | None) -> dict[str, Any]:
         searched = write(folder / "search.jsonl", test[::2])
         judged = write(folder / "judge.jsonl", test[1::2])
         steps = learn(rows_of(TRAIN, limit), model, seconds)
-        needed = {RAREST: round(own_recall(model, searched) - LESS_RECALL, 4)}
+        needed = {RAREST: max(0.0, round(own_recall(model, searched) - LESS_RECALL, 4))}
         made = prensa.compress(
             model,
             folder / "small",
