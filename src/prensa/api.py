@@ -67,6 +67,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     min_recall: OfLabels | None = None,
     label_threshold: OfLabels | None = None,
     device: str | None = None,
+    memory: int | str | None = None,
     runtime: str | None = None,
     drop_unused: bool = False,
     allow_new_head: bool = False,
@@ -103,7 +104,9 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     (``{"toxic": 0.7}``) gives a label only where it is more likely than that; ``"auto"`` in place of the
     number chooses it.
 
-    ``device`` is where the model runs while it is calibrated and judged. ``runtime`` (``openvino``, ``onnx``
+    ``device`` is where the model runs while it is calibrated and judged. ``memory`` (a number of bytes, or
+    ``"8GiB"``) is how much of main memory calibration may take, by default all that there is: a model that
+    takes more goes through it layer by layer, to the same bytes. ``runtime`` (``openvino``, ``onnx``
     or ``auto``: all that are installed) exports the result, too, and compares everything with the original.
     ``force`` allows replacing a model in ``output``.
 
@@ -134,6 +137,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
         texts=texts,
         budget=budget,
         device=device,
+        memory=memory,
         runtime=runtime,
         drop_unused=drop_unused,
         force=force,

@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.calibration.collect import collect
+from prensa.calibration.collect import collected
 from prensa.calibration.plan import CalibrationPlan, plan_calibration
+from prensa.calibration.streaming import memory_from
 from prensa.checkpoint.destination import check_destination
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
@@ -21,6 +22,7 @@ from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs import healing
 from prensa.jobs.healing import Healing
+from prensa.jobs.larger import account_of, check_larger
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.runtimes import Exported, Runtimes, runtime_names
 from prensa.jobs.shrinking import Ended, Served, Shrinking
@@ -58,6 +60,7 @@ class Compression:
     texts: Where | None = None
     budget: Budget = Budget()
     device: str | None = None
+    memory: int | str | None = None
     runtime: str | None = None
     drop_unused: bool = False
     force: bool = False
@@ -69,6 +72,7 @@ class Compression:
         Reads no weights. Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
         """
         self._check()
+        memory_from(self.memory)
         with self.permissions.granted():
             return self._plan(progress)
 
@@ -119,6 +123,8 @@ class Compression:
         if self.budget.is_given and recipe.shrink is None:
             check_recipe(pressing.recipe)
         calibration = self._calibration(pressing, texts, library, progress)
+        if calibration is not None:
+            check_larger(calibration, pressing, self.budget, self.runtime)
         judge = self._judge(pressing.checkpoint.path, data, library, progress)
         runtimes = None
         if self.runtime is not None:
@@ -194,7 +200,14 @@ class Compression:
                 texts or Source(),
                 library=library,
                 device=self.device,
+                most=memory_from(self.memory),
+                streams=True,
                 progress=progress,
+            )
+        if self.memory is not None:
+            raise SettingError(
+                "`memory` bounds calibration, and no pass of the recipe needs that; use `preset=small`, or "
+                "leave it out"
             )
         # Texts have another use: to count tokens in, or to measure ranges on.
         has_use = (plan.vocabulary, self.runtime, plan.recipe.shrink, plan.recipe.heal)
@@ -257,6 +270,7 @@ class CompressionPlan:
             notes.append(self.vocabulary.account)
         if self.calibration is not None:
             notes.append(self.calibration.account)
+            notes += account_of(self.calibration)
         if self.judge is not None:
             notes.append(self.judge.plan.texts.account)
         return tuple(notes)
@@ -312,10 +326,10 @@ class CompressionPlan:
                 progress=progress,
                 mend=None if self.healing is None else self.healing.run,
             )
-        statistics = None
-        if self.calibration is not None:
-            statistics = collect(self.calibration, progress)
-        return None, healing.press(self.pressing, statistics, self.healing, progress)
+        if self.calibration is None:
+            return None, healing.press(self.pressing, None, self.healing, progress)
+        with collected(self.calibration, self.output, progress) as statistics:
+            return None, healing.press(self.pressing, statistics, self.healing, progress)
 
 
 def _is_same(texts: Where, data: Where) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prensa.calibration.collect import collect
+from prensa.calibration.collect import collected
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.companions import SEARCH_FILE
 from prensa.checkpoint.directory import hidden_beside
@@ -172,8 +172,7 @@ def search(
         own_quality = judge.own_quality(halves.check, progress)
         if own_quality is not None:
             budget.check_reachable(own_quality, judge.plan.path)
-    statistics = collect(calibration, progress)
-    with hidden_beside(plan.output) as place:
+    with collected(calibration, plan.output, progress) as statistics, hidden_beside(plan.output) as place:
         run = _Search(plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend)
         # Of rankings the interval of 0 changes is wider than that of a few small ones: no reason to give up.
         is_measure = own_quality is not None and not own_quality.queries
