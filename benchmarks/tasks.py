@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers.utils import logging
 
-from benchmarks import tasks_retrieval
+from benchmarks import tasks_gliner, tasks_retrieval, tasks_words
 from benchmarks.record import RESULTS, save
 
 Part = Callable[[int | None], dict[str, Any]]
@@ -24,6 +24,8 @@ Part = Callable[[int | None], dict[str, Any]]
 PARTS: dict[str, Part] = {
     "embedder": tasks_retrieval.neighbours,
     "queries": tasks_retrieval.queries_by_rule,
+    "words": tasks_words.words,
+    "spans": tasks_gliner.spans,
 }
 NAME = "tasks"
 

@@ -278,9 +278,9 @@ def export(  # noqa: PLR0913  every option is a parameter, so that each has its 
     what ranges are measured and answers compared on, the built-in texts without them. ``layout`` has the
     files named and completed for another program: transformers.js, sentence-transformers, tei or openvino
     (its model server).
-    ``max_drop`` is a share: no more may be lost on ``data`` (else ``texts``); OpenVINO then leaves layers out
-    of 8 bits that cost more. ``metric``, ``min_recall`` and ``label_threshold`` are those of
-    :func:`evaluate`.
+    ``max_drop`` is a share: no more may be lost on ``data`` (else ``texts``). Where 8 or 4 bits lose more,
+    the layers that cost most go back to more bits, as few as needed; the record's ``back`` names them.
+    ``metric``, ``min_recall`` and ``label_threshold`` are those of :func:`evaluate`.
 
     Returns the export's record, with the measured difference. Raises a :class:`~prensa.errors.PrensaError`;
     then ``output`` is as it was.

@@ -26,16 +26,13 @@ from prensa.errors import (
 from prensa.runtime import processor
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.deberta import projecting
-from prensa.serving import exact, exported, onnxruntime, openvino, plan, verify
+from prensa.serving import exact, exported, onnxruntime, plan, verify
 from prensa.serving import export as exporter
-from prensa.serving.export import Judged, plan_export, run_export
+from prensa.serving.export import plan_export, run_export
 from prensa.serving.exported import read_record
 from prensa.serving.program import Program, trace
 from prensa.serving.runtimes import RUNTIMES
-from prensa.texts.columns import read_texts
-from prensa.texts.encoding import encode
 from prensa.texts.source import Source
-from prensa.texts.tokenizers import load_tokenizer
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
@@ -278,40 +275,6 @@ class TestLoading:
     def test_auto_takes_what_it_was_made_for(self, out):
         assert prensa.load(out, runtime="auto").record == read_record(out)
         assert prensa.load(out).record == read_record(out)
-
-
-def judged(model, texts, max_drop):
-    """Whatever the texts are, the first label is the right one."""
-    read = read_texts(Source(texts), None)
-    encoded = encode(load_tokenizer(model), read, "classes", None)
-    return Judged(encoded, [0] * len(encoded.rows), max_drop)
-
-
-def test_layers_that_cost_more_than_is_allowed_stay_out_of_8_bits(
-    original, exports, few_texts, tmp_path, monkeypatch
-):
-    """NNCF is told that the model with all layers in 8 bits answers nothing right, and all others everything."""
-    monkeypatch.setitem(exported.TOLERANCES, "int8", 10)
-    shares = iter([1.0, 1.0, 0.0])  # one text to try, the original, all in 8 bits
-
-    def validation(_, items):
-        share = next(shares, 1.0)
-        return share, [share for _ in items]
-
-    monkeypatch.setattr(openvino, "_validation", validation)
-    planned = plan_export(
-        original,
-        tmp_path / "some",
-        to="openvino",
-        texts=Source(few_texts),
-        judged=judged(original, few_texts, 0.5),
-    )
-    run_export(planned)
-    in_8_bits = [
-        (place / "openvino_model.xml").read_text().count('element_type="i8"')
-        for place in (exports("openvino", "int8"), tmp_path / "some")
-    ]
-    assert in_8_bits[1] < in_8_bits[0]
 
 
 @pytest.fixture

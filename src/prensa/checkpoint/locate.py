@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prensa.checkpoint.companions import ADAPTER_WEIGHTS, holds_module, is_adapter
 from prensa.checkpoint.sentence_transformers import transformer_directory
+from prensa.checkpoint.setfit import check_head_is_here
 from prensa.errors import ModelError, first_line
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -26,7 +27,6 @@ _WEIGHTS = (
     ["model*.safetensors", ADAPTER_WEIGHTS[0]],
     ["pytorch_model*.bin", ADAPTER_WEIGHTS[1]],
 )
-_SETFIT = ("model_head.pkl", "config_setfit.json")
 
 
 def locate(model: str | Path, *, to_read: bool = False) -> Path:
@@ -44,29 +44,13 @@ def locate(model: str | Path, *, to_read: bool = False) -> Path:
             f"{path}: holds a module that prensa.save has stored; load it with prensa.load_into into a "
             "module of its class"
         )
-    _refuse_setfit(path)
+    check_head_is_here(path)
     inside = transformer_directory(path)
     if is_adapter(inside):
         from prensa.checkpoint.adapters import merged
 
         return merged(inside, locate)
     return inside
-
-
-def _refuse_setfit(path: Path) -> None:
-    """Raise :class:`ModelError` if a pickle beside the model is its head."""
-    head, settings = _SETFIT
-    if (path / head).is_file():
-        raise ModelError(
-            f"{path}: {head} is SetFit's classifier, a pickle, which Prensa does not run; to use the "
-            "embedding model alone, copy the directory without that file"
-        )
-    # Pickles are not fetched from the hub, so in its cache the settings alone show what it is.
-    if "snapshots" in path.parts and (path / settings).is_file():
-        raise ModelError(
-            f"{path}: a SetFit model, whose classifier ({head}) is a pickle, which Prensa does not run; to "
-            "use the embedding model alone, download it and remove that file"
-        )
 
 
 def _find(model: str | Path) -> Path:

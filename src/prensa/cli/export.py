@@ -71,8 +71,8 @@ def export(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Write a model for another runtime, and compare its answers with PyTorch's.
 
-    DeBERTa is folded first. Nothing is written if the answers differ too much. With a budget, layers that
-    cost more than it allows stay out of 8 bits (OpenVINO).
+    DeBERTa is folded first. Where 8 bits (or 4) change answers too much or break the budget, the layers that
+    cost most go back to more bits, as few as needed. Nothing is written if that does not help.
     """
     from prensa.cli.progress import stages
     from prensa.cli.sources import judged_source, texts_source
@@ -135,5 +135,23 @@ def print_record(record: Record, output: Path, *, as_json: bool) -> None:
     typer.echo(
         f"{record.precision} for {record.runtime}, {megabytes(nbytes)}. Output error on {record.texts}: "
         f"{number(100 * record.difference)} % of the spread between texts, compared with PyTorch.{lost}\n"
+        f"{_went_back(record)}"
         f"To load it: prensa.load('{output}', runtime='{record.runtime}')."
     )
+
+
+def _went_back(record: Record) -> str:
+    """Return a line on the layers that have more bits than the precision, nothing where there are none."""
+    from prensa.serving.weights import FLOAT
+    from prensa.wording import percent
+
+    if not record.back:
+        return ""
+    layers = []
+    for name, bits in record.back.items():
+        kept_in = "float32" if bits == FLOAT else f"{bits} bits"
+        layers.append(f"{name} ({kept_in})")
+    share = ""
+    if record.share is not None:
+        share = f" {percent(record.share)} of the weights in products are multiplied in 8 bits."
+    return f"Layers that {record.precision} costs too much: {', '.join(layers)}.{share}\n"

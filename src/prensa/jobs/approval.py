@@ -45,8 +45,7 @@ class Approval:
                 lost += f", with a recall of {recall.label} of {recall_in_words(recall)},"
             raise DifferentAnswersError(
                 f"{self.export.model}: exported in {self.export.precision} {lost} on {texts:,} {unit}, which "
-                "the budget does not allow; take another `precision`, or `to=openvino`, which leaves layers "
-                "that cost most as they are"
+                "the budget does not allow; take another `precision`"
             )
         if quality.drop is None:
             return None

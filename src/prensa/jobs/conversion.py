@@ -9,21 +9,20 @@ from pathlib import Path
 from prensa.checkpoint.locate import locate
 from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget
-from prensa.evaluation.figures import ACCURACY, RECALL, label_of, without_label
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.extras import require
 from prensa.jobs.approval import Approval
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.sources import Where, both
 from prensa.progress import Progress, silent
-from prensa.serving.export import ExportPlan, Judged, plan_export, run_export
+from prensa.serving.export import ExportPlan, plan_export, run_export
 from prensa.serving.exported import Record
 from prensa.serving.layouts.table import layout_named
 from prensa.serving.runtimes import runtime_named
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
-# Texts that a budget is kept by: OpenVINO's accuracy control answers them once for each layer it tries.
+# Texts that a budget is kept by: they are answered once for each group of layers that is tried.
 _JUDGED = 1000
 
 
@@ -121,9 +120,8 @@ class ConversionPlan:
             if self.judge is None:
                 return run_export(self.export, progress)
             self._check_reachable(self.judge, progress)
-            export = dataclasses.replace(self.export, judged=self._judged(self.judge, progress))
-            approval = Approval(self.judge, self.job.budget, export)
-            return run_export(export, progress, approval)
+            approval = Approval(self.judge, self.job.budget, self.export)
+            return run_export(self.export, progress, approval)
 
     def _check_reachable(self, judge: Judge, progress: Progress) -> None:
         """Refuse, before anything is exported, what not even the original keeps to."""
@@ -133,31 +131,3 @@ class ConversionPlan:
         own_quality = judge.own_quality(range(len(judge.plan.texts)), progress)
         if own_quality is not None:
             budget.check_reachable(own_quality, judge.plan.path)
-
-    def _judged(self, judge: Judge, progress: Progress) -> Judged | None:
-        """Return the answers that a runtime's own accuracy control keeps: right ones, or the original's.
-
-        It counts right answers, the likeliest label of each text: accuracy or, of texts with one label, its
-        recall. Other metrics it does not know.
-        """
-        allowed = self.job.budget.drop_allowed
-        plan = judge.plan
-        if allowed is None or plan.task.kind != "classes":
-            return None
-        if plan.terms.thresholds or plan.terms.to_choose:
-            return None
-        if plan.texts.queries is not None:
-            return None
-        metric = plan.terms.metric
-        if without_label(metric) == RECALL and plan.texts.labels is not None:
-            right = plan.task.labels.index(label_of(metric))
-            some = [index for index, label in enumerate(plan.texts.labels) if label == right]
-            return Judged(plan.take(some).encoded, [right] * len(some), allowed)
-        if metric not in {"", ACCURACY}:
-            return None
-        if plan.texts.labels is not None:
-            answers = [int(label) for label in plan.texts.labels]
-        else:
-            outputs = judge.answers(range(len(plan.texts)), progress)
-            answers = [int(logits.argmax()) for logits in outputs]
-        return Judged(plan.encoded, answers, allowed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -45,18 +45,6 @@ Engine = Callable[[Inputs], list[NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
-class Gate:
-    """What an export may lose: of the right answers to ``inputs``, one text each, a share of ``max_drop``.
-
-    ``right`` are the numbers of the right labels.
-    """
-
-    inputs: Sequence[Inputs]
-    right: Sequence[int]
-    max_drop: float
-
-
-@dataclass(frozen=True)
 class Record:
     """What ``prensa_export.json`` holds.
 
@@ -64,7 +52,9 @@ class Record:
     exported, and ``drop`` where a budget had to be kept. ``rows`` are a few of those texts, as token ids,
     which this runtime answered as PyTorch does; ``answers`` are PyTorch's in float32,
     :func:`~prensa.serving.distance.thinned`, and ``scale`` is what a distance of 1 is in their numbers.
-    ``is_paddable`` says that texts were answered alike with padding behind them. ``known`` is what
+    ``is_paddable`` says that texts were answered alike with padding behind them. ``back`` are the layers that
+    have more bits than the precision says (8, or 32 for float32), which 8 bits or 4 cost too much, and
+    ``share`` is the share of the weights in products that are multiplied in 8 bits. ``known`` is what
     ``transformers`` said of the files beside it, None in records of earlier versions.
     """
 
@@ -81,6 +71,8 @@ class Record:
     scale: float | None = None
     is_paddable: bool = False
     known: Known | None = None
+    back: dict[str, int] = field(default_factory=dict)
+    share: float | None = None
     prensa_version: str = VERSION
 
     def length(self, tokens: int) -> int:

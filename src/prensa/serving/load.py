@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.locate import locate
+from prensa.checkpoint.setfit import check_no_pickled_head
 from prensa.errors import SettingError
 from prensa.serving.engines import AUTO, ENGINES, TORCH, check_place
 from prensa.serving.exported import Record, is_export, read_record
@@ -49,6 +50,7 @@ def load(
         # First: an export has a config of its model, but none of its weights.
         if is_export(directory):
             return _load_export(directory, runtime, device, dtype)
+        check_no_pickled_head(directory)
         # Imported here, as everywhere below: an export needs none of it.
         from prensa.serving.models import load_as_it_is, load_to_answer
 

@@ -11,7 +11,7 @@ in 4 bits (as ``Q4_0`` of llama.cpp).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ from prensa.serving.onnx_constants import is_large, store
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
-__all__ = ["pack", "pack_nibbles", "unpack"]
+__all__ = ["near_in_nibbles", "pack", "pack_nibbles", "unpack"]
 
 GROUP = 32
 """Integers of a row that share a multiplier. They lie as far apart as there are groups."""
@@ -68,14 +68,25 @@ def unpack(nibbles: NDArray[np.uint8], multipliers: NDArray[np.int8]) -> NDArray
     return integers
 
 
-def pack_nibbles(model: ModelProto, *, tables_alone: bool) -> int:
+def near_in_nibbles(integers: NDArray[np.int8]) -> NDArray[np.int8] | None:
+    """Return what nibbles make of integers ``[…, width]``, None where those stay in 8 bits."""
+    if integers.shape[-1] % GROUP:
+        return None
+    unpacked = unpack(*pack(integers))
+    if _apart(unpacked, integers) > _LARGEST_ERROR:
+        return None
+    return unpacked
+
+
+def pack_nibbles(model: ModelProto, *, tables_alone: bool, kept: Collection[str] = ()) -> int:
     """Store large constants of 8 bits of a graph in 4, in place. Return how many those were.
 
-    With ``tables_alone`` those are tables that rows are looked up in. What stays in 8 bits are constants
+    With ``tables_alone`` those are tables that rows are looked up in. Constants in ``kept`` stay, by name, in
+    8 bits. What else stays in 8 bits are constants
     whose rows are no whole number of groups, and those that would be farther than usual from what they were:
     of a group with one large number in it, little more than that number is left.
     """
-    return store(model, _FourBits(tables_alone=tables_alone))
+    return store(model, _FourBits(tables_alone=tables_alone, kept=kept))
 
 
 def _packed(rows: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
@@ -135,8 +146,9 @@ def _levels(members: NDArray[np.float32], multipliers: NDArray[np.float32]) -> N
 class _FourBits:
     """Nibbles and multipliers in place of integers of 8 bits."""
 
-    def __init__(self, *, tables_alone: bool) -> None:
+    def __init__(self, *, tables_alone: bool, kept: Collection[str]) -> None:
         self._tables_alone = tables_alone
+        self._kept = kept
 
     def parts(self, tensor: TensorProto, *, is_looked_up: bool) -> list[TensorProto]:
         """Return the nibbles and multipliers of a large constant of integers, where it is near them."""
@@ -144,7 +156,7 @@ class _FourBits:
 
         if tensor.data_type != TensorProto.INT8 or not is_large(tensor) or tensor.dims[-1] % GROUP:
             return []
-        if self._tables_alone and not is_looked_up:
+        if tensor.name in self._kept or (self._tables_alone and not is_looked_up):
             return []
         integers = numpy_helper.to_array(tensor)
         nibbles, multipliers = pack(integers)

@@ -9,7 +9,7 @@ Products are not touched: those of weights are ONNX Runtime's to quantize.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,9 +36,12 @@ def quantize_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray
     return integers.astype(np.int8), scales.astype(np.float32)
 
 
-def shrink_tables(model: ModelProto) -> int:
-    """Store the large float32 constants of a graph in 8 bits, in place. Return how many those were."""
-    return store(model, _EightBits())
+def shrink_tables(model: ModelProto, kept: Collection[str] = ()) -> int:
+    """Store the large float32 constants of a graph in 8 bits, in place. Return how many those were.
+
+    Those in ``kept``, by name, stay in float32.
+    """
+    return store(model, _EightBits(kept))
 
 
 def strip_remarks(model: ModelProto) -> None:
@@ -58,11 +61,14 @@ def strip_remarks(model: ModelProto) -> None:
 class _EightBits:
     """Integers of 8 bits and a scale for each row in place of float32."""
 
+    def __init__(self, kept: Collection[str]) -> None:
+        self._kept = kept
+
     def parts(self, tensor: TensorProto, *, is_looked_up: bool) -> list[TensorProto]:
         """Return the integers and the scales of a large constant of float32 whose numbers are finite."""
         from onnx import TensorProto, numpy_helper
 
-        if tensor.data_type != TensorProto.FLOAT or not is_large(tensor):
+        if tensor.data_type != TensorProto.FLOAT or not is_large(tensor) or tensor.name in self._kept:
             return []
         table = numpy_helper.to_array(tensor)
         # Infinity, as in a mask, has no scale that leaves anything of its row.

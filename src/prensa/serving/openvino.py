@@ -2,61 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
 
 from prensa.errors import ModelError, OutputError, first_line
 from prensa.runtime.processor import saturates
-from prensa.serving.exported import Gate, Inputs
+from prensa.serving.costs import Bits
+from prensa.serving.exported import Inputs
+from prensa.serving.openvino_back import readers_of_weights
 from prensa.serving.openvino_engine import FILE, NAME, Engine
 from prensa.serving.program import Program, quiet
-from prensa.serving.quantized_share import check_share, share_in_openvino
+from prensa.serving.quantized_share import Written, check_share, share_in_openvino
 from prensa.serving.telemetry import without_telemetry
 
 if TYPE_CHECKING:
-    from openvino import CompiledModel, Model, Node
+    from openvino import Model, Node
 
-__all__ = ["ATTENTION", "FILE", "NAME", "PRECISIONS", "PROJECTS", "Engine", "write"]
+__all__ = ["ATTENTION", "BITS", "FILE", "NAME", "PRECISIONS", "PROJECTS", "Engine", "write"]
 
 PRECISIONS: tuple[str, ...] = ("fp32", "bf16", "int8")
+BITS: Mapping[str, Bits] = {"int8": Bits(products=8, tables=8)}
 # The model's own: OpenVINO has a kernel for it.
 ATTENTION: str | None = None
 # Its converter does so right away, and what it gives is put in 8 bits.
 PROJECTS = False
 
-# Texts that layers are ranked on, where some must go back.
-_RANKED = 100
 # The level from which on NNCF logs.
 _ERRORS = 40
 
 
 def write(
-    program: Program, directory: Path, precision: str, samples: Sequence[Inputs], gate: Gate | None = None
-) -> None:
+    program: Program,
+    directory: Path,
+    precision: str,
+    samples: Sequence[Inputs],
+    back: Mapping[str, int] = MappingProxyType({}),
+) -> Written:
     """Convert a graph, with the linear layers in 8 bits for ``int8``, and write it.
 
-    Layers that cost more than the ``gate`` allows stay as they are. ``samples`` are what activations' ranges
-    are measured on. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7 bits,
-    which cannot. Raises :class:`ModelError` where layers were left out of 8 bits without a gate.
+    Layers in ``back``, by the digest of their weights, stay as they are. ``samples`` are what activations'
+    ranges are measured on. Where the processor's 8-bit products saturate (x86 without VNNI) weights get 7
+    bits, which cannot. Raises :class:`ModelError` where other layers were left out of 8 bits.
     """
+    written = Written()
     with quiet(), without_telemetry():
         import openvino as ov
 
         model = _converted(program)
         if precision == "int8":
-            model = _quantized(model, samples, gate)
-            # With a gate, layers stay out of 8 bits on purpose.
-            if gate is None:
-                check_share(share_in_openvino(model), "OpenVINO")
+            readers = readers_of_weights(model, back)
+            ignored = [*_without_weights(model), *readers]
+            model = _quantized(model, samples, ignored)
+            share = share_in_openvino(model)
+            # Then layers stay out of 8 bits on purpose.
+            if not back:
+                check_share(share, "OpenVINO")
+            written = Written(share, frozenset(readers.values()))
         path = directory / FILE
         try:
             ov.save_model(model, path, compress_to_fp16=precision == "bf16")
         except RuntimeError as error:
             raise OutputError(f"{path}: cannot be written ({first_line(error)})") from error
+    return written
 
 
 def _converted(program: Program) -> Model:
+    """Turn a graph of PyTorch into one of OpenVINO, once. Returns a copy, which may be changed."""
+    if NAME not in program.converted:
+        program.converted[NAME] = _convert(program)
+    return cast("Model", program.converted[NAME]).clone()
+
+
+def _convert(program: Program) -> Model:
     """Turn a graph of PyTorch into one of OpenVINO. Raises :class:`ModelError` where that cannot be done."""
     import openvino as ov
 
@@ -74,49 +93,21 @@ def _converted(program: Program) -> Model:
     return model
 
 
-def _quantized(model: Model, samples: Sequence[Inputs], gate: Gate | None) -> Model:
+def _quantized(model: Model, samples: Sequence[Inputs], ignored: Sequence[str]) -> Model:
     """Quantize what has weights. Products of activations gain nothing: converting them takes as long."""
     import nncf
-    from nncf.quantization.advanced_parameters import (
-        AdvancedAccuracyRestorerParameters,
-        AdvancedQuantizationParameters,
-        OverflowFix,
-    )
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
     nncf.set_log_level(_ERRORS)
     fix = OverflowFix.ENABLE if saturates() else OverflowFix.DISABLE
-    settings = {
-        "model_type": nncf.ModelType.TRANSFORMER,
-        "subset_size": len(samples),
-        "ignored_scope": nncf.IgnoredScope(names=_without_weights(model), validate=False),
-    }
-    advanced = AdvancedQuantizationParameters(overflow_fix=fix)
-    dataset = nncf.Dataset([dict(sample) for sample in samples])
-    if gate is None:
-        return nncf.quantize(model, dataset, advanced_parameters=advanced, **settings)
-    judged = list(zip(gate.inputs, gate.right, strict=True))
-    ranked = min(_RANKED, len(judged))
-    return nncf.quantize_with_accuracy_control(
+    return nncf.quantize(
         model,
-        dataset,
-        nncf.Dataset(judged),
-        _validation,
-        max_drop=gate.max_drop,
-        advanced_quantization_parameters=advanced,
-        advanced_accuracy_restorer_parameters=AdvancedAccuracyRestorerParameters(ranking_subset_size=ranked),
-        **settings,
+        nncf.Dataset([dict(sample) for sample in samples]),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(samples),
+        ignored_scope=nncf.IgnoredScope(names=list(ignored), validate=False),
+        advanced_parameters=AdvancedQuantizationParameters(overflow_fix=fix),
     )
-
-
-def _validation(compiled: CompiledModel, items: Iterable[tuple[Inputs, int]]) -> tuple[float, list[float]]:
-    """Return the share of texts that a model answers right, and which: what NNCF ranks layers by."""
-    request = compiled.create_infer_request()
-    output = compiled.outputs[0]
-    right = []
-    for inputs, answer in items:
-        logits = request.infer(dict(inputs))[output]
-        right.append(float(int(logits.argmax()) == answer))
-    return sum(right) / max(1, len(right)), right
 
 
 def _without_weights(model: Model) -> list[str]:

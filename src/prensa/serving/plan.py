@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,19 +34,6 @@ _TIMES_THE_MODEL = 3
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What the runtime's accuracy control keeps while it puts layers in 8 bits.
-
-    ``encoded`` are texts as token ids of the model, and ``right`` the number of the right label of each, or
-    of the label that the original gives. No larger share of them than ``max_drop`` may become wrong.
-    """
-
-    encoded: Encoded
-    right: Sequence[int]
-    max_drop: float
-
-
-@dataclass(frozen=True)
 class ExportPlan:
     """How a model is exported.
 
@@ -63,7 +49,6 @@ class ExportPlan:
     texts: str
     samples: Encoded
     longest: int | None
-    judged: Judged | None = None
     notes: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     force: bool = False
@@ -78,7 +63,6 @@ def plan_export(
     precision: str = "int8",
     texts: Source = Source(),
     library: Library | None = None,
-    judged: Judged | None = None,
     force: bool = False,
 ) -> ExportPlan:
     """Decide how a model is exported ``to`` openvino or onnxruntime (``onnx`` is the same).
@@ -119,7 +103,6 @@ def plan_export(
         texts=all_texts.name,
         samples=samples,
         longest=limit,
-        judged=judged,
         notes=notes,
         accounts=(all_texts.account,),
         force=force,

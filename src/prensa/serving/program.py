@@ -10,7 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO, cast
 
 import torch
@@ -37,11 +37,16 @@ _MOST_TOKENS = 1 << 15
 
 @dataclass(frozen=True)
 class Program:
-    """An exported graph and the names of what goes in and comes out, in order."""
+    """An exported graph and the names of what goes in and comes out, in order.
+
+    ``converted`` is what runtimes have made of the graph, by their names: that takes longer than putting it
+    in 8 bits, which may have to be done several times.
+    """
 
     graph: torch.export.ExportedProgram
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    converted: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 
 class _Named(nn.Module):

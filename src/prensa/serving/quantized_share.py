@@ -36,13 +36,31 @@ class Share:
     in_8_bits: int
     in_all: int
 
+    @property
+    def ratio(self) -> float:
+        """The share of the weights that are multiplied as integers; of no weights, all of them."""
+        if not self.in_all:
+            return 1.0
+        return self.in_8_bits / self.in_all
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a runtime wrote: the share of products in 8 bits, None in other precisions, and what went back.
+
+    ``back`` are digests of the weights that were found in the graph, and have more bits than the others.
+    """
+
+    share: Share | None = None
+    back: frozenset[str] = frozenset()
+
 
 def check_share(share: Share, runtime: str) -> None:
     """Raise :class:`ModelError` where fewer weights are in 8 bits than an export in int8 promises."""
-    if share.in_all == 0 or share.in_8_bits >= _LEAST * share.in_all:
+    if share.ratio >= _LEAST:
         return
     raise ModelError(
-        f"{runtime} put {percent(share.in_8_bits / share.in_all)} of the weights in products in 8 bits, "
+        f"{runtime} put {percent(share.ratio)} of the weights in products in 8 bits, "
         f"expected at least {percent(_LEAST)}; export with `precision=fp32`, or with another version of "
         f"{runtime}"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.roles import model_class
+from prensa.checkpoint.setfit import check_no_pickled_head
 from prensa.checkpoint.task import unserved
 from prensa.errors import ModelError
 
@@ -27,6 +28,7 @@ _NOT_TRACED = {
 
 def check_served(path: Path, config: PretrainedConfig) -> None:
     """Raise :class:`ModelError` for a model that reads no texts, or does not answer one alone."""
+    check_no_pickled_head(path)
     check_reads_texts(path, config)
     reason = unserved(config)
     if reason:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from prensa.errors import SettingError
 from prensa.serving import exported, onnxruntime, openvino
-from prensa.serving.exported import Gate, Inputs
+from prensa.serving.costs import Bits
+from prensa.serving.exported import Inputs
 from prensa.serving.program import Program
+from prensa.serving.quantized_share import Written
 
 
 class Runtime(Protocol):
     """What each runtime's module offers.
 
     ``ATTENTION`` is the implementation of attention that the runtime converts best, None for the model's own.
-    ``PROJECTS`` says that it is to project a folded model's positions when it loads the graph.
+    ``PROJECTS`` says that it is to project a folded model's positions when it loads the graph. ``BITS`` are
+    those of precisions whose layers may go back to more.
     """
 
     NAME: str
     PRECISIONS: tuple[str, ...]
     ATTENTION: str | None
     PROJECTS: bool
+    BITS: Mapping[str, Bits]
 
     def write(
         self,
@@ -30,9 +34,9 @@ class Runtime(Protocol):
         directory: Path,
         precision: str,
         samples: Sequence[Inputs],
-        gate: Gate | None = None,
-    ) -> None:
-        """Write the runtime's files."""
+        back: Mapping[str, int] = ...,
+    ) -> Written:
+        """Write the runtime's files, with layers that have more bits than the precision, by digest."""
 
     def Engine(self, directory: Path, precision: str) -> exported.Engine:  # noqa: N802  a class
         """Load them."""

@@ -30,11 +30,28 @@ class PaddingError(DifferentAnswersError):
     """Texts are answered rightly alone, and differently beside longer ones."""
 
 
-def check_distance(plan: ExportPlan, apart: float, model: PreTrainedModel, samples: Sequence[Inputs]) -> None:
-    """Raise :class:`DifferentAnswersError` where answers are too far apart, and name the first such layer."""
+class DistanceError(DifferentAnswersError):
+    """Answers are farther from PyTorch's than the precision allows: as far as :attr:`apart`."""
+
+    def __init__(self, plan: ExportPlan, apart: float, where: str = "") -> None:
+        """Say so, and ``where`` in the model that begins."""
+        super().__init__(_differs(plan, plan.texts, apart, where))
+        self.apart = apart
+
+
+def check_distance(plan: ExportPlan, apart: float) -> None:
+    """Raise :class:`DistanceError` where answers are too far apart."""
     if apart > TOLERANCES[plan.precision]:
-        where = _first_layer_apart(plan, model, samples)
-        raise DifferentAnswersError(_differs(plan, plan.texts, apart, where))
+        raise DistanceError(plan, apart)
+
+
+def explained(
+    plan: ExportPlan, error: DifferentAnswersError, model: PreTrainedModel, samples: Sequence[Inputs]
+) -> DifferentAnswersError:
+    """Return an error that names the first layer that differs, the same one where that is not known."""
+    if not isinstance(error, DistanceError):
+        return error
+    return DistanceError(plan, error.apart, _first_layer_apart(plan, model, samples))
 
 
 def check_record(plan: ExportPlan, record: Record, exact: Answering, engine: Engine) -> None:
