@@ -15,6 +15,7 @@ from prensa.errors import DataError, TokenizerError, first_line
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
 from prensa.texts.pair_truncation import LONGEST_FIRST, by_strategy
+from prensa.texts.places import first_tokens, token_bytes
 from prensa.texts.plain_tokenizer import PlainTokenizer
 from prensa.texts.queries import NEITHER, Queries
 from prensa.texts.reader import Reader, alone
@@ -144,7 +145,7 @@ def prepared(tokenizer: Reader, texts: Texts, kind: Kind, prompt: str | None = N
     if kind == "tokens":
         # A column of texts has its words between spaces.
         if not texts.words:
-            words = tuple(map(_words_of, texts.texts))
+            words = tuple(tuple(text.split()) for text in texts.texts)
             texts = replace(texts, words=words)
         _match_words(texts)
         return texts
@@ -218,9 +219,9 @@ def _tokenized(
     for index, text in enumerate(texts.texts):
         places, nbytes = None, None
         if words:
-            places = _first_tokens(batch.word_ids(index))
+            places = first_tokens(batch.word_ids(index))
         if needs_bytes:
-            nbytes = _token_bytes(
+            nbytes = token_bytes(
                 text,
                 batch.encodings[index].offsets,
                 batch["special_tokens_mask"][index],
@@ -356,10 +357,6 @@ def _truncated(
     return [len(ids) > limit for ids in whole["input_ids"]]
 
 
-def _words_of(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
 def _match_words(texts: Texts) -> None:
     """Raise :class:`DataError` unless each word has a label."""
     # One of the two may be missing; if both are there, there is one of each for a row.
@@ -370,35 +367,3 @@ def _match_words(texts: Texts) -> None:
                 f"{texts.name}: row {row} has {len(words)} words and {len(labels)} labels; "
                 "expected one label for each word"
             )
-
-
-def _first_tokens(word_ids: Sequence[int | None]) -> list[int]:
-    """Return the position of each word's first token, ``IGNORED`` for words without one or truncated."""
-    first: dict[int, int] = {}
-    for position, word in enumerate(word_ids):
-        if word is not None:
-            first.setdefault(word, position)
-    # A word without a token lies between two that have some, or before the first.
-    places: list[int] = []
-    count = max(first, default=-1) + 1
-    for word in range(count):
-        places.append(first.get(word, IGNORED))
-    return places
-
-
-def _token_bytes(text: str, offsets: Sequence[tuple[int, int]], is_special: Sequence[int]) -> list[int]:
-    """Count the bytes from the end of the token before to the end of each token.
-
-    Spaces that belong to no token so count with the next one, and the tokens of one character count it once.
-    """
-    counts: list[int] = []
-    end = 0
-    for (_, last), special in zip(offsets, is_special, strict=True):
-        if special:
-            counts.append(IGNORED)
-            continue
-        # A later token of the same character ends where the one before ended.
-        stop = max(end, last)
-        counts.append(len(text[end:stop].encode()))
-        end = stop
-    return counts
