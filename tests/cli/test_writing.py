@@ -47,14 +47,16 @@ def test_from_the_search_to_the_card(command, quick, summaries, tmp_path):
     code, out, _ = command("evaluate", model, output, *options, "--report", page)
     assert code == 0
     assert "its ROUGE-L " in out
-    assert " tokens are written." in out
     evaluation = load_results(page.parent)
     quality = evaluation.results[0].quality
     originals = {metric.name: metric.original for metric in quality.metrics}
     assert originals == pytest.approx({"chrF": 1, "ROUGE-L": 1, "exact match": 1, "BLEU": 1})
     assert all(metric.interval for metric in quality.metrics)
     for written in (page, output / "README.md"):
-        assert "BLEU" in written.read_text()
+        text = written.read_text().replace("\\", "")
+        assert "BLEU" in text
+        # Not in the terminal, where a line may end in between.
+        assert " tokens are written." in text
 
 
 def test_texts_that_changed_are_shown(quick, summaries, tmp_path):
