@@ -12,6 +12,8 @@ EXTRAS = {
     "distill": {"accelerate": "accelerate"},
     "evaluate": {
         "jinja2": "jinja2",
+        "rouge_score": "rouge-score",
+        "sacrebleu": "sacrebleu",
         "scipy": "scipy",
         "sklearn": "scikit-learn",
         "vl_convert": "vl-convert-python",

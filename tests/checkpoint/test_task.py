@@ -1,7 +1,7 @@
 import pytest
 import transformers
 
-from prensa.checkpoint.task import SharedLabel, Task, pipeline_tag, task_of
+from prensa.checkpoint.task import SharedLabel, Task, judged_task_of, pipeline_tag, task_of
 
 
 def config(name, **settings):
@@ -51,6 +51,19 @@ def test_labels_are_in_the_order_of_their_ids():
 def test_what_cannot_be_compared(name, tag):
     assert task_of(config(name)) is None
     assert pipeline_tag(config(name)) == tag
+
+
+def test_what_is_compared_and_not_served():
+    for name, kind in (
+        ("BertForQuestionAnswering", "questions"),
+        ("T5ForConditionalGeneration", "writing"),
+        ("BartForConditionalGeneration", "writing"),
+        ("MarianMTModel", "writing"),
+        ("BertForMaskedLM", "masked"),
+    ):
+        assert judged_task_of(config(name)) == Task(kind)
+    for name in ("ViTForImageClassification", "T5Model", "BertForMultipleChoice"):
+        assert judged_task_of(config(name)) is None
 
 
 @pytest.mark.parametrize(

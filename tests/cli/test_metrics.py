@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 from tests.bert import bert
+from tests.conftest import add_tokenizer, build_model
 
 import prensa
 from prensa.evaluation.results_file import load_results
@@ -17,18 +18,22 @@ LETTERS = "abcdefghijklmnop"
 @pytest.fixture
 def judged(original, tmp_path):
     """Sixty texts whose right answers are the original's own at the threshold that is returned with them."""
+    path = tmp_path / "judged.csv"
+    return path, f"LABEL_1={write_judged(original, path, 60)}"
+
+
+def write_judged(original, path, count):
     model = transformers.AutoModelForSequenceClassification.from_pretrained(original)
     tokenizer = transformers.AutoTokenizer.from_pretrained(original)
-    texts = [f"{LETTERS[n % 13]} {LETTERS[n % 7] * 3} {n}" for n in range(60)]
+    texts = [f"{LETTERS[n % 13]} {LETTERS[n % 7] * 3} {n}" for n in range(count)]
     with torch.no_grad():
         logits = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
     likely = logits.softmax(-1)[:, 1].numpy()
     # Between two texts, so that no rounding decides.
-    middle = np.sort(likely)[29:31].mean()
-    path = tmp_path / "judged.csv"
+    middle = np.sort(likely)[count // 2 - 1 : count // 2 + 1].mean()
     rows = [f"{text},LABEL_{int(p > middle)}" for text, p in zip(texts, likely, strict=True)]
     path.write_text("\n".join(["text,label", *rows]) + "\n")
-    return path, f"LABEL_1={middle}"
+    return middle
 
 
 def test_evaluate_speaks_in_the_metric(command, quick, original, judged, tmp_path):
@@ -104,6 +109,10 @@ def test_an_export_keeps_a_recall(command, original, judged, tmp_path, converted
     code, _, _ = command("export", original, "-o", tmp_path / "out", *options)
     assert code == 0
     assert (tmp_path / "out" / "prensa_export.json").exists()
+    chosen = ("--max-drop", "90%", "--metric", "f1:LABEL_1", "--label-threshold", "auto")
+    options = ("--to", "onnx", "--texts", data, *chosen)
+    code, out, _ = command("export", original, "-o", tmp_path / "chosen", *options)
+    assert (code, "It loses " in out) == (0, True)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +216,71 @@ def test_no_result_can_find_more_than_the_original(command, original, judged, tm
 
 def test_a_cascade_has_no_thresholds(command, assert_refused, original, pressed, judged):
     data, threshold = judged
-    found = command(
-        "evaluate", original, pressed, "--data", data, "--cascade", "9%", "--label-threshold", threshold
+    for given in (threshold, "auto"):
+        found = command(
+            "evaluate", original, pressed, "--data", data, "--cascade", "9%", "--label-threshold", given
+        )
+        assert_refused(found, "--cascade compares the likeliest labels: leave --label-threshold out")
+
+
+def test_a_language_model_is_judged_by_bits(command, quick, tmp_path, texts):
+    model = add_tokenizer(build_model("gpt2", tmp_path / "model"))
+    prensa.compress(model, tmp_path / "half", preset="half")
+    options = ("--data", texts, "--metric", "Bits per byte", "--max-drop", "5%")
+    code, out, _ = command("evaluate", model, tmp_path / "half", *options)
+    assert (code, "its cost in bits per byte " in out, "was held" in out) == (0, True, True)
+
+
+def test_thresholds_are_chosen_for_each_model(command, quick, original, tmp_path):
+    data = tmp_path / "many.csv"
+    middle = write_judged(original, data, 100)
+    pruned, page = tmp_path / "pruned", tmp_path / "page" / "report.html"
+    page.parent.mkdir()
+    prensa.compress(original, pruned, prune=0.5)
+    options = ("--data", data, "--metric", "f1:LABEL_1", "--max-drop", "100%")
+    code, out, _ = command(
+        "evaluate", original, pruned, *options, "--label-threshold", "auto", "--report", page
     )
-    assert_refused(found, "--cascade compares the likeliest labels: leave --label-threshold out")
+    assert code == 0
+    assert "on 50 of 100 texts of" in out
+    assert "thresholds chosen on the other half: LABEL_0 " in out
+    evaluation = load_results(page.parent)
+    assert evaluation.settings.label_threshold == {"LABEL_0": "auto", "LABEL_1": "auto"}
+    quality = evaluation.results[0].quality
+    _, chosen = quality.thresholds
+    assert chosen.label == "LABEL_1"
+    assert abs(chosen.original - middle) < 0.01
+    assert chosen.result != chosen.original
+    by_name = {metric.name: metric for metric in quality.metrics}
+    assert by_name["F1: LABEL_1"].original > 0.9  # the threshold that made the right answers was found
+    assert sum(each.count for each in quality.reliability) == 50
+    for written in (page.read_text(), (pruned / "README.md").read_text().replace("\\", "")):
+        assert "Thresholds" in written
+        assert f"{chosen.result:.6g}" in written
+    assert "--label-threshold LABEL_0=auto,LABEL_1=auto" in page.read_text()
+
+
+def test_a_search_and_a_frontier_choose_thresholds(
+    command, original, tmp_path, few_resamples, monkeypatch, assert_refused
+):
+    data = tmp_path / "many.csv"
+    write_judged(original, data, 160)
+    options = ("--metric", "f1:LABEL_1", "--label-threshold", "LABEL_1=auto", "--data", data)
+    output = tmp_path / "out"
+    code, out, _ = command("compress", original, "-o", output, "--max-drop", "60%", *options)
+    assert code == 0
+    assert "; thresholds chosen on the other half: LABEL_1 " in out
+    written = json.loads((output / "search.json").read_text())
+    assert written["budget"]["label_threshold"] == {"LABEL_1": "auto"}
+    assert written["check"]["thresholds"][0]["label"] == "LABEL_1"
+
+    monkeypatch.setattr("prensa.jobs.exploration.NOISES", (0.001,))
+    monkeypatch.setattr("prensa.search.frontier.is_installed", lambda module: False)
+    code, out, _ = command("frontier", original, "-o", tmp_path / "curve", *options)
+    assert code == 0
+    assert "Thresholds of LABEL_1 were chosen for each model on one half of the texts" in out
+
+    few = tmp_path / "few.csv"
+    few.write_text("\n".join(data.read_text().splitlines()[:61]))
+    found = command("compress", original, "-o", tmp_path / "no", "--max-drop", "9%", *options[:-1], few)
+    assert_refused(found, "the half to search on: 30 texts are too few to choose thresholds on one half and")

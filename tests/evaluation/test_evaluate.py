@@ -153,6 +153,18 @@ def test_texts_answered_before_an_interruption_are_compared(original, pressed, e
     assert found.missing == ("quality", "speed", "memory")
 
 
+def test_too_few_texts_answered_to_choose_thresholds_on(original, pressed, texts, evaluated):
+    def interrupt(stage, done, total):
+        if stage.startswith("answering") and done > total / 4:
+            raise KeyboardInterrupt
+
+    settings = {"data": texts, "batch_size": 4, "label_threshold": "auto"}
+    found = evaluated.run(original, pressed, progress=interrupt, **settings)
+    assert found.results[0].quality is None
+    assert "texts are too few to choose thresholds on" in found.problems[0]
+    assert found.missing == ("quality", "speed", "memory")
+
+
 def test_answers_are_compared_without_intervals_where_those_are_interrupted(
     original, pressed, tmp_path, evaluated
 ):

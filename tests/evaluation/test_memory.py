@@ -2,6 +2,7 @@ import sys
 
 import pytest
 import transformers
+from tests.seq2seq import bart
 
 from prensa.errors import ModelError
 from prensa.evaluation.memory import Job, high_water_mark, measure_memory
@@ -33,6 +34,10 @@ def test_a_model_that_cannot_pad_is_told_how(tmp_path):
     config = transformers.GPT2Config(vocab_size=99, n_embd=16, n_layer=1, n_head=2, n_positions=32)
     transformers.GPT2ForSequenceClassification(config).save_pretrained(tmp_path)
     assert measure_memory(Job(str(tmp_path), "float32", "cpu", ROW, 3, 1)).peak_bytes
+
+
+def test_a_model_that_writes(tmp_path):
+    assert measure_memory(Job(str(bart(tmp_path)), "float32", "cpu", ROW, 2, 0)).peak_bytes
 
 
 def test_the_mark_only_rises():

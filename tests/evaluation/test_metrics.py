@@ -8,6 +8,8 @@ TOXIC = Task("classes", ("non-toxic", "toxic"))
 PEOPLE = Task("tokens", ("O", "B-PERSON", "I-PERSON", "B-PLACE", "I-PLACE"))
 WORDS = Task("tokens", ("NOUN", "VERB"))
 NUMBER = Task("regression")
+QUESTIONS = Task("questions")
+WRITING = Task("writing")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,16 @@ NUMBER = Task("regression")
         ("spearman", NUMBER, "Spearman correlation"),
         ("Pearson correlation", NUMBER, "Pearson correlation"),
         ("bits_per_byte", Task("causal"), "bits per byte"),
+        ("Bits per byte", Task("masked"), "bits per byte"),
+        ("Exact-Match", QUESTIONS, "exact match"),
+        ("em", QUESTIONS, "exact match"),
+        ("F1", QUESTIONS, "answer F1"),
+        ("answer F1", QUESTIONS, "answer F1"),
+        ("rougeL", WRITING, "ROUGE-L"),
+        ("ROUGE-L", WRITING, "ROUGE-L"),
+        ("chrF", WRITING, "chrF"),
+        ("BLEU", WRITING, "BLEU"),
+        ("exact_match", WRITING, "exact match"),
         ("cosine", Task("embedding"), "1 − cosine"),
     ],
 )
@@ -51,6 +63,9 @@ def test_names(word, task, metric):
         ("entity_f1:NOUN", WORDS, "the model marks no entities"),
         ("pr_auc:NOUN", WORDS, "works for classifiers of texts"),
         ("accuracy", NUMBER, "expected one of spearman, pearson"),
+        ("f1:toxic", QUESTIONS, "expected one of exact_match, f1"),
+        ("f1", WRITING, "expected one of chrf, rouge_l, bleu, exact_match"),
+        ("rouge_l", Task("causal"), "expected one of bits_per_byte"),
         ("entity_f1", Task("tokens", ("O", "B-A", "E-A", "L-A")), "its labels mix two schemes"),
     ],
 )

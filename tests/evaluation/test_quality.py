@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from prensa.checkpoint.task import Task
 from prensa.evaluation.bootstrap import Draws
+from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.quality import SHOWN, Outputs, compare
 from prensa.evaluation.terms import Terms
 from prensa.texts.columns import Texts
@@ -252,3 +253,28 @@ def test_a_result_that_gives_no_numbers(kind):
     quality = compare(outputs(kind, good, bad), DRAWS)
     assert quality.broken == 2
     assert quality.drop is None
+
+
+def test_what_chose_a_threshold_judges_nothing():
+    rng = np.random.default_rng(0)
+    labels = [np.array(i % 2) for i in range(80)]
+    original = [np.array([0.0, 3.0 * label + rng.normal()]) for label in labels]
+    # The result says the same of every text, but is surer of the second label.
+    result = [row + np.array([0.0, 1.0]) for row in original]
+    given = dataclasses.replace(
+        outputs("classes", original, result, labels), terms=Terms("F1: yes", to_choose=(1,))
+    )
+    quality = compare(given, DRAWS)
+    (chosen,) = quality.thresholds
+    assert chosen.label == "yes"
+    assert chosen.result > chosen.original
+    assert (quality.judged, sum(each.count for each in quality.reliability)) == (40, 40)
+    assert abs(quality.drop.value) < 0.05
+    halves = halve_texts(given.texts, most=None)
+    both = given.take(halves.check)
+    by_hand = dataclasses.replace(
+        both, terms=Terms("F1: yes"), chosen=({1: chosen.original}, {1: chosen.result})
+    )
+    assert compare(by_hand, DRAWS).metrics == quality.metrics
+    broken = dataclasses.replace(given, result=[np.full(2, np.nan), *result[1:]])
+    assert compare(broken, DRAWS).broken == 1

@@ -65,6 +65,14 @@ def test_what_the_texts_cannot_give(budget, task, given, message):
     assert message in str(refused.value)
 
 
+def test_rouge_reads_latin_letters():
+    some = Texts("d.csv", ("a", "b"), labels=[np.array(["東京"]), np.array(["大阪", "Osaka"])])
+    terms_of(Budget(metric="rouge_l"), Task("writing"), some)
+    with pytest.raises(DataError, match="no right answer has a Latin letter or a digit, and ROUGE-L"):
+        terms_of(Budget(metric="rouge_l"), Task("writing"), some.take([0]))
+    terms_of(Budget(metric="chrf"), Task("writing"), some.take([0]))
+
+
 def test_texts_that_can():
     several = Task("multi-label", ("a", "b"))
     terms_of(Budget(metric="recall:b"), several, texts([0, 0], [0, 1]))
@@ -94,3 +102,25 @@ def test_thresholds_are_for_classifiers_of_texts():
 def test_a_label_is_named_once(settings):
     with pytest.raises(SettingError, match="toxic and Toxic are the same label; name it once"):
         terms_of(Budget(**settings), TOXIC, CLASSES)
+
+
+def test_labels_whose_thresholds_are_chosen():
+    given = texts(*([0, 1, 2] * 20))
+    for option, chosen in (
+        ("toxic=auto", (1,)),
+        ("AUTO", (0, 1, 2)),
+        ({"Rare": "auto", "toxic": 0.7}, (2,)),
+        ("auto,toxic=0.7", (0, 2)),
+        ("auto,toxic=auto", (0, 1, 2)),
+    ):
+        assert terms_of(Budget(0.01, label_threshold=option), TOXIC, given).to_choose == chosen
+    assert terms_of(Budget(0.01, label_threshold="auto,toxic=0.7"), TOXIC, given).thresholds == {1: 0.7}
+    with pytest.raises(SettingError, match="Toxic and toxic are the same label"):
+        terms_of(Budget(label_threshold="toxic=auto,Toxic=0.7"), TOXIC, given)
+    with pytest.raises(SettingError, match="works for classifiers of texts"):
+        terms_of(Budget(label_threshold="auto"), PEOPLE, texts(*([[1]] * 60)))
+    with pytest.raises(DataError, match="3 texts are too few to choose thresholds"):
+        terms_of(Budget(label_threshold="toxic=auto"), TOXIC, CLASSES)
+    for twice in ("toxic=auto,toxic=0.5", "auto,auto", "toxic=auto,toxic=auto"):
+        with pytest.raises(SettingError, match="is named twice"):
+            Budget(label_threshold=twice)

@@ -36,3 +36,13 @@ def test_where_the_system_says_nothing_each_is_a_core(monkeypatch):
     monkeypatch.undo()
     assert processor._without_hyperthreads({10**6, 10**6 + 1}) == 2
     assert 1 <= physical_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [("1000000\n", 1_000_000), ("max\n", None), ("9223372036854771712\n", None)]
+)
+def test_a_container_may_have_less_memory_than_the_machine(written, expected, monkeypatch, tmp_path):
+    (tmp_path / "memory.max").write_text(written)
+    limits = (tmp_path / "memory.max", tmp_path / "missing")
+    monkeypatch.setattr(processor, "_LIMITS", limits)
+    assert processor.memory_limit() == (expected or processor.memory_bytes())

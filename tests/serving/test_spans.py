@@ -7,7 +7,7 @@ import transformers
 from tests.bert import bert
 
 import prensa
-from prensa.errors import DataError, ModelError
+from prensa.errors import DataError
 from prensa.serving.answers import Window
 from prensa.serving.spans import entities
 
@@ -148,8 +148,8 @@ def test_words_are_no_pairs(tagger):
         list(serve(tagger).predict([("a", "b")]))
 
 
-def test_answers_to_questions_are_not_evaluated(reader):
-    with pytest.raises(ModelError, match="cannot compare BertForQuestionAnswering, which answers questions"):
+def test_there_are_no_built_in_questions(reader):
+    with pytest.raises(DataError, match="answers questions, and there are none among them; give `data`"):
         prensa.evaluate(reader, reader)
 
 

@@ -6,7 +6,7 @@ its lists of layers. If the model is too large for a device, a block's weights a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
@@ -40,15 +40,82 @@ def by_blocks(model: nn.Module, visiting: str | None = None) -> Iterator[None]:
 def blocks_of(module: nn.Module) -> list[nn.Module]:
     """List the members of the outermost lists of layers."""
     blocks: list[nn.Module] = []
-    for child in module.children():
+    for _, layers in lists_of_layers(module):
+        blocks += layers
+    return blocks
+
+
+def lists_of_layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.ModuleList]]:
+    """Yield the outermost lists of modules by their dotted names. ``name`` is that of the module itself."""
+    for child_name, child in module.named_children():
         # What a tensor is parametrized by is such a list, too, and no layer.
         if isinstance(child, ParametrizationList):
             continue
+        full = f"{name}.{child_name}".removeprefix(".")
         if isinstance(child, nn.ModuleList):
-            blocks += child
+            yield full, child
         else:
-            blocks += blocks_of(child)
-    return blocks
+            yield from lists_of_layers(child, full)
+
+
+class Call:
+    """What a block is given: its tensors, ``given``, apart from everything else.
+
+    Tensors may lie anywhere in its arguments, and autograd sees only those that it is handed themselves.
+    ``result_form`` is how what :meth:`run` returns is put together, once it ran.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[..., object],
+        arguments: Sequence[object],
+        named: Mapping[str, object],
+    ) -> None:
+        self._forward = forward
+        self._leaves, self._form = pytree.tree_flatten((tuple(arguments), dict(named)))
+        self._places: list[int] = []
+        self.given: list[Tensor] = []
+        for place, leaf in enumerate(self._leaves):
+            if isinstance(leaf, Tensor):
+                self._places.append(place)
+                self.given.append(leaf)
+        # Replaced by the form of the results as soon as there are some.
+        self.result_form = self._form
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether what is given has gradients, and autograd records them."""
+        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in self.given)
+
+    def run(self, *tensors: Tensor) -> tuple[object, ...]:
+        """Run the block on these tensors in place of those that were given, and list its results."""
+        filled = list(self._leaves)
+        for place, tensor in zip(self._places, tensors, strict=True):
+            filled[place] = tensor
+        arguments, named = pytree.tree_unflatten(filled, self._form)
+        results, self.result_form = pytree.tree_flatten(self._forward(*arguments, **named))
+        return tuple(results)
+
+
+def gradients_of(
+    run: _Run, given: Sequence[Tensor], gradients: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """Run a block for the way back: from the gradients of its results to those of what it was given."""
+    # Cut off from the graph before: what this block was given belongs to the block before it.
+    inputs: list[Tensor] = []
+    for tensor in given:
+        inputs.append(tensor.detach().requires_grad_(tensor.requires_grad))
+    with torch.enable_grad():
+        results = run(*inputs)
+        # Results that nothing behind depends on have no gradient, and others are no tensors.
+        outputs: list[Tensor] = []
+        of_outputs: list[Tensor] = []
+        for result, gradient in zip(results, gradients, strict=True):
+            if gradient is not None and isinstance(result, Tensor) and result.requires_grad:
+                outputs.append(result)
+                of_outputs.append(gradient)
+        torch.autograd.backward(outputs, of_outputs)
+    return [tensor.grad for tensor in inputs]
 
 
 def move_all_but_blocks(model: nn.Module, device: str) -> None:
@@ -91,35 +158,13 @@ def _forward(
     **named: object,
 ) -> object:
     """Do what ``forward`` does, through :class:`_Again` if gradients will be needed."""
-    # Tensors may lie anywhere in what a block is given, and autograd sees only those that it is handed
-    # themselves.
-    leaves, form = pytree.tree_flatten((arguments, named))
-    places: list[int] = []
-    given: list[Tensor] = []
-    for place, leaf in enumerate(leaves):
-        if isinstance(leaf, Tensor):
-            places.append(place)
-            given.append(leaf)
+    call = Call(forward, arguments, named)
     visit = partial(_visit, block, device)
-    needs_gradients = any(tensor.requires_grad for tensor in given)
-    if not needs_gradients or not torch.is_grad_enabled():
+    if not call.needs_gradients:
         with visit():
             return forward(*arguments, **named)
-    # Replaced by the form of the results as soon as there are some.
-    result_form = form
-
-    def run(*tensors: Tensor) -> tuple[object, ...]:
-        nonlocal result_form
-        filled = list(leaves)
-        for place, tensor in zip(places, tensors, strict=True):
-            filled[place] = tensor
-        again, also = pytree.tree_unflatten(filled, form)
-        result = forward(*again, **also)
-        results, result_form = pytree.tree_flatten(result)
-        return tuple(results)
-
-    results = _Again.apply(run, visit, *given)  # type: ignore[no-untyped-call]
-    return pytree.tree_unflatten(results, result_form)
+    results = _Again.apply(call.run, visit, *call.given)  # type: ignore[no-untyped-call]
+    return pytree.tree_unflatten(results, call.result_form)
 
 
 class _Context(FunctionCtx):
@@ -143,19 +188,7 @@ class _Again(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: _Context, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        # Cut off from the graph before: what this block was given belongs to the block before it.
-        given: list[Tensor] = []
-        for tensor in ctx.saved_tensors:
-            given.append(tensor.detach().requires_grad_(tensor.requires_grad))
-        with ctx.visit(), torch.enable_grad():
-            results = ctx.run(*given)
-            # Results that nothing behind depends on have no gradient, and others are no tensors.
-            outputs: list[Tensor] = []
-            of_outputs: list[Tensor] = []
-            for result, gradient in zip(results, gradients, strict=True):
-                if gradient is not None and isinstance(result, Tensor) and result.requires_grad:
-                    outputs.append(result)
-                    of_outputs.append(gradient)
-            torch.autograd.backward(outputs, of_outputs)
+        with ctx.visit():
+            found = gradients_of(ctx.run, ctx.saved_tensors, gradients)
         # `run` and `visit` have none.
-        return None, None, *(tensor.grad for tensor in given)
+        return None, None, *found

@@ -7,37 +7,71 @@ positions) is known by its own gradient. Padding does not count.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prensa.calibration.blocks import by_blocks, move_all_but_blocks
-from prensa.calibration.joining import Outputs, by_parameter, statistics_of, token_table
-from prensa.calibration.objective import objective, outputs_of, without_past
+from prensa.calibration.joining import by_parameter, statistics_of
+from prensa.calibration.objective import objective
 from prensa.calibration.plan import CalibrationPlan
+from prensa.calibration.running import (
+    check_table,
+    explained,
+    finite_outputs,
+    other_inputs,
+    outputs_seen,
+    padded,
+    take_own_gradients,
+    want_own_gradients,
+)
 from prensa.calibration.slices import Seen
 from prensa.calibration.spread import Spread
-from prensa.calibration.watch import MATRIX, Watch, add_own, watch_layers
-from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.calibration.streamed import collect_streamed
+from prensa.calibration.watch import Watch, watch_layers
+from prensa.checkpoint.directory import hidden_beside
+from prensa.checkpoint.task import Kind
 from prensa.cluster.tasks import IN_TURN, Tasks
-from prensa.errors import OUT_OF_MEMORY, DeviceError, ModelError, PrensaError, first_line
+from prensa.errors import OutputError, PrensaError
+from prensa.files.temporary import is_full, which_is_full
 from prensa.isolation import building
 from prensa.ops.statistics import Statistics
 from prensa.progress import Progress, silent
 from prensa.runtime.text_vector import read_text_vector
 from prensa.runtime.torch import load_on
-from prensa.texts.encoding import pad
-from prensa.texts.tokenizers import check_ids
+
+
+@contextmanager
+def collected(
+    plan: CalibrationPlan, output: Path, progress: Progress = silent, tasks: Tasks = IN_TURN
+) -> Iterator[Statistics]:
+    """Carry out a plan, and have its statistics while the context lasts.
+
+    Those of a model that is larger than memory lie in a hidden directory beside ``output``, which is removed
+    in the end. Raises what :func:`collect` raises, and :class:`~prensa.errors.OutputError` for a full disk.
+    """
+    if plan.streaming is None:
+        yield collect(plan, progress, tasks)
+        return
+    with hidden_beside(output) as place:
+        try:
+            statistics = collect_streamed(plan, place, progress)
+        except OSError as error:
+            if is_full(error):
+                raise OutputError(which_is_full(error, output)) from error
+            raise OutputError(f"{output}: cannot be written beside ({error})") from error
+        yield statistics
 
 
 def collect(plan: CalibrationPlan, progress: Progress = silent, tasks: Tasks = IN_TURN) -> Statistics:
-    """Carry out a plan, each of its slices as one of the ``tasks``.
+    """Carry out a plan with the whole model in memory, each of its slices as one of the ``tasks``.
 
-    Raises :class:`ModelError` for a model that gives no finite numbers or reads more than texts,
-    :class:`~prensa.errors.DeviceError` for too little memory, and
+    Raises :class:`~prensa.errors.ModelError` for a model that gives no finite numbers or reads more than
+    texts, :class:`~prensa.errors.DeviceError` for too little memory, and
     :class:`~prensa.errors.TokenizerError` for ids that the model has no row for.
     """
     if plan.slices == 1 and tasks is IN_TURN:
@@ -54,7 +88,7 @@ def collect(plan: CalibrationPlan, progress: Progress = silent, tasks: Tasks = I
     for names, weight in by_parameter(model):
         if names[0] in seen.sums:
             watch.sums[id(weight)] = seen.sums.pop(names[0])
-    return statistics_of(model, watch, plan, _outputs(seen.spread, plan))
+    return statistics_of(model, watch, plan, outputs_seen(seen.spread, plan))
 
 
 def see_slice(plan: CalibrationPlan, number: int) -> Seen:
@@ -68,13 +102,8 @@ def _home(plan: CalibrationPlan) -> str:
 
 
 def _loaded(plan: CalibrationPlan) -> PreTrainedModel:
-    padding = plan.encoded.fill["input_ids"]
-    model = load_on(plan.path, torch.float32, _home(plan), padding)
-    table = token_table(model)
-    # Without a table, ids are no numbers of rows: code points, bytes.
-    if table is not None:
-        largest = len(plan.counts) - 1
-        check_ids(plan.path, max(largest, padding), len(table))
+    model = load_on(plan.path, torch.float32, _home(plan), plan.padding)
+    check_table(model, plan)
     for parameter in model.parameters():
         parameter.requires_grad_(requires_grad=False)
     return model
@@ -92,7 +121,7 @@ def _seen(model: PreTrainedModel, plan: CalibrationPlan, number: int, progress: 
     except PrensaError:
         raise
     except Exception as error:
-        raise _explained(error, model, plan) from error
+        raise explained(error, model, plan) from error
     finally:
         for handle in handles:
             handle.remove()
@@ -101,34 +130,6 @@ def _seen(model: PreTrainedModel, plan: CalibrationPlan, number: int, progress: 
         if id(weight) in watch.sums:
             sums[names[0]] = watch.sums[id(weight)]
     return Seen(sums, spread)
-
-
-def _explained(error: Exception, model: PreTrainedModel, plan: CalibrationPlan) -> PrensaError:
-    """Return what PyTorch's error means for a calibration."""
-    # CUDA, and gradients beside it, do not work behind a fork.
-    if "fork" in str(error):
-        return DeviceError(
-            f"{plan.path}: cannot be calibrated in a forked process ({first_line(error)}); start it with "
-            "multiprocessing's spawn method"
-        )
-    if _is_out_of_memory(error):
-        return DeviceError(
-            f"{plan.path}: out of memory on {plan.device}; the model and its moments take "
-            f"{plan.memory / 1e9:.1f} GB, and what a batch leaves for the way back comes on top; free some, "
-            "take another `device`, or a preset without calibration (`preset=int8`)"
-        )
-    return ModelError(
-        f"{plan.path}: cannot be calibrated, {type(model).__name__} does not run on texts alone "
-        f"({first_line(error)}); take a preset without calibration (`preset=int8`)"
-    )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # PyTorch has no class of errors for main memory.
-    if isinstance(error, MemoryError):
-        return True
-    message = str(error)
-    return any(words in message for words in OUT_OF_MEMORY)
 
 
 def _run(
@@ -143,63 +144,21 @@ def _run(
     texts, tokens = len(plan.encoded.rows), sum(plan.encoded.lengths)
     done = 0
     for number, indices in enumerate(plan.batches_of(number_of_slice)):
-        rows = [plan.encoded.rows[index] for index in indices]
-        batch = pad(rows, plan.encoded, plan.device)
-        batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
+        batch = padded(plan, indices, plan.device)
         watch.mask = batch["attention_mask"].bool()
         if number == 0:
             unmet = _not_met(model, watch, batch, plan.kind)
         # Some models compute with the default dtype, which loading another one changes.
         with building(), torch.enable_grad():
-            arguments = _other_inputs(model, batch, plan.kind)
-            output = model(**batch, **arguments)
-            outputs = outputs_of(output, batch, plan.kind, pool)
-            if not torch.isfinite(outputs).all():
-                raise ModelError(
-                    f"{plan.path}: gives no number (NaN or infinity) on a calibration text; "
-                    "use a model that works"
-                )
+            output = model(**batch, **other_inputs(model, batch, plan.kind))
+            outputs = finite_outputs(output, batch, plan, pool)
             # The hooks see all gradients on the way back.
             objective(outputs, plan.kind, generator).backward()  # type: ignore[no-untyped-call]
-        _take_own_gradients(watch, unmet)
+        take_own_gradients(watch, unmet)
         spread.add(outputs)
-        for row in rows:
-            done += len(row["input_ids"])
+        done += plan.tokens_of(indices)
         progress(f"reading {texts:,} texts", done, tokens)
     return spread
-
-
-def _outputs(spread: Spread, plan: CalibrationPlan) -> Outputs:
-    # A divergence needs no measure: it is in nats.
-    if plan.kind in LANGUAGE:
-        return Outputs(spread.count, 1.0)
-    variance = spread.variance()
-    if not variance > 0:
-        raise ModelError(f"{plan.path}: gives nothing but zeros on every text; use a model that was trained")
-    return Outputs(spread.count, variance)
-
-
-def _take_own_gradients(watch: Watch, weights: list[nn.Parameter]) -> None:
-    """Add the gradients of matrices themselves, and drop them: autograd would add those of the next batch."""
-    for weight in weights:
-        if weight.grad is not None:
-            add_own(watch, weight, weight.grad)
-            weight.grad = None
-
-
-def _other_inputs(
-    model: PreTrainedModel, batch: Mapping[str, Tensor], kind: Kind | None
-) -> dict[str, Tensor | bool]:
-    """Return what a model needs beside its texts: to keep no past, and something to decode."""
-    inputs: dict[str, Tensor | bool] = dict(without_past(model))
-    if kind is not None or not model.config.is_encoder_decoder:
-        return inputs
-    # A whole encoder-decoder has nothing to decode but the text itself.
-    arguments = inspect.signature(model.forward).parameters
-    if "decoder_input_ids" in arguments:
-        inputs["decoder_input_ids"] = batch["input_ids"]
-        inputs["decoder_attention_mask"] = batch["attention_mask"]
-    return inputs
 
 
 @torch.no_grad()
@@ -208,12 +167,7 @@ def _not_met(
 ) -> list[nn.Parameter]:
     """Find the matrices that no hook meets, and have them get gradients."""
     # Without gradients, hooks only say which matrices are there.
-    model(**batch, **_other_inputs(model, batch, kind))
-    met = set(watch.sums)
+    model(**batch, **other_inputs(model, batch, kind))
+    met = list(watch.sums)
     watch.sums.clear()
-    unmet: list[nn.Parameter] = []
-    for weight in model.parameters():
-        if weight.dim() == MATRIX and id(weight) not in met:
-            weight.requires_grad_()
-            unmet.append(weight)
-    return unmet
+    return want_own_gradients(model, met)

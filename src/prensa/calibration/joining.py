@@ -15,7 +15,7 @@ as its token comes, and what a change of it costs lies in the gradients g of wha
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,46 +53,59 @@ def statistics_of(
 
     Raises :class:`ModelError` for a moment that is not finite.
     """
-    table = token_table(model)
-    # Squared gradients are of all outputs together; as a share of one output's variance, a change of one
-    # model costs the same number as a change of another.
-    per_output = 1 / (outputs.count * outputs.variance)
-    texts = len(plan.encoded.rows)
     matrices: dict[str, MatrixStatistics] = {}
     weights = 0
     for names, weight in by_parameter(model):
-        # Taken out: their memory is needed for what is made of them.
-        sums = watch.sums.pop(id(weight), None)
-        if sums is None:
-            continue
-        one_use = 0.0
-        if weight is table and sums.uses is not None:
-            # All texts were counted, and some went through the model. Scaled to these, the counts of all
-            # are a better estimate of how often a token comes.
-            one_use = texts / plan.counted
-            counts = _padded(plan.counts, len(weight))
-            sums.uses = one_use * counts
-        elif sums.uses is not None:
-            sums.uses = at_least_as_seen(sums.uses)
-        if sums.rows is not None:
-            sums.rows = at_least_as_seen(sums.rows)
-        statistics = join(sums, weight, per_output, one_use)
-        if statistics is None:
-            continue
-        if not is_finite(statistics):
-            raise ModelError(
-                f"{plan.path}: what {names[0]} sees has no finite second moment; use a model that works"
-            )
-        matrices |= dict.fromkeys(names, statistics)
-        weights += weight.numel()
+        statistics = join_seen(names, weight, model, watch, plan, outputs)
+        if statistics is not None:
+            matrices |= dict.fromkeys(names, statistics)
+            weights += weight.numel()
     return Statistics(
         matrices,
         weights,
         source=plan.source,
-        texts=texts,
+        texts=len(plan.encoded.rows),
         counted=plan.counted,
         tokens=sum(plan.encoded.lengths),
     )
+
+
+def join_seen(
+    names: Sequence[str],
+    weight: nn.Parameter,
+    model: PreTrainedModel,
+    watch: Watch,
+    plan: CalibrationPlan,
+    outputs: Outputs,
+) -> MatrixStatistics | None:
+    """Join what was seen of the matrix with these names, None if it was not met or no output depends on it.
+
+    Its sums are used up. Raises :class:`ModelError` for a moment that is not finite.
+    """
+    # Taken out: their memory is needed for what is made of them.
+    sums = watch.sums.pop(id(weight), None)
+    if sums is None:
+        return None
+    # Squared gradients are of all outputs together; as a share of one output's variance, a change of one
+    # model costs the same number as a change of another.
+    per_output = 1 / (outputs.count * outputs.variance)
+    one_use = 0.0
+    if weight is token_table(model) and sums.uses is not None:
+        # All texts were counted, and some went through the model. Scaled to these, the counts of all
+        # are a better estimate of how often a token comes.
+        one_use = len(plan.encoded.rows) / plan.counted
+        counts = _padded(plan.counts, len(weight))
+        sums.uses = one_use * counts
+    elif sums.uses is not None:
+        sums.uses = at_least_as_seen(sums.uses)
+    if sums.rows is not None:
+        sums.rows = at_least_as_seen(sums.rows)
+    statistics = join(sums, weight, per_output, one_use)
+    if statistics is not None and not is_finite(statistics):
+        raise ModelError(
+            f"{plan.path}: what {names[0]} sees has no finite second moment; use a model that works"
+        )
+    return statistics
 
 
 def is_finite(statistics: MatrixStatistics) -> bool:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from prensa.calibration.streaming import Streaming, list_of_layers, moment_bytes, streaming_of
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import ModelShape, load_config, model_shape
 from prensa.checkpoint.task import Kind, Task, task_of
 from prensa.errors import DataError, DeviceError, SettingError
-from prensa.ops import moment
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
-from prensa.runtime.processor import memory_bytes
+from prensa.runtime.processor import memory_limit
 from prensa.runtime.text_vector import read_text_vector
 from prensa.texts.batches import by_tokens
 from prensa.texts.columns import Texts, sample
@@ -27,6 +29,9 @@ from prensa.texts.encoding import Encoded
 from prensa.texts.library import COUNTED, Library
 from prensa.texts.source import Source
 from prensa.texts.tokenizers import load_tokenizer, longest
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 TEXTS = 256
 """Texts that go through the model. More make a result better by little: see ``docs/LOG.md``."""
@@ -39,8 +44,6 @@ _LONGEST = 256
 _TOKENS, _FEW_TOKENS = 1024, 256
 # Bytes of a model whose activations are large, too.
 _LARGE = 1 << 29
-# Dimensions.
-_MATRIX = 2
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,11 @@ class CalibrationPlan:
     ``encoded`` are the texts that go through the model, in ``batches`` of indices. ``counts`` says how often
     each token comes in all ``counted`` texts. ``memory`` are the bytes of the model in float32 and of
     its second moments; what one block computes for one batch comes on top. ``by_blocks`` says that this is
-    too much for ``device``, so that it stays in main memory and a block is there only while it runs.
-    ``account`` says what was read. Sums are made of each of ``slices`` and then of these, in order: wherever
-    they are made, the same number of slices gives the same bytes.
+    too much for ``device``, so that it stays in main memory and a block is there only while it runs, and
+    ``streaming`` that it is too much for main memory, too. ``account`` says what was read.
+
+    Sums are made of each of ``slices`` and then of these, in order: wherever they are made, the same number
+    of slices gives the same bytes.
     """
 
     path: Path
@@ -66,7 +71,17 @@ class CalibrationPlan:
     memory: int
     by_blocks: bool = False
     account: str = ""
+    streaming: Streaming | None = None
     slices: int = 1
+
+    @property
+    def padding(self) -> int:
+        """The id that rows are filled up with."""
+        return self.encoded.fill["input_ids"]
+
+    def tokens_of(self, indices: Iterable[int]) -> int:
+        """Count the tokens of some texts, without padding."""
+        return sum(self.encoded.lengths[index] for index in indices)
 
     def batches_of(self, number: int) -> Sequence[Sequence[int]]:
         """Return the batches of a slice, which are next to each other."""
@@ -80,10 +95,14 @@ def plan_calibration(
     *,
     library: Library,
     device: str | None = None,
+    most: int | None = None,
+    streams: bool = False,
     progress: Progress = silent,
 ) -> CalibrationPlan:
     """Read the texts and tokenize them. ``source.limit`` texts go through the model, 256 if None.
 
+    With ``streams`` a model that takes more than ``most`` bytes of main memory (None: than there are) is
+    calibrated layer by layer, on the processor.
     Raises :class:`~prensa.errors.DataError` for too few texts, :class:`~prensa.errors.DeviceError` for too
     little memory, and whatever reading texts and tokenizers raises.
     """
@@ -114,14 +133,12 @@ def plan_calibration(
         kind = task.kind
     # What it cannot compute it refuses now, and not after the model was loaded.
     read_text_vector(path, kind)
-    memory = _memory(model_shape(path))
-    by_blocks = _goes_by_blocks(chosen_device, memory)
-    if by_blocks or not chosen_device.startswith("cuda"):
-        _check_memory(path, memory)
+    shape = model_shape(path)
+    memory = _memory(shape)
     tokens_of_a_batch = _TOKENS
     if memory > _LARGE:
         tokens_of_a_batch = _FEW_TOKENS
-    return CalibrationPlan(
+    plan = CalibrationPlan(
         path=path,
         kind=kind,
         source=texts.name,
@@ -131,9 +148,41 @@ def plan_calibration(
         counted=len(counted.rows),
         device=chosen_device,
         memory=memory,
-        by_blocks=by_blocks,
+        by_blocks=_goes_by_blocks(chosen_device, memory),
         account=texts.account,
     )
+    return _in_main_memory(plan, shape, config, most, streams=streams)
+
+
+def _in_main_memory(
+    plan: CalibrationPlan, shape: ModelShape, config: PretrainedConfig, most: int | None, *, streams: bool
+) -> CalibrationPlan:
+    """Return the plan, layer by layer if the model does not fit. Raises :class:`DeviceError`."""
+    available = memory_limit() if most is None else most
+    # What fits on a GPU needs no main memory.
+    if plan.memory <= available or not (plan.by_blocks or not plan.device.startswith("cuda")):
+        return plan
+    whole = f"{plan.path}: calibrating takes {_gigabytes(plan.memory)} of main memory, and there are "
+    whole += f"{_gigabytes(available)}"
+    instead = "use a larger machine, or a recipe without calibration (`preset=int8`)"
+    if not streams:
+        raise DeviceError(f"{whole}; {instead}")
+    layers, reason = list_of_layers(plan.path, shape)
+    if reason:
+        raise DeviceError(f"{whole}; layer by layer it cannot be calibrated: {reason}; {instead}")
+    tokens = 0
+    for batch in plan.batches:
+        tokens += len(batch) * max(plan.encoded.lengths[index] for index in batch)
+    streaming = streaming_of(layers, shape, config, tokens, available)
+    if streaming.memory > available:
+        raise DeviceError(
+            f"{whole}; layer by layer calibrating takes {_gigabytes(streaming.memory)}; {instead}"
+        )
+    return dataclasses.replace(plan, device="cpu", by_blocks=False, streaming=streaming)
+
+
+def _gigabytes(nbytes: int) -> str:
+    return f"{nbytes / 1e9:.1f} GB"
 
 
 def texts_to_calibrate_on(source: Source, library: Library, task: Task | None = None) -> Texts:
@@ -168,20 +217,5 @@ def _memory(shape: ModelShape) -> int:
         # A tied one is another's memory.
         if name in shape.tied:
             continue
-        nbytes += 4 * math.prod(parameter.shape)
-        if len(parameter.shape) == _MATRIX:
-            rows, columns = parameter.shape
-            # GPT-2's layers are stored the other way round.
-            if parameter.layer == "Conv1D":
-                columns = rows
-            nbytes += moment.nbytes(columns)
+        nbytes += 4 * math.prod(parameter.shape) + moment_bytes(parameter)
     return nbytes
-
-
-def _check_memory(path: Path, needed: int) -> None:
-    available = memory_bytes()
-    if needed > available:
-        raise DeviceError(
-            f"{path}: calibrating takes {needed / 1e9:.1f} GB of main memory, and there are "
-            f"{available / 1e9:.1f} GB; use a larger machine, or a recipe without calibration (`preset=int8`)"
-        )

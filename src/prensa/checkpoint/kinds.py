@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "causal", "embedding"]
+Kind = Literal[
+    "classes",
+    "multi-label",
+    "regression",
+    "tokens",
+    "masked",
+    "causal",
+    "embedding",
+    "questions",
+    "writing",
+]
 """What the outputs are.
 
 ``classes``      one of several labels for a text
@@ -15,6 +25,8 @@ Kind = Literal["classes", "multi-label", "regression", "tokens", "masked", "caus
 ``masked``       a word in place of a mask
 ``causal``       the next word
 ``embedding``    a vector for a text
+``questions``    the part of a context that answers a question
+``writing``      another text, which a decoder writes
 """
 
 LANGUAGE: frozenset[Kind] = frozenset({"masked", "causal"})

@@ -13,7 +13,17 @@ from prensa.checkpoint.roles import model_class, names_in, own_code_of
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-__all__ = ["LANGUAGE", "Kind", "SharedLabel", "Task", "pipeline_tag", "task_of", "unanswered", "unserved"]
+__all__ = [
+    "LANGUAGE",
+    "Kind",
+    "SharedLabel",
+    "Task",
+    "judged_task_of",
+    "pipeline_tag",
+    "task_of",
+    "unanswered",
+    "unserved",
+]
 
 _KINDS: dict[str, Kind] = {
     "fill-mask": "masked",
@@ -65,6 +75,22 @@ def task_of(config: PretrainedConfig) -> Task | None:
     if tag not in _KINDS or _has_decoder(config):
         return None
     return Task(_KINDS[tag])
+
+
+def judged_task_of(config: PretrainedConfig) -> Task | None:
+    """Return the task of a model that results can be compared with.
+
+    Those are all that :func:`task_of` knows, models that answer questions from a context, and those that
+    write a text for another.
+    """
+    task = task_of(config)
+    if task is None and pipeline_tag(config) == "question-answering":
+        return Task("questions")
+    # By its class, not its tag: the library lists BART among the models that fill masks.
+    writers = names_in(modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
+    if task is None and model_class(config).__name__ in writers:
+        return Task("writing")
+    return task
 
 
 def _task_of_classifier(config: PretrainedConfig, labels: tuple[str, ...]) -> Task | None:

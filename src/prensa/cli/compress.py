@@ -122,6 +122,13 @@ def compress(  # noqa: PLR0913  one parameter for each option
         ),
     ] = None,
     device: Device = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Main memory that calibration may take, such as 8GiB; a larger model goes layer by layer. "
+            "[default: all]"
+        ),
+    ] = None,
     runtime: Annotated[
         str | None,
         typer.Option(
@@ -194,6 +201,7 @@ def compress(  # noqa: PLR0913  one parameter for each option
         texts=texts_source(texts, text_column, split, encoding, calibration_texts, data=data),
         budget=budget,
         device=device,
+        memory=memory,
         runtime=runtime,
         drop_unused=drop_unused,
         force=force,

@@ -54,8 +54,8 @@ Metric = Annotated[
     str | None,
     typer.Option(
         help="What a drop is of: accuracy, macro_f1, roc_auc, recall:LABEL, precision:LABEL, f1:LABEL, "
-        "pr_auc:LABEL, entity_f1, spearman, pearson, ndcg@10, mrr@10, map, recall@10. [default: the task's "
-        "usual one]"
+        "pr_auc:LABEL, entity_f1, spearman, pearson, exact_match, f1, rouge_l, chrf, bleu, bits_per_byte, "
+        "ndcg@10, mrr@10, map, recall@10. [default: the task's usual one]"
     ),
 ]
 MinRecall = Annotated[
@@ -63,7 +63,11 @@ MinRecall = Annotated[
     typer.Option(help="Budget: share of what has a label that the result must find: LABEL=99%,…"),
 ]
 LabelThreshold = Annotated[
-    str | None, typer.Option(help="Give a label only where it is more likely than this: LABEL=0.7,…")
+    str | None,
+    typer.Option(
+        help="Give a label only where it is more likely than this: LABEL=0.7,…; LABEL=auto chooses it on "
+        "half of the texts."
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if available]")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the model in the output.")]

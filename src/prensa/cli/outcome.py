@@ -10,7 +10,7 @@ from rich.console import Console
 from prensa.cli.options import with_options
 from prensa.evaluation.figures import in_words
 from prensa.evaluation.halves import MOST_QUERIES, MOST_TEXTS
-from prensa.evaluation.verdict import drop_in_words, recall_in_words, unit_of
+from prensa.evaluation.verdict import drop_in_words, recall_in_words, thresholds_in_words, unit_of
 from prensa.search.outcome import Outcome
 from prensa.search.trial import Trial
 from prensa.wording import megabytes, number, percent
@@ -51,6 +51,8 @@ def _describe(outcome: Outcome, output: Path) -> str:
         text += f"; the same answer on {_agreement(outcome.check)} of them"
     for recall in () if outcome.check is None else outcome.check.recalls:
         text += f"; recall of {recall.label} {recall_in_words(recall)}"
+    if outcome.check is not None and outcome.check.thresholds:
+        text += f"; {thresholds_in_words(outcome.check.thresholds)}"
     doubt = ""
     if outcome.decision == "doubtful":
         doubt = " (as measured: the interval goes beyond it)"

@@ -85,11 +85,19 @@ def print_plan(
 
 def _calibration_in_words(plan: CalibrationPlan) -> str:
     where = plan.device
+    takes = f"{megabytes(plan.memory)} of memory and what one batch takes"
     if plan.by_blocks:
         where = f"{plan.device}, block by block"
+    if plan.streaming is not None:
+        where = f"{plan.device}, layer by layer"
+        takes = (
+            f"{megabytes(plan.streaming.memory)} of memory and what one batch takes (the whole model takes "
+            f"{megabytes(plan.memory)}), and at most {megabytes(plan.streaming.disk)} of disk beside the "
+            "output until it is done"
+        )
     return (
         f"Calibration: {len(plan.encoded.rows):,} texts of {plan.source} on {where}, with tokens counted in "
-        f"{plan.counted:,}; {megabytes(plan.memory)} of memory and what one batch takes."
+        f"{plan.counted:,}; {takes}."
     )
 
 
@@ -193,12 +201,16 @@ def _vocabulary(report: VocabularyReport) -> dict[str, object]:
 
 
 def _calibration(plan: CalibrationPlan) -> dict[str, object]:
+    streaming: dict[str, object] | None = None
+    if plan.streaming is not None:
+        streaming = {"memory": plan.streaming.memory, "disk": plan.streaming.disk}
     return {
         "texts": plan.source,
         "count": len(plan.encoded.rows),
         "counted": plan.counted,
         "device": plan.device,
         "memory": plan.memory,
+        "streaming": streaming,
     }
 
 

@@ -20,6 +20,9 @@ from prensa.wording import megabytes, number
 _MISSED = "missed"  # the share of what has a label that is not given it: a drop of recall from 100 %
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}
 
+AUTO = "auto"
+"""The threshold of a label where it is chosen, for each model."""
+
 
 OfLabels = Mapping[str, float | str] | str
 """Shares of labels: a dict, or ``"toxic=99%,insult=95%"``."""
@@ -36,7 +39,8 @@ class Budget:
     as ``"12%"``.
 
     ``on`` are the texts that results are judged by, and ``label_threshold`` the probabilities from which on
-    labels are given, a dict or ``"toxic=0.7"``.
+    labels are given, a dict or ``"toxic=0.7"``; for ``"toxic=auto"`` it is chosen for each model, and for
+    ``"auto"`` that of every label.
 
     Raises :class:`SettingError` for what is out of range.
     """
@@ -54,7 +58,7 @@ class Budget:
         share_of("max_drop", self.max_drop)
         share_of("min_agreement", self.min_agreement)
         shares_of("min_recall", self.min_recall)
-        shares_of("label_threshold", self.label_threshold)
+        thresholds_of(self.label_threshold)
         # A share of the original is checked on one that is large enough for any sensible share of it.
         if self.max_size is not None and _as_bytes(self.max_size, of=10**12) < 1:
             raise SettingError(f"`max_size` must be above 0, found {self.max_size}")
@@ -76,8 +80,15 @@ class Budget:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """``label_threshold`` as numbers, by label."""
-        return shares_of("label_threshold", self.label_threshold)
+        """``label_threshold`` as numbers, by label, without those that are chosen."""
+        given, _ = thresholds_of(self.label_threshold)
+        return given
+
+    @property
+    def to_choose(self) -> tuple[str, ...]:
+        """The labels whose thresholds are chosen; an empty name stands for every label that has none."""
+        _, to_choose = thresholds_of(self.label_threshold)
+        return to_choose
 
     @property
     def is_given(self) -> bool:
@@ -232,24 +243,51 @@ def shares_of(name: str, values: OfLabels | None) -> dict[str, float]:
 
     Raises :class:`SettingError` for anything else, and for a label that is named twice.
     """
+    return _numbers(name, _pairs_of(values), values)
+
+
+def thresholds_of(values: OfLabels | None) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return thresholds that are given, by label, and the labels whose thresholds are chosen.
+
+    Of those an empty name stands for every label. Raises as :func:`shares_of`.
+    """
+    given: list[tuple[str, float | str]] = []
+    to_choose: list[str] = []
+    for label, value in _pairs_of(values):
+        if str(value).strip().casefold() == AUTO:
+            to_choose.append(label)
+        else:
+            given.append((label, value))
+    shares = _numbers("label_threshold", given, values)
+    for label in to_choose:
+        if label in shares or to_choose.count(label) > 1:
+            raise SettingError(f"`label_threshold`: {label or AUTO} is named twice")
+    return shares, tuple(to_choose)
+
+
+def _pairs_of(values: OfLabels | None) -> list[tuple[str, float | str]]:
+    """List names with their values; what has no equals sign has an empty name."""
     if values is None:
-        return {}
+        return []
+    if not isinstance(values, str):
+        return list(values.items())
     pairs: list[tuple[str, float | str]] = []
-    if isinstance(values, str):
-        for pair in split_names(values):
-            # The last equals sign: labels may hold others.
-            label, _, share = pair.rpartition("=")
-            pairs.append((label.strip(), share.strip()))
-        if not pairs:
-            # As from a variable of a shell that is empty: it would be taken for no condition at all.
-            pairs.append(("", ""))
-    else:
-        pairs = list(values.items())
+    for pair in split_names(values):
+        # The last equals sign: labels may hold others.
+        label, _, value = pair.rpartition("=")
+        pairs.append((label.strip(), value.strip()))
+    if not pairs:
+        # As from a variable of a shell that is empty: it would be taken for no condition at all.
+        pairs.append(("", ""))
+    return pairs
+
+
+def _numbers(name: str, pairs: Sequence[tuple[str, float | str]], found: object) -> dict[str, float]:
     shares: dict[str, float] = {}
     for label, value in pairs:
         if not label:
             raise SettingError(
-                f"`{name}`: expected LABEL=SHARE with commas between, as toxic=0.9, found {values!r}"
+                f"`{name}`: expected LABEL=SHARE with commas between, as toxic=0.9, found {found!r}"
             )
         if label in shares:
             raise SettingError(f"`{name}`: {label} is named twice, as {shares[label]:g} and as {value}")

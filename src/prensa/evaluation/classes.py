@@ -24,9 +24,9 @@ Integers = NDArray[np.int64]
 def compare_texts(outputs: Outputs, draws: Draws) -> Quality:
     """Compare classes, one for each text or several."""
     many = outputs.task.kind == "multi-label"
-    thresholds = outputs.terms.thresholds
-    before = cls.answers(outputs.original, many=many, thresholds=thresholds)
-    after = cls.answers(outputs.result, many=many, thresholds=thresholds)
+    of_original, of_result = outputs.thresholds
+    before = cls.answers(outputs.original, many=many, thresholds=of_original)
+    after = cls.answers(outputs.result, many=many, thresholds=of_result)
     names = outputs.task.labels
     labels = outputs.texts.labels
     truth = None

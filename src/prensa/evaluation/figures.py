@@ -10,6 +10,8 @@ ACCURACY, MACRO_F1, ROC_AUC = "accuracy", "macro F1", "ROC-AUC"
 SPEARMAN, PEARSON = "Spearman correlation", "Pearson correlation"
 BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
 RECALL, PRECISION, F1, PR_AUC = "recall", "precision", "F1", "PR-AUC"
+EXACT_MATCH, ANSWER_F1 = "exact match", "answer F1"
+CHRF, ROUGE_L, BLEU = "chrF", "ROUGE-L", "BLEU"
 ENTITY_RECALL, ENTITY_PRECISION, ENTITY_F1 = "entity recall", "entity precision", "entity F1"
 """What a drop may be of; the last two lines also with a label, as in ``recall: toxic`` (:func:`of_label`)."""
 
@@ -17,7 +19,20 @@ NDCG, MRR, MAP = "NDCG", "MRR", "MAP"
 """What a drop may be of where passages are ranked; the first two, and recall, behind so many: ``NDCG@10``."""
 
 _SCORES = frozenset(
-    {ACCURACY, MACRO_F1, ROC_AUC, RECALL, PRECISION, F1, PR_AUC, ENTITY_RECALL, ENTITY_PRECISION, ENTITY_F1}
+    {
+        EXACT_MATCH,
+        ANSWER_F1,
+        ACCURACY,
+        MACRO_F1,
+        ROC_AUC,
+        RECALL,
+        PRECISION,
+        F1,
+        PR_AUC,
+        ENTITY_RECALL,
+        ENTITY_PRECISION,
+        ENTITY_F1,
+    }
 )
 # What stands between a metric and the label that it is of.
 _OF_LABEL = ": "
@@ -185,6 +200,15 @@ class Recall:
 
 
 @dataclass(frozen=True)
+class ChosenThreshold:
+    """From which probability on a label is given by the original and by the result, chosen for each."""
+
+    label: str
+    original: float
+    result: float
+
+
+@dataclass(frozen=True)
 class Guessing:
     """The original does no better than guessing: its accuracy, and that of its answers when shuffled."""
 
@@ -199,7 +223,8 @@ class Quality:
     ``broken`` counts texts on which the result gives no number (NaN or infinity); then there is nothing else.
     ``disagreement`` names what the disagreements are sorted by. ``alike`` and ``guessing`` say what the
     original's own answers are worth as a measure; ``guessing`` is None where they are. ``queries`` counts
-    those whose passages were ranked, 0 where none were.
+    those whose passages were ranked, 0 where none were. Where ``thresholds`` were chosen, everything else is
+    of the ``judged`` texts that they were not chosen on.
     """
 
     drop: Drop | None = None
@@ -215,6 +240,8 @@ class Quality:
     guessing: Guessing | None = None
     recalls: tuple[Recall, ...] = ()
     queries: int = 0
+    thresholds: tuple[ChosenThreshold, ...] = ()
+    judged: int | None = None
 
     @property
     def agreement(self) -> Figure | None:

@@ -29,6 +29,7 @@ class Frontier:
     """The points of a model, judged on ``texts`` texts of ``data``. ``missing`` is what was not measured.
 
     Where passages are ranked, ``unit`` is queries, and ``texts`` counts these.
+    ``thresholds_of`` are the labels whose thresholds were chosen, for each point on one half of the texts.
     """
 
     model: str
@@ -42,3 +43,4 @@ class Frontier:
     date: str
     unit: str = "texts"
     prensa_version: str = VERSION
+    thresholds_of: tuple[str, ...] = ()

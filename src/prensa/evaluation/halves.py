@@ -29,16 +29,17 @@ class Halves:
     check: list[int]
 
 
-def halve_texts(texts: Texts) -> Halves:
-    """Deal texts out. Raises :class:`DataError` if they are too few."""
+def halve_texts(texts: Texts, most: int | None = MOST_TEXTS, purpose: str = "to keep a budget by") -> Halves:
+    """Deal texts out, ``most`` of them to each half, or all of them.
+
+    Raises :class:`DataError` if they are too few; its message says for which ``purpose``.
+    """
     if texts.queries is not None:
         return _halve_queries(texts, texts.queries)
     count = len(texts)
     if count < 2 * _FEWEST:
-        raise DataError(
-            f"{texts.name}: {count} texts are too few to keep a budget by, expected {2 * _FEWEST} or more"
-        )
-    return _dealt(list(range(count)), MOST_TEXTS)
+        raise DataError(f"{texts.name}: {count} texts are too few {purpose}, expected {2 * _FEWEST} or more")
+    return _dealt(list(range(count)), most)
 
 
 def _halve_queries(texts: Texts, queries: Queries) -> Halves:
@@ -53,8 +54,10 @@ def _halve_queries(texts: Texts, queries: Queries) -> Halves:
     return Halves(search=queries.texts_of(dealt.search), check=queries.texts_of(dealt.check))
 
 
-def _dealt(order: list[int], most: int) -> Halves:
+def _dealt(order: list[int], most: int | None) -> Halves:
     # The same halves every time: a search that was interrupted goes on with the texts it began with.
     random.Random(0).shuffle(order)
-    half = min(most, len(order) // 2)
+    half = len(order) // 2
+    if most is not None:
+        half = min(most, half)
     return Halves(search=sorted(order[:half]), check=sorted(order[half : 2 * half]))

@@ -18,7 +18,7 @@ import torch
 from prensa.checkpoint.inputs import check_reads_texts
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config, model_class
-from prensa.checkpoint.task import LANGUAGE, Task, task_of, unanswered
+from prensa.checkpoint.task import LANGUAGE, Task, judged_task_of, unanswered
 from prensa.errors import DataError, ModelError, SettingError, TokenizerError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from prensa.serving.served import Served
 
-_BATCH = {"masked": 8, "causal": 8}
+_BATCH = {"masked": 8, "causal": 8, "writing": 8}
 _USUAL_BATCH = 32
 
 
@@ -143,7 +143,7 @@ def plan_judge(
 
 def check_same_task(path: Path, task: Task) -> None:
     """Raise :class:`ModelError` where a result does not answer what its original answers."""
-    other = task_of(load_config(path))
+    other = judged_task_of(load_config(path))
     if other is None or other.kind != task.kind:
         kind = "something else" if other is None else other.kind
         raise ModelError(
@@ -302,13 +302,13 @@ class Judge:
 def _task(original: Path) -> Task:
     config = load_config(original)
     check_reads_texts(original, config)
-    task = task_of(config)
+    task = judged_task_of(config)
     if task is None:
         name = model_class(config).__name__
         what = unanswered(config).partition(";")[0]
         raise ModelError(
             f"{original}: cannot compare {name}, which {what}; Prensa compares classifiers, models of one "
-            "number, language models and embeddings of texts"
+            "number, models that answer questions or write texts, language models and embeddings of texts"
         )
     return task
 

@@ -13,10 +13,12 @@ import torch
 
 from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.task import LANGUAGE
-from prensa.errors import PrensaError
+from prensa.errors import DataError, PrensaError
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.figures import Quality
+from prensa.evaluation.generation import write_some
+from prensa.evaluation.other_half import on_other_half
 from prensa.evaluation.plan import Plan
 from prensa.evaluation.predict import Output, answer_texts
 from prensa.evaluation.quality import Outputs, compare
@@ -131,6 +133,10 @@ def _compare(plan: Plan, measured: Measured, indices: Sequence[int], progress: P
             # What was answered is kept, without intervals.
             stopped = error
             quality = plan.judge.compared(outputs, Draws(0))
+        except DataError as error:
+            # All texts could choose thresholds: those that were answered before an interruption cannot.
+            measured.problems.append(str(error))
+            return
         measured.qualities[number] = quality
         measured.retokenized[number] = _retokenized(plan, number, indices, outputs)
     if stopped is not None:
@@ -153,17 +159,9 @@ def _retokenized(plan: Plan, number: int, indices: Sequence[int], outputs: Outpu
     for index in changed:
         if not np.isfinite(outputs.result[index]).all():
             return Retokenized(len(changed), None)
-    places: list[Sequence[int]] = []
-    if outputs.places:
-        places = [outputs.places[index] for index in changed]
-    on_changed = Outputs(
-        outputs.task,
-        outputs.texts.take(changed),
-        places,
-        [outputs.original[index] for index in changed],
-        [outputs.result[index] for index in changed],
-        outputs.terms,
-    )
+    # Of so few texts no threshold could be chosen: it is that of all texts.
+    chosen = on_other_half(outputs).chosen
+    on_changed = dataclasses.replace(outputs.take(changed), chosen=chosen)
     return Retokenized(len(changed), compare(on_changed, Draws()).drop)
 
 
@@ -178,7 +176,8 @@ def measure_speed(plan: Plan, models: Models, measured: Measured, progress: Prog
         batches.append(batches[0])
         works = []
         for model, batch in zip(timed, batches, strict=False):
-            works.append(functools.partial(_work, model, batch, judged.device))
+            work = _write if judged.task.kind == "writing" else _work
+            works.append(functools.partial(work, model, batch, judged.device))
         step = functools.partial(_step, progress, number, len(loads))
         timings = speed.measure(works, load, judged.device, step)
         for own_timings, timing in zip(measured.timings, timings, strict=False):
@@ -206,6 +205,11 @@ def _own(plan: Plan, reading: Reading, row: Row) -> Row:
 @torch.inference_mode()
 def _work(model: PreTrainedModel | Served, batch: dict[str, torch.Tensor], device: str) -> None:
     model(**batch)
+    synchronize(device)
+
+
+def _write(model: PreTrainedModel, batch: dict[str, torch.Tensor], device: str) -> None:
+    write_some(model, batch)
     synchronize(device)
 
 

@@ -13,17 +13,25 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.roles import load_config, model_class
+from prensa.checkpoint.task import judged_task_of
 from prensa.errors import ModelError
+from prensa.evaluation.generation import write_some
 from prensa.evaluation.results import Memory
 from prensa.files.records import from_plain, to_plain
 from prensa.runtime.devices import DTYPES, synchronize
 from prensa.serving.load import load_to_compare
 from prensa.texts.encoding import Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from prensa.serving.served import Served
 
 _LOADS = 3
 _CHILD = "import sys; sys.path[:] = sys.argv[1:]; from prensa.evaluation.memory import main; main()"
@@ -90,14 +98,24 @@ def _measure(job: Job) -> Memory:
         seconds.append(round(time.perf_counter() - start, 6))
         # After the first one alone: what later loads take on top depends on how memory was given back.
         if turn == 0:
-            with torch.inference_mode():
-                model(**_batch(job))
+            _answer(model, job)
             peak = high_water_mark()
         del model
     allocated = None
     if job.device.startswith("cuda"):
         allocated = torch.cuda.max_memory_allocated(job.device)
     return Memory(tuple(seconds), before, peak, allocated)
+
+
+def _answer(model: PreTrainedModel | Served, job: Job) -> None:
+    """Let a model answer, or write as many tokens as are timed."""
+    batch = _batch(job)
+    task = judged_task_of(model.config)
+    with torch.inference_mode():
+        if task is not None and task.kind == "writing":
+            write_some(model, batch)
+        else:
+            model(**batch)
 
 
 def _batch(job: Job) -> dict[str, torch.Tensor]:

@@ -9,16 +9,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.task import Kind, Task
 from prensa.errors import SettingError
 from prensa.evaluation.entities import scheme_of, why_none
 from prensa.evaluation.figures import (
     ACCURACY,
+    ANSWER_F1,
     BITS,
+    BLEU,
+    CHRF,
     DISTANCE,
     ENTITY_F1,
     ENTITY_PRECISION,
     ENTITY_RECALL,
+    EXACT_MATCH,
     F1,
     MACRO_F1,
     PEARSON,
@@ -26,6 +30,7 @@ from prensa.evaluation.figures import (
     PRECISION,
     RECALL,
     ROC_AUC,
+    ROUGE_L,
     SPEARMAN,
     of_label,
 )
@@ -41,10 +46,23 @@ _OF_ENTITIES = {
 }
 _OF_ALL = {"accuracy": ACCURACY, "macro_f1": MACRO_F1, "roc_auc": ROC_AUC}
 _OF_NUMBERS = {"spearman": SPEARMAN, "pearson": PEARSON}
+_OF_QUESTIONS = {"exact_match": EXACT_MATCH, "f1": ANSWER_F1}
+_OF_WRITING = {"chrf": CHRF, "rouge_l": ROUGE_L, "bleu": BLEU, "exact_match": EXACT_MATCH}
 
 _OF_RANKINGS = ("ndcg@10", "mrr@10", "map", "recall@10", "recall@100")
+_OF_KINDS: dict[Kind, dict[str, str]] = {
+    "classes": _OF_ALL,
+    "multi-label": _OF_ALL,
+    "regression": _OF_NUMBERS,
+    "embedding": {"cosine": DISTANCE},
+    "questions": _OF_QUESTIONS,
+    "writing": _OF_WRITING,
+    "masked": {"bits_per_byte": BITS},
+    "causal": {"bits_per_byte": BITS},
+}
 
-LABELLED = frozenset({*_OF_LABELS.values(), *_OF_ENTITIES.values(), *_OF_ALL.values(), *_OF_NUMBERS.values()})
+_LABELLED = (_OF_LABELS, _OF_ENTITIES, _OF_ALL, _OF_NUMBERS, _OF_QUESTIONS, _OF_WRITING)
+LABELLED = frozenset(metric for metrics in _LABELLED for metric in metrics.values())
 """Metrics that need right answers."""
 
 # Other words for the same.
@@ -59,6 +77,11 @@ _ALSO = {
     "spearmanr": "spearman",
     "pearsonr": "pearson",
     "bits": "bits_per_byte",
+    "exact": "exact_match",
+    "em": "exact_match",
+    "answer f1": "f1",
+    "rougel": "rouge_l",
+    "sacrebleu": "bleu",
 }
 # Names that are shown as the nearest ones, or without any like it as examples.
 _NEAREST = 3
@@ -153,14 +176,8 @@ def _spelled(kind: str) -> str:
 
 def _without_label(task: Task) -> dict[str, str]:
     """Return the metrics of all labels together, by their spelling."""
-    if task.kind in {"classes", "multi-label"}:
-        return dict(_OF_ALL)
-    if task.kind == "regression":
-        return dict(_OF_NUMBERS)
-    if task.kind == "embedding":
-        return {"cosine": DISTANCE}
     if task.kind != "tokens":
-        return {"bits_per_byte": BITS}
+        return dict(_OF_KINDS[task.kind])
     if scheme_of(task.labels) is None:
         return dict(_OF_ALL)
     names = {**_OF_ENTITIES, **_OF_ALL}

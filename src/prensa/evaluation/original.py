@@ -60,6 +60,8 @@ def likeness(kind: Kind, outputs: Sequence[Output], thresholds: Thresholds | Non
     """
     if len(outputs) < _COMPARABLE:
         return ""
+    if kind == "writing":
+        return "constant" if all(np.array_equal(output, outputs[0]) for output in outputs) else ""
     rows = _of_language(outputs) if kind in LANGUAGE else np.concatenate([np.atleast_2d(o) for o in outputs])
     rows = rows.astype(np.float64)
     if len(rows) < _COMPARABLE:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.errors import ModelError
+from prensa.evaluation.answer_spans import likeliest_span
+from prensa.evaluation.generation import write
 from prensa.evaluation.reading import CommonTokens, Reading, common_tokens
 from prensa.isolation import building
 from prensa.progress import Progress
@@ -20,14 +23,16 @@ from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.ids import IGNORED
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from transformers.utils import ModelOutput
 
     from prensa.serving.served import Served
 
 Output = NDArray[np.float32] | NDArray[np.float64]
 """What is kept of one text: logits ``[labels]``, logits of its words ``[words, labels]``, a vector
-``[size]``, or, for a language model, sums over the predicted tokens in the order of ``SUMS``."""
+``[size]``; of a question what :func:`~prensa.evaluation.answer_spans.likeliest_span` gives; of a text that is
+written the numbers of its characters; or, for a language model, sums over the predicted tokens in the order
+of ``SUMS``."""
 
 SUMS = ("nats", "pieces", "bytes", "divergence", "largest divergence", "same", "largest shift")
 """Of a language model on one text: negative log likelihood, how many tokens were predicted and the bytes of
@@ -88,6 +93,9 @@ def predict(
             continue
         outputs: list[list[Output]] = []
         for model, batch, vector, reading in zip(models, inputs, vectors, readings, strict=True):
+            if reading.encoded.tokenizer is not None:
+                outputs.append(_written(model, batch, reading.encoded.tokenizer))
+                continue
             output = forward(model, batch, kind, vector)
             outputs.append(_split(output, reading.encoded, indices))
         yield indices, outputs
@@ -101,15 +109,28 @@ def forward(
     # Some models compute with the default dtype, which loading another model changes meanwhile.
     with building():
         output: ModelOutput = model(**batch)
+    if kind == "questions":
+        return torch.stack([output.start_logits, output.end_logits], dim=-1).float()
     if kind == "embedding":
         return vector(output.last_hidden_state.float(), batch.get("attention_mask"))
     logits: Tensor = output.logits
     return logits.float()
 
 
+def _written(
+    model: PreTrainedModel | Served, batch: Batch, tokenizer: PreTrainedTokenizerBase
+) -> list[Output]:
+    """Return the texts that a model writes. Raises :class:`ModelError` for an export, which writes none."""
+    if isinstance(model, nn.Module):
+        return list(write(model, batch, tokenizer))
+    raise ModelError(f"{model.name_or_path}: an export writes no texts; compare the model in PyTorch")
+
+
 def _split(output: Tensor, encoded: Encoded, indices: Sequence[int]) -> list[Output]:
     """Return one output for each text; of models of words those at the first token of each word."""
     rows: NDArray[np.float32] = output.cpu().numpy()
+    if encoded.kind == "questions":
+        return [likeliest_span(row, encoded.spans[index]) for row, index in zip(rows, indices, strict=True)]
     if encoded.kind != "tokens":
         return list(rows)
     outputs: list[Output] = []

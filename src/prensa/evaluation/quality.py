@@ -14,20 +14,30 @@ from prensa.evaluation.classes import compare_texts
 from prensa.evaluation.disagreements import SHOWN, Described, most
 from prensa.evaluation.figures import SPEARMAN, Quality
 from prensa.evaluation.original import likeness
+from prensa.evaluation.other_half import chosen_thresholds, on_other_half
 from prensa.evaluation.outputs import Outputs
+from prensa.evaluation.questions import compare_questions
 from prensa.evaluation.rankings import compare_rankings
 from prensa.evaluation.words import compare_words
+from prensa.evaluation.writing import compare_writing
 
 __all__ = ["SHOWN", "Outputs", "compare"]
 
 
 def compare(outputs: Outputs, draws: Draws) -> Quality:
-    """Compare a result's outputs with the original's, and with the right answers if they are known."""
-    alike = likeness(outputs.task.kind, outputs.original, outputs.terms.thresholds)
+    """Compare a result's outputs with the original's, and with the right answers if they are known.
+
+    Thresholds that are to be chosen are chosen on one half of the texts; then the other half is compared.
+    Raises :class:`~prensa.errors.DataError` where the texts are too few for that.
+    """
     broken = 0
     for output in outputs.result:
         if not np.isfinite(output).all():
             broken += 1
+    if not broken:
+        outputs = on_other_half(outputs)
+    of_original, _ = outputs.thresholds
+    alike = likeness(outputs.task.kind, outputs.original, of_original)
     if broken:
         return Quality(broken=broken, alike=alike)
     if outputs.texts.queries is not None:
@@ -35,7 +45,11 @@ def compare(outputs: Outputs, draws: Draws) -> Quality:
         constant = alike if alike == "constant" else ""
         return dataclasses.replace(compare_rankings(outputs, draws), alike=constant)
     compare_kind = _COMPARISONS[outputs.task.kind]
-    return dataclasses.replace(compare_kind(outputs, draws), alike=alike)
+    quality = dataclasses.replace(compare_kind(outputs, draws), alike=alike)
+    thresholds = chosen_thresholds(outputs)
+    if not thresholds:
+        return quality
+    return dataclasses.replace(quality, thresholds=thresholds, judged=len(outputs.texts))
 
 
 def _of_numbers(outputs: Outputs, draws: Draws) -> Quality:
@@ -91,4 +105,6 @@ _COMPARISONS: dict[Kind, Callable[[Outputs, Draws], Quality]] = {
     "masked": _of_language,
     "causal": _of_language,
     "embedding": _of_vectors,
+    "questions": compare_questions,
+    "writing": compare_writing,
 }

@@ -48,8 +48,11 @@ class Reading:
             places = [encoded.places[index] for index in indices]
         if encoded.nbytes:
             nbytes = [encoded.nbytes[index] for index in indices]
+        spans: list[list[int]] = []
+        if encoded.spans:
+            spans = [encoded.spans[index] for index in indices]
         rows = [encoded.rows[index] for index in indices]
-        taken = dataclasses.replace(encoded, rows=rows, places=places, nbytes=nbytes)
+        taken = dataclasses.replace(encoded, rows=rows, places=places, nbytes=nbytes, spans=spans)
         all_changed = set(self.changed)
         changed: list[int] = []
         for position, index in enumerate(indices):

@@ -44,7 +44,7 @@ class Settings:
     cascade: float | None = None
     metric: str | None = None
     min_recall: dict[str, float] | None = None
-    label_threshold: dict[str, float] | None = None
+    label_threshold: dict[str, float | str] | None = None
 
     @property
     def budget(self) -> Budget:

@@ -6,6 +6,7 @@ refused before a weight is read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,9 +14,10 @@ import numpy as np
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError, SettingError
+from prensa.evaluation.best_threshold import dealt_out
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.entities import Scheme, misplaced, scheme_of
-from prensa.evaluation.figures import PEARSON, ROC_AUC, SPEARMAN, in_words, label_of, without_label
+from prensa.evaluation.figures import PEARSON, ROC_AUC, ROUGE_L, SPEARMAN, in_words, label_of, without_label
 from prensa.evaluation.label_scores import Ids
 from prensa.evaluation.metrics import LABELLED, label_in, metric_named, ranking_named, recall_named
 from prensa.evaluation.similarity import COSINE
@@ -25,6 +27,7 @@ from prensa.texts.ids import IGNORED
 from prensa.texts.labelled import Label
 
 _OF_NUMBERS = {SPEARMAN, PEARSON}
+_READ_BY_ROUGE = re.compile("[a-z0-9]", re.IGNORECASE | re.ASCII)
 # Texts that begin entities as their scheme does not: more than this share of them was written in another one.
 _MISPLACED = 0.1
 
@@ -34,14 +37,16 @@ class Terms:
     """What a comparison pays heed to beyond what is usual for its task.
 
     ``metric`` is what the drop is of, empty for the task's usual one. ``recalls`` are metrics by the words
-    that a label was named with. ``thresholds`` are by the label's number. ``similarity`` names how near
-    vectors of queries and passages are.
+    that a label was named with. ``thresholds`` are by the label's number, and ``to_choose`` the numbers of
+    the labels whose thresholds are chosen for each model. ``similarity`` names how near vectors of queries
+    and passages are.
     """
 
     metric: str = ""
     recalls: Mapping[str, str] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=dict)
     similarity: str = COSINE
+    to_choose: tuple[int, ...] = ()
 
 
 def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
@@ -57,14 +62,8 @@ def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
         metric = metric_named(budget.metric, task)
     recalls = {name: recall_named(name, task) for name in budget.recalls_needed}
     _check_once("min_recall", recalls)
-    thresholds: dict[int, float] = {}
-    if budget.thresholds and task.kind not in {"classes", "multi-label"}:
-        raise SettingError("`label_threshold` works for classifiers of texts: other models have none to set")
-    labels = {name: label_in(name, task.labels, "label_threshold") for name in budget.thresholds}
-    _check_once("label_threshold", labels)
-    for name, label in labels.items():
-        thresholds[task.labels.index(label)] = budget.thresholds[name]
-    terms = Terms(metric, recalls, thresholds)
+    thresholds, to_choose = _thresholds(budget, task)
+    terms = Terms(metric, recalls, thresholds, to_choose=to_choose)
     check_given(terms, task, texts)
     return terms
 
@@ -90,6 +89,24 @@ def _of_rankings(budget: Budget) -> Terms:
     return Terms(ranking_named(budget.metric).name)
 
 
+def _thresholds(budget: Budget, task: Task) -> tuple[dict[int, float], tuple[int, ...]]:
+    """Return thresholds by the labels' numbers, and the numbers of those whose thresholds are chosen."""
+    named = [*budget.thresholds, *filter(None, budget.to_choose)]
+    if (named or budget.to_choose) and task.kind not in {"classes", "multi-label"}:
+        raise SettingError("`label_threshold` works for classifiers of texts: other models have none to set")
+    labels = {name: label_in(name, task.labels, "label_threshold") for name in named}
+    _check_once("label_threshold", labels)
+    thresholds: dict[int, float] = {}
+    for name, value in budget.thresholds.items():
+        thresholds[task.labels.index(labels[name])] = value
+    to_choose: list[int] = []
+    for number, label in enumerate(task.labels):
+        is_every = "" in budget.to_choose and number not in thresholds
+        if is_every or any(labels[name] == label for name in budget.to_choose if name):
+            to_choose.append(number)
+    return thresholds, tuple(to_choose)
+
+
 def _check_once(option: str, meant: Mapping[str, str]) -> None:
     """Raise :class:`SettingError` where two names mean the same label: one would be without effect."""
     first: dict[str, str] = {}
@@ -101,6 +118,10 @@ def _check_once(option: str, meant: Mapping[str, str]) -> None:
 
 def check_given(terms: Terms, task: Task, texts: Texts) -> None:
     """Raise :class:`DataError` where the texts cannot give what results are judged by."""
+    if terms.to_choose:
+        halves = dealt_out(texts, terms.to_choose, task)
+        # What thresholds were chosen on judges nothing.
+        texts = texts.take(halves.check)
     options = dict.fromkeys(terms.recalls.values(), "min_recall")
     if terms.metric:
         options[terms.metric] = "metric"
@@ -117,6 +138,8 @@ def check_given(terms: Terms, task: Task, texts: Texts) -> None:
             _check_numbers(name, texts)
         elif metric == ROC_AUC:
             _check_both(task, texts)
+        elif metric == ROUGE_L:
+            _check_latin(texts)
         elif name != metric or metric.startswith("entity"):
             _check_label(name, option, task, texts)
 
@@ -127,6 +150,16 @@ def _check_numbers(name: str, texts: Texts) -> None:
         raise DataError(
             f"{texts.name}: all right answers are {numbers[0]:g}; {name} (`metric`) needs numbers that differ"
         )
+
+
+def _check_latin(texts: Texts) -> None:
+    for right in texts.labels or ():
+        if any(_READ_BY_ROUGE.search(str(text)) for text in right):
+            return
+    raise DataError(
+        f"{texts.name}: no right answer has a Latin letter or a digit, and ROUGE-L (`metric`) reads nothing "
+        "else; take chrf or bleu"
+    )
 
 
 def _check_both(task: Task, texts: Texts) -> None:

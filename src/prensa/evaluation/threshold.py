@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,18 +93,8 @@ def times_as_fast(small: float, original: float, passed_on: float) -> float:
     return original / (small + passed_on * original)
 
 
-def take(outputs: Outputs, indices: Sequence[int]) -> Outputs:
-    """Return the outputs for some of the texts."""
-    return dataclasses.replace(
-        outputs,
-        texts=outputs.texts.take(indices),
-        original=[outputs.original[index] for index in indices],
-        result=[outputs.result[index] for index in indices],
-    )
-
-
 def _same(outputs: Outputs, halves: Halves) -> cls.Flags:
-    some = take(outputs, halves.search)
+    some = outputs.take(halves.search)
     many = outputs.task.kind == "multi-label"
     before = cls.answers(some.original, many=many)
     after = cls.answers(some.result, many=many)
@@ -138,7 +127,7 @@ def _confirmed(
     outputs: Outputs, halves: Halves, sure: Margins, threshold: float, budget: Budget, draws: Draws
 ) -> tuple[Choice, Quality]:
     """Judge a threshold on the half that it was not chosen on."""
-    some = take(outputs, halves.check)
+    some = outputs.take(halves.check)
     own = sure[halves.check]
     answers = cascaded(some, own, threshold)
     quality = compare(dataclasses.replace(some, result=answers), draws)

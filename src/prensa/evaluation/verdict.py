@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import Decision, is_within, texts_needed
 from prensa.evaluation.figures import (
     BITS,
     CHANGED,
     DISTANCE,
+    ChosenThreshold,
     Drop,
     Figure,
     Guessing,
@@ -21,6 +24,8 @@ from prensa.evaluation.results import Data, Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
 from prensa.wording import megabytes, number, percent
 
+# Thresholds that a sentence names.
+_NAMED = 3
 _OF_RECALL: dict[Decision, str] = {
     "held": "was held",
     "doubtful": "was held, but not for certain",
@@ -70,7 +75,19 @@ def _quality(evaluation: Evaluation, result: Model) -> str:
     # A score may stay as it was although the answers are others: only the agreement shows that.
     if quality.is_of_a_score and quality.agreement is not None:
         text += f", with {agreement_in_words(quality.agreement)},"
-    return f"{text} on {texts}"
+    if quality.judged is None:
+        return f"{text} on {texts}"
+    return f"{text} on {quality.judged:,} of {texts} ({thresholds_in_words(quality.thresholds)})"
+
+
+def thresholds_in_words(thresholds: Sequence[ChosenThreshold]) -> str:
+    """``thresholds chosen on the other half: toxic 0.41, the original's 0.44``."""
+    if len(thresholds) > _NAMED:
+        return f"thresholds of {len(thresholds)} labels were chosen on the other half"
+    named: list[str] = []
+    for each in thresholds:
+        named.append(f"{each.label} {each.result:.4g}, the original's {each.original:.4g}")
+    return f"thresholds chosen on the other half: {'; '.join(named)}"
 
 
 def drop_in_words(drop: Drop) -> str:

@@ -18,11 +18,19 @@ import cattrs
 
 Record = TypeVar("Record")
 
+
+def _number_or_word(value: object, _kind: object) -> float | str:
+    if isinstance(value, (float, int, str)):
+        return value
+    raise ValueError(f"expected a number or a text, found {value!r}")
+
+
 _STRICT = cattrs.Converter(forbid_extra_keys=True)
 _LENIENT = cattrs.Converter()
 # What may be anything stays what it is.
 for _converter in (_STRICT, _LENIENT):
     _converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _kind: value)
+    _converter.register_structure_hook_func(lambda kind: kind == float | str, _number_or_word)
 
 
 def read_json(path: Path) -> object:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.checkpoint.locate import locate
 from prensa.errors import SettingError
 from prensa.evaluation import evaluate
-from prensa.evaluation.budget import Budget, OfLabels, share_of
+from prensa.evaluation.budget import AUTO, Budget, OfLabels, share_of
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.evaluation.plan import Plan, plan
 from prensa.evaluation.results import Evaluation, Settings
@@ -48,7 +49,7 @@ class Comparison:
         # What is wrong with the budget is reported before any text is read.
         budget = self._budget()
         share_of("cascade", self.cascade)
-        if self.cascade is not None and budget.thresholds:
+        if self.cascade is not None and self.label_threshold is not None:
             raise SettingError("`cascade` compares the likeliest labels: leave `label_threshold` out")
         with self.permissions.granted():
             judge = plan_judge(
@@ -75,7 +76,15 @@ class Comparison:
         """Do so with a judge that has read the texts already."""
         with self.permissions.granted():
             results = [locate(result) for result in self.results]
-            return ComparisonPlan(self, plan(self.settings(), judge, results))
+            return ComparisonPlan(self, plan(self._settled(judge), judge, results))
+
+    def _settled(self, judge: Judge) -> Settings:
+        """Return the settings with the labels by name whose thresholds are chosen."""
+        settings = self.settings()
+        thresholds: dict[str, float | str] = dict(settings.label_threshold or {})
+        for label in judge.plan.terms.to_choose:
+            thresholds[judge.plan.task.labels[label]] = AUTO
+        return dataclasses.replace(settings, label_threshold=thresholds or None)
 
     def settings(self) -> Settings:
         """Return what ``results.json`` keeps of the job."""
@@ -102,7 +111,7 @@ class Comparison:
             cascade=share_of("cascade", self.cascade),
             metric=self.metric,
             min_recall=budget.recalls_needed or None,
-            label_threshold=budget.thresholds or None,
+            label_threshold=dict(budget.thresholds) or None,
         )
 
 

@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.calibration.collect import collect
+from prensa.calibration.collect import collected
 from prensa.calibration.plan import CalibrationPlan, plan_calibration
+from prensa.calibration.streaming import memory_from
 from prensa.checkpoint.destination import check_destination
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
@@ -22,6 +23,7 @@ from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs import healing
 from prensa.jobs.healing import Healing
+from prensa.jobs.larger import account_of, check_larger
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.runtimes import Exported, Runtimes, runtime_names
 from prensa.jobs.scale import Scale
@@ -62,6 +64,7 @@ class Compression:
     texts: Where | None = None
     budget: Budget = Budget()
     device: str | None = None
+    memory: int | str | None = None
     runtime: str | None = None
     drop_unused: bool = False
     force: bool = False
@@ -74,6 +77,7 @@ class Compression:
         Reads no weights. Raises the :class:`~prensa.errors.PrensaError` that says what does not fit.
         """
         self._check()
+        memory_from(self.memory)
         with self.permissions.granted():
             return self._plan(progress)
 
@@ -127,6 +131,8 @@ class Compression:
         calibration = self._calibration(pressing, texts, library, progress)
         is_shrunk = recipe.shrink is not None
         self.scale.check_used(calibration, has_budget=self.budget.is_given, is_shrunk=is_shrunk)
+        if calibration is not None:
+            check_larger(calibration, pressing, self.budget, self.runtime)
         judge = self._judge(pressing.checkpoint.path, data, library, progress)
         runtimes = None
         if self.runtime is not None:
@@ -202,9 +208,16 @@ class Compression:
                 texts or Source(),
                 library=library,
                 device=self.device,
+                most=memory_from(self.memory),
+                streams=True,
                 progress=progress,
             )
             return self.scale.sliced(calibration)
+        if self.memory is not None:
+            raise SettingError(
+                "`memory` bounds calibration, and no pass of the recipe needs that; use `preset=small`, or "
+                "leave it out"
+            )
         # Texts have another use: to count tokens in, or to measure ranges on.
         has_use = (plan.vocabulary, self.runtime, plan.recipe.shrink, plan.recipe.heal)
         is_used = any(use is not None for use in has_use)
@@ -232,8 +245,11 @@ class Compression:
         plan = plan.in_terms_of(self.budget)
         if self.budget.is_of_quality:
             halves = halve_texts(plan.texts)
-            for half in (halves.search, halves.check):
-                check_given(plan.terms, plan.task, plan.texts.take(half))
+            for half, use in ((halves.search, "search on"), (halves.check, "check on")):
+                some = plan.texts.take(half)
+                # So that a message that counts these texts does not seem to miscount the file.
+                named = dataclasses.replace(some, name=f"{some.name}, the half to {use}")
+                check_given(plan.terms, plan.task, named)
         return Judge(plan)
 
 
@@ -263,6 +279,7 @@ class CompressionPlan:
             notes.append(self.vocabulary.account)
         if self.calibration is not None:
             notes.append(self.calibration.account)
+            notes += account_of(self.calibration)
         if self.judge is not None:
             notes.append(self.judge.plan.texts.account)
         return tuple(notes)
@@ -325,10 +342,11 @@ class CompressionPlan:
                 mend=None if self.healing is None else self.healing.run,
                 rounds=rounds,
             )
-        statistics = None
-        if self.calibration is not None:
-            statistics = collect(self.calibration, progress, rounds.tasks or IN_TURN)
-        return None, healing.press(self.pressing, statistics, self.healing, progress)
+        if self.calibration is None:
+            return None, healing.press(self.pressing, None, self.healing, progress)
+        tasks = rounds.tasks or IN_TURN
+        with collected(self.calibration, self.output, progress, tasks) as statistics:
+            return None, healing.press(self.pressing, statistics, self.healing, progress)
 
 
 def _is_same(texts: Where, data: Where) -> bool:

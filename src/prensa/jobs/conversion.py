@@ -142,7 +142,9 @@ class ConversionPlan:
         """
         allowed = self.job.budget.drop_allowed
         plan = judge.plan
-        if allowed is None or plan.task.kind != "classes" or plan.terms.thresholds:
+        if allowed is None or plan.task.kind != "classes":
+            return None
+        if plan.terms.thresholds or plan.terms.to_choose:
             return None
         if plan.texts.queries is not None:
             return None

@@ -55,6 +55,10 @@ class Scale:
         for name, value in {"on": self.on, "calibration_slices": self.calibration_slices}.items():
             if value is not None and calibration is None:
                 raise SettingError(f"`{name}` needs a calibrated recipe: use `preset=small`, or leave it out")
+            if value is not None and calibration is not None and calibration.streaming is not None:
+                raise SettingError(
+                    f"`{name}`: a model that is larger than memory is calibrated here, layer by layer; leave it out"
+                )
 
     def sliced(self, calibration: CalibrationPlan) -> CalibrationPlan:
         """Return a calibration in its slices, of which none is empty."""

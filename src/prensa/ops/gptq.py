@@ -51,6 +51,8 @@ def feedback(moment: Tensor, dampening: float) -> Feedback:
     Raises :class:`ValueError` if the moment is not finite or is zero.
     """
     exact = moment.double()
+    # These matrices are large, so each is let go as soon as the next one is there.
+    del moment
     diagonal = exact.diagonal()
     is_finite = torch.isfinite(exact).all()
     if not is_finite or diagonal.mean() <= 0:
@@ -60,12 +62,14 @@ def feedback(moment: Tensor, dampening: float) -> Feedback:
     floor = diagonal.mean() * _FLOOR
     added = (diagonal * dampening + floor)[order]
 
-    # These matrices are large, so each takes the place of the one before it.
+    del diagonal
     exact = exact[order[:, None], order]
     lower = _cholesky(exact, added)
-    exact = torch.cholesky_inverse(lower)
+    del exact
+    inverse = torch.cholesky_inverse(lower)
     del lower
-    factor = torch.linalg.cholesky(exact, upper=True)
+    factor = torch.linalg.cholesky(inverse, upper=True)
+    del inverse
 
     variance = (factor.diagonal() ** -2).mean()
     return Feedback(order, factor.float(), float(variance))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor
 
@@ -46,14 +48,19 @@ class Statistics:
 
     def of_rows(self, rows: Mapping[str, Tensor]) -> Statistics:
         """Return the statistics of matrices of which only the rows with these numbers are left."""
-        matrices = dict(self.matrices)
+        changed: dict[str, MatrixStatistics] = {}
         weights = self.weights
         for name, numbers in rows.items():
-            if name not in matrices:
+            if name not in self.matrices:
                 continue
-            matrix = matrices[name]
+            matrix = self.matrices[name]
             dropped = len(matrix.importance) - len(numbers)
             # The noise is shared out among the weights there are, so those that went must not count.
             weights -= dropped * matrix.moment.size
-            matrices[name] = dataclasses.replace(matrix, importance=matrix.importance[numbers])
+            changed[name] = dataclasses.replace(matrix, importance=matrix.importance[numbers])
+        if not changed:
+            return self
+        # In front of the others, which are not read here: they may lie in files.
+        others = cast("MutableMapping[str, MatrixStatistics]", self.matrices)
+        matrices = ChainMap(changed, others)
         return dataclasses.replace(self, matrices=matrices, weights=weights)

@@ -80,8 +80,8 @@ class Gptq(Pass):
 
         Raises :class:`ValueError` if the matrix's moment cannot be used.
         """
-        moment = statistics.moment.whole(torch.float64)
-        spread = feedback(moment, self.dampening)
+        # Handed over, and held nowhere else: it is the largest matrix there is.
+        spread = feedback(statistics.moment.whole(torch.float64), self.dampening)
         # Feedback leaves of each unit error only its conditional variance, so steps may be larger by that.
         noise_per_weight = self.noise / (weights * spread.variance)
         step = row_steps(statistics.importance, noise_per_weight)

@@ -53,8 +53,8 @@ class Sparsegpt(Pass):
 
     def bind(self, statistics: MatrixStatistics, weights: int) -> Bound:
         """Return the pass for one matrix. Raises :class:`ValueError` if its moment cannot be used."""
-        moment = statistics.moment.whole(torch.float64)
-        spread = feedback(moment, self.dampening)
+        # Handed over, and held nowhere else: it is the largest matrix there is.
+        spread = feedback(statistics.moment.whole(torch.float64), self.dampening)
         work = partial(_prune, spread=spread, amount=self.amount)
         return Bound(self, work)
 

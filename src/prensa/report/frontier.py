@@ -72,6 +72,12 @@ def table(frontier: Frontier) -> Table:
     note = ""
     if judged_by:
         note = f"The drop is that of {in_words(judged_by[0])}; below zero the result is better."
+    if frontier.thresholds_of:
+        labels = ", ".join(frontier.thresholds_of)
+        note = (
+            f"{note} Thresholds of {labels} were chosen for each model on one half of the texts; the numbers "
+            "are of the other half."
+        )
     return Table("Size against quality", columns, tuple(rows), note)
 
 

@@ -52,7 +52,7 @@ _OPTIONS = (
     "metric",
     "cascade",
 )
-# Those that give a number to labels.
+# Those that give a number to labels, or have it chosen.
 _OF_LABELS = ("min_recall", "label_threshold")
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from prensa.checkpoint.task import LANGUAGE
 from prensa.evaluation.figures import Figure, McNemar, Metric, Quality
+from prensa.evaluation.generation import TIMED_TOKENS
 from prensa.evaluation.original import SAME_TO_ALL
 from prensa.evaluation.results import Evaluation, Machine, Model, Retokenized, Timing
 from prensa.evaluation.speed import percentile, ratio, throughput
@@ -18,7 +19,7 @@ from prensa.wording import megabytes, milliseconds, number, percent, score, sign
 _EVERYWHERE = {"avx", "fma", "f16c", "avx512bw", "amx_tile", "asimd"}
 """Instruction sets that say nothing beside the others: they come with them."""
 
-_WITH_LABELS = {"classes", "multi-label", "regression", "tokens"}
+_WITH_LABELS = {"classes", "multi-label", "regression", "tokens", "questions", "writing"}
 """Kinds of tasks whose texts may have right answers beside them."""
 
 Named = TypeVar("Named", Metric, Figure)
@@ -33,6 +34,7 @@ def tables(evaluation: Evaluation) -> list[Table]:
         _memory(evaluation),
         _quality(evaluation),
         _answers(evaluation),
+        _thresholds(evaluation),
         cascade_table(evaluation),
     ]
     return [table for table in made if table.rows]
@@ -62,6 +64,8 @@ def _speed(evaluation: Evaluation) -> Table:
     if evaluation.folded:
         columns += ["original, folded", "times as fast"]
         note = f"Folded is how prensa.load(…, runtime='torch') runs it. {note}"
+    if evaluation.task.kind == "writing":
+        note += f" For each text {TIMED_TOKENS} tokens are written."
     for result in evaluation.results:
         columns += [result.name, "times as fast"]
 
@@ -182,6 +186,23 @@ def _answers(evaluation: Evaluation) -> Table:
         rows.append((name, *cells))
     results = [result.name for result in evaluation.results]
     return Table("Beside the original's answers", ("", *results), tuple(rows))
+
+
+def _thresholds(evaluation: Evaluation) -> Table:
+    """List the thresholds that were chosen for each model."""
+    rows: dict[str, list[str]] = {}
+    qualities = [_quality_of(result) for result in evaluation.results]
+    for place, quality in enumerate(qualities):
+        for chosen in quality.thresholds:
+            original = f"{chosen.original:.6g}"
+            row = rows.setdefault(chosen.label, [original, *(NONE for _ in qualities)])
+            row[place + 1] = f"{chosen.result:.6g}"
+    note = (
+        "The probability from which on a label is given: chosen for each model by the label's best F1 on "
+        "one half of the texts. Everything else on quality is of the other half."
+    )
+    cells = [(label, *numbers) for label, numbers in rows.items()]
+    return Table("Thresholds", ("", *_names(evaluation)), tuple(cells), note)
 
 
 def figure_in_words(figure: Figure) -> str:

@@ -12,6 +12,12 @@ from pathlib import Path
 MULTIPLIES_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 _DOES_NOT_SATURATE = ("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
 
+_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Where Linux says how much memory a container may use, in the two versions of control groups."""
+
 
 @cache
 def cpu_facts() -> dict[str, str]:
@@ -95,3 +101,17 @@ def processor_name() -> str:
 def memory_bytes() -> int:
     """Return the bytes of main memory, whatever of it is in use."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def memory_limit() -> int:
+    """Return the bytes of main memory that this process may use: a container may have less than there is."""
+    most = memory_bytes()
+    for file in _LIMITS:
+        try:
+            limit = file.read_text().strip()
+        except OSError:
+            continue
+        # Without a limit it is a word in one version, and a number beyond every machine in the other.
+        if limit.isdigit():
+            most = min(most, int(limit))
+    return most

@@ -102,19 +102,20 @@ def measure_frontier(
     except KeyboardInterrupt:
         missing += [left.name for left in contenders[done:]]
         interrupted = True
-    texts = judge.plan.texts
-    queries = texts.queries
+    judged = judge.plan
+    queries = judged.texts.queries
     return Frontier(
         model=str(plan.before.path),
         nbytes=plan.before.nbytes,
-        data=texts.name,
-        texts=len(texts) if queries is None else len(queries.numbers),
+        data=judged.texts.name,
+        texts=len(judged.texts) if queries is None else len(queries.numbers),
         calibrated_on=calibration.source,
         points=tuple(points),
         missing=tuple(missing),
         interrupted=interrupted,
         date=dt.datetime.now(dt.timezone.utc).date().isoformat(),
         unit="texts" if queries is None else "queries",
+        thresholds_of=tuple(judged.task.labels[label] for label in judged.terms.to_choose),
     )
 
 

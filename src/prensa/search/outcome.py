@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-from prensa.evaluation.budget import Budget
+from prensa.evaluation.budget import AUTO, Budget
 from prensa.evaluation.decision import Decision
 from prensa.evaluation.figures import Drop, Quality
 from prensa.evaluation.verdict import few_same, guessing_in_words
@@ -69,10 +69,14 @@ class Outcome:
             "min_agreement": self.budget.agreement_needed,
             "metric": self.budget.metric,
             "min_recall": self.budget.recalls_needed or None,
-            "label_threshold": self.budget.thresholds or None,
+            "label_threshold": self._thresholds() or None,
             "max_bytes": self.budget.max_bytes(self.nbytes_before),
         }
         return json.dumps(content, indent=1) + "\n"
+
+    def _thresholds(self) -> dict[str, float | str]:
+        """Return the thresholds as they were given; an empty name is every label."""
+        return {**self.budget.thresholds, **dict.fromkeys(self.budget.to_choose, AUTO)}
 
 
 def of_data(needed: int | None) -> int | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prensa.calibration.collect import collect
+from prensa.calibration.collect import collected
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.companions import SEARCH_FILE
 from prensa.checkpoint.directory import hidden_beside
@@ -193,8 +193,11 @@ def search(
         own_quality = judge.own_quality(halves.check, progress)
         if own_quality is not None:
             budget.check_reachable(own_quality, judge.plan.path)
-    statistics = collect(calibration, progress, rounds.tasks or IN_TURN)
-    with hidden_beside(plan.output) as place:
+    tasks = rounds.tasks or IN_TURN
+    with (
+        collected(calibration, plan.output, progress, tasks) as statistics,
+        hidden_beside(plan.output) as place,
+    ):
         run = _Search(
             plan, statistics, budget, judge, halves, journal, place, on_trial, progress, mend, rounds
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prensa.evaluation.figures import Quality, Recall
+from prensa.evaluation.figures import ChosenThreshold, Quality, Recall
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Trial:
 
     ``drop`` and ``agreement`` are shares. ``drop_of`` names the score that ``drop`` is of,
     ``agreement_interval`` is the 95 % interval of ``agreement``. ``recalls`` are those of the labels that
-    have to be found.
+    have to be found, and ``thresholds`` those that were chosen for both models.
     """
 
     noise: float
@@ -23,6 +23,7 @@ class Trial:
     drop_of: str = ""
     agreement_interval: tuple[float, float] | None = None
     recalls: tuple[Recall, ...] = ()
+    thresholds: tuple[ChosenThreshold, ...] = ()
 
     @classmethod
     def of(cls, noise: float, nbytes: int, quality: Quality) -> Trial:
@@ -37,4 +38,4 @@ class Trial:
         if quality.agreement is not None:
             agreement = quality.agreement.value
             interval = quality.agreement.interval
-        return cls(noise, nbytes, drop, agreement, drop_of, interval, quality.recalls)
+        return cls(noise, nbytes, drop, agreement, drop_of, interval, quality.recalls, quality.thresholds)

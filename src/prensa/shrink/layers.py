@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from torch import nn
 
+from prensa.calibration.blocks import lists_of_layers
 from prensa.errors import ModelError
 from prensa.shrink.matrices import matrices_of
 
@@ -30,9 +31,9 @@ def layers_of(model: PreTrainedModel) -> str:
     """
     name = type(model).__name__
     lists = []
-    for candidate in _outermost_lists(model, ""):
+    for candidate, modules in lists_of_layers(model):
         # A list of dropouts or of norms is no list of layers.
-        if matrices_of(model.get_submodule(candidate)):
+        if matrices_of(modules):
             lists.append(candidate)
     if len(lists) > 1:
         shown = " and ".join(lists[:2])
@@ -57,15 +58,6 @@ def layer_modules(model: nn.Module, layers: str) -> list[nn.Module]:
             f"{type(model).__name__}: expected a list of layers at {layers}, found another module"
         )
     return list(modules)
-
-
-def _outermost_lists(module: nn.Module, name: str) -> Iterator[str]:
-    for child_name, child in module.named_children():
-        full = f"{name}.{child_name}".removeprefix(".")
-        if isinstance(child, nn.ModuleList):
-            yield full
-        else:
-            yield from _outermost_lists(child, full)
 
 
 def renumber(layer: nn.Module, number: int) -> None:

@@ -16,9 +16,10 @@ from prensa.texts.cells import Words, refuse_numbers, strings_in, words_in
 from prensa.texts.label_columns import columns_named, label_columns_of, unused_labels
 from prensa.texts.labelled import Labelled, Labels
 from prensa.texts.labels import read_labels
-from prensa.texts.names import LABEL_COLUMNS, TEXT_COLUMNS, find, folded, quoted
+from prensa.texts.names import CONTEXT, LABEL_COLUMNS, QUESTION, TEXT_COLUMNS, find, folded, quoted
 from prensa.texts.queries import Queries
 from prensa.texts.readers import read_table
+from prensa.texts.references import IN_WORDS, read_references
 from prensa.texts.source import JUDGED, Source, check_built_in
 from prensa.texts.table import DataTable
 
@@ -27,7 +28,7 @@ BUILT_IN = "built-in texts"
 # How many of the built-in texts make a very long one.
 _LONG = 40
 # Kinds of models that label whole texts.
-_OF_TEXTS = {"classes", "multi-label", "regression"}
+_OF_TEXTS = {"classes", "multi-label", "regression", "questions", "writing"}
 # Texts that a model reads together at most.
 _PAIR = 2
 
@@ -99,6 +100,11 @@ def read_texts(source: Source, task: Task | None, *, splits: Sequence[str] = JUD
     """
     if source.name is None:
         check_built_in(source)
+        if task is not None and task.kind == "questions":
+            raise DataError(
+                "built-in texts: the model answers questions, and there are none among them; give `data` "
+                "with columns question, context and answers"
+            )
         texts = built_in_texts()
     else:
         texts = texts_in(table_of(source, splits), source, task)
@@ -124,7 +130,7 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
             f"{table.name}: holds a word and its tag on each line, for models that label words; this one "
             "labels texts: give a table with a column of texts"
         )
-    columns = text_columns(table, source.text_option)
+    columns = text_columns(table, source.text_option, task)
     label_columns = _label_columns(table, source, task, columns)
     words = words_in(table, columns[0])
     # Numbers that were not named as texts are more likely ids, or labels.
@@ -142,7 +148,7 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
         # Labels of rows that are left out anyway are not counted.
         skipped = _empty_rows(texts)
         skipped |= _empty_rows(pairs or ())
-        labelled = read_labels(table, label_columns, task, source.mapping, skipped)
+        labelled = _labelled(table, label_columns, task, source, skipped)
     kept, left_out = _kept(table, texts, pairs, labelled)
     account = [_read_account(table), f"texts in {quoted(columns)}"]
     if labelled is not None:
@@ -168,6 +174,17 @@ def texts_in(table: DataTable, source: Source, task: Task | None) -> Texts:
     )
 
 
+def _labelled(
+    table: DataTable, columns: tuple[str, ...], task: Task, source: Source, skipped: set[int]
+) -> Labelled:
+    """Read the labels of every row, or right answers in words."""
+    if task.kind not in IN_WORDS:
+        return read_labels(table, columns, task, source.mapping, skipped)
+    if source.mapping is not None:
+        raise DataError(f"{table.name}: `labels`, but the model answers in words, which are no labels")
+    return read_references(table, columns[0], task, skipped)
+
+
 def sample(texts: Texts, limit: int | None) -> Texts:
     """Keep ``limit`` texts drawn at random, the same ones every time, in their order."""
     if limit is None or limit >= len(texts):
@@ -178,11 +195,14 @@ def sample(texts: Texts, limit: int | None) -> Texts:
     return texts.take(sorted(indices))
 
 
-def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
+def text_columns(table: DataTable, wanted: str | None, task: Task | None = None) -> tuple[str, ...]:
     """Return the one or two columns that hold texts: those that are wanted, else by the usual names.
 
-    Raises :class:`DataError` where that settles nothing.
+    Raises :class:`DataError` where that settles nothing, and for other than a question and its context where
+    that is what the model of ``task`` reads.
     """
+    if task is not None and task.kind == "questions":
+        return _question_and_context(table, wanted)
     if wanted is not None:
         columns = columns_named(table, wanted, "texts")
         if not 0 < len(columns) <= _PAIR:
@@ -192,6 +212,9 @@ def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
         column = find(name, table.columns)
         if column is not None:
             return (column,)
+    in_file = _asked(table)
+    if in_file:
+        return in_file
     # An only column holds the texts, whatever its name, if it is not called like labels.
     if len(table.columns) == 1:
         (only,) = table.columns
@@ -200,6 +223,23 @@ def text_columns(table: DataTable, wanted: str | None) -> tuple[str, ...]:
     raise DataError(
         f"{table.name}: no column is named {' or '.join(TEXT_COLUMNS)}; {table.found}; give `text_column`"
     )
+
+
+def _question_and_context(table: DataTable, wanted: str | None) -> tuple[str, ...]:
+    columns = _asked(table) if wanted is None else columns_named(table, wanted, "texts")
+    if len(columns) != _PAIR:
+        raise DataError(
+            f"{table.name}: the model reads a question and its context; {table.found}; give both columns, in "
+            "this order, as `text_column=question,context`"
+        )
+    return columns
+
+
+def _asked(table: DataTable) -> tuple[str, ...]:
+    """Return the columns of questions and their contexts by their usual names; none without both."""
+    found = [find(name, table.columns) for name in (QUESTION, CONTEXT)]
+    columns = [column for column in found if column is not None]
+    return tuple(columns) if len(columns) == _PAIR else ()
 
 
 def _label_columns(

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prensa.checkpoint.kinds import LANGUAGE, Kind
-from prensa.errors import DataError, TokenizerError
+from prensa.errors import DataError, TokenizerError, first_line
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
 from prensa.texts.pair_truncation import LONGEST_FIRST, by_strategy
+from prensa.texts.plain_tokenizer import PlainTokenizer
 from prensa.texts.queries import NEITHER, Queries
 from prensa.texts.reader import Reader, alone
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Encoding
     from torch import Tensor
-    from transformers import BatchEncoding
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
     from prensa.texts.plain_tokenizer import Batch
 
@@ -45,12 +46,13 @@ def _silent(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Tokenized:
-    """One text as token ids; see :class:`Encoded` for ``places`` and ``nbytes``, None for other kinds."""
+    """One text as token ids; see :class:`Encoded` for the lists, which are None for other kinds."""
 
     row: Row
     is_truncated: bool
     places: list[int] | None = None
     nbytes: list[int] | None = None
+    spans: list[int] | None = None
 
 
 @dataclass
@@ -61,6 +63,9 @@ class Encoded:
     ``truncated`` counts the texts that were longer than the model reads. ``places`` are, for models of words,
     the positions of each word's first token. ``nbytes`` are, for language models, the bytes of text that each
     token stands for: 0 for the second token of one character, ``IGNORED`` for the marks around a text.
+    ``spans`` are, for questions, where each token begins and ends in the context, one number after the other,
+    and twice ``IGNORED`` for tokens that are not in it. ``tokenizer`` is what reads the tokens that models
+    write.
     """
 
     kind: Kind
@@ -70,6 +75,8 @@ class Encoded:
     rows: list[Row] = field(default_factory=list)
     places: list[list[int]] = field(default_factory=list)
     nbytes: list[list[int]] = field(default_factory=list)
+    spans: list[list[int]] = field(default_factory=list)
+    tokenizer: PreTrainedTokenizerBase | None = None
     truncated: int = 0
 
     @property
@@ -86,6 +93,8 @@ class Encoded:
                 self.places.append(text.places)
             if text.nbytes is not None:
                 self.nbytes.append(text.nbytes)
+            if text.spans is not None:
+                self.spans.append(text.spans)
 
 
 def largest_id(encoded: Encoded) -> int:
@@ -130,7 +139,7 @@ def prepared(tokenizer: Reader, texts: Texts, kind: Kind, prompt: str | None = N
 
     Raises what :func:`encode` raises.
     """
-    if kind in {"tokens", *LANGUAGE} and not tokenizer.is_fast:
+    if kind in {"tokens", "questions", *LANGUAGE} and not tokenizer.is_fast:
         raise TokenizerError(f"{tokenizer.name_or_path}: comparing this task needs a tokenizer.json")
     if kind == "tokens":
         # A column of texts has its words between spaces.
@@ -165,6 +174,8 @@ def _with_own_prompts(tokenizer: Reader, texts: Texts, queries: Queries) -> Text
 
 def tokenize(tokenizer: Reader, texts: Texts, kind: Kind, limit: int | None) -> list[Tokenized]:
     """Tokenize some texts that were :func:`prepared`, in one call of the tokenizer where it allows that."""
+    if kind == "questions":
+        return _tokenize_questions(tokenizer, texts, limit)
     words = None
     if kind == "tokens":
         words = texts.words
@@ -219,6 +230,36 @@ def _tokenized(
     return tokenized
 
 
+def _tokenize_questions(tokenizer: Reader, texts: Texts, limit: int | None) -> list[Tokenized]:
+    """Tokenize questions with their contexts, of which the context is truncated."""
+    both = [list(texts.texts), list(texts.pairs or ())]
+    context = 1
+    if tokenizer.padding_side == "left":
+        # Models that pad on the left were trained with the context in front.
+        both.reverse()
+        context = 0
+    truncation: str | bool = False
+    if limit is not None:
+        truncation = ("only_first", "only_second")[context]
+    with alone(tokenizer):
+        try:
+            batch = tokenizer(*both, truncation=truncation, max_length=limit, verbose=False)
+        except Exception as error:
+            raise DataError(
+                f"{texts.name}: a question leaves no room for its context in the {limit} tokens that the "
+                f"model reads ({first_line(error)}); leave long questions out"
+            ) from error
+    tokenized: list[Tokenized] = []
+    for index in range(len(texts)):
+        encoding = batch.encodings[index]
+        spans: list[int] = []
+        for sequence, span in zip(encoding.sequence_ids, encoding.offsets, strict=True):
+            spans += span if sequence == context else (IGNORED, IGNORED)
+        row = row_at(tokenizer, batch, index)
+        tokenized.append(Tokenized(row, bool(encoding.overflowing), spans=spans))
+    return tokenized
+
+
 def unread(tokenizer: Reader, kind: Kind) -> Encoded:
     """Return no texts yet, and how they will be padded."""
     # What is read word by word is padded behind, so that places stay what they are.
@@ -226,7 +267,10 @@ def unread(tokenizer: Reader, kind: Kind) -> Encoded:
     if kind in _PADDED_LIKE_THEIR_TOKENIZER and tokenizer.padding_side == "left":
         side = "left"
     fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    return Encoded(kind, side, fill, mask_id=tokenizer.mask_token_id)
+    writer = None
+    if kind == "writing" and not isinstance(tokenizer, PlainTokenizer):
+        writer = tokenizer
+    return Encoded(kind, side, fill, mask_id=tokenizer.mask_token_id, tokenizer=writer)
 
 
 def row_at(tokenizer: Reader, batch: BatchEncoding | Batch, index: int) -> Row:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from prensa.checkpoint.kinds import LANGUAGE, Task
+from prensa.checkpoint.kinds import LANGUAGE, Kind, Task
 from prensa.errors import DataError
 from prensa.texts.ids import NOT_JUDGED, Find, as_int, as_yes_or_no, is_missing, name_finder
-from prensa.texts.names import LABEL_COLUMNS, find, join_names, quoted, split_names
+from prensa.texts.names import (
+    ANSWER_COLUMNS,
+    LABEL_COLUMNS,
+    WRITTEN_COLUMNS,
+    find,
+    join_names,
+    quoted,
+    split_names,
+)
 from prensa.texts.table import Cell, DataTable
 
 _WITHOUT_LABELS = {"embedding", *LANGUAGE}
 # Models whose labels may have a column each.
 _BY_COLUMNS = {"multi-label", "classes"}
+# The usual names, where they are not those of labels alone.
+_NAMES: dict[Kind, tuple[str, ...]] = {
+    "regression": (*LABEL_COLUMNS, "score"),
+    "questions": ANSWER_COLUMNS,
+    "writing": (*WRITTEN_COLUMNS, *LABEL_COLUMNS),
+}
 # Labels of a classifier.
 _FEWEST = 2
 
@@ -40,10 +54,7 @@ def label_columns_of(
         named = _named_like_labels(table, task, text_columns)
         if named:
             return named
-    names: tuple[str, ...] = LABEL_COLUMNS
-    if task.kind == "regression":
-        names = (*LABEL_COLUMNS, "score")
-    for name in names:
+    for name in _NAMES.get(task.kind, LABEL_COLUMNS):
         column = find(name, table.columns)
         if column is not None and column not in text_columns:
             return (column,)

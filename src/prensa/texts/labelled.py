@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from prensa.texts.ids import name_finder
 
-Label = NDArray[np.int64] | NDArray[np.float64]
-"""Of one text: an id ``[]``, zeros and ones ``[labels]``, a number ``[]``, or an id for each word
-``[words]``, where ``IGNORED`` marks words without one."""
+Label = NDArray[np.int64] | NDArray[np.float64] | NDArray[np.str_]
+"""Of one text: an id ``[]``, zeros and ones ``[labels]``, a number ``[]``, an id for each word ``[words]``,
+where ``IGNORED`` marks words without one, or the answers in words that are right ``[answers]``."""
 
 Labels = list[Label]
 """Of each text."""

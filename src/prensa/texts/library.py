@@ -180,6 +180,7 @@ class _Kept:
     is_truncated: bool
     places: array[int] | None
     nbytes: array[int] | None
+    spans: array[int] | None = None
 
     @classmethod
     def of(cls, text: Tokenized) -> _Kept:
@@ -191,7 +192,10 @@ class _Kept:
             places = _packed(text.places)
         if text.nbytes is not None:
             nbytes = _packed(text.nbytes)
-        return cls(row, text.is_truncated, places, nbytes)
+        spans = None
+        if text.spans is not None:
+            spans = _packed(text.spans)
+        return cls(row, text.is_truncated, places, nbytes, spans)
 
     def fits(self, limit: int | None) -> bool:
         """Whether a text that was not truncated would not be at this limit either."""
@@ -207,7 +211,10 @@ class _Kept:
             places = self.places.tolist()
         if with_bytes and self.nbytes is not None:
             nbytes = self.nbytes.tolist()
-        return Tokenized(row, self.is_truncated, places, nbytes)
+        spans = None
+        if self.spans is not None:
+            spans = self.spans.tolist()
+        return Tokenized(row, self.is_truncated, places, nbytes, spans)
 
 
 def _packed(values: Iterable[int]) -> array[int]:
@@ -224,6 +231,9 @@ def _keys(texts: Texts, kind: Kind) -> list[_Text]:
     """Return what each text is kept under; words and texts of the same letters are different."""
     if kind == "tokens" and texts.words:
         return [(words, None) for words in texts.words]
+    if kind == "questions":
+        # Not as other pairs: of these the context alone is truncated, and its places are kept.
+        return [((text,), pair) for text, pair in zip(texts.texts, texts.pairs or (), strict=True)]
     if texts.pairs:
         return list(zip(texts.texts, texts.pairs, strict=True))
     return [(text, None) for text in texts.texts]

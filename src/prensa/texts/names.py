@@ -13,6 +13,13 @@ TEXT_COLUMNS = ("text", "sentence", "comment_text", "comment", "content", "revie
 LABEL_COLUMNS = ("label", "labels", "target", "class", "tags", "ner_tags")
 """Names that columns of texts and labels usually have, the more usual first."""
 
+QUESTION, CONTEXT = "question", "context"
+ANSWER_COLUMNS = ("answers", "answer")
+"""Names that columns have in files of questions with their contexts."""
+
+WRITTEN_COLUMNS = ("reference", "references", "summary", "highlights", "translation")
+"""Names of columns of texts that are to be written for others."""
+
 _OTHER_COLUMNS = ("id", "idx", "index", "score", "sentence1", "sentence2", "premise", "hypothesis")
 _SEPARATORS = re.compile(r"[\s_-]+")
 # A byte-order mark in the middle of joined files, and a space without width.
@@ -25,7 +32,9 @@ def folded(name: str) -> str:
     return _SEPARATORS.sub(" ", visible).strip()
 
 
-_USUAL = frozenset(map(folded, (*TEXT_COLUMNS, *LABEL_COLUMNS, *_OTHER_COLUMNS)))
+_USUAL = frozenset(
+    map(folded, (*TEXT_COLUMNS, *LABEL_COLUMNS, *_OTHER_COLUMNS, QUESTION, CONTEXT, *ANSWER_COLUMNS))
+)
 
 
 def is_usual(name: str) -> bool:
