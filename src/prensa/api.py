@@ -117,8 +117,8 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     does not use, ``allow_new_head`` takes one whose head has no weights, ``trust_remote_code`` runs the
     model's own code, and ``unchecked`` compresses without looking at the class, by passes that need no
     texts. ``progress`` and ``on_trial`` are called as the work goes on.
-    ``on`` has ``workers`` of a Ray cluster calibrate, in ``calibration_slices``, and make ``trials_at_once``, as
-    for :func:`predict`: with or without, as many of them give the same bytes.
+    ``on`` has ``workers`` of a Ray cluster calibrate, in ``calibration_slices``, and make ``trials_at_once``
+    as for :func:`predict`: with or without, as many of them give the same bytes.
 
     Raises a :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
     """

@@ -57,7 +57,8 @@ class Scale:
                 raise SettingError(f"`{name}` needs a calibrated recipe: use `preset=small`, or leave it out")
             if value is not None and calibration is not None and calibration.streaming is not None:
                 raise SettingError(
-                    f"`{name}`: a model that is larger than memory is calibrated here, layer by layer; leave it out"
+                    f"`{name}`: a model that is larger than memory is calibrated here, layer by layer; leave "
+                    "it out"
                 )
 
     def sliced(self, calibration: CalibrationPlan) -> CalibrationPlan:
