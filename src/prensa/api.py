@@ -117,10 +117,8 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     does not use, ``allow_new_head`` takes one whose head has no weights, ``trust_remote_code`` runs the
     model's own code, and ``unchecked`` compresses without looking at the class, by passes that need no
     texts. ``progress`` and ``on_trial`` are called as the work goes on.
-
-    ``on`` has ``workers`` of a Ray cluster calibrate and make the trials of a budget, as for :func:`predict`.
-    ``trials_at_once`` are the noises of one round, ``calibration_slices`` the parts that texts are summed up
-    in: the same numbers give the same bytes with and without a cluster.
+    ``on`` has ``workers`` of a Ray cluster calibrate, in ``calibration_slices``, and make ``trials_at_once``
+    as for :func:`predict`: with or without, as many of them give the same bytes.
 
     Raises a :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
     """
@@ -324,8 +322,7 @@ def frontier(  # noqa: PLR0913  every option is a parameter, so that each has it
     Compresses the model at several noises, and with the presets and bitsandbytes beside them, and judges
     each on ``data`` (2,000 of its texts unless its ``limit`` says otherwise). ``texts`` are calibrated on,
     those of ``data`` without them. ``metric`` and ``label_threshold`` are those of :func:`evaluate`.
-    ``on_point`` is called with each point. ``on``, ``workers``, ``worker_cpus`` and ``calibration_slices``
-    are those of :func:`compress`: points are measured several at a time.
+    ``on_point`` is called with each point. ``on`` and what belongs to it are those of :func:`compress`.
 
     Raises a :class:`~prensa.errors.PrensaError` where that cannot be done.
     """
@@ -375,9 +372,8 @@ def predict(  # noqa: PLR0913  every option is a parameter, so that each has its
     onnxruntime) and ``precision`` (int8, bf16, fp32) say how the model is run, ``max_batch_tokens`` how much
     at a time.
 
-    ``on`` has the workers of a Ray cluster answer: ``ray`` starts one on this machine, ``ray:auto`` joins
-    the one that runs here, ``ray:HOST:PORT`` another one. There are as many ``workers`` as there is room
-    for, of ``worker_cpus`` CPUs each (1). The files are the same.
+    ``on`` has the workers of a Ray cluster answer: ``ray`` starts one here, ``ray:auto`` joins the one that
+    runs here, ``ray:HOST:PORT`` another one, with as many ``workers`` of ``worker_cpus`` as it has room for.
 
     A row that cannot be answered has a reason in the column ``problem``; ``strict`` ends there instead. The
     same call goes on with one that was stopped; ``force`` replaces an output that exists.

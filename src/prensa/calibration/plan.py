@@ -54,9 +54,10 @@ class CalibrationPlan:
     each token comes in all ``counted`` texts. ``memory`` are the bytes of the model in float32 and of
     its second moments; what one block computes for one batch comes on top. ``by_blocks`` says that this is
     too much for ``device``, so that it stays in main memory and a block is there only while it runs, and
-    ``streaming`` that it is too much for main memory, too. ``account`` says what was read. Sums are made of
-    each of ``slices`` and then of these, in order: wherever they are made, the same number of slices gives
-    the same bytes.
+    ``streaming`` that it is too much for main memory, too. ``account`` says what was read.
+
+    Sums are made of each of ``slices`` and then of these, in order: wherever they are made, the same number
+    of slices gives the same bytes.
     """
 
     path: Path

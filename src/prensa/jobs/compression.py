@@ -344,7 +344,8 @@ class CompressionPlan:
             )
         if self.calibration is None:
             return None, healing.press(self.pressing, None, self.healing, progress)
-        with collected(self.calibration, self.output, progress, rounds.tasks or IN_TURN) as statistics:
+        tasks = rounds.tasks or IN_TURN
+        with collected(self.calibration, self.output, progress, tasks) as statistics:
             return None, healing.press(self.pressing, statistics, self.healing, progress)
 
 

@@ -59,8 +59,8 @@ class Scale:
                 raise SettingError(f"`{name}` needs a calibrated recipe: use `preset=small`, or leave it out")
             if calibration.streaming is not None:
                 raise SettingError(
-                    f"`{name}`: this model is larger than memory, and is calibrated layer by layer in this "
-                    "process; leave it out"
+                    f"`{name}`: a model that is larger than memory is calibrated here, layer by layer; leave "
+                    "it out"
                 )
 
     def sliced(self, calibration: CalibrationPlan) -> CalibrationPlan:
