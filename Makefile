@@ -20,14 +20,15 @@ demo: $(BIN)/.installed
 
 # One worker for each core, up to four: each holds PyTorch and the models that its tests share.
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest -m "not claims" --numprocesses=logical --maxprocesses=4 --dist=worksteal
+	$(BIN)/python -m pytest -m "not claims and not cluster" --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
-# What is promised of real models (needs PRENSA_SHARED, a folder with models/ and data/) and beside other libraries.
+# What is promised of real models (needs PRENSA_SHARED, a folder with models/ and data/), beside other libraries, and on a
+# Ray cluster of this machine alone.
 claims: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --editable ".[peers]"
 	# It declares an older transformers than it runs with, and all else that it needs is there.
 	$(BIN)/python -m pip install --quiet --no-deps gliner
-	$(BIN)/python -m pytest -m "claims or peers" -rs
+	$(BIN)/python -m pytest -m "claims or peers or cluster" -rs
 
 check: $(BIN)/.installed
 	$(BIN)/ruff check .
