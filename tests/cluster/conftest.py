@@ -47,7 +47,7 @@ def _started(make):
                 include_dashboard=False,
                 include_log_monitor=False,
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever Ray says, there is nothing to test on
             own.shutdown()
             if is_last:
                 pytest.skip(
