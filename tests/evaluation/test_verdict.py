@@ -18,7 +18,7 @@ def test_a_score_that_cannot_drop_so_far():
     )
     assert said(quality=quality).endswith(
         "the budget of 0.50 points was held, but not for certain: the original's own BLEU is no higher than "
-        "that, so that any result holds it."
+        "the drop allowed, so that any result holds it."
     )
 
 

@@ -247,9 +247,8 @@ def little_to_lose(quality: Quality, allowed: float) -> list[str]:
     """Explain that no result could drop by more than is allowed; empty if one could."""
     if quality.drop is None or not quality.has_less_than(allowed):
         return []
-    return [
-        f"the original's own {in_words(quality.drop.of)} is no higher than that, so that any result holds it"
-    ]
+    name = in_words(quality.drop.of)
+    return [f"the original's own {name} is no higher than the drop allowed, so that any result holds it"]
 
 
 def few_same(quality: Quality) -> list[str]:
