@@ -4,7 +4,8 @@ import pytest
 
 from prensa.errors import DataError, SettingError
 from prensa.evaluation.budget import Budget
-from prensa.evaluation.figures import Drop, Figure, Quality, Recall
+from prensa.evaluation.figures import Drop, Figure, Metric, Quality, Recall
+from prensa.search.outcome import warnings_of
 
 MEGABYTE = 10**6
 MODEL = Path("model")
@@ -110,6 +111,24 @@ def test_texts_that_would_decide():
 def test_words():
     text = Budget(max_drop=0.01, min_agreement=0.99, max_size="20MB").describe(of=MEGABYTE)
     assert text == "a drop of at most 1.00 points, the same answer on at least 99.00 %, 20.00 MB at most"
+
+
+@pytest.mark.parametrize(
+    ("metric", "original", "decision"),
+    [
+        ("BLEU", 0.004, "doubtful"),
+        ("BLEU", 0.02, "held"),
+        ("NDCG@10", 0.01, "doubtful"),
+        # A correlation may fall below 0.
+        ("Spearman correlation", 0.004, "held"),
+    ],
+)
+def test_what_is_not_there_cannot_be_lost(metric, original, decision):
+    metrics = (Metric(metric, original, original, (-0.001, 0.001)),)
+    quality = Quality(drop=Drop(metric, 0.0, (-0.001, 0.001)), metrics=metrics)
+    assert Budget(max_drop=0.01).decide(quality) == decision
+    warnings = warnings_of(quality, Budget(max_drop=0.01))
+    assert any("any result holds it" in warning for warning in warnings) == (decision == "doubtful")
 
 
 def found(value, interval=None, label="toxic"):

@@ -42,6 +42,47 @@ def test_texts_are_the_likeliest_tokens_one_by_one(model, monkeypatch):
     assert network.generation_config.num_beams == 4
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"return_dict_in_generate": True, "output_scores": True},
+        {"stop_strings": ["s"]},
+        {"repetition_penalty": 5.0},
+        {"exponential_decay_length_penalty": (2, 5.0)},
+        {"max_time": 1e-9},
+        {"prompt_lookup_num_tokens": 3},
+        {"remove_invalid_values": True, "renormalize_logits": True},
+    ],
+)
+def test_nothing_else_that_a_checkpoint_asks_for_counts(model, monkeypatch, asked):
+    monkeypatch.setattr(generation, "MOST_TOKENS", 12)
+    monkeypatch.setattr(generation, "TIMED_TOKENS", 2)
+    network, tokenizer = model
+    batch = batch_of(tokenizer, "b c d", "x")
+    plain = [text_of(text) for text in write(network, batch, tokenizer)]
+    own = network.generation_config
+    asking = transformers.GenerationConfig(**{**own.to_dict(), **asked})
+    monkeypatch.setattr(network, "generation_config", asking)
+    assert [text_of(text) for text in write(network, batch, tokenizer)] == plain
+    write_some(network, batch)
+    assert network.generation_config is asking
+
+
+def test_tokens_that_a_checkpoint_forbids_are_not_written(model, monkeypatch):
+    monkeypatch.setattr(generation, "MOST_TOKENS", 12)
+    network, tokenizer = model
+    batch = batch_of(tokenizer, "b c d")
+    (plain,) = write(network, batch, tokenizer)
+    first = text_of(plain)[0]
+    own = network.generation_config.to_dict()
+    forbidding = transformers.GenerationConfig(
+        **{**own, "suppress_tokens": [tokenizer.convert_tokens_to_ids(first)]}
+    )
+    monkeypatch.setattr(network, "generation_config", forbidding)
+    (other,) = write(network, batch, tokenizer)
+    assert first not in text_of(other).split()
+
+
 def test_a_text_without_numbers_is_none(model, monkeypatch):
     network, tokenizer = model
     batch = batch_of(tokenizer, "b c", "d e")

@@ -3,13 +3,23 @@ import dataclasses
 import pytest
 from tests.sample import EVALUATION, QUALITY
 
-from prensa.evaluation.figures import Drop, Quality, Recall
+from prensa.evaluation.figures import Drop, Metric, Quality, Recall
 from prensa.evaluation.verdict import drop_in_words, verdict
 
 
 def said(evaluation=EVALUATION, **changes):
     result = dataclasses.replace(evaluation.results[0], **changes)
     return verdict(dataclasses.replace(evaluation, results=(result,)), result)
+
+
+def test_a_score_that_cannot_drop_so_far():
+    quality = Quality(
+        drop=Drop("BLEU", 0.0, (-0.0001, 0.0001)), metrics=(Metric("BLEU", 0.004, 0.004, (-0.0001, 0.0001)),)
+    )
+    assert said(quality=quality).endswith(
+        "the budget of 0.50 points was held, but not for certain: the original's own BLEU is no higher than "
+        "the drop allowed, so that any result holds it."
+    )
 
 
 def test_the_whole_sentence():

@@ -79,7 +79,7 @@ def test_what_nothing_can_be_judged_by():
     assert "1 query with a relevant passage; expected several" in refused({"q0": {"p0": 1}}, RERANKER)
     alike = {"q0": {"p0": 1}, "q1": {"p1": 1}}
     assert "every order is right" in refused(alike, RERANKER, has_corpus=False)
-    with pytest.raises(DataError, match="1 query"):
+    with pytest.raises(DataError, match=r"1 query taken \(`limit` 1\)"):
         texts_in_collection(SOME, EMBEDDER, limit=1)
 
 

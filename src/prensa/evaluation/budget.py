@@ -136,7 +136,7 @@ class Budget:
 
         A result that gives no number anywhere exceeds any budget. What was not measured, and what was
         measured against an original that answers every text alike, is not known. Where the score stayed
-        although many answers changed, nothing is held for certain.
+        although many answers changed, or could not drop by more than is allowed, nothing is held for certain.
         """
         if not self.is_of_quality:
             return "none"
@@ -151,8 +151,9 @@ class Budget:
                 continue
             decision = decide(drop.value, drop.interval, allowed)
             # What is found is found: recall is not a score that other answers could have kept up.
-            if decision == "held" and quality.has_few_same and drop.of not in {CHANGED, _MISSED}:
-                decision = "doubtful"
+            if decision == "held" and drop.of not in {CHANGED, _MISSED}:
+                if quality.has_few_same or quality.has_less_than(allowed):
+                    decision = "doubtful"
             decisions.append(decision)
         return max(decisions, key=DECISIONS.index)
 

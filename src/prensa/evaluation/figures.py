@@ -34,6 +34,7 @@ _SCORES = frozenset(
         ENTITY_F1,
     }
 )
+_OF_NUMBERS = frozenset({SPEARMAN, PEARSON})
 # What stands between a metric and the label that it is of.
 _OF_LABEL = ": "
 
@@ -265,6 +266,18 @@ class Quality:
         if agreement is None or not self.is_of_a_score:
             return False
         return agreement.value < FEW_SAME
+
+    def has_less_than(self, allowed: float) -> bool:
+        """Whether the original's own score is no higher than an allowed drop: then any result holds it.
+
+        Correlations may fall below 0, so that more can be lost of them.
+        """
+        if self.drop is None or self.drop.of in _OF_NUMBERS:
+            return False
+        for metric in self.metrics:
+            if metric.name == self.drop.of and metric.original is not None and metric.higher_is_better:
+                return metric.original <= allowed
+        return False
 
     @property
     def is_of_a_score(self) -> bool:

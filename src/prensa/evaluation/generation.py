@@ -1,12 +1,11 @@
 """What a model with an encoder and a decoder writes, decoded greedily: the likeliest token each time.
 
-Beams, samples and penalties of a model's ``generation_config.json`` are left out, so that two models that
-foresee the same tokens write the same text; tokens that it forces or forbids are kept.
+Of a model's ``generation_config.json`` the tokens that it names, forces or forbids are kept. Beams, samples,
+penalties and lengths are left out, so that two models that foresee the same tokens write the same text.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,20 @@ MOST_TOKENS = 128
 TIMED_TOKENS = 32
 """Tokens that are written while time and memory are measured: as many by each model."""
 
+_KEPT = (
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "bad_words_ids",
+    "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size",
+)
+
 Characters = NDArray[np.float64]
 """A text as the numbers of its characters ``[characters]``, as outputs are numbers; one NaN if the model gave
 none."""
@@ -36,15 +49,8 @@ def write(
     model: PreTrainedModel, batch: Mapping[str, Tensor], tokenizer: PreTrainedTokenizerBase
 ) -> list[Characters]:
     """Return what a model writes for each text of a batch, in characters that :func:`text_of` reads."""
-    from transformers import LogitsProcessorList
-
     watch = _Watch(len(batch["input_ids"]))
-    with building():
-        ids = model.generate(
-            **batch,
-            generation_config=_greedy(model, MOST_TOKENS, fewest=0),
-            logits_processor=LogitsProcessorList([watch]),
-        )
+    ids = _generated(model, batch, _greedy(model, MOST_TOKENS, fewest=0), watch)
     texts: list[Characters] = []
     for row, is_broken in zip(ids.tolist(), watch.broken.tolist(), strict=True):
         if is_broken:
@@ -63,33 +69,39 @@ def text_of(characters: NDArray[np.floating]) -> str:
 @torch.inference_mode()
 def write_some(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> None:
     """Write the same number of tokens whatever the text, which is what takes a model its time."""
+    config = _greedy(model, TIMED_TOKENS, fewest=TIMED_TOKENS)
+    _generated(model, batch, config, _Watch(len(batch["input_ids"])))
+
+
+def _generated(
+    model: PreTrainedModel, batch: Mapping[str, Tensor], config: GenerationConfig, watch: _Watch
+) -> Tensor:
+    """Return the tokens that a model writes ``[texts, longest]`` by ``config`` alone."""
+    from transformers import LogitsProcessorList
+
     with building():
-        model.generate(**batch, generation_config=_greedy(model, TIMED_TOKENS, fewest=TIMED_TOKENS))
+        own = model.generation_config
+        # What is not set in a config is taken from the model's, however it is passed.
+        model.generation_config = config
+        try:
+            ids: Tensor = model.generate(
+                **batch, generation_config=config, logits_processor=LogitsProcessorList([watch])
+            )
+        finally:
+            model.generation_config = own
+    return ids
 
 
 def _greedy(model: PreTrainedModel, most: int, *, fewest: int) -> GenerationConfig:
-    config: GenerationConfig = copy.deepcopy(model.generation_config)
+    from transformers import GenerationConfig
+
     # Some have no position for more, and none of them says so before it fails.
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None:
         most = min(most, positions - 2)
         fewest = min(fewest, most)
-    config.update(
-        num_beams=1,
-        num_beam_groups=None,
-        do_sample=False,
-        early_stopping=False,
-        length_penalty=1.0,
-        num_return_sequences=1,
-        max_length=None,
-        min_length=None,
-        max_new_tokens=most,
-        min_new_tokens=fewest or None,
-        temperature=None,
-        top_k=None,
-        top_p=None,
-    )
-    return config
+    kept = {name: getattr(model.generation_config, name, None) for name in _KEPT}
+    return GenerationConfig(max_new_tokens=most, min_new_tokens=fewest or None, **kept)
 
 
 class _Watch:

@@ -240,7 +240,15 @@ def _doubts(quality: Quality, allowed: float) -> list[str]:
         if not is_within(high, allowed):
             reasons.append("the interval goes beyond it")
     reasons += [f"{few}; an empty label_column judges the answers alone" for few in few_same(quality)]
-    return reasons
+    return [*reasons, *little_to_lose(quality, allowed)]
+
+
+def little_to_lose(quality: Quality, allowed: float) -> list[str]:
+    """Explain that no result could drop by more than is allowed; empty if one could."""
+    if quality.drop is None or not quality.has_less_than(allowed):
+        return []
+    name = in_words(quality.drop.of)
+    return [f"the original's own {name} is no higher than the drop allowed, so that any result holds it"]
 
 
 def few_same(quality: Quality) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prensa.evaluation.budget import AUTO, Budget
 from prensa.evaluation.decision import Decision
 from prensa.evaluation.figures import Drop, Quality
-from prensa.evaluation.verdict import few_same, guessing_in_words
+from prensa.evaluation.verdict import few_same, guessing_in_words, little_to_lose
 from prensa.search.trial import Trial
 
 
@@ -94,6 +94,8 @@ def warnings_of(quality: Quality, budget: Budget) -> list[str]:
     warnings = [f"{reason}{advice}" for reason in few_same(quality)]
     if quality.guessing is not None and not warnings:
         warnings.append(f"{guessing_in_words(quality.guessing)}{advice}")
+    if budget.drop_allowed is not None:
+        warnings += little_to_lose(quality, budget.drop_allowed)
     if quality.alike == "one-sided":
         warnings.append(
             "the original gives all of these texts the same label, so that agreement proves little"

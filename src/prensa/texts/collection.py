@@ -82,9 +82,12 @@ def texts_in_collection(
         drawn = set(random.Random(0).sample(range(len(queries)), limit))
         queries = [query for index, query in enumerate(queries) if index in drawn]
     if to_judge and len(queries) < _FEWEST:
+        found = "1 query with a relevant passage"
+        if limit == 1:
+            found = "1 query taken (`limit` 1)"
         raise DataError(
-            f"{collection.name}: 1 query with a relevant passage; expected several, since an interval says "
-            "what other queries would do"
+            f"{collection.name}: {found}; expected several, since an interval says what other queries would "
+            "do"
         )
     if task is not None and reads_pairs(task):
         texts = _pairs(collection, queries)
