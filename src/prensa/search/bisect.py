@@ -18,7 +18,7 @@ Try = Callable[[Sequence[float]], Sequence[Trial]]
 
 # From one end of a bracket to the other.
 _STRIDE = 4.0
-# From the least noise to the most; the power of more than 500 would be no number, and a cluster may have room.
+# From the least noise to the most: a cluster has room for more, whose power would be no number.
 _MOST_STRIDES = math.ceil(math.log(MOST_NOISE / LEAST_NOISE, _STRIDE))
 NEAR = 1.1
 """Noises within this factor give files that differ by less than 3 %."""
