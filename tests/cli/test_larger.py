@@ -29,8 +29,9 @@ def test_what_fits_stays_whole(command, arguments):
     assert json.loads(out)["calibration"]["streaming"] is None
 
 
-def test_a_size_that_is_none(command, arguments, assert_refused):
+@pytest.mark.parametrize("size", ["much", "9" * 400])
+def test_a_size_that_is_none(command, arguments, assert_refused, size):
     assert_refused(
-        command(*arguments, "--memory", "much"),
-        "--memory: expected a size such as 8GiB, 8GB or bytes, found 'much'",
+        command(*arguments, "--memory", size),
+        f"--memory: expected a size such as 8GiB, 8GB or bytes, found {size!r}",
     )

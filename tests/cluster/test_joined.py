@@ -29,6 +29,15 @@ def test_an_address_that_nothing_answers_at(kind, free_port):
         joined._connect(address)
 
 
+def test_a_name_that_no_machine_can_have():
+    pytest.importorskip("ray")
+    with (
+        pytest.raises(SettingError, match=r"`on=ray:head\.\.org:6379`: nothing answers there"),
+        joined.joined(Address("cluster", "head..org", 6379)),
+    ):
+        pass
+
+
 def test_the_address_in_the_environment_is_tried_as_quickly(free_port, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port}")

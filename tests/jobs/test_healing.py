@@ -154,6 +154,25 @@ def test_a_budget_is_kept_by_what_was_healed(made, many, others, tmp_path, few_r
     assert not leftovers(tmp_path)
 
 
+def test_a_second_healing_within_a_budget_has_the_same_teacher(
+    made, many, others, tmp_path, few_resamples, monkeypatch
+):
+    """With a trimmed vocabulary the teacher is a directory of its own, which the first healing has made."""
+    monkeypatch.setattr("prensa.search.search._against", lambda *_: "no")
+    result = prensa.compress(
+        made,
+        tmp_path / "out",
+        texts=many,
+        data=others,
+        heal=replace(FEW, steps=2),
+        trim_vocabulary=prensa.TrimVocabulary(),
+        min_agreement=0.5,
+    )
+    assert result.manifest is not None
+    assert result.manifest.heal.why == "no"
+    assert not leftovers(tmp_path)
+
+
 def test_what_grows_beyond_the_budget_is_left_as_it_was(made, many, tmp_path, monkeypatch):
     def enlarged(pressed, manifest, changes, directory):
         written = write_changed(pressed, manifest, changes, directory)

@@ -29,6 +29,7 @@ from prensa.texts.encoding import Encoded
 from prensa.texts.library import COUNTED, Library
 from prensa.texts.source import Source
 from prensa.texts.tokenizers import load_tokenizer, longest
+from prensa.wording import megabytes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -162,8 +163,9 @@ def _in_main_memory(
     # What fits on a GPU needs no main memory.
     if plan.memory <= available or not (plan.by_blocks or not plan.device.startswith("cuda")):
         return plan
-    whole = f"{plan.path}: calibrating takes {_gigabytes(plan.memory)} of main memory, and there are "
-    whole += f"{_gigabytes(available)}"
+    bound = "there are" if most is None else "`memory` allows"
+    whole = f"{plan.path}: calibrating takes {_size(plan.memory)} of main memory, and {bound} "
+    whole += _size(available)
     instead = "use a larger machine, or a recipe without calibration (`preset=int8`)"
     if not streams:
         raise DeviceError(f"{whole}; {instead}")
@@ -175,14 +177,13 @@ def _in_main_memory(
         tokens += len(batch) * max(plan.encoded.lengths[index] for index in batch)
     streaming = streaming_of(layers, shape, config, tokens, available)
     if streaming.memory > available:
-        raise DeviceError(
-            f"{whole}; layer by layer calibrating takes {_gigabytes(streaming.memory)}; {instead}"
-        )
+        raise DeviceError(f"{whole}; layer by layer calibrating takes {_size(streaming.memory)}; {instead}")
     return dataclasses.replace(plan, device="cpu", by_blocks=False, streaming=streaming)
 
 
-def _gigabytes(nbytes: int) -> str:
-    return f"{nbytes / 1e9:.1f} GB"
+def _size(nbytes: int) -> str:
+    """Return bytes in words; of a small model they are no gigabytes."""
+    return megabytes(nbytes) if nbytes < _LARGE else f"{nbytes / 1e9:.1f} GB"
 
 
 def texts_to_calibrate_on(source: Source, library: Library, task: Task | None = None) -> Texts:

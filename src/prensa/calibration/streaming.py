@@ -68,7 +68,7 @@ def memory_from(value: int | str | None) -> int | None:
             amount = float(number) * (1024 if binary else 1000) ** power
         except ValueError:
             amount = 0.0
-    if amount < 1:
+    if not 1 <= amount < math.inf:
         raise SettingError(f"`memory`: expected a size such as 8GiB, 8GB or bytes, found {value!r}")
     return int(amount)
 

@@ -183,8 +183,9 @@ def _knock(host: str, port: int, name: str) -> None:
     """Raise :class:`SettingError` at once where nothing listens: Ray would try again for a minute."""
     try:
         socket.create_connection((host.strip("[]"), port), timeout=_CONNECTING).close()
-    except OSError as error:
-        reason = error.strerror or first_line(error)
+    except (OSError, UnicodeError) as error:
+        # A name with an empty or endless part is none that can be asked for.
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise SettingError(f"`on=ray:{name}`: nothing answers there ({reason})") from error
 
 

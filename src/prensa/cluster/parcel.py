@@ -60,16 +60,16 @@ def unpacked(parcel: Parcel) -> Path:
         if place.is_dir():
             return place
         making = Path(tempfile.mkdtemp(dir=own))
-        for name, content in parcel.files.items():
-            target = making / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            ray.get(content).tofile(target)
         try:
+            for name, content in parcel.files.items():
+                target = making / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                ray.get(content).tofile(target)
             making.rename(place)
-        except OSError:
-            # Another worker of this node was faster.
+        except BaseException as error:
             shutil.rmtree(making, ignore_errors=True)
-            if not place.is_dir():
+            # Another worker of this node was faster.
+            if not isinstance(error, OSError) or not place.is_dir():
                 raise
     except OSError as error:
         raise OutputError(f"{place}: the model cannot be written there ({error.strerror})") from error

@@ -77,11 +77,13 @@ class Healing:
         original = self.original
         if original.vocabulary is None:
             return original.checkpoint.path
-        # Without passes it is the original with fewer rows, and without codecs that is written at once.
-        recipe = Recipe((), codecs=(Raw.name,), trim_vocabulary=original.recipe.trim_vocabulary)
-        smaller = original.with_recipe(recipe, place / "teacher")
-        pipeline.run(smaller)
-        return smaller.output
+        directory = place / "teacher"
+        # Within a budget a second result may be healed here: it has the same teacher.
+        if not directory.is_dir():
+            # Without passes it is the original with fewer rows, and without codecs that is written at once.
+            recipe = Recipe((), codecs=(Raw.name,), trim_vocabulary=original.recipe.trim_vocabulary)
+            pipeline.run(original.with_recipe(recipe, directory))
+        return directory
 
 
 def plan_of(

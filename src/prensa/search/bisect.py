@@ -18,6 +18,8 @@ Try = Callable[[Sequence[float]], Sequence[Trial]]
 
 # From one end of a bracket to the other.
 _STRIDE = 4.0
+# From the least noise to the most: a cluster has room for more, whose power would be no number.
+_MOST_STRIDES = math.ceil(math.log(MOST_NOISE / LEAST_NOISE, _STRIDE))
 NEAR = 1.1
 """Noises within this factor give files that differ by less than 3 %."""
 
@@ -72,6 +74,7 @@ def _bracket(
 
 def _around(start: float, count: int) -> list[float]:
     """Begin with one noise, or with strides to both sides of it."""
+    count = min(count, 2 * _MOST_STRIDES + 1)
     below = (count - 1) // 2
     noises = [_limited(start * _STRIDE**number) for number in range(-below, count - below)]
     return list(dict.fromkeys(noises))
@@ -92,7 +95,7 @@ def _beyond(edge: float, count: int, *, goes_up: bool) -> list[float]:
     """Go on by strides, as far as there are noises that a pass takes."""
     stride = _STRIDE if goes_up else 1 / _STRIDE
     noises = []
-    for number in range(1, count + 1):
+    for number in range(1, min(count, _MOST_STRIDES) + 1):
         noise = _limited(edge * stride**number)
         if noise != edge and noise not in noises:
             noises.append(noise)
