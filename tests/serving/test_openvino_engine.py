@@ -23,4 +23,4 @@ def test_what_is_kept_for_each_shape_is_bounded(monkeypatch, tmp_path):
     monkeypatch.setattr(openvino, "Core", Core)
     assert _compile(tmp_path / "model.xml", "fp32") == tmp_path / "model.xml"
     # By default 5,000 of each kind: gigabytes for a server that meets many lengths.
-    assert [own["CPU_RUNTIME_CACHE_CAPACITY"] <= 1024 for own in settings] == [True, True]
+    assert [own["CPU_RUNTIME_CACHE_CAPACITY"] < 5000 for own in settings] == [True, True]
