@@ -62,6 +62,8 @@ def test_the_files_are_the_same_and_a_stopped_run_goes_on(nodes, path_of, lines,
     monkeypatch.setattr(Cluster, "on_each_node", lambda self, look, *_: {"there": look() if not _ else ""})
     result = prensa.predict(model, tmp_path / "out", data=lines, progress=kill, workers=1, **ON)
     assert len(actors) == 2
-    assert (result.texts, result.answered_before, result.problems) == (91, 56, {"no text": 6})
+    assert (result.texts, result.problems) == (91, {"no text": 6})
+    # The worker may have answered more by the time it is stopped.
+    assert 56 <= result.answered_before < 91
     assert bytes_in(tmp_path / "out") == bytes_in(tmp_path / "plain")
     assert not leftovers(tmp_path)
