@@ -10,7 +10,7 @@ from tests.bert import tokenizer
 from tests.vocabulary.families import FAMILIES
 
 from prensa.errors import TokenizerError
-from prensa.texts.plain_tokenizer import PlainTokenizer, traits_of
+from prensa.texts.plain_tokenizer import Batch, PlainTokenizer, traits_of
 
 TEXTS = ["", "a", "Hello, you there!", "naïve café  Привет 日本語 😀", "x " * 60, "[SEP] </s> [MASK]"]
 
@@ -115,3 +115,19 @@ def test_a_damaged_file(tmp_path, content):
         (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(TokenizerError, match=r"tokenizer\.json: not usable .* export the model again"):
         PlainTokenizer(tmp_path, traits)
+
+
+def test_each_text_is_read_once_for_each_list():
+    """Of many texts each is asked for by itself: lists that were made anew every time would take minutes."""
+
+    class Encoding:
+        reads = 0
+
+        @property
+        def ids(self):
+            Encoding.reads += 1
+            return [1, 2]
+
+    batch = Batch([Encoding() for _ in range(50)], ("input_ids",))
+    assert [batch["input_ids"][index] for index in range(50)] == [[1, 2]] * 50
+    assert Encoding.reads == 50

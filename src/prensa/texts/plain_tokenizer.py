@@ -71,10 +71,14 @@ class Batch:
         """Hold what ``tokenizers`` has made; ``inputs`` are the names of what a model reads of it."""
         self.encodings = encodings
         self._inputs = inputs
+        self._lists: dict[str, list[list[int]]] = {}
 
     def __getitem__(self, name: str) -> list[list[int]]:
-        attribute = _ATTRIBUTES[name]
-        return [getattr(encoding, attribute) for encoding in self.encodings]
+        # Made once: callers take one text's list after the other, and each way of making them reads all texts.
+        if name not in self._lists:
+            attribute = _ATTRIBUTES[name]
+            self._lists[name] = [getattr(encoding, attribute) for encoding in self.encodings]
+        return self._lists[name]
 
     def __contains__(self, name: object) -> bool:
         return name in _ATTRIBUTES and (name in self._inputs or name not in _OPTIONAL)
