@@ -74,7 +74,7 @@ class Batch:
         self._lists: dict[str, list[list[int]]] = {}
 
     def __getitem__(self, name: str) -> list[list[int]]:
-        # Made once: callers take one text's list after the other, and each way of making them reads all texts.
+        # Made once: callers take the list of one text after the other, and making them reads all texts.
         if name not in self._lists:
             attribute = _ATTRIBUTES[name]
             self._lists[name] = [getattr(encoding, attribute) for encoding in self.encodings]
