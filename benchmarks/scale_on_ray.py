@@ -51,7 +51,9 @@ def main() -> None:
         file = Path(name) / "comments.parquet"
         write(comments(arguments.comments), file)
         found = measured(export, file, arguments.rounds)
-    rates = {way: median(one["texts_a_second"] for one in runs) for way, runs in found.items()}
+    rates = {}
+    for way, runs in found.items():
+        rates[way] = median(one["texts_a_second"] for one in runs)
     result = {
         "model": "toxic-deberta",
         "comments": arguments.comments,

@@ -106,10 +106,16 @@ def under_load(export: Path, texts: Sequence[str], rounds: int) -> dict[str, Any
 
 def summed_up(loads: Sequence[dict[str, float]], alone: float) -> dict[str, float]:
     """Return the medians over all rounds, and the share of what ``predict`` does."""
+    medians = medians_of(loads)
+    return medians | {"share_of_predict": round(medians["texts_a_second"] / alone, 3)}
+
+
+def medians_of(loads: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the median of each figure over all rounds."""
     medians = {}
     for key in loads[0]:
         medians[key] = round(median(load[key] for load in loads), 4)
-    return medians | {"share_of_predict": round(medians["texts_a_second"] / alone, 3)}
+    return medians
 
 
 def asked(port: int, texts: Sequence[str], clients: int, asking: Asking = OWN) -> dict[str, float]:

@@ -16,13 +16,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks.evaluation import MODEL
 from benchmarks.exported import exported
 from benchmarks.record import save
-from benchmarks.server import OWN, Asking, asked, comments, naive_command, running, serve_command
+from benchmarks.server import OWN, Asking, asked, comments, medians_of, naive_command, running, serve_command
 
 CLIENTS = 64
 RAY, BENTO = "ray-serve", "bentoml"
@@ -90,10 +89,7 @@ def _in_turns(peers: dict[str, Peer], texts: Sequence[str], rounds: int) -> dict
                 load = asked(ports[name], texts, CLIENTS, peer.asking)
                 found[name].append(load)
                 print(name, load, flush=True)
-    medians: dict[str, dict[str, float]] = {}
-    for name, loads in found.items():
-        medians[name] = {key: round(median(load[key] for load in loads), 4) for key in loads[0]}
-    return medians
+    return {name: medians_of(loads) for name, loads in found.items()}
 
 
 def scores_of(export: str) -> Callable[[list[str]], list[list[dict[str, Any]]]]:

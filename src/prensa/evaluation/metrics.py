@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from itertools import chain
 
 from prensa.checkpoint.task import Kind, Task
 from prensa.errors import SettingError
@@ -62,7 +63,7 @@ _OF_KINDS: dict[Kind, dict[str, str]] = {
 }
 
 _LABELLED = (_OF_LABELS, _OF_ENTITIES, _OF_ALL, _OF_NUMBERS, _OF_QUESTIONS, _OF_WRITING)
-LABELLED = frozenset(metric for metrics in _LABELLED for metric in metrics.values())
+LABELLED = frozenset(chain.from_iterable(metrics.values() for metrics in _LABELLED))
 """Metrics that need right answers."""
 
 # Other words for the same.

@@ -14,7 +14,7 @@ from prensa.evaluation.disagreements import Described, most
 from prensa.evaluation.figures import ANSWER_F1, EXACT_MATCH, Drop, Figure, Metric, Quality
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.predict import Output
-from prensa.evaluation.text_scores import Means, Sameness, compare_scores
+from prensa.evaluation.text_scores import Means, Sameness, compare_scores, right_texts
 
 # What is shown of a question that is not answered.
 _NO_ANSWER = "(no answer)"
@@ -26,9 +26,7 @@ def compare_questions(outputs: Outputs, draws: Draws) -> Quality:
     A model may find that there is no answer only where the right answers say so of any question.
     """
     contexts = outputs.texts.pairs or ()
-    right: list[list[str]] = []
-    for label in outputs.texts.labels or ():
-        right.append([str(answer) for answer in label])
+    right = right_texts(outputs)
     may_be_none = any(not any(answers) for answers in right)
     before = answers_of(outputs.original, contexts, may_be_none=may_be_none)
     after = answers_of(outputs.result, contexts, may_be_none=may_be_none)

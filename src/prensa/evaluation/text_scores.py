@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 from prensa.evaluation.bootstrap import Draws, intervals, none_changed
 from prensa.evaluation.classification import share_changed
 from prensa.evaluation.figures import AGREEMENT, Drop, Figure, Metric, metric_of
+from prensa.evaluation.outputs import Outputs
 
 Floats = NDArray[np.floating]
 Ids = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+
+def right_texts(outputs: Outputs) -> list[list[str]]:
+    """Return what would be right of each text, in words; nothing where that is not known."""
+    right: list[list[str]] = []
+    for label in outputs.texts.labels or ():
+        right.append([str(text) for text in label])
+    return right
 
 
 class Scores(Protocol):

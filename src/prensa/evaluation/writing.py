@@ -14,7 +14,7 @@ from prensa.evaluation.generation import text_of
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.predict import Output
 from prensa.evaluation.text_metrics import Written, chrf, rouge_l
-from prensa.evaluation.text_scores import Sameness, compare_scores
+from prensa.evaluation.text_scores import Sameness, compare_scores, right_texts
 
 
 def compare_writing(outputs: Outputs, draws: Draws) -> Quality:
@@ -29,9 +29,7 @@ def compare_writing(outputs: Outputs, draws: Draws) -> Quality:
         Figure("chrF with the original's texts", float(likeness.mean()), is_share=True),
         Figure("ROUGE-L with the original's texts", float(rouge_l(after, of_original).mean()), is_share=True),
     )
-    right: list[list[str]] = []
-    for label in outputs.texts.labels or ():
-        right.append([str(text) for text in label])
+    right = right_texts(outputs)
 
     def describe(index: int) -> Described:
         return " / ".join(right[index]) if right else "", before[index], after[index]

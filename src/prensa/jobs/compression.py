@@ -12,7 +12,6 @@ from prensa.calibration.streaming import memory_from
 from prensa.checkpoint.destination import check_destination
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.manifest import Manifest
-from prensa.cluster.tasks import IN_TURN
 from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.halves import halve_texts
@@ -344,8 +343,7 @@ class CompressionPlan:
             )
         if self.calibration is None:
             return None, healing.press(self.pressing, None, self.healing, progress)
-        tasks = rounds.tasks or IN_TURN
-        with collected(self.calibration, self.output, progress, tasks) as statistics:
+        with collected(self.calibration, self.output, progress, rounds.tasks) as statistics:
             return None, healing.press(self.pressing, statistics, self.healing, progress)
 
 

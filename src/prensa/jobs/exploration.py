@@ -9,7 +9,6 @@ from pathlib import Path
 
 from prensa.calibration.plan import CalibrationPlan, plan_calibration
 from prensa.checkpoint.locate import locate
-from prensa.cluster.tasks import IN_TURN
 from prensa.evaluation.budget import Budget, OfLabels
 from prensa.evaluation.frontier import Frontier
 from prensa.evaluation.judge import Judge, plan_judge
@@ -104,7 +103,7 @@ class ExplorationPlan:
                 noises=NOISES if self.job.noises is None else self.job.noises,
                 on_point=on_point,
                 progress=progress,
-                tasks=rounds.tasks or IN_TURN,
+                tasks=rounds.tasks,
             )
         if frontier.points:
             write_frontier(frontier, self.output)

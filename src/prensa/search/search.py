@@ -99,7 +99,7 @@ class _Search:
 
     def _made(self, noises: Sequence[float]) -> Iterator[Trial]:
         # A single one is made here, where what it wrote is kept.
-        if self.rounds.tasks is not None and len(noises) > 1:
+        if self.rounds.tasks is not IN_TURN and len(noises) > 1:
             given = Given(self.plan, self.statistics, self.judge, self.halves.search)
             yield from trials(self.rounds.tasks, given, noises, self.progress)
             return
@@ -193,9 +193,8 @@ def search(
         own_quality = judge.own_quality(halves.check, progress)
         if own_quality is not None:
             budget.check_reachable(own_quality, judge.plan.path)
-    tasks = rounds.tasks or IN_TURN
     with (
-        collected(calibration, plan.output, progress, tasks) as statistics,
+        collected(calibration, plan.output, progress, rounds.tasks) as statistics,
         hidden_beside(plan.output) as place,
     ):
         run = _Search(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prensa.checkpoint.task import LANGUAGE
-from prensa.cluster.tasks import Tasks
+from prensa.cluster.tasks import IN_TURN, Tasks
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.judge import Judge
 from prensa.files.temporary import temporary_directory
@@ -21,10 +21,10 @@ from prensa.texts.library import Library
 
 @dataclass(frozen=True)
 class Rounds:
-    """How many trials are made ``at_once``, and by whom; by this process in turn without ``tasks``."""
+    """How many trials are made ``at_once``, and where."""
 
     at_once: int = 1
-    tasks: Tasks | None = None
+    tasks: Tasks = IN_TURN
 
 
 ONE_BY_ONE = Rounds()

@@ -55,7 +55,9 @@ def collection_in(table: DataTable, columns: tuple[str, str, str]) -> Collection
                 f"{table.name}: row {row}: the same query and passage as before with the score {grade} "
                 f"instead of {own[passage]}; keep one"
             )
-    found = [passage for own in grades.values() for passage in own]
+    found: list[str] = []
+    for own in grades.values():
+        found += own
     account = f"{table.name}: {len(table):,} rows read; queries, passages and scores in {quoted(columns)}"
     if left_out:
         account += f"; {left_out:,} rows left out that lack one of them"
