@@ -11,6 +11,7 @@ from prensa.ops.moment import Moment
 from prensa.ops.statistics import MatrixStatistics, Statistics
 from prensa.shrink.anatomy import anatomy_of
 from prensa.shrink.cuts import Depth, depths, gone, removal_paths, widths_left
+from prensa.shrink.narrow import Kept, narrow
 from prensa.shrink.quality import Yardstick
 from prensa.texts.encoding import Encoded
 
@@ -87,6 +88,22 @@ def test_layers_that_are_missed_least_go_first(tmp_path):
     assert [depth.layers for depth in found][:2] == [(0, 1, 2), (0, 2)]
     assert found[0].change == 0
     assert len(found[2].layers) == 1
+
+
+@pytest.mark.parametrize("name", ["bert", "deberta-v2", "gpt2", "modernbert", "roberta"])
+def test_a_shorter_model_is_as_far_off_as_when_all_its_layers_are_computed(name, tmp_path):
+    family = FAMILIES[name]
+    model = family.build().eval()
+    anatomy = anatomy_of(family.write_config(tmp_path))
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    measure = yardstick(model)
+    for depth in depths(model, anatomy, measure, most=2)[1:]:
+        short = copy.deepcopy(model)
+        narrow(short, anatomy, Kept(depth.layers, {}))
+        assert depth.change == pytest.approx(measure.change(short), rel=1e-3, abs=1e-9)
+        assert depth.change > 0
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[key])
 
 
 def test_a_layer_that_must_stay_stays(tmp_path):

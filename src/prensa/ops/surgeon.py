@@ -49,22 +49,24 @@ def removal_path(
     of each output is worth, and ``columns`` ``[units, size]`` are the columns of each unit. Raises
     :class:`ValueError` for a moment that is not finite or zero.
     """
-    left_weight = weight.double().clone()
-    inverse = torch.linalg.inv(damped(moment))
+    # The columns of a unit side by side: then it is a block of the matrix and of the inverse.
+    by_unit = columns.reshape(-1)
+    size = columns.shape[1]
+    left_weight = weight.double()[:, by_unit]
+    inverse = torch.linalg.inv(damped(moment))[by_unit][:, by_unit]
     worth = importance.double()
     left = torch.arange(len(columns))
     order: list[Tensor] = []
     gone = [0]
     costs = [0.0]
     while len(left):
-        prices = _prices(left_weight, inverse, worth, columns[left])
+        prices = _prices(left_weight, inverse, worth, size)
         # Stable, so that equal units go in the same order on every machine.
         cheapest = torch.argsort(prices, stable=True)[:step]
-        going = columns[left[cheapest]].reshape(-1)
-        cost = _take(left_weight, inverse, worth, going)
-        order.append(left[cheapest])
         stays = torch.ones(len(left), dtype=torch.bool)
         stays[cheapest] = False
+        left_weight, inverse, cost = _take(left_weight, inverse, worth, stays.repeat_interleave(size))
+        order.append(left[cheapest])
         left = left[stays]
         gone.append(gone[-1] + len(cheapest))
         # Rounding may make a tiny cost negative.
@@ -82,28 +84,31 @@ def damped(moment: Tensor) -> Tensor:
     return exact
 
 
-def _prices(weight: Tensor, inverse: Tensor, worth: Tensor, columns: Tensor) -> Tensor:
-    """Return what each unit ``[units, size]`` alone would cost."""
-    blocks = inverse[columns[:, :, None], columns[:, None, :]]
-    parts = weight[:, columns]
-    weighted = (worth[:, None, None] * parts).permute(1, 2, 0)
+def _prices(weight: Tensor, inverse: Tensor, worth: Tensor, size: int) -> Tensor:
+    """Return what each unit of ``size`` columns alone would cost ``[units]``."""
+    units = len(inverse) // size
+    # [units, size, size]: of each unit its own block.
+    blocks = inverse.view(units, size, units, size).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+    parts = weight.view(len(weight), units, size).transpose(0, 1)
     # [units, size, size]: how the columns of a unit go together in the outputs.
-    products = weighted @ parts.permute(1, 0, 2)
+    products = torch.einsum("urs,r,urt->ust", parts, worth, parts)
     inner = torch.linalg.inv(blocks)
     prices: Tensor = (inner * products).sum(dim=(1, 2))
     return prices
 
 
-def _take(weight: Tensor, inverse: Tensor, worth: Tensor, going: Tensor) -> float:
-    """Take columns away, in place, and return what it costs."""
-    inner = torch.linalg.inv(inverse[going[:, None], going])
-    change = weight[:, going] @ inner
-    cost = float((worth[:, None] * change * weight[:, going]).sum())
-    weight -= change @ inverse[going]
-    inverse -= inverse[:, going] @ inner @ inverse[going]
-    # What is left of them is rounding. An inverse of one keeps later blocks apart from them.
-    weight[:, going] = 0
-    inverse[:, going] = 0
-    inverse[going] = 0
-    inverse[going, going] = 1
-    return cost
+def _take(weight: Tensor, inverse: Tensor, worth: Tensor, stays: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Return the columns that stay, fitted, the inverse for them alone, and what it costs.
+
+    ``stays`` ``[columns]`` is true for them.
+    """
+    kept, going = stays.nonzero().squeeze(1), (~stays).nonzero().squeeze(1)
+    inner = torch.linalg.inv(inverse[going][:, going])
+    lost = weight[:, going]
+    change = lost @ inner
+    cost = float((worth[:, None] * change * lost).sum())
+    between = inverse[going][:, kept]
+    # In place: what is left grows smaller with each step, and nothing of its size is made twice.
+    left_weight = weight[:, kept].addmm_(change, between, alpha=-1)
+    left = inverse[kept][:, kept].addmm_(between.t() @ inner, between, alpha=-1)
+    return left_weight, left, cost

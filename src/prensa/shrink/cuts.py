@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,8 +20,10 @@ from prensa.runtime.deberta import fold
 from prensa.shrink.anatomy import Anatomy, Part
 from prensa.shrink.clock import PartKind
 from prensa.shrink.dropping import can_be_shortened
+from prensa.shrink.layers import layer_modules
 from prensa.shrink.narrow import Kept, narrow
 from prensa.shrink.quality import Yardstick
+from prensa.shrink.recording import record
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -101,13 +103,21 @@ def depths(
     The first depth has all layers. One without which the config would give others another form stays.
     """
     found = [Depth(tuple(range(anatomy.count)), 0.0)]
+    whole = _sharing_weights(model)
+    # Once, for all shorter models.
+    fold(whole)
     for done in range(most):
         progress("pricing layers", done, most)
+        before = found[-1].layers
+        recording = record(_with_layers(whole, anatomy, before), anatomy.layers, yardstick)
         best: Depth | None = None
-        for layers in _without_one(found[-1].layers):
+        for place, layers in enumerate(_without_one(before)):
             if not can_be_shortened(type(model), model.config, layers):
                 continue
-            change = yardstick.change(_with_layers(model, anatomy, layers))
+            shorter = _with_layers(whole, anatomy, layers)
+            # Up to the layer that is gone, everything is as it was.
+            recording.play(layer_modules(shorter, anatomy.layers), place)
+            change = yardstick.change(shorter)
             if best is None or change < best.change:
                 best = Depth(layers, change)
         if best is None:
@@ -147,8 +157,14 @@ def _without_one(layers: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 def _with_layers(model: PreTrainedModel, anatomy: Anatomy, layers: tuple[int, ...]) -> PreTrainedModel:
-    fewer = copy.deepcopy(model)
+    fewer = _sharing_weights(model)
     nothing: Mapping[str, Tensor] = {}
     narrow(fewer, anatomy, Kept(layers, nothing))
-    fold(fewer)
     return fewer
+
+
+def _sharing_weights(model: PreTrainedModel) -> PreTrainedModel:
+    """Copy a model's modules, but none of its tensors."""
+    # What the copier believes to have copied already, it leaves as it is.
+    copied = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    return copy.deepcopy(model, copied)

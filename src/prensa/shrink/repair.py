@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from prensa.progress import Progress, silent
-from prensa.shrink.residual import junction
+from prensa.shrink.residual import junction, junctions
 from prensa.shrink.stream import Batch, run_layer
 
 # Share of the moments' mean diagonal that holds a matrix to what it was.
@@ -53,41 +53,62 @@ class _Sums:
 
     def add(self, inputs: Tensor, missing: Tensor) -> None:
         # Products in float32, which are fast, and their sums in float64.
-        gram = (inputs.t() @ inputs).double()
-        cross = (missing.t() @ inputs).double()
-        self.gram = gram if self.gram is None else self.gram.add_(gram)
-        self.cross = cross if self.cross is None else self.cross.add_(cross)
+        gram = inputs.t() @ inputs
+        cross = missing.t() @ inputs
+        self.gram = gram.double() if self.gram is None else self.gram.add_(gram)
+        self.cross = cross.double() if self.cross is None else self.cross.add_(cross)
+
+
+@dataclass
+class _Stream:
+    """The texts of a batch between two layers, as the original has them and as the smaller model does."""
+
+    batch: Batch
+    original: Tensor
+    shrunk: Tensor
 
 
 def repair(layers: Sequence[LayerFit], batches: Sequence[Batch], progress: Progress = silent) -> None:
-    """Fit the smaller model's matrices in place. The batches' states are those behind the last layer then."""
+    """Fit the smaller model's matrices in place."""
     steps = sum(len(layer.fits) for layer in layers)
     done = 0
+    streams = [_Stream(batch, batch.states, batch.states) for batch in batches]
     for number, layer in enumerate(layers):
-        if layer.shrunk is not None:
-            for fit in layer.fits:
-                _fit(number, layer.original, layer.shrunk, fit, batches)
-                done += 1
-                progress("fitting what stays", done, steps)
-        for batch in batches:
-            batch.states = run_layer(layer.original, batch.given[number], batch.states)
-            if layer.shrunk is not None:
-                batch.shrunk = run_layer(layer.shrunk, batch.given[number], batch.shrunk)
+        wanted = [_through_original(number, layer, stream) for stream in streams]
+        if layer.shrunk is None:
+            continue
+        for place, fit in enumerate(layer.fits):
+            _fit(number, layer.shrunk, fit, streams, [of_batch[place] for of_batch in wanted])
+            done += 1
+            progress("fitting what stays", done, steps)
+        for stream in streams:
+            stream.shrunk = run_layer(layer.shrunk, stream.batch.given[number], stream.shrunk)
 
 
-def _fit(number: int, original: nn.Module, shrunk: nn.Module, fit: Fit, batches: Sequence[Batch]) -> None:
+def _through_original(number: int, layer: LayerFit, stream: _Stream) -> list[Tensor]:
+    """Take the texts through a layer of the original; return the stream behind each part to be fitted."""
+    run = partial(run_layer, layer.original, stream.batch.given[number], stream.original)
+    if layer.shrunk is None:
+        stream.original = run()
+        return []
+    met, stream.original = junctions(run, [fit.original for fit in layer.fits])
+    return [each.outputs + each.stream for each in met]
+
+
+def _fit(
+    number: int, layer: nn.Module, fit: Fit, streams: Sequence[_Stream], wanted: Sequence[Tensor]
+) -> None:
     sums = _Sums()
     with_bias = getattr(fit.shrunk, "bias", None) is not None
-    for batch in batches:
-        given = batch.given[number]
-        wanted = junction(partial(run_layer, original, given, batch.states), fit.original)
-        found = junction(partial(run_layer, shrunk, given, batch.shrunk), fit.shrunk)
+    for stream, original in zip(streams, wanted, strict=True):
+        batch = stream.batch
+        found = junction(partial(run_layer, layer, batch.given[number], stream.shrunk), fit.shrunk)
         inputs = _real(found.inputs, batch.mask)
         if with_bias:
             # The bias is the weight of an input that is always one.
             ones = inputs.new_ones(len(inputs), 1)
             inputs = torch.cat([inputs, ones], dim=1)
-        missing = wanted.outputs + wanted.stream - found.outputs - found.stream
+        missing = original - found.outputs - found.stream
         sums.add(inputs, _real(missing, batch.mask))
     _change(fit.shrunk, sums, with_bias=with_bias)
 

@@ -8,6 +8,7 @@ to their sum while the layer runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,10 @@ class _Met(Exception):  # noqa: N818  nothing went wrong: it stops a layer that 
     """The sum was met."""
 
 
+Run = Callable[[], Tensor]
+"""Runs a layer, and returns its hidden states."""
+
+
 @dataclass(frozen=True)
 class Junction:
     """What met at a sum: ``inputs`` of the part's last matrix, its ``outputs``, and the ``stream``."""
@@ -33,12 +38,20 @@ class Junction:
 
 
 class _Follow(TorchFunctionMode):
-    """Follows a tensor to the first sum that takes it in."""
+    """Follows the outputs of a matrix to the first sum that takes them in, and may stop the layer there."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stops: bool) -> None:
         super().__init__()
+        self.stops = stops
+        self.inputs: Tensor | None = None
+        self.outputs: Tensor | None = None
         self.followed: Tensor | None = None
         self.stream: Tensor | None = None
+
+    def see(self, _: nn.Module, arguments: tuple[Tensor, ...], outputs: Tensor) -> None:
+        """Begin: called behind the matrix."""
+        self.inputs = arguments[0]
+        self.outputs = self.followed = outputs
 
     def __torch_function__(
         self,
@@ -57,32 +70,43 @@ class _Follow(TorchFunctionMode):
             for value in args:
                 if isinstance(value, Tensor) and value is not self.followed:
                     self.stream = value
-                    raise _Met
+            if self.stops and self.stream is not None:
+                raise _Met
+            self.followed = None
         return result
 
+    def junction(self) -> Junction:
+        """Return what was seen."""
+        assert self.inputs is not None and self.outputs is not None  # noqa: S101, PT018  every part is run
+        stream = torch.zeros_like(self.outputs) if self.stream is None else self.stream
+        return Junction(self.inputs, self.outputs, stream)
 
-def junction(run: Callable[[], object], reader: nn.Module) -> Junction:
+
+def junction(run: Run, reader: nn.Module) -> Junction:
     """Run a layer up to where the outputs of ``reader`` join the stream.
 
     Where they do not, as behind a norm of their own (OLMo 2), the stream is nothing: then they can only be
     compared by themselves.
     """
-    follow = _Follow()
-    seen: list[Tensor] = []
-
-    def see(_: nn.Module, arguments: tuple[Tensor, ...], outputs: Tensor) -> None:
-        seen[:] = [arguments[0], outputs]
-        follow.followed = outputs
-
-    handle = reader.register_forward_hook(see)
+    follow = _Follow(stops=True)
+    handle = reader.register_forward_hook(follow.see)
     try:
         with torch.no_grad(), follow:
             run()
     except _Met:
-        inputs, outputs = seen
-        assert follow.stream is not None  # noqa: S101  that is what was met
-        return Junction(inputs, outputs, follow.stream)
+        pass
     finally:
         handle.remove()
-    inputs, outputs = seen
-    return Junction(inputs, outputs, torch.zeros_like(outputs))
+    return follow.junction()
+
+
+def junctions(run: Run, readers: Sequence[nn.Module]) -> tuple[list[Junction], Tensor]:
+    """Run a layer to its end: return where the outputs of each reader join the stream, and its states."""
+    follows = [_Follow(stops=False) for _ in readers]
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        for follow, reader in zip(follows, readers, strict=True):
+            stack.callback(reader.register_forward_hook(follow.see).remove)
+            stack.enter_context(follow)
+        states = run()
+    return [follow.junction() for follow in follows], states

@@ -27,7 +27,7 @@ from prensa.shrink.narrow import Kept, config_changes, narrow
 from prensa.shrink.plan import ShrinkPlan, rows_of
 from prensa.shrink.quality import Yardstick, batches_of
 from prensa.shrink.repair import Fit, LayerFit, repair
-from prensa.shrink.stream import batch_of
+from prensa.shrink.stream import Batch, batch_of
 from prensa.shrink.timing import Measure, measured_clock
 from prensa.shrink.write import write_model
 
@@ -151,7 +151,7 @@ def shrunk(prepared: Prepared, faster: float, progress: Progress = silent) -> Sh
     candidate, times = _fast_enough(prepared, faster, progress)
     kept = _kept(prepared, candidate)
     small, structure = _narrowed(prepared, kept)
-    _repair(prepared, small, kept, len(prepared.plan.fitted.rows), progress)
+    _repair(prepared, small, kept, _batches(prepared, len(prepared.plan.fitted.rows)), progress)
     changes = config_changes(prepared.original.config, prepared.plan.anatomy, kept)
     report = ShrinkReport(
         layers_before=prepared.plan.anatomy.count,
@@ -232,11 +232,12 @@ def _best_first(prepared: Prepared, faster: float, progress: Progress) -> list[C
     if len(tried) == 1:
         return found
     changes: list[float] = []
+    some = _batches(prepared, _SOME)
     for number, candidate in enumerate(tried):
         progress("trying structures", number, len(tried))
         kept = _kept(prepared, candidate)
         small, _ = _narrowed(prepared, kept)
-        _repair(prepared, small, kept, _SOME, silent)
+        _repair(prepared, small, kept, some, silent)
         changes.append(prepared.yardstick.change(small))
     progress("trying structures", len(tried), len(tried))
     order = sorted(range(len(tried)), key=changes.__getitem__)
@@ -284,20 +285,29 @@ def _narrowed(prepared: Prepared, kept: Kept) -> tuple[PreTrainedModel, Structur
     return small, structure
 
 
-def _repair(prepared: Prepared, small: PreTrainedModel, kept: Kept, texts: int, progress: Progress) -> None:
-    """Fit what stays, in place, on some of the texts."""
-    plan = prepared.plan
-    original = prepared.original
-    fitted = plan.fitted
+def _batches(prepared: Prepared, texts: int) -> list[Batch]:
+    """Return some of the texts, evenly chosen, as they are before the first layer of the folded original."""
+    original, fitted = prepared.original, prepared.plan.fitted
     stride = max(1, len(fitted.rows) // texts)
     # Folded, so that positions are projected once and not for every batch; weights stay the same.
     fold(original)
+    try:
+        layers = list(original.get_submodule(prepared.plan.anatomy.layers))
+        some = batches_of(fitted, range(0, len(fitted.rows), stride))
+        return [batch_of(original, layers, inputs) for inputs in some]
+    finally:
+        unfold(original)
+
+
+def _repair(
+    prepared: Prepared, small: PreTrainedModel, kept: Kept, batches: Sequence[Batch], progress: Progress
+) -> None:
+    """Fit what stays, in place."""
+    original = prepared.original
+    # As the batches were made.
+    fold(original)
     fold(small)
     try:
-        layers = list(original.get_submodule(plan.anatomy.layers))
-        batches = []
-        for inputs in batches_of(fitted, range(0, len(fitted.rows), stride)):
-            batches.append(batch_of(original, layers, inputs))
         repair(_layer_fits(prepared, small, kept), batches, progress)
     finally:
         unfold(original)

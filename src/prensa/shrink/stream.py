@@ -16,18 +16,17 @@ from prensa.calibration.objective import without_past
 from prensa.errors import ModelError
 
 
-@dataclass
+@dataclass(frozen=True)
 class Batch:
-    """Some texts between two layers. ``given`` has what each layer of the original gets beside its states.
+    """Some texts before the first layer. ``given`` has what each layer gets beside its hidden states.
 
-    ``mask`` ``[texts, tokens]`` says which tokens are real. ``states`` are the hidden states of the
-    original, ``shrunk`` those of the smaller model; both ``[texts, tokens, size]``.
+    ``mask`` ``[texts, tokens]`` says which tokens are real, ``states`` ``[texts, tokens, size]`` are the
+    hidden states.
     """
 
     mask: Tensor
     given: Sequence[Given]
     states: Tensor
-    shrunk: Tensor
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def batch_of(model: nn.Module, layers: Sequence[nn.Module], inputs: Mapping[str,
         for handle in handles:
             handle.remove()
     mask = inputs["attention_mask"].bool()
-    return Batch(mask, given, first[0], first[0])
+    return Batch(mask, given, first[0])
 
 
 def run_layer(layer: nn.Module, given: Given, states: Tensor) -> Tensor:
