@@ -39,7 +39,7 @@ def main() -> None:
         place = Path(folder)
         learnt, judged = _written(place)
         results["stories260k"] = _curve(STORIES, speeds, learnt, Source(judged), place / "stories")
-        print(results, flush=True)
+        save("shrink_others", {"results": results})
         embedder = _embedder()
         texts = COMMENTS / "train.csv"
         judge = Source(COMMENTS / "test.csv", limit=1000)

@@ -66,7 +66,7 @@ def test_what_ray_says_in_many_lines_is_one(monkeypatch):
     ("found", "message"), [("", "has no Prensa, and"), ("0.0.1", r"has Prensa 0\.0\.1, and")]
 )
 def test_nodes_without_this_prensa(monkeypatch, found, message):
-    monkeypatch.setattr(Cluster, "on_each_node", lambda *_: {"here": VERSION, "there": found})
+    monkeypatch.setattr(Cluster, "on_each_node", lambda *_: [("here", VERSION), ("there", found)])
     with pytest.raises(SettingError, match=f"node there of the cluster {message}"):
         joined._check_versions(Cluster(Address("auto"), is_own=False))
 

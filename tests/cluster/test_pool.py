@@ -129,6 +129,11 @@ def test_a_node_that_goes(nodes, joined_nodes, tmp_path):
     second = nodes.add_node(num_cpus=2, object_store_memory=100 << 20)
     try:
         assert joined_nodes.room(1) == 4
+        assert joined_nodes.is_free(4)
+        assert not joined_nodes.is_free(5)
+        # Both have this machine's name, and each is asked.
+        said = joined_nodes.on_each_node(lambda word: word, "here")
+        assert [answer for _, answer in said] == ["here", "here"]
         found = []
         with Pool(joined_nodes, Numbers(), hiring(tmp_path), 4, 1) as pool:
             pool.first()

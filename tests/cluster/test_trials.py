@@ -69,7 +69,7 @@ def test_a_frontier_has_the_same_points(nodes, original, texts, tmp_path, few_re
 
 def test_nodes_must_have_the_model(nodes, original, tmp_path, monkeypatch):
     monkeypatch.setattr("prensa.cluster.joined._check_versions", lambda cluster: None)
-    monkeypatch.setattr("prensa.cluster.joined.Cluster.on_each_node", lambda *_: {"there": ""})
+    monkeypatch.setattr("prensa.cluster.joined.Cluster.on_each_node", lambda *_: [("there", "")])
     with pytest.raises(
         ModelError, match=r"^node there of the cluster has nothing at .*original; put it where"
     ):

@@ -77,8 +77,15 @@ class Cluster:
             )
         return wanted
 
-    def on_each_node(self, look: Callable[..., str], *arguments: object) -> dict[str, str]:
-        """Call a function once on every node, and return what it says there by the node's name.
+    def is_free(self, cpus: int) -> bool:
+        """Whether a worker of so many CPUs could start now; others may have work there."""
+        import ray
+
+        # Of all nodes together: which of them has how many left Ray does not say.
+        return bool(ray.available_resources().get("CPU", 0) >= cpus)
+
+    def on_each_node(self, look: Callable[..., str], *arguments: object) -> list[tuple[str, str]]:
+        """Call a function once on every node, and return the node's name and what it says there.
 
         Raises :class:`DeviceError` for nodes that do not answer.
         """
@@ -86,13 +93,16 @@ class Cluster:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         task = ray.remote(look)
-        said = {}
-        for node in self.nodes():
+        # By node, as several of them may have one name.
+        nodes = self.nodes()
+        said = []
+        for node in nodes:
             # Not in its CPUs: they may all have work.
             there = NodeAffinitySchedulingStrategy(node.key, soft=False)
-            said[node.name] = task.options(num_cpus=0, scheduling_strategy=there).remote(*arguments)
+            said.append(task.options(num_cpus=0, scheduling_strategy=there).remote(*arguments))
         try:
-            return dict(zip(said, ray.get(list(said.values()), timeout=_LOOKING), strict=True))
+            names = [node.name for node in nodes]
+            return list(zip(names, ray.get(said, timeout=_LOOKING), strict=True))
         except ray.exceptions.RayError as error:
             raise DeviceError(f"the cluster's nodes do not answer ({first_line(error)})") from error
 
@@ -221,7 +231,7 @@ def _check_versions(cluster: Cluster) -> None:
             return ""
         return FOUND
 
-    for name, found in cluster.on_each_node(version).items():
+    for name, found in cluster.on_each_node(version):
         if found != VERSION:
             has = f"Prensa {found}" if found else "no Prensa"
             raise SettingError(

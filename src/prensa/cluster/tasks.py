@@ -109,7 +109,7 @@ def tasks_on(workers: Workers, model: Path) -> Iterator[OnCluster]:
 
 def _check_shared(cluster: Cluster, model: Path) -> None:
     own = digest_of_files(model)
-    for name, found in cluster.on_each_node(digest_of_files, model).items():
+    for name, found in cluster.on_each_node(digest_of_files, model):
         if found != own:
             has = "another model" if found else "nothing"
             raise ModelError(

@@ -30,27 +30,27 @@ class Halves:
 
 
 def halve_texts(texts: Texts, most: int | None = MOST_TEXTS, purpose: str = "to keep a budget by") -> Halves:
-    """Deal texts out, ``most`` of them to each half, or all of them.
+    """Deal texts out, ``most`` of them to each half, or all of them where that is None.
 
-    Raises :class:`DataError` if they are too few; its message says for which ``purpose``.
+    Of queries with passages, :data:`MOST_QUERIES` are the most. Raises :class:`DataError` if they are too
+    few; its message says for which ``purpose``.
     """
     if texts.queries is not None:
-        return _halve_queries(texts, texts.queries)
+        return _halve_queries(texts, texts.queries, None if most is None else MOST_QUERIES, purpose)
     count = len(texts)
     if count < 2 * _FEWEST:
         raise DataError(f"{texts.name}: {count} texts are too few {purpose}, expected {2 * _FEWEST} or more")
     return _dealt(list(range(count)), most)
 
 
-def _halve_queries(texts: Texts, queries: Queries) -> Halves:
+def _halve_queries(texts: Texts, queries: Queries, most: int | None, purpose: str) -> Halves:
     """Deal queries out, each with its passages; those that all queries have are in both halves."""
     numbers = queries.numbers
     if len(numbers) < 2 * _FEWEST:
         raise DataError(
-            f"{texts.name}: {len(numbers)} queries are too few to keep a budget by, expected {2 * _FEWEST} "
-            "or more"
+            f"{texts.name}: {len(numbers)} queries are too few {purpose}, expected {2 * _FEWEST} or more"
         )
-    dealt = _dealt(numbers, MOST_QUERIES)
+    dealt = _dealt(numbers, most)
     return Halves(search=queries.texts_of(dealt.search), check=queries.texts_of(dealt.check))
 
 

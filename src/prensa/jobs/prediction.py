@@ -189,11 +189,11 @@ class PredictionPlan:
         Raises the :class:`~prensa.errors.PrensaError` that says what went wrong on the way.
         """
         job = self.job
-        with job.permissions.granted(), self.journal.kept(), self._answerers() as answerers:
+        with job.permissions.granted(), self.journal.kept(), self._answerers(progress) as answerers:
             return predict_all(self.shards, answerers, self.form, self.journal, self.output, progress)
 
     @contextmanager
-    def _answerers(self) -> Iterator[Answerers]:
+    def _answerers(self, progress: Progress) -> Iterator[Answerers]:
         """Load the model, here or on a cluster, and make sure that it is run as before."""
         job = self.job
         dtype, texts = dtype_of(job.precision), self._some_texts()
@@ -205,7 +205,7 @@ class PredictionPlan:
             return
         settings = Settings(job.runtime, dtype, texts, job.max_batch_tokens)
         digest = self.journal.facts["model"]
-        with on_cluster(workers, self.directory, self.form, settings, digest) as cluster:
+        with on_cluster(workers, self.directory, self.form, settings, digest, progress) as cluster:
             self._know(cluster.loaded.runtime, cluster.loaded.precision)
             yield cluster
 

@@ -35,7 +35,7 @@ class OnNode:
         parcel = None
         if not cluster.is_own:
             found = cluster.on_each_node(_digest_of, path)
-            if set(found.values()) != {digest}:
+            if {each for _, each in found} != {digest}:
                 parcel = packed(path, files_of_model(path), digest)
         return cls(path, parcel, dataclasses.asdict(allowed()), cpus)
 

@@ -22,6 +22,7 @@ from prensa.cluster.pool import Pool
 from prensa.predicting.answers import NOTHING, Answered, Form, answer_rows, given_up
 from prensa.predicting.on_node import OnNode
 from prensa.predicting.run import Asked
+from prensa.progress import Progress
 from prensa.serving.desk import Desk, OnBatch
 from prensa.serving.load import load_to_serve
 from prensa.serving.served import Served
@@ -150,7 +151,7 @@ class OnCluster:
 
 @contextmanager
 def on_cluster(
-    workers: Workers, directory: Path, form: Form, settings: Settings, digest: str
+    workers: Workers, directory: Path, form: Form, settings: Settings, digest: str, progress: Progress
 ) -> Iterator[OnCluster]:
     """Start workers while the block runs; ``digest`` is that of the model in ``directory``.
 
@@ -164,6 +165,10 @@ def on_cluster(
         hiring = _Hiring(model)
         pool: Pool[Asked, Answered] = Pool(cluster, _Windows(form), hiring, size, workers.cpus)
         stack.enter_context(pool)
+        waits = (
+            "starting a worker" if cluster.is_free(workers.cpus) else "waiting for free CPUs of the cluster"
+        )
+        progress(waits, 0, 1)
         loaded = pool.first()
         assert isinstance(loaded, Loaded)  # noqa: S101  it is what `load` returns
         hiring.loaded = loaded
