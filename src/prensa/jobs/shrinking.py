@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable
@@ -97,6 +98,8 @@ class _Workshop:
         small = begun(lessons, pad_id)
         if small is None:
             small = shrunk(self.prepared(), faster, self.progress)
+            # What learns must not change the original that it learns from.
+            small = dataclasses.replace(small, model=copy.deepcopy(small.model))
             begin(small, self.plan.path, lessons, self.of)
             original = self.prepared().original
         else:
@@ -136,6 +139,8 @@ class Shrinking:
             try:
                 if self.plan.settings.faster:
                     made = workshop.shrunk(self.plan.settings.faster)
+                    # The original and its statistics are not needed any more, and pressing takes memory, too.
+                    prepared.cache_clear()
                     return self._pressed(*made, progress, on_trial)
                 return self._as_fast_as_allowed(workshop, progress, on_trial)
             except Unreached as unreached:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from prensa.isolation import as_usual
 from prensa.runtime.deberta import fold, foldings_of, unfold
 from prensa.runtime.first import read_first_alone
 from prensa.runtime.gain import folding_gain
+from prensa.runtime.sharing import sharing_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -81,11 +81,7 @@ def folded_twin(model: object) -> list[PreTrainedModel]:
     """Return a folded model beside a PyTorch model, on the same weights; an empty list if nothing folds."""
     if not isinstance(model, nn.Module):
         return []
-    # A deep copy takes what its memo has under an object's id for its copy: the weights stay shared.
-    memo = {}
-    for tensor in (*model.parameters(), *model.buffers()):
-        memo[id(tensor)] = tensor
-    twin = copy.deepcopy(model, memo)
+    twin = sharing_weights(model)
     if not fold(twin):
         return []
     return [twin]

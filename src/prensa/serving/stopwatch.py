@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from prensa.extras import require
 from prensa.runtime.accelerate import accelerate_answers
+from prensa.runtime.sharing import sharing_weights
 from prensa.runtime.turns import in_turns
 from prensa.serving.answering import together
 from prensa.serving.engines import TORCH
@@ -74,7 +74,7 @@ class Stopwatch:
 
     def _runner(self, model: PreTrainedModel) -> Runner:
         # Folding changes modules, and the model is still needed as it is.
-        answering = copy.deepcopy(model).eval()
+        answering = sharing_weights(model).eval()
         row = self.encoded.rows[0]
         accelerate_answers(answering)
         if self.runtime == TORCH:

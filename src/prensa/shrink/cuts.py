@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +16,7 @@ from prensa.ops.statistics import Statistics
 from prensa.ops.surgeon import RemovalPath, removal_path
 from prensa.progress import Progress, silent
 from prensa.runtime.deberta import fold
+from prensa.runtime.sharing import sharing_weights
 from prensa.shrink.anatomy import Anatomy, Part
 from prensa.shrink.clock import PartKind
 from prensa.shrink.layers import layer_modules
@@ -105,7 +105,7 @@ def depths(
     best one is now are not tried again (the accelerated greedy algorithm of Minoux 1978).
     """
     found = [Depth(tuple(range(anatomy.count)), 0.0)]
-    whole = _sharing_weights(model)
+    whole = sharing_weights(model)
     # Once, for all shorter models.
     fold(whole)
     missed = dict.fromkeys(found[0].layers, 0.0)
@@ -156,14 +156,7 @@ def upright(module: nn.Module) -> Tensor:
 
 
 def _with_layers(model: PreTrainedModel, anatomy: Anatomy, layers: tuple[int, ...]) -> PreTrainedModel:
-    fewer = _sharing_weights(model)
+    fewer = sharing_weights(model)
     nothing: Mapping[str, Tensor] = {}
     narrow(fewer, anatomy, Kept(layers, nothing))
     return fewer
-
-
-def _sharing_weights(model: PreTrainedModel) -> PreTrainedModel:
-    """Copy a model's modules, but none of its tensors."""
-    # What the copier believes to have copied already, it leaves as it is.
-    copied = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
-    return copy.deepcopy(model, copied)

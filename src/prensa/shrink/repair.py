@@ -125,14 +125,15 @@ def _change(module: nn.Module, sums: _Sums, *, with_bias: bool) -> None:
     mean = sums.gram.diagonal().mean()
     sums.gram.diagonal().add_(_DAMPENING * mean)
     change = torch.linalg.solve(sums.gram, sums.cross.t()).t()
-    weight = module.weight
-    assert isinstance(weight, Tensor)  # noqa: S101  it is a matrix that was fitted
-    with torch.no_grad():
-        if with_bias:
-            bias = module.bias
-            assert isinstance(bias, Tensor)  # noqa: S101  as above
-            bias += change[:, -1].to(bias)
-            change = change[:, :-1]
-        # GPT-2's are stored the other way round.
-        upright = change.t() if isinstance(module, Conv1D) else change
-        weight += upright.to(weight)
+    if with_bias:
+        _add(module, "bias", change[:, -1])
+        change = change[:, :-1]
+    # GPT-2's are stored the other way round.
+    _add(module, "weight", change.t() if isinstance(module, Conv1D) else change)
+
+
+def _add(module: nn.Module, name: str, change: Tensor) -> None:
+    """Give a module a parameter of its own: the one that it has may be the original's, too."""
+    parameter = module.get_parameter(name)
+    changed = parameter.detach() + change.to(parameter)
+    setattr(module, name, nn.Parameter(changed, requires_grad=parameter.requires_grad))

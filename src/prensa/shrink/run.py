@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -17,6 +16,7 @@ from prensa.checkpoint.structure import Structure
 from prensa.ops.surgeon import RemovalPath
 from prensa.progress import Progress, silent
 from prensa.runtime.deberta import fold, unfold
+from prensa.runtime.sharing import sharing_weights
 from prensa.runtime.text_vector import read_text_vector
 from prensa.runtime.torch import load_on
 from prensa.shrink.anatomy import Part
@@ -106,7 +106,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Shrunk:
-    """A smaller model, and what its files and its manifest say of it."""
+    """A smaller model, and what its files and its manifest say of it.
+
+    It has weights of its own where something changed, and shares all others with its original.
+    """
 
     model: PreTrainedModel
     structure: Structure | None
@@ -280,7 +283,7 @@ def _kept(prepared: Prepared, candidate: Candidate) -> Kept:
 
 
 def _narrowed(prepared: Prepared, kept: Kept) -> tuple[PreTrainedModel, Structure | None]:
-    small = copy.deepcopy(prepared.original)
+    small = sharing_weights(prepared.original)
     structure = narrow(small, prepared.plan.anatomy, kept)
     return small, structure
 

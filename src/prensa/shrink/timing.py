@@ -8,13 +8,13 @@ tables.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from prensa.runtime.sharing import sharing_weights
 from prensa.shrink.anatomy import Anatomy, Part
 from prensa.shrink.clock import Clock, PartKind, Points
 from prensa.shrink.narrow import Kept, narrow
@@ -102,7 +102,7 @@ def _levels(units: int) -> list[int]:
 
 
 def _made(model: PreTrainedModel, anatomy: Anatomy, variant: _Variant) -> PreTrainedModel:
-    small = copy.deepcopy(model)
+    small = sharing_weights(model)
     # Which units stay changes no time.
     units = {reader: torch.arange(count) for reader, count in variant.units.items()}
     narrow(small, anatomy, Kept(variant.layers, units))
