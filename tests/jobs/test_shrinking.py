@@ -14,6 +14,7 @@ from prensa.checkpoint.manifest import load_manifest
 from prensa.checkpoint.shrunk import is_uneven
 from prensa.checkpoint.structure import structure_of
 from prensa.errors import DataError, RecipeError, SettingError
+from prensa.healing.settings import Heal
 from prensa.pressing.recipe import Changes, adjusted, load_preset, load_recipe, parse_recipe
 from prensa.serving.stopwatch import Stopwatch
 from prensa.shrink.settings import Shrink
@@ -206,6 +207,28 @@ def test_a_budget_is_judged_without_a_noise_to_search(made, lines, tmp_path, few
     assert not missed.held
     assert "Not reached" in missed.unreached
     assert not (tmp_path / "missed").exists()
+    assert not leftovers(tmp_path)
+
+
+def test_a_shrunk_model_is_healed_too(made, lines, tmp_path):
+    pytest.importorskip("accelerate")
+    many = tmp_path / "many.csv"
+    rows = [f"{'abcdefghij'[n % 10]} {'klm'[n % 3] * (n % 5 + 1)} {n},LABEL_{n % 2}" for n in range(240)]
+    many.write_text("\n".join(["text,label", *rows]) + "\n")
+    settings = {"preset": "small", "noise": 1.0, "faster": 1.3, "texts": many}
+    plain = prensa.compress(made, tmp_path / "plain", **settings).manifest
+    heal = Heal(steps=8, learning_rate=1e-2)
+    manifest = prensa.compress(made, tmp_path / "out", heal=heal, **settings).manifest
+    assert manifest.shrink == plain.shrink
+    assert plain.heal is None
+    assert manifest.heal.kept
+    assert manifest.heal.loss_after < 0.95 * manifest.heal.loss_before
+    # What learns is stored already: nothing is added.
+    assert manifest.nbytes < 1.02 * plain.nbytes
+    healed = prensa.load(tmp_path / "out", dtype="float32")
+    assert not torch.equal(
+        answers(healed, made), answers(prensa.load(tmp_path / "plain", dtype="float32"), made)
+    )
     assert not leftovers(tmp_path)
 
 
