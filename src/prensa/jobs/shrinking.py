@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 from collections.abc import Callable
@@ -98,8 +97,6 @@ class _Workshop:
         small = begun(lessons, pad_id)
         if small is None:
             small = shrunk(self.prepared(), faster, self.progress)
-            # What learns must not change the original that it learns from.
-            small = dataclasses.replace(small, model=copy.deepcopy(small.model))
             begin(small, self.plan.path, lessons, self.of)
             original = self.prepared().original
         else:

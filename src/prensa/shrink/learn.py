@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,18 +28,20 @@ def learn(
     progress: Progress = silent,
     place: Path | None = None,
 ) -> Shrunk:
-    """Distil ``original`` into a smaller model of it, whose weights change in place.
+    """Return a smaller model of ``original`` that has learnt from it; neither changes.
 
     In ``place`` checkpoints are kept, and gone on from. Raises what
     :func:`~prensa.distilling.distill.distill` raises.
     """
+    # Some of its weights are the original's, too.
+    student = copy.deepcopy(small.model)
     # What comes out of a layer that stays is to be what came out of it before.
     pairs = list(enumerate(small.report.layers))
-    found = distill(small.model, original, lessons, progress, pairs, place)
+    found = distill(student, original, lessons, progress, pairs, place)
     learnt = DistillReport(
         found.texts, found.steps, found.seconds, found.loss_before, found.loss_after, found.stopped
     )
     kind = plan.calibration.kind
     yardstick = Yardstick.of(original, plan.apart, kind, read_text_vector(plan.path, kind))
-    report = replace(small.report, distilled=learnt, change=yardstick.change(small.model))
-    return replace(small, report=report)
+    report = replace(small.report, distilled=learnt, change=yardstick.change(student))
+    return replace(small, model=student, report=report)
