@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prensa.serving.waiting import Request, Waiting
-from prensa.texts.batches import by_tokens
+from prensa.serving.waiting import Request, Waiting, round_number
 
 
 def request(*lengths, most=None):
@@ -28,13 +27,30 @@ def lengths(batch):
 
 
 @pytest.mark.parametrize("most", [None, 4])
-def test_one_caller_alone_gets_the_batches_of_a_sorted_file(most):
+def test_one_caller_alone_gets_its_texts_by_length(most):
     chooser = random.Random(0)
     own = [chooser.randrange(1, 60) for _ in range(100)]
     waiting = Waiting(tokens=128)
     waiting.add(request(*own, most=most))
-    indices = [[place.index for place in batch] for batch in batches(waiting)]
-    assert indices == by_tokens(own, 128, most=most)
+    taken = [lengths(batch) for batch in batches(waiting)]
+    assert list(itertools.chain(*taken)) == sorted(own, reverse=True)
+    for batch in taken[:-4]:
+        # As many as there is room for, but for what makes a round number of them.
+        assert len(batch) == round_number(min(128 // batch[0], most or 128))
+
+
+def test_batches_have_few_sizes():
+    """A runtime prepares itself for each: with all of 1 to 32 it took a third more memory, and more each hour."""
+    sizes = {round_number(count) for count in range(1, 33)}
+    assert sorted(sizes) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+    for count in range(1, 1000):
+        assert 2 / 3 * count <= round_number(count) <= count
+    waiting = Waiting()
+    for length in (40, 41, 42, 43, 44):
+        waiting.add(request(length))
+    # The first that came is among them, though it is the shortest.
+    assert lengths(waiting.take()) == [43, 42, 41, 40]
+    assert lengths(waiting.take()) == [44]
 
 
 def test_the_next_in_line_is_answered_with_those_of_like_length():

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 NAME = "openvino"
 FILE = "openvino_model.xml"
 
-# For how many shapes of all its steps OpenVINO keeps what it has prepared. By default it is 5,000, and what a
-# server keeps grows for as long as it meets new ones. A classifier of six layers needs some 2,500 for the 39
-# shapes that 4,000 comments come in: with 1,024 it took 28 % more of the processor's time.
+# For how many shapes of all its steps OpenVINO keeps what it has prepared; by default it is 5,000. A
+# classifier of six layers needs some 2,500 for the 40 shapes that comments come in (`waiting.round_number`).
+# With 1,024 one of five took 28 % more of the processor's time.
 _PREPARED = 3000
 
 

@@ -177,7 +177,8 @@ class Waiting:
         """Return where the longest texts begin and end, as :func:`~prensa.texts.batches.by_tokens` does."""
         last = self._places[-1]
         size = self._size(last.length, last.request.most)
-        return max(0, len(self._places) - size), len(self._places)
+        end = len(self._places)
+        return end - round_number(min(size, end)), end
 
     def _around_next(self) -> tuple[int, int]:
         """Return where the texts begin and end that are answered with the one that is next in line.
@@ -198,13 +199,20 @@ class Waiting:
             shorter = self._padding(start - 1, end, total + self._joining(start - 1), most)
             longer = self._padding(start, end + 1, total + self._joining(end), most)
             if min(shorter, longer) > max(_PADDING, _SHARE * total):
-                return start, end
+                break
             if shorter < longer:
                 start -= 1
                 total += places[start].length
             else:
                 total += places[end].length
                 end += 1
+        # The longest ones bring most padding: they go first, but not the one whose turn it is.
+        while end - start > round_number(end - start):
+            if places[end - 1] is first:
+                start += 1
+            else:
+                end -= 1
+        return start, end
 
     def _joining(self, index: int) -> float:
         """Return the tokens of the text that may join a batch, infinite where none may."""
@@ -225,3 +233,14 @@ class Waiting:
         """Return how many texts a batch may have whose longest has so many tokens."""
         size = max(1, self._limit // max(1, longest))
         return int(min(size, most or math.inf))
+
+
+def round_number(count: int) -> int:
+    """Return the largest power of two, or one and a half times one, that is not above ``count``.
+
+    A runtime keeps what it has prepared for each shape of a batch that it meets: megabytes, and for a small
+    model more time than answering. So there are not to be many shapes.
+    """
+    power = 1 << (count.bit_length() - 1)
+    between = power * 3 // 2
+    return between if between <= count else power
