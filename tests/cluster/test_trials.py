@@ -33,20 +33,22 @@ def halves(batch):
     return [part for part in (batch[::2], batch[1::2]) if part]
 
 
-def test_a_budget_ends_at_the_same_bytes(nodes, original, texts, tmp_path, few_resamples):
+def test_a_budget_ends_at_the_same_bytes_though_a_node_goes(nodes, original, texts, tmp_path, few_resamples):
     settings = {"data": texts, "min_agreement": 0.9, "calibration_slices": 2, "trials_at_once": 3}
     told = []
     plain = prensa.compress(
         original, tmp_path / "plain", on_trial=lambda trial, held: told.append((trial, held)), **settings
     )
     told_there = []
-    there = prensa.compress(
-        original,
-        tmp_path / "there",
-        on="ray:auto",
-        on_trial=lambda trial, held: told_there.append((trial, held)),
-        **settings,
-    )
+    second = nodes.add_node(num_cpus=2, object_store_memory=100 << 20)
+
+    def tell(trial, held):
+        told_there.append((trial, held))
+        if len(told_there) == 2:
+            # With the trials that it is at.
+            nodes.remove_node(second, allow_graceful=False)
+
+    there = prensa.compress(original, tmp_path / "there", on="ray:auto", on_trial=tell, **settings)
     assert plain.held
     assert there.held
     assert told == told_there
