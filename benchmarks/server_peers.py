@@ -127,7 +127,7 @@ def _serve_by_ray(export: str, port: int) -> None:
             self.scores = scores_of(export)
 
         # Under its own name: by that Ray finds out that it is a method.
-        @batching  # type: ignore[untyped-decorator]  Ray says nothing of its types
+        @batching  # type: ignore[untyped-decorator]
         async def answer(self, texts: list[str]) -> list[list[dict[str, Any]]]:
             return self.scores(texts)
 
