@@ -70,6 +70,23 @@ ENGLISH: Words = {
     "hand-written loop over the same texts.",
     "report": "- The report of a {layers}-layer model takes {megabytes:.2f} MB and is on the screen after "
     "{painted:.2f} s.",
+    "server": "server, {clients} clients at a time",
+    "texts_a_second": "texts a second",
+    "of_server": "times `prensa serve`",
+    "p50": "p50, s",
+    "p99": "p99, s",
+    "share_of_predict": "- With {clients} clients `prensa serve` answers {share:.0%} of the texts a "
+    "second that `predict` does with the same texts in one call, and {naive:.1f} times as many as a "
+    "server that calls the runtime for each request.",
+    "many": "- `prensa predict` of {count:,} comments from a file takes {peak:.0f} MB more than of "
+    "{few:,}, and answers {rate:.2f} times as many texts a second as `predict` of texts in memory.",
+    "load": "- {minutes:.0f} minutes at twice what the server can answer, with slow clients, "
+    "half-closed connections, 10 MB bodies, malformed requests and a worker killed: {answered:,} "
+    "texts answered, {refused:,} refused (429, 504), {lost} without either; memory grew by "
+    "{growth:.1%} in the second half.",
+    "cascade": "- A cascade of the classifier 4 times as fast and the original passes {passed:.1%} on, "
+    "gives the same answer for {same:.1%} of {texts:,} comments, and is {faster:.1f} times as fast "
+    "as the original's fastest runtime.",
     "start": "- `prensa serve` with an export in OpenVINO gives its first answer {clock:.1f} s after the "
     "command ({processor:.1f} s of the processor; two cores of an Intel Xeon, family 6, model 207), with the "
     "model in PyTorch after {torch:.1f} s.",
@@ -359,6 +376,67 @@ def layouts(words: Words) -> list[str]:
     return lines
 
 
+def servers(words: Words) -> list[str]:
+    """Say what servers and long runs give: beside other servers, under load, and in memory."""
+    peers = _result("server_peers")
+    columns = ("texts_a_second", "of_server", "p50", "p99")
+    titles = [words["server"].format(clients=peers["clients"]), *(words[name] for name in columns)]
+    lines = [_row(titles), _rule(len(titles))]
+    for name, found in peers["load"].items():
+        share = 1 / found["prensa_serve_is_times_as_fast"]
+        cells = [
+            f"{found['texts_a_second']:.0f}",
+            f"{share:.2f}",
+            f"{found['p50']:.2f}",
+            f"{found['p99']:.2f}",
+        ]
+        lines.append(_row([name, *cells]))
+    return [*lines, "", *_of_servers(words)]
+
+
+def _of_servers(words: Words) -> list[str]:
+    own = _result("server")["load"]
+    clients = 64
+    many = own[f"prensa serve, {clients} clients"]
+    naive = own[f"one request, one call, {clients} clients"]
+    scale, cascade = _result("scale"), _result("cascade")
+    return [
+        words["share_of_predict"].format(
+            clients=clients,
+            share=many["share_of_predict"],
+            naive=many["texts_a_second"] / naive["texts_a_second"],
+        ),
+        words["many"].format(
+            count=scale["comments"],
+            few=scale["predict_few"]["comments"],
+            peak=scale["peak_beyond_few_mb"],
+            rate=scale["rate_of_in_memory"],
+        ),
+        words["cascade"].format(
+            passed=cascade["passed_on"],
+            same=cascade["cascade_same_answers"],
+            texts=cascade["texts"],
+            faster=cascade["cascade_times_as_fast"],
+        ),
+        _load(words),
+    ]
+
+
+def _load(words: Words) -> str:
+    load = _result("load")
+    # Whoever waits for an answer, quickly or slowly.
+    outcomes = [load["outcomes"][kind] for kind in ("a text", "slow")]
+    answered = sum(found.get("200", 0) for found in outcomes)
+    refused = sum(found.get(status, 0) for found in outcomes for status in ("429", "504"))
+    return words["load"].format(
+        minutes=load["minutes"],
+        answered=answered,
+        refused=refused,
+        lost=load["texts_without_either"],
+        growth=load["memory"]["growth_in_the_second_half"],
+    )
+
+
 BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "headline": headline,
     "summary": summary,
@@ -370,6 +448,7 @@ BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "shrunk": shrunk,
     "shrunk-avx2": partial(shrunk, measured="shrink_avx2"),
     "layouts": layouts,
+    "servers": servers,
     "costs": costs,
 }
 

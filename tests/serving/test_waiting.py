@@ -39,6 +39,12 @@ def test_one_caller_alone_gets_its_texts_by_length(most):
         assert len(batch) == round_number(min(128 // batch[0], most or 128))
 
 
+def test_one_caller_with_few_texts_does_not_pay_for_padding():
+    waiting = Waiting()
+    waiting.add(request(500, 490, 300, 290, 100, 30, 20))
+    assert [lengths(batch) for batch in batches(waiting)] == [[500, 490], [300, 290], [100], [30, 20]]
+
+
 def test_batches_have_few_sizes():
     """A runtime prepares itself for each: with all of 1 to 32 it took a third more memory, and more each hour."""
     sizes = {round_number(count) for count in range(1, 33)}

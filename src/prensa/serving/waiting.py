@@ -20,8 +20,9 @@ TOKENS = 4096
 """Tokens of a batch. What attention takes grows with the square, and runtimes never give it back."""
 
 # Padding that a text may bring to a batch, all texts together: in tokens, as many as take about as long as
-# starting another batch, or a share of the tokens that are text.
-_PADDING = 32
+# starting another batch, or a share of the tokens that are text. Without a bound the few texts of a small
+# call, or those that a cascade passes on, take twice their time: they have all lengths.
+_PADDING = 64
 _SHARE = 1 / 16
 # Texts of one request that stand in the line as one.
 _ABREAST = 8
@@ -174,11 +175,18 @@ class Waiting:
         self.tokens += place.length
 
     def _longest(self) -> tuple[int, int]:
-        """Return where the longest texts begin and end, as :func:`~prensa.texts.batches.by_tokens` does."""
-        last = self._places[-1]
-        size = self._size(last.length, last.request.most)
+        """Return where the longest texts begin and end that are answered together without much padding."""
         end = len(self._places)
-        return end - round_number(min(size, end)), end
+        start = end - 1
+        last = self._places[start]
+        total = last.length
+        while True:
+            joined = total + self._joining(start - 1)
+            if self._padding(start - 1, end, joined, last.request.most) > _bearable(total):
+                break
+            start -= 1
+            total += self._places[start].length
+        return end - round_number(end - start), end
 
     def _around_next(self) -> tuple[int, int]:
         """Return where the texts begin and end that are answered with the one that is next in line.
@@ -198,7 +206,7 @@ class Waiting:
         while True:
             shorter = self._padding(start - 1, end, total + self._joining(start - 1), most)
             longer = self._padding(start, end + 1, total + self._joining(end), most)
-            if min(shorter, longer) > max(_PADDING, _SHARE * total):
+            if min(shorter, longer) > _bearable(total):
                 break
             if shorter < longer:
                 start -= 1
@@ -233,6 +241,11 @@ class Waiting:
         """Return how many texts a batch may have whose longest has so many tokens."""
         size = max(1, self._limit // max(1, longest))
         return int(min(size, most or math.inf))
+
+
+def _bearable(total: float) -> float:
+    """Return how many tokens may be padding where ``total`` are text."""
+    return max(_PADDING, _SHARE * total)
 
 
 def round_number(count: int) -> int:
