@@ -177,7 +177,7 @@ def running(command: Sequence[str], asking: Asking = OWN) -> Iterator[Server]:
     port = free_port()
     process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL)
     try:
-        first_answer(port, "a text", asking)
+        first_answer(port, "a text", asking, process)
         yield Server(process, port)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -191,10 +191,12 @@ def free_port() -> int:
         return port
 
 
-def first_answer(port: int, text: str, asking: Asking = OWN) -> list[dict[str, Any]]:
-    """Ask until there is an answer."""
+def first_answer(
+    port: int, text: str, asking: Asking = OWN, process: subprocess.Popen[bytes] | None = None
+) -> list[dict[str, Any]]:
+    """Ask until there is an answer, or the server's process has ended."""
     until = time.perf_counter() + PATIENCE
-    while time.perf_counter() < until:
+    while time.perf_counter() < until and (process is None or process.poll() is None):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         try:
             return answer(connection, text, asking)

@@ -66,7 +66,7 @@ def _peers(export: Path, arguments: argparse.Namespace) -> dict[str, Peer]:
         asking = Asking(body=lambda text: {"texts": [text]})
         peers["BentoML, batches"] = Peer(_own_command(arguments.bentoml, BENTO, export), asking)
     if arguments.infinity:
-        command = [arguments.infinity, "-m", "infinity_emb", "v2", "--model-id", str(MODEL)]
+        command = [str(Path(arguments.infinity).with_name("infinity_emb")), "v2", "--model-id", str(MODEL)]
         command += ["--served-model-name", "model", "--engine", "torch", "--device", "cpu", "--port"]
         asking = Asking("/classify", lambda text: {"input": [text], "model": "model"})
         peers["infinity-emb, PyTorch"] = Peer(command, asking)
