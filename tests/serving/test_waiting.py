@@ -41,8 +41,8 @@ def test_one_caller_alone_gets_its_texts_by_length(most):
 
 def test_one_caller_with_few_texts_does_not_pay_for_padding():
     waiting = Waiting()
-    waiting.add(request(500, 490, 300, 290, 100, 30, 20))
-    assert [lengths(batch) for batch in batches(waiting)] == [[500, 490], [300, 290], [100], [30, 20]]
+    waiting.add(request(1500, 1490, 600, 30, 20))
+    assert [lengths(batch) for batch in batches(waiting)] == [[1500, 1490], [600], [30, 20]]
 
 
 def test_batches_have_few_sizes():

@@ -20,10 +20,13 @@ TOKENS = 4096
 """Tokens of a batch. What attention takes grows with the square, and runtimes never give it back."""
 
 # Padding that a text may bring to a batch, all texts together: in tokens, as many as take about as long as
-# starting another batch, or a share of the tokens that are text. Without a bound the few texts of a small
-# call, or those that a cascade passes on, take twice their time: they have all lengths.
-_PADDING = 64
+# starting another batch, or a share of the tokens that are text.
+_PADDING = 32
 _SHARE = 1 / 16
+# The same where all texts are one caller's, sorted: they are nearly alike, or there are few of them. Less would
+# make many batches of many sizes, and with more the few that a cascade passes on take twice their time.
+_PADDING_ALONE = 512
+_SHARE_ALONE = 1 / 2
 # Texts of one request that stand in the line as one.
 _ABREAST = 8
 # How often a text is tried whose batch ended with its worker: the second time alone.
@@ -182,7 +185,8 @@ class Waiting:
         total = last.length
         while True:
             joined = total + self._joining(start - 1)
-            if self._padding(start - 1, end, joined, last.request.most) > _bearable(total):
+            bearable = max(_PADDING_ALONE, _SHARE_ALONE * total)
+            if self._padding(start - 1, end, joined, last.request.most) > bearable:
                 break
             start -= 1
             total += self._places[start].length
@@ -206,7 +210,7 @@ class Waiting:
         while True:
             shorter = self._padding(start - 1, end, total + self._joining(start - 1), most)
             longer = self._padding(start, end + 1, total + self._joining(end), most)
-            if min(shorter, longer) > _bearable(total):
+            if min(shorter, longer) > max(_PADDING, _SHARE * total):
                 break
             if shorter < longer:
                 start -= 1
@@ -241,11 +245,6 @@ class Waiting:
         """Return how many texts a batch may have whose longest has so many tokens."""
         size = max(1, self._limit // max(1, longest))
         return int(min(size, most or math.inf))
-
-
-def _bearable(total: float) -> float:
-    """Return how many tokens may be padding where ``total`` are text."""
-    return max(_PADDING, _SHARE * total)
 
 
 def round_number(count: int) -> int:
