@@ -23,8 +23,8 @@ TOKENS = 4096
 # starting another batch, or a share of the tokens that are text.
 _PADDING = 32
 _SHARE = 1 / 16
-# The same where all texts are one caller's, sorted: they are nearly alike, or there are few of them. Less would
-# make many batches of many sizes, and with more the few that a cascade passes on take twice their time.
+# The same where all texts are one caller's, sorted: they are nearly alike, or there are few of them. Less
+# would make many batches of many sizes, and with more the few that a cascade passes on take twice their time.
 _PADDING_ALONE = 512
 _SHARE_ALONE = 1 / 2
 # Texts of one request that stand in the line as one.
