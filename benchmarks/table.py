@@ -84,9 +84,9 @@ ENGLISH: Words = {
     "half-closed connections, 10 MB bodies, malformed requests and a worker killed: {answered:,} "
     "texts answered, {refused:,} refused (429, 504), {lost} without either; memory grew by "
     "{growth:.1%} in the second half.",
-    "cascade": "- A cascade of the classifier shrunk to 6 times the speed and its original passes {passed:.1%} on, "
-    "gives the same answer for {same:.1%} of {texts:,} comments, and is {faster:.1f} times as fast "
-    "as the original's fastest runtime.",
+    "cascade": "- A cascade of the classifier shrunk to 6 times the speed and its original passes "
+    "{passed:.1%} on, gives the same answer for {same:.1%} of {texts:,} comments, and is {faster:.1f} "
+    "times as fast as the original's fastest runtime.",
     "start": "- `prensa serve` with an export in OpenVINO gives its first answer {clock:.1f} s after the "
     "command ({processor:.1f} s of the processor; two cores of an Intel Xeon, family 6, model 207), with the "
     "model in PyTorch after {torch:.1f} s.",
