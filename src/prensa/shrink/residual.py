@@ -70,9 +70,10 @@ class _Follow(TorchFunctionMode):
             for value in args:
                 if isinstance(value, Tensor) and value is not self.followed:
                     self.stream = value
-            if self.stops and self.stream is not None:
-                raise _Met
-            self.followed = None
+            if self.stream is not None:
+                if self.stops:
+                    raise _Met
+                self.followed = None
         return result
 
     def junction(self) -> Junction:
