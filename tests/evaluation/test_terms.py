@@ -85,6 +85,13 @@ def test_texts_that_can():
     terms_of(Budget(metric="cosine"), Task("embedding"), WITHOUT)
 
 
+def test_neighbours_need_others_beside_them():
+    enough = Texts("d.csv", tuple(map(str, range(12))))
+    assert terms_of(Budget(0.01, metric="neighbours@3"), Task("embedding"), enough).metric == "neighbours@3"
+    with pytest.raises(DataError, match="neighbours@4 .* needs 16 texts or more, found 12"):
+        terms_of(Budget(0.01, metric="neighbours@4"), Task("embedding"), enough)
+
+
 def test_thresholds_are_for_classifiers_of_texts():
     with pytest.raises(SettingError, match="`label_threshold` works for classifiers of texts"):
         terms_of(Budget(0.01, label_threshold="PERSON=0.7"), PEOPLE, texts([1]))

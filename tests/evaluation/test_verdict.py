@@ -96,6 +96,7 @@ def test_a_smoke_test_is_called_one():
         (Drop("bits per byte", 0.004, (0, 0.01)), "its cost in bits per byte rises by 0.40 %"),
         (Drop("bits per byte", -0.004, (-0.01, 0)), "its cost in bits per byte falls by 0.40 %"),
         (Drop("1 − cosine", 0.0005, (0, 0.001)), "turns vectors by 0.05 % (1 − cosine"),
+        (Drop("neighbours@10", 0.031, (0.02, 0.04)), "changes 3.10 % of the 10 texts nearest to each (95 %"),
     ],
 )
 def test_every_kind_of_drop(drop, words):

@@ -55,7 +55,7 @@ Metric = Annotated[
     typer.Option(
         help="What a drop is of: accuracy, macro_f1, roc_auc, recall:LABEL, precision:LABEL, f1:LABEL, "
         "pr_auc:LABEL, entity_f1, spearman, pearson, exact_match, f1, rouge_l, chrf, bleu, bits_per_byte, "
-        "ndcg@10, mrr@10, map, recall@10. [default: the task's usual one]"
+        "ndcg@10, mrr@10, map, recall@10, neighbours@10. [default: the task's usual one]"
     ),
 ]
 MinRecall = Annotated[

@@ -19,6 +19,8 @@ SHOWN = 20
 
 # Characters of a text that is shown.
 _LONGEST = 2000
+# Characters of a text that is named in a line.
+_LINE = 80
 # A disagreement below this is rounding.
 _NOISE = 1e-9
 
@@ -52,6 +54,14 @@ def _shown(texts: Texts, index: int) -> str:
     if len(text) > _LONGEST:
         return f"{text[:_LONGEST]} …"
     return text
+
+
+def in_one_line(text: str) -> str:
+    """Return the beginning of a text, to name it by."""
+    line = " ".join(text.split())
+    if len(line) <= _LINE:
+        return line
+    return f"{line[: _LINE - 1]}…"
 
 
 def answer(given: Answers, index: int, names: Sequence[str]) -> str:

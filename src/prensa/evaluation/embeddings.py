@@ -5,53 +5,94 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, intervals
+from prensa.evaluation.bootstrap import Draws, Interval, intervals
+from prensa.evaluation.disagreements import Described, in_one_line, most
 from prensa.evaluation.figures import DISTANCE, Drop, Figure, Quality
-
-_FEWEST_NEIGHBOURS = 3
+from prensa.evaluation.neighbours import Neighbours, count_in
+from prensa.texts.columns import Texts
 
 Vectors = NDArray[np.generic]
 """``[texts, size]``"""
 
+Shares = NDArray[np.float64]
+"""``[texts]``"""
 
-def compare(original: Vectors, result: Vectors, draws: Draws) -> Quality:
-    """Compare the vectors of the same texts; judged by 1 minus the mean cosine."""
+# Of so many neighbours it is always said how many stay.
+_TEN = 10
+
+
+def compare(texts: Texts, original: Vectors, result: Vectors, draws: Draws, metric: str = "") -> Quality:
+    """Compare the vectors of the same texts.
+
+    Judged by 1 minus the mean cosine or, where that is the ``metric``, by the share of a text's nearest texts
+    that are no longer among its nearest. There is no such drop where the texts are too few.
+    """
     distance = 1 - cosines(original, result)
-
-    def mean_distance(texts: NDArray[np.int64]) -> list[float]:
-        return [float(distance[texts].mean())]
-
-    (interval,) = intervals(mean_distance, len(distance), draws)
-    mean = distance.mean()
-    drop = Drop(DISTANCE, float(mean), interval)
     figures = [
-        Figure("mean cosine", float(1 - mean)),
+        Figure("mean cosine", float(1 - distance.mean())),
         Figure("smallest cosine", float(1 - distance.max())),
     ]
-    # Of two texts each is the other's neighbour, whatever the vectors are.
-    if len(distance) >= _FEWEST_NEIGHBOURS:
-        same = float((_neighbours(original) == _neighbours(result)).mean())
-        figures.append(Figure("same nearest neighbour among the texts", same, is_share=True))
-    return Quality(drop=drop, figures=tuple(figures))
+    # Where all other texts are a text's nearest, they stay so whatever the vectors are.
+    counts = [count for count in (1, _TEN, count_in(metric)) if 0 < count < len(distance) - 1]
+    neighbours = None
+    if counts:
+        neighbours = Neighbours.of(_unit(original), _unit(result), max(counts))
+        figures += _that_stay(neighbours, counts, draws)
+    if not metric or metric == DISTANCE:
+        drop = Drop(DISTANCE, float(distance.mean()), _interval(distance, draws))
+        listed = most(texts, distance, lambda index: ("", "", f"cosine {1 - distance[index]:.4f}"))
+        return Quality(drop, figures=tuple(figures), disagreement=DISTANCE, disagreements=listed)
+    count = count_in(metric)
+    if neighbours is None or count not in counts:
+        return Quality(figures=tuple(figures))
+    return _by_neighbours(texts, neighbours, metric, tuple(figures), draws)
 
 
-def cosines(original: Vectors, result: Vectors) -> NDArray[np.float64]:
+def _that_stay(neighbours: Neighbours, counts: list[int], draws: Draws) -> list[Figure]:
+    stay = 1 - neighbours.lost(1)
+    figures = [Figure("same nearest neighbour among the texts", float(stay.mean()), is_share=True)]
+    if _TEN in counts:
+        stay = 1 - neighbours.lost(_TEN)
+        interval = _interval(stay, draws)
+        figures.append(Figure("ten nearest that stay", float(stay.mean()), is_share=True, interval=interval))
+    return figures
+
+
+def _by_neighbours(
+    texts: Texts, neighbours: Neighbours, metric: str, figures: tuple[Figure, ...], draws: Draws
+) -> Quality:
+    count = count_in(metric)
+    lost = neighbours.lost(count)
+
+    def describe(index: int) -> Described:
+        gone, come = neighbours.swapped(index, count)
+        return "", f"near: {in_one_line(texts.texts[gone])}", f"near: {in_one_line(texts.texts[come])}"
+
+    return Quality(
+        drop=Drop(metric, float(lost.mean()), _interval(lost, draws)),
+        figures=figures,
+        disagreement=f"share of the {count:,} nearest texts that are others",
+        disagreements=most(texts, lost, describe),
+    )
+
+
+def _interval(shares: Shares, draws: Draws) -> Interval | None:
+    def mean(drawn: NDArray[np.int64]) -> list[float]:
+        return [float(shares[drawn].mean())]
+
+    (interval,) = intervals(mean, len(shares), draws)
+    return interval
+
+
+def cosines(original: Vectors, result: Vectors) -> Shares:
     """Return the cosine of each text's vectors ``[texts]``."""
-    from sklearn.preprocessing import normalize
-
-    before = normalize(original.astype(np.float64))
-    after = normalize(result.astype(np.float64))
-    products = (before * after).sum(axis=1)
+    products = (_unit(original) * _unit(result)).sum(axis=1)
     # Rounding may take the product of a vector with itself beyond 1.
     return np.asarray(np.clip(products, -1, 1))
 
 
-def _neighbours(vectors: Vectors) -> NDArray[np.int64]:
-    """Return for each text the index of the one whose vector is nearest in angle."""
-    from sklearn.neighbors import NearestNeighbors
+def _unit(vectors: Vectors) -> Shares:
+    """Return vectors in float64, of length 1."""
+    from sklearn.preprocessing import normalize
 
-    search = NearestNeighbors(n_neighbors=1, metric="cosine")
-    search.fit(vectors.astype(np.float64))
-    # Without vectors to look up, each text's own is left out of its neighbours.
-    neighbours = search.kneighbors(return_distance=False)
-    return np.asarray(neighbours[:, 0])
+    return np.asarray(normalize(vectors.astype(np.float64)))

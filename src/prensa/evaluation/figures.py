@@ -15,6 +15,9 @@ CHRF, ROUGE_L, BLEU = "chrF", "ROUGE-L", "BLEU"
 ENTITY_RECALL, ENTITY_PRECISION, ENTITY_F1 = "entity recall", "entity precision", "entity F1"
 """What a drop may be of; the last two lines also with a label, as in ``recall: toxic`` (:func:`of_label`)."""
 
+NEIGHBOURS = "neighbours"
+"""What a drop may be of where texts are vectors: nearest texts that are others, ``neighbours@10``."""
+
 NDCG, MRR, MAP = "NDCG", "MRR", "MAP"
 """What a drop may be of where passages are ranked; the first two, and recall, behind so many: ``NDCG@10``."""
 
@@ -64,7 +67,8 @@ def without_label(name: str) -> str:
 
 def is_of_rankings(name: str) -> bool:
     """Whether a metric is one of queries and the order of their passages."""
-    return name == MAP or "@" in without_label(name)
+    kind, at, _ = without_label(name).partition("@")
+    return kind == MAP or bool(at and kind != NEIGHBOURS)
 
 
 def label_of(name: str) -> str:

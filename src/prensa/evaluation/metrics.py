@@ -35,6 +35,7 @@ from prensa.evaluation.figures import (
     SPEARMAN,
     of_label,
 )
+from prensa.evaluation.neighbours import name_of, neighbours_named
 from prensa.evaluation.rank_metrics import RankMetric, rank_metric
 from prensa.texts.collection import ranks
 from prensa.texts.names import find, folded
@@ -55,7 +56,7 @@ _OF_KINDS: dict[Kind, dict[str, str]] = {
     "classes": _OF_ALL,
     "multi-label": _OF_ALL,
     "regression": _OF_NUMBERS,
-    "embedding": {"cosine": DISTANCE},
+    "embedding": {"cosine": DISTANCE, name_of(10): name_of(10)},
     "questions": _OF_QUESTIONS,
     "writing": _OF_WRITING,
     "masked": {"bits_per_byte": BITS},
@@ -98,6 +99,8 @@ def metric_named(word: str, task: Task) -> str:
     kind = _spelled(kind)
     if not colon:
         found = _without_label(task).get(kind)
+        if found is None and task.kind == "embedding":
+            found = neighbours_named(word)
         if found is not None:
             return found
         raise _unknown(word, task)

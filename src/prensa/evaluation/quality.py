@@ -87,14 +87,7 @@ def _of_language(outputs: Outputs, draws: Draws) -> Quality:
 def _of_vectors(outputs: Outputs, draws: Draws) -> Quality:
     before = np.stack(outputs.original)
     after = np.stack(outputs.result)
-    distances = 1 - embeddings.cosines(before, after)
-
-    def describe(index: int) -> Described:
-        return "", "", f"cosine {1 - distances[index]:.4f}"
-
-    listed = most(outputs.texts, distances, describe)
-    quality = embeddings.compare(before, after, draws)
-    return dataclasses.replace(quality, disagreement="1 − cosine", disagreements=listed)
+    return embeddings.compare(outputs.texts, before, after, draws, outputs.terms.metric)
 
 
 _COMPARISONS: dict[Kind, Callable[[Outputs, Draws], Quality]] = {

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.disagreements import Described, most
+from prensa.evaluation.disagreements import Described, in_one_line, most
 from prensa.evaluation.figures import Disagreement
 from prensa.texts.columns import Texts
 
@@ -19,7 +19,6 @@ AMOUNT = "change of the first ten places (in weights of DCG)"
 
 _FIRST = 10
 _SHOWN = 3
-_LONGEST = 80
 
 
 class Ranked(Protocol):
@@ -78,8 +77,8 @@ def _described(texts: Texts, query: Ranked, before: Ids, after: Ids) -> Describe
 def _passage(texts: Texts, query: Ranked, passage: int) -> str:
     row = int(query.rows[passage])
     if texts.pairs is not None:
-        return _short(texts.pairs[row])
-    return _short(texts.texts[row])
+        return in_one_line(texts.pairs[row])
+    return in_one_line(texts.texts[row])
 
 
 def _in_words(place: int, known: int) -> str:
@@ -105,10 +104,3 @@ def _places(order: Ids, count: int) -> Ids:
 def _weights(places: Ids) -> NDArray[np.float64]:
     """Return how much a passage counts at its place, nothing behind the first ten."""
     return np.where(places <= _FIRST, 1 / np.log2(places + 1), 0.0)
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    if len(line) <= _LONGEST:
-        return line
-    return f"{line[: _LONGEST - 1]}…"

@@ -20,6 +20,7 @@ from prensa.evaluation.entities import Scheme, misplaced, scheme_of
 from prensa.evaluation.figures import PEARSON, ROC_AUC, ROUGE_L, SPEARMAN, in_words, label_of, without_label
 from prensa.evaluation.label_scores import Ids
 from prensa.evaluation.metrics import LABELLED, label_in, metric_named, ranking_named, recall_named
+from prensa.evaluation.neighbours import count_in
 from prensa.evaluation.similarity import COSINE
 from prensa.evaluation.thresholds import Thresholds
 from prensa.texts.columns import Texts
@@ -30,6 +31,8 @@ _OF_NUMBERS = {SPEARMAN, PEARSON}
 _READ_BY_ROUGE = re.compile("[a-z0-9]", re.IGNORECASE | re.ASCII)
 # Texts that begin entities as their scheme does not: more than this share of them was written in another one.
 _MISPLACED = 0.1
+# Texts for each neighbour that is looked for: a search judges by half of them.
+_TIMES_AS_MANY = 4
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def check_given(terms: Terms, task: Task, texts: Texts) -> None:
     options = dict.fromkeys(terms.recalls.values(), "min_recall")
     if terms.metric:
         options[terms.metric] = "metric"
+        _check_others(terms.metric, texts)
     for name, option in options.items():
         metric = without_label(name)
         if metric not in LABELLED:
@@ -142,6 +146,16 @@ def check_given(terms: Terms, task: Task, texts: Texts) -> None:
             _check_latin(texts)
         elif name != metric or metric.startswith("entity"):
             _check_label(name, option, task, texts)
+
+
+def _check_others(metric: str, texts: Texts) -> None:
+    """Raise where too few texts lie about for some of them to be a text's nearest."""
+    needed = _TIMES_AS_MANY * count_in(metric)
+    if len(texts) < needed:
+        raise DataError(
+            f"{texts.name}: {metric} (`metric`) needs {needed:,} texts or more, found {len(texts):,}: of "
+            "few texts most are near to any other"
+        )
 
 
 def _check_numbers(name: str, texts: Texts) -> None:

@@ -19,6 +19,7 @@ from prensa.evaluation.figures import (
     in_words,
     is_of_rankings,
 )
+from prensa.evaluation.neighbours import count_in
 from prensa.evaluation.original import SAME_TO_ALL
 from prensa.evaluation.results import Data, Evaluation, Model
 from prensa.evaluation.speed import ratio, typical
@@ -94,8 +95,10 @@ def drop_in_words(drop: Drop) -> str:
     """``accuracy drops by 0.03 points (95 % interval −0.05 to 0.10)``."""
     size = number(abs(100 * drop.value))
     name = in_words(drop.of)
-    if drop.of == CHANGED:
-        return f"changes {size} % of the answers ({_interval(drop)} %)"
+    nearest = count_in(drop.of)
+    if drop.of == CHANGED or nearest:
+        what = f"the {nearest:,} texts nearest to each" if nearest else "the answers"
+        return f"changes {size} % of {what} ({_interval(drop)} %)"
     if drop.of == DISTANCE:
         return f"turns vectors by {size} % (1 − cosine; {_interval(drop)} %)"
     if drop.of == BITS:
