@@ -1,9 +1,10 @@
 """all-MiniLM-L6-v2 as an embedder, small or in OpenVINO in 8 bits, on comments it was not calibrated on.
 
 ``neighbours`` compares it with its own answers: the ten texts that are nearest to each text, and the order
-of all similarities; two more results are made to keep a share of those ten. ``queries_by_rule`` has right answers: of a comment the first sentence is a query, and
-the rest is the passage to be found among those of all. That data set is made by rule from the comments; it
-says how much a result loses, and nothing about how good the model is at finding what people look for.
+of all similarities; two more results are made to keep a share of those ten. ``queries_by_rule`` has right
+answers: of a comment the first sentence is a query, and the rest is the passage to be found among those of
+all. That data set is made by rule from the comments; it says how much a result loses, and nothing about how
+good the model is at finding what people look for.
 """
 
 from __future__ import annotations
@@ -57,12 +58,14 @@ def neighbours(limit: int | None) -> dict[str, Any]:
     """Compare vectors with the original's own, and time everything in turns."""
     texts = Source(TEST, label_column="", limit=limit)
     with _made(limit) as made:
-        made |= _within_budgets(made["small"].parent, limit)
-        evaluation = prensa.evaluate(_model(), list(made.values()), data=texts, device="cpu", dtype="float32")
+        paths = made | _within_budgets(made["small"].parent, limit)
+        evaluation = prensa.evaluate(
+            _model(), list(paths.values()), data=texts, device="cpu", dtype="float32"
+        )
         lines = _texts(limit)
         original = _unit(_model(), lines)
         results: dict[str, Any] = {}
-        for (name, path), result in zip(made.items(), evaluation.results, strict=True):
+        for (name, path), result in zip(paths.items(), evaluation.results, strict=True):
             vectors = _unit(path, lines)
             results[name] = _sizes(evaluation, result) | _nearness(original, vectors)
     return {
@@ -150,7 +153,7 @@ def _made(limit: int | None) -> Iterator[dict[str, Path]]:
 
 
 def _within_budgets(place: Path, limit: int | None) -> dict[str, Path]:
-    """Make what keeps nearest texts: more bits for all weights, and layers of an export that stay in float."""
+    """Make what keeps nearest texts: by more bits of all weights, and by layers of an export in float."""
     texts = Source(TRAIN, text_column="text")
     judged = Source(TRAIN, text_column="text", label_column="", limit=limit or _JUDGED)
     small, export = place / "small-within", place / "openvino-within"
