@@ -29,6 +29,7 @@ from prensa.files.records import from_plain, to_plain
 from prensa.jobs.healing import Healing, press
 from prensa.pressing import pipeline
 from prensa.progress import Progress, silent
+from prensa.runtime.release import release_memory
 from prensa.runtime.torch import load_on
 from prensa.search.journal import digest_of
 from prensa.search.outcome import Outcome
@@ -89,7 +90,10 @@ class _Workshop:
         directory = self.place / name
         directory.mkdir()
         write_shrunk(small, self.plan.path, directory)
-        return directory, small.report
+        report = small.report
+        del small
+        release_memory()
+        return directory, report
 
     def _taught(self, faster: float, lessons: Path, plan: DistillPlan) -> Shrunk:
         """Have a smaller model learn, from where it was if it had begun."""
@@ -138,6 +142,7 @@ class Shrinking:
                     made = workshop.shrunk(self.plan.settings.faster)
                     # The original and its statistics are not needed any more, and pressing takes memory, too.
                     prepared.cache_clear()
+                    release_memory()
                     return self._pressed(*made, progress, on_trial)
                 return self._as_fast_as_allowed(workshop, progress, on_trial)
             except Unreached as unreached:

@@ -16,6 +16,7 @@ from prensa.checkpoint.structure import Structure
 from prensa.ops.surgeon import RemovalPath
 from prensa.progress import Progress, silent
 from prensa.runtime.deberta import fold, unfold
+from prensa.runtime.release import release_memory
 from prensa.runtime.sharing import sharing_weights
 from prensa.runtime.text_vector import read_text_vector
 from prensa.runtime.torch import load_on
@@ -132,9 +133,11 @@ def prepare(
     original = load_on(plan.path, torch.float32, "cpu", plan.fitted.fill["input_ids"])
     paths = removal_paths(original, plan.anatomy, plan.kinds, statistics, progress)
     del statistics
+    release_memory()
     if clock is None:
         progress("timing layers and widths", 0, 1)
         clock = measured_clock(original, plan.anatomy, measure, where)
+        release_memory()
     kind = plan.calibration.kind
     pool = read_text_vector(plan.path, kind)
     yardstick = Yardstick.of(original, plan.apart, kind, pool)
@@ -143,6 +146,7 @@ def prepare(
         few = Yardstick.of(original, rows_of(plan.apart, range(min(_FEW, len(plan.apart.rows)))), kind, pool)
         most = int(plan.anatomy.count * _MOST_LAYERS)
         of_depths = depths(original, plan.anatomy, few, most, progress)
+        release_memory()
     return Prepared(plan, original, paths, of_depths, clock, yardstick, measure)
 
 
@@ -242,6 +246,8 @@ def _best_first(prepared: Prepared, faster: float, progress: Progress) -> list[C
         small, _ = _narrowed(prepared, kept)
         _repair(prepared, small, kept, some, silent)
         changes.append(prepared.yardstick.change(small))
+        del small
+        release_memory()
     progress("trying structures", len(tried), len(tried))
     order = sorted(range(len(tried)), key=changes.__getitem__)
     best_first = [tried[number] for number in order]
@@ -261,6 +267,8 @@ def _corrected(
         progress("timing the structure", turn, _CORRECTIONS + 1)
         small, _ = _narrowed(prepared, _kept(prepared, best))
         before, after = prepared.measure([prepared.original, small])
+        del small
+        release_memory()
         times = before / after
         is_near = 1 - _NEAR <= times / faster <= 1 + _NEAR
         if is_near or turn == _CORRECTIONS:
