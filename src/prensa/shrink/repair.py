@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from prensa.progress import Progress, silent
+from prensa.runtime.release import release_memory
 from prensa.shrink.residual import junction, junctions
 from prensa.shrink.stream import Batch, run_layer
 
@@ -83,6 +84,8 @@ def repair(layers: Sequence[LayerFit], batches: Sequence[Batch], progress: Progr
             progress("fitting what stays", done, steps)
         for stream in streams:
             stream.shrunk = run_layer(layer.shrunk, stream.batch.given[number], stream.shrunk)
+        del wanted
+        release_memory()
 
 
 def _through_original(number: int, layer: LayerFit, stream: _Stream) -> list[Tensor]:
