@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,48 +34,39 @@ def compare(texts: Texts, original: Vectors, result: Vectors, draws: Draws, metr
         Figure("mean cosine", float(1 - distance.mean())),
         Figure("smallest cosine", float(1 - distance.max())),
     ]
+    judged_by = count_in(metric)
     # Where all other texts are a text's nearest, they stay so whatever the vectors are.
-    counts = [count for count in (1, _TEN, count_in(metric)) if 0 < count < len(distance) - 1]
-    neighbours = None
+    counts = {count for count in (1, _TEN, judged_by) if 0 < count < len(distance) - 1}
     if counts:
         neighbours = Neighbours.of(_unit(original), _unit(result), max(counts))
-        figures += _that_stay(neighbours, counts, draws)
-    if not metric or metric == DISTANCE:
+        lost = {count: neighbours.lost(count) for count in counts}
+        figures += _that_stay(lost, draws)
+    if not judged_by:
         drop = Drop(DISTANCE, float(distance.mean()), _interval(distance, draws))
         listed = most(texts, distance, lambda index: ("", "", f"cosine {1 - distance[index]:.4f}"))
         return Quality(drop, figures=tuple(figures), disagreement=DISTANCE, disagreements=listed)
-    count = count_in(metric)
-    if neighbours is None or count not in counts:
+    if judged_by not in counts:
         return Quality(figures=tuple(figures))
-    return _by_neighbours(texts, neighbours, metric, tuple(figures), draws)
-
-
-def _that_stay(neighbours: Neighbours, counts: list[int], draws: Draws) -> list[Figure]:
-    stay = 1 - neighbours.lost(1)
-    figures = [Figure("same nearest neighbour among the texts", float(stay.mean()), is_share=True)]
-    if _TEN in counts:
-        stay = 1 - neighbours.lost(_TEN)
-        interval = _interval(stay, draws)
-        figures.append(Figure("ten nearest that stay", float(stay.mean()), is_share=True, interval=interval))
-    return figures
-
-
-def _by_neighbours(
-    texts: Texts, neighbours: Neighbours, metric: str, figures: tuple[Figure, ...], draws: Draws
-) -> Quality:
-    count = count_in(metric)
-    lost = neighbours.lost(count)
 
     def describe(index: int) -> Described:
-        gone, come = neighbours.swapped(index, count)
+        gone, come = neighbours.swapped(index, judged_by)
         return "", f"near: {in_one_line(texts.texts[gone])}", f"near: {in_one_line(texts.texts[come])}"
 
     return Quality(
-        drop=Drop(metric, float(lost.mean()), _interval(lost, draws)),
-        figures=figures,
-        disagreement=f"share of the {count:,} nearest texts that are others",
-        disagreements=most(texts, lost, describe),
+        drop=Drop(metric, float(lost[judged_by].mean()), _interval(lost[judged_by], draws)),
+        figures=tuple(figures),
+        disagreement=f"share of the {judged_by:,} nearest texts that are others",
+        disagreements=most(texts, lost[judged_by], describe),
     )
+
+
+def _that_stay(lost: Mapping[int, Shares], draws: Draws) -> list[Figure]:
+    figures = [Figure("same nearest neighbour among the texts", float(1 - lost[1].mean()), is_share=True)]
+    if _TEN in lost:
+        stay = 1 - lost[_TEN]
+        interval = _interval(stay, draws)
+        figures.append(Figure("ten nearest that stay", float(stay.mean()), is_share=True, interval=interval))
+    return figures
 
 
 def _interval(shares: Shares, draws: Draws) -> Interval | None:

@@ -68,7 +68,7 @@ def without_label(name: str) -> str:
 def is_of_rankings(name: str) -> bool:
     """Whether a metric is one of queries and the order of their passages."""
     kind, at, _ = without_label(name).partition("@")
-    return kind == MAP or bool(at and kind != NEIGHBOURS)
+    return kind == MAP or (bool(at) and kind in {NDCG, MRR, RECALL})
 
 
 def label_of(name: str) -> str:

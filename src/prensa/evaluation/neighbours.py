@@ -6,25 +6,20 @@ and that order is what people search by.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prensa.evaluation.figures import NEIGHBOURS
-from prensa.texts.names import folded
+from prensa.evaluation.first_k import DEFAULT_K, first_k
 
 Vectors = NDArray[np.float64]
 """Of length 1: ``[texts, size]``"""
 
 Ids = NDArray[np.integer]
 
-MOST = 1000
-"""The largest number of neighbours that a metric may be of."""
-
-_USUAL = 10
-_NAME = re.compile(r"(?:nearest )?neighbou?rs(?: ?(?:@|at)? ?(\d+))?")
+_KINDS = dict.fromkeys(("neighbours", "neighbors", "nearest neighbours", "nearest neighbors"), NEIGHBOURS)
 # As much farther than the last of the nearest a text may be, in cosine, and count as one of them: copies of
 # a text are equally near, and which of them come first is chance.
 _EQUALLY_NEAR = 1e-6
@@ -39,12 +34,11 @@ def name_of(count: int) -> str:
 
 def neighbours_named(word: str) -> str | None:
     """Return what is meant by ``neighbours@10``, ``Neighbors 5`` or ``neighbours`` (10), else None."""
-    match = _NAME.fullmatch(folded(word))
-    # A minus is no separator in front of a number.
-    if match is None or "@-" in word:
+    found = first_k(word, _KINDS)
+    if found is None:
         return None
-    count = int(match[1] or _USUAL)
-    return name_of(count) if 1 <= count <= MOST else None
+    _, count = found
+    return name_of(count or DEFAULT_K)
 
 
 def count_in(metric: str) -> int:

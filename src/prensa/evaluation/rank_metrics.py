@@ -7,7 +7,6 @@ the same score are in the order that Prensa gives them, and not in that of their
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -17,16 +16,15 @@ from numpy.typing import NDArray
 
 from prensa.errors import MissingPackageError
 from prensa.evaluation.figures import MAP, MRR, NDCG, RECALL
+from prensa.evaluation.first_k import DEFAULT_K, MOST, first_k
 from prensa.extras import is_installed
-from prensa.texts.names import folded
 
 Floats: TypeAlias = NDArray[np.float64]
 Ids: TypeAlias = NDArray[np.integer]
 
-DEPTH = 1000
+DEPTH = MOST
 """Places that count at most."""
 
-_USUAL_K = 10
 _KINDS = {
     "ndcg": NDCG,
     "ndcg cut": NDCG,
@@ -37,7 +35,6 @@ _KINDS = {
     "mean average precision": MAP,
     "recall": RECALL,
 }
-_NAME = re.compile(rf"({'|'.join(_KINDS)})(?: ?(?:@|at)? ?(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -61,18 +58,14 @@ USUAL = (RankMetric(NDCG, 10), RankMetric(MRR, 10), RankMetric(MAP), RankMetric(
 
 def rank_metric(word: str) -> RankMetric | None:
     """Return what is meant by ``ndcg@10``, ``NDCG_10``, ``mrr`` (10 without a number), else None."""
-    match = _NAME.fullmatch(folded(word))
-    # A minus is no separator in front of a number.
-    if match is None or "@-" in word:
+    found = first_k(word, _KINDS)
+    if found is None:
         return None
-    kind = _KINDS[match[1]]
+    kind, k = found
     if kind == MAP:
         # Cut off it is another metric.
-        return None if match[2] else RankMetric(MAP)
-    k = int(match[2] or _USUAL_K)
-    if not 1 <= k <= DEPTH:
-        return None
-    return RankMetric(kind, k)
+        return RankMetric(MAP) if k is None else None
+    return RankMetric(kind, k or DEFAULT_K)
 
 
 def reported(metric: str) -> tuple[RankMetric, ...]:

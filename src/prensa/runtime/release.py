@@ -13,8 +13,8 @@ def release_memory() -> None:
 
     Models refer to themselves (hooks, methods that were replaced), so that a dropped one stays until the
     collector runs, which counts objects and not bytes. And glibc keeps freed blocks of up to 32 MB, as large
-    as most tensors here: between two stages of a job that may be more than the model itself. Takes some
-    milliseconds. Does nothing more than collect where there is no glibc.
+    as most tensors here: between two stages of a job that may be more than the model itself. Takes
+    some tenths of a second. Where there is no glibc it only collects.
     """
     gc.collect()
     if sys.platform == "linux":
