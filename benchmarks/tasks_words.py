@@ -1,9 +1,9 @@
 """A word classifier compressed within a budget of its own terms: entity F1, and the recall of a rare label.
 
 ``toxic-deberta``'s encoder gets a new head and learns for a few minutes to mark words of the comments by
-rule: numbers, names, words in capitals, links. The labels are made by rule, so what is measured is how much
-a small result loses, and nothing about how well people would be found. Half of the test comments are
-searched by, the other half is judged by.
+rule: numbers, names, last words of questions, links. It reads lower case, so names are hard. The labels are
+made by rule, so what is measured is how much a small result loses, and nothing about how well people would
+be found. Half of the test comments are searched by, the other half is judged by.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from prensa.texts.library import Library
 from prensa.texts.source import Source
 
 TRAIN = SHARED / "data" / "toxic-comments" / "train.csv"
-KINDS = ("NUMBER", "NAME", "CAPITALS", "LINK")
+KINDS = ("NUMBER", "NAME", "QUESTION", "LINK")
 RAREST = "LINK"
 SECONDS = 300.0
 METRIC = "entity_f1"
@@ -44,6 +44,9 @@ _WORDS = 60
 _FEWEST_WORDS = 4
 _BATCH = 16
 _RATE = 1e-4
+# The head starts from nothing, and comments with the rarest label are few.
+_RATE_OF_HEAD = 1e-3
+_TIMES_AS_OFTEN = 20
 _IGNORED = -100
 _LINK = re.compile(r"https?:|www\.|\S@\S+\.\w|\.(com|org|net)\b")
 _LABELS = ("O", *(f"{begin}-{kind}" for kind in KINDS for begin in "BI"))
@@ -136,8 +139,8 @@ def kind_of(word: str, *, first: bool) -> str:
         return "LINK"
     if any(letter.isdigit() for letter in word):
         return "NUMBER"
-    if len(letters) > 1 and letters.isupper():
-        return "CAPITALS"
+    if word.endswith("?"):
+        return "QUESTION"
     if letters[:1].isupper() and not first:
         return "NAME"
     return ""
@@ -162,13 +165,17 @@ def learn(rows: Sequence[Row], output: Path, seconds: float) -> int:
         label2id={name: number for number, name in names.items()},
         ignore_mismatched_sizes=True,
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE)
+    head = list(model.classifier.parameters())
+    body = list(model.base_model.parameters())
+    groups: list[dict[str, Any]] = [{"params": body}, {"params": head, "lr": _RATE_OF_HEAD}]
+    optimizer = torch.optim.AdamW(groups, lr=_RATE)
+    often = [_TIMES_AS_OFTEN if f"B-{RAREST}" in row["ner_tags"] else 1 for row in rows]
     draw = random.Random(0)
     end = time.monotonic() + seconds
     steps = 0
     model.train()
     while time.monotonic() < end:
-        batch = encoded(tokenizer, draw.sample(rows, min(_BATCH, len(rows))))
+        batch = encoded(tokenizer, draw.choices(rows, weights=often, k=_BATCH))
         model(**batch).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
