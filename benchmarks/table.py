@@ -263,6 +263,48 @@ def shrunk(words: Words, measured: str = "shrink") -> list[str]:
     return lines
 
 
+def others(words: Words) -> list[str]:
+    """Make the table of other models that were made smaller in structure, each by its own measures."""
+    columns = ("model", "timed", "layers", "quality")
+    lines = [_row([words[name] for name in columns]), _rule(len(columns))]
+    for model, results in _result("shrink_others")["results"].items():
+        for judged in results.values():
+            # The first is the original in half precision; one that was not reached has no measures.
+            if "measured" not in judged:
+                continue
+            measures = []
+            if "perplexity" in judged:
+                found = judged["perplexity"]
+                measures.append(f"perplexity {found['original']:.2f} → {found['result']:.2f}")
+            for name in ("same likeliest piece", "mean cosine", "ten nearest that stay"):
+                if name in judged:
+                    found = judged[name]
+                    measures.append(f"{name} {score(found['value'], is_share=found['is_share'])}")
+            cells = [model, f"{judged['measured']:.2f}", str(len(judged["layers"])), ", ".join(measures)]
+            lines.append(_row(cells))
+    return lines
+
+
+def smallest(words: Words) -> list[str]:
+    """Make the table of the smallest files within a point, by several ways at once."""
+    columns = ("way", "size", "share", "drop", "same", "timed", "minutes")
+    lines = [_row([words[name] for name in columns]), _rule(len(columns))]
+    for way, judged in _result("smallest")["results"].items():
+        if not judged["held"]:
+            continue
+        cells = [
+            way,
+            _megabytes(judged["nbytes"]),
+            _percent(judged["share"]),
+            _drop_of(judged),
+            score(judged["same answer"], is_share=True),
+            f"{judged.get('measured', 1.0):.2f}",
+            f"{judged['seconds'] / 60:.0f}",
+        ]
+        lines.append(_row(cells))
+    return lines
+
+
 def layouts(words: Words) -> list[str]:
     """Make the table of what a page downloads: bytes, nearness to PyTorch, times beside the dense graph's."""
     columns = ("result", "file", "share", "shift", "same_of", "node", "python")
@@ -356,6 +398,8 @@ BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "served": served,
     "shrunk": shrunk,
     "shrunk-avx2": partial(shrunk, measured="shrink_avx2"),
+    "shrunk-others": others,
+    "smallest": smallest,
     "layouts": layouts,
     "servers": servers,
     "costs": costs,
