@@ -305,6 +305,44 @@ def smallest(words: Words) -> list[str]:
     return lines
 
 
+def tasks(words: Words) -> list[str]:
+    """Make the table of other tasks than classifying, each judged in its own metric."""
+    columns = ("task", "result", "share", "quality")
+    parts = _result("tasks")["parts"]
+    rows = [*_of_embedders(parts, words), _of_words(parts["words"], words)]
+    for name, judged in parts["spans"]["results"].items():
+        stay = score(judged["spans_that_stay"], is_share=True)
+        rows.append([words["spans"], f"`{name}`", _percent(judged["share"]), words["stay"].format(stay=stay)])
+    return [_row([words[name] for name in columns]), _rule(len(columns)), *(_row(row) for row in rows)]
+
+
+def _of_embedders(parts: dict[str, Any], words: Words) -> list[list[str]]:
+    """Word what is left of the texts that are nearest to each other, and of the ranks of right answers."""
+    rows = []
+    for name, judged in parts["embedder"]["results"].items():
+        kept = score(judged["recall@10 of its own neighbours"], is_share=True)
+        order = f"{judged['Spearman of its own similarities']:.4f}"
+        quality = words["kept"].format(kept=kept, order=order)
+        rows.append([words["neighbours"], name, _percent(judged["share"]), quality])
+    for name, judged in parts["queries"]["results"].items():
+        drop = _drop(judged["ndcg_drop"], judged["interval"])
+        quality = words["lost"].format(metric="NDCG@10", drop=drop)
+        rows.append([words["queries"], name, _percent(judged["share"]), quality])
+    return rows
+
+
+def _of_words(part: dict[str, Any], words: Words) -> list[str]:
+    """Word what a marker of words has lost, and the recalls that it had to keep."""
+    judged = part["result"]
+    measures = [words["lost"].format(metric="entity F1", drop=_drop(judged["f1_drop"], judged["interval"]))]
+    for label in part["min_recall"]:
+        before, after = judged["metrics"][f"entity recall: {label}"]
+        change = f"{score(before, is_share=True)} → {score(after, is_share=True)}"
+        measures.append(words["recall"].format(label=label, change=change))
+    result = words["within"].format(points=0.5)
+    return [words["words"], result, _percent(judged["share"]), ", ".join(measures)]
+
+
 def layouts(words: Words) -> list[str]:
     """Make the table of what a page downloads: bytes, nearness to PyTorch, times beside the dense graph's."""
     columns = ("result", "file", "share", "shift", "same_of", "node", "python")
@@ -400,6 +438,7 @@ BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "shrunk-avx2": partial(shrunk, measured="shrink_avx2"),
     "shrunk-others": others,
     "smallest": smallest,
+    "tasks": tasks,
     "layouts": layouts,
     "servers": servers,
     "costs": costs,
