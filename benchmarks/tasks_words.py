@@ -37,7 +37,7 @@ RAREST = "LINK"
 SECONDS = 300.0
 METRIC = "entity_f1"
 MOST_OF_F1 = 0.005
-# Below the original's own recall of the rarest label: of some twenty in half of the texts, one is five points.
+# Below the original's own recall of the rarest label: half of the texts have some twenty, each five points.
 LESS_RECALL = 0.1
 
 _WORDS = 60
