@@ -265,8 +265,8 @@ def shrunk(words: Words, measured: str = "shrink") -> list[str]:
 
 def others(words: Words) -> list[str]:
     """Make the table of other models that were made smaller in structure, each by its own measures."""
-    columns = ("model", "timed", "layers", "quality")
-    lines = [_row([words[name] for name in columns]), _rule(len(columns))]
+    columns = ("model", "faster", "layers", "quality")
+    lines = [_row([words[name] for name in columns]), _rule(len(columns), ends_in_words=True)]
     for model, results in _result("shrink_others")["results"].items():
         for judged in results.values():
             # The first is the original in half precision; one that was not reached has no measures.
@@ -287,7 +287,7 @@ def others(words: Words) -> list[str]:
 
 def smallest(words: Words) -> list[str]:
     """Make the table of the smallest files within a point, by several ways at once."""
-    columns = ("way", "size", "share", "drop", "same", "timed", "minutes")
+    columns = ("way", "size", "share", "drop", "same", "faster", "minutes")
     lines = [_row([words[name] for name in columns]), _rule(len(columns))]
     for way, judged in _result("smallest")["results"].items():
         if not judged["held"]:
@@ -313,7 +313,8 @@ def tasks(words: Words) -> list[str]:
     for name, judged in parts["spans"]["results"].items():
         stay = score(judged["spans_that_stay"], is_share=True)
         rows.append([words["spans"], f"`{name}`", _percent(judged["share"]), words["stay"].format(stay=stay)])
-    return [_row([words[name] for name in columns]), _rule(len(columns)), *(_row(row) for row in rows)]
+    titles = _row([words[name] for name in columns])
+    return [titles, _rule(len(columns), ends_in_words=True), *(_row(row) for row in rows)]
 
 
 def _of_embedders(parts: dict[str, Any], words: Words) -> list[list[str]]:
@@ -472,7 +473,10 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _rule(columns: int) -> str:
+def _rule(columns: int, *, ends_in_words: bool = False) -> str:
+    """Numbers stand to the right; the first column, and a last one of words, to the left."""
+    if ends_in_words:
+        return "|---|" + "--:|" * (columns - 2) + "---|"
     return "|---|" + "--:|" * (columns - 1)
 
 
