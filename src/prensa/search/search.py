@@ -115,7 +115,7 @@ class _Search:
 
     def allows_size(self, trial: Trial) -> bool:
         """Whether a trial is small enough."""
-        return self.budget.allows_size(trial.nbytes, self.plan.checkpoint.nbytes)
+        return self.budget.allows_size(trial.nbytes, self.plan.before.nbytes)
 
     def judged(self, noise: float, texts: list[int], draws: Draws) -> tuple[Trial, Quality | None]:
         """Compress with a noise, unless that was done last, and judge what comes out on some texts."""
@@ -237,7 +237,7 @@ def _searched(run: _Search, start: float) -> tuple[Outcome, Manifest | None]:
 def _outcome(run: _Search, winner: Trial | None, *, best: Trial, held: bool) -> Outcome:
     return Outcome(
         budget=run.budget,
-        nbytes_before=run.plan.checkpoint.nbytes,
+        nbytes_before=run.plan.before.nbytes,
         trials=tuple(run.journal.trials.values()),
         winner=winner,
         check=None,
@@ -343,7 +343,7 @@ def _mended(
     def objection(directory: Path, manifest: Manifest) -> str:
         nonlocal after
         nbytes = manifest.nbytes
-        if not run.budget.allows_size(nbytes, run.plan.checkpoint.nbytes):
+        if not run.budget.allows_size(nbytes, run.plan.before.nbytes):
             return "the healed one is larger than the budget allows"
         mended = dataclasses.replace(winner, nbytes=nbytes)
         if run.judge is not None:
