@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from safetensors import SafetensorError
 from tests.conftest import leftovers
 
 from prensa.checkpoint import directory
@@ -220,3 +221,14 @@ def test_an_output_that_appears_at_the_last_moment(tmp_path, monkeypatch):
     with replacing(out, force=True) as new:
         fill(new, "ours")
     assert (out / "file").read_text() == "ours"
+
+
+def test_a_full_disk_is_named_whoever_wrote(tmp_path):
+    # As safetensors says it.
+    words = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    with (
+        pytest.raises(OutputError, match="disk is full; nothing was changed"),
+        hidden_beside(tmp_path / "out"),
+    ):
+        raise words
+    assert not leftovers(tmp_path)

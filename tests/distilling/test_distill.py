@@ -11,11 +11,13 @@ from tests.bert import around as with_modules
 from tests.bert import bert, pooling
 from tests.conftest import add_tokenizer, build_model
 
-from prensa.distilling import pace
+from prensa.distilling import pace, teaching
 from prensa.distilling import plan as distill_plan
 from prensa.distilling.distill import distill, plan_distillation
+from prensa.distilling.lessons import lessons_of
 from prensa.errors import DataError, FormatError, MissingPackageError, ModelError, SettingError
 from prensa.runtime.deberta import FoldedAttention
+from prensa.runtime.text_vector import TextVector
 from prensa.runtime.torch import load
 from prensa.texts.library import Library
 from prensa.texts.source import Source
@@ -366,3 +368,21 @@ def test_longer_times_read_more_texts(classifier, tmp_path, monkeypatch):
             classifier, Source(tmp_path / "texts.csv"), seconds=seconds, library=Library()
         )
         assert len(plan.encoded.rows) == count
+
+
+def test_answers_are_kept_in_a_share_of_what_a_container_has(monkeypatch):
+    monkeypatch.setattr(teaching, "memory_limit", lambda: 8000)
+    model = torch.nn.Linear(1, 1)
+    model.device = torch.device("cpu")
+    assert teaching.Teacher(model, None)._room == 1000
+
+
+@pytest.mark.parametrize("kind", ["causal", "regression"])
+def test_only_numbers_have_a_scale(kind, tmp_path, many_texts):
+    path = KINDS[kind](tmp_path / "model")
+    _, teacher = models(path)
+    plan = planned(path, many_texts)
+    _, apart = lessons_of(plan.encoded, plan.batch_tokens, plan.seed, plan.seconds, masked=False)
+    taught = teaching.Teacher(teacher, teaching.Reader(plan.kind, TextVector(), ()))
+    taught.look_at(apart)
+    assert (taught.scale == 1.0) == (kind == "causal")

@@ -214,3 +214,13 @@ def test_what_does_not_go_together():
 def test_terms_in_words():
     text = Budget(max_drop=0.01, metric="f1:toxic", min_recall="toxic=99%").describe(of=MEGABYTE)
     assert text == "a drop in f1:toxic of at most 1.00 points, a recall of toxic of at least 99.00 %"
+
+
+def test_what_did_not_change_is_counted_by_the_drop_itself():
+    # None of the texts with the label changed, but others did: the interval is the exact one of 0 changes.
+    exact = Drop("recall: toxic", 0.0, (-0.0711, 0.0711), none_changed=True)
+    assert Budget(max_drop=0.01).texts_needed(Quality(drop=exact, figures=(SAME,)), 1000) == 7400
+    # No answer changed, but probabilities did: the interval is drawn.
+    same = Figure("same answer", 1.0, is_share=True, interval=(0.992, 1.0))
+    drawn = Drop("ROC-AUC", 0.0, (-0.001, 0.003))
+    assert Budget(max_drop=0.0005).texts_needed(Quality(drop=drawn, figures=(same,)), 500) == 8000

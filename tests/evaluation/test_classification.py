@@ -17,6 +17,7 @@ from prensa.evaluation.classification import (
     compare_with_labels,
     confidences,
     divergences,
+    drop_of,
     scores,
     share_changed,
 )
@@ -205,3 +206,15 @@ def test_confidence_and_calibration():
     assert confidence.tolist() == pytest.approx([1.0] * 4)
     assert right.tolist() == [True, True, True, False]
     assert scores(truth, sure, ["a", "b"])[CALIBRATION_ERROR] == pytest.approx(0.25)
+
+
+def test_a_drop_says_whether_its_interval_is_that_of_no_change():
+    truth = np.array([0, 0, 0, 1, 1, 1] * 10)
+    right = [np.array([1.0, 0.0]) if label == 0 else np.array([0.0, 1.0]) for label in truth]
+    # One that is not toxic is called toxic; those that are toxic stay as they were.
+    changed = [np.array([0.0, 1.0]), *right[1:]]
+    before, after = answers(right, many=False), answers(changed, many=False)
+    metrics, _ = compare_with_labels(Truth(truth, ("fine", "toxic")), before, after, Draws(50))
+    assert drop_of(metrics, "recall: toxic").none_changed
+    assert not drop_of(metrics, "recall: fine").none_changed
+    assert not drop_of(metrics, ACCURACY).none_changed

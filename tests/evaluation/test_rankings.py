@@ -118,7 +118,7 @@ def test_nothing_changed():
     given = scored(texts, 0.5)
     quality = compare(outputs(RERANKER, texts, given, given), DRAWS)
     assert quality.drop.value == 0
-    assert quality.none_changed
+    assert quality.drop.none_changed
     low, high = quality.drop.interval
     assert low == -high
     assert high == pytest.approx(1 - 0.025 ** (1 / 30))  # that of 0 of 30 queries

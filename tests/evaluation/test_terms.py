@@ -131,3 +131,9 @@ def test_labels_whose_thresholds_are_chosen():
     for twice in ("toxic=auto,toxic=0.5", "auto,auto", "toxic=auto,toxic=auto"):
         with pytest.raises(SettingError, match="is named twice"):
             Budget(label_threshold=twice)
+
+
+@pytest.mark.parametrize("kind", ["regression", "embedding", "causal", "masked"])
+def test_answers_that_are_no_choice_are_never_the_same(kind):
+    with pytest.raises(SettingError, match="`min_agreement` is the share of the same answers"):
+        terms_of(Budget(min_agreement=0.99), Task(kind), WITHOUT)

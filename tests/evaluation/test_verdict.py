@@ -57,7 +57,7 @@ def test_queries_are_counted_where_passages_are_ranked():
         "of 1.00 points is NOT decided: the 95 % interval is wider than twice the budget on 120 queries; about "
         "4,400 queries would decide it."
     )
-    none_changed = Quality(drop=Drop("recall@10", 0.0, (-0.03, 0.03)), queries=120)
+    none_changed = Quality(drop=Drop("recall@10", 0.0, (-0.03, 0.03), none_changed=True), queries=120)
     settings = dataclasses.replace(EVALUATION.settings, max_drop=0.01)
     words = said(dataclasses.replace(EVALUATION, settings=settings), quality=none_changed)
     assert words.endswith("on 120 queries; about 370 queries would decide it.")

@@ -17,11 +17,14 @@ from prensa.checkpoint.manifest import load_manifest
 from prensa.codecs.container import unpack
 from prensa.codecs.layout import SUFFIX
 from prensa.errors import DataError, FormatError, RecipeError, SettingError
+from prensa.healing import plan as healing_plan
+from prensa.healing.plan import plan_healing
 from prensa.healing.settings import Heal, heal_from
 from prensa.healing.write import write_changed
 from prensa.jobs.healing import lessons_path
 from prensa.ops.affine import Quantized
 from prensa.pressing.recipe import parse_recipe
+from prensa.texts.library import Library
 
 pytest.importorskip("accelerate")
 
@@ -248,6 +251,14 @@ def test_a_killed_one_goes_on_and_refuses_other_texts(made, many, others, tmp_pa
     assert 0 < first < 8
     assert result.manifest.heal.loss_after == pytest.approx(whole.manifest.heal.loss_after, rel=1e-3)
     assert not leftovers(tmp_path)
+
+
+def test_another_gpu_than_the_first_is_refused(made, many, tmp_path, monkeypatch):
+    # Where the trainer would go to the first one all the same.
+    monkeypatch.setattr(healing_plan, "choose_device", lambda wanted: wanted)
+    with pytest.raises(SettingError, match="set CUDA_VISIBLE_DEVICES=1 and give `device=cuda`"):
+        plan_healing(made, prensa.Source(many), Heal(60.0), library=Library(), device="cuda:1")
+    assert plan_healing(made, prensa.Source(many), Heal(60.0), library=Library(), device="cuda:0")
 
 
 def test_what_makes_no_sense_is_refused(made, many, others, tmp_path):

@@ -11,6 +11,7 @@ from tests.predicting.conftest import path_of, served_for  # noqa: F401  fixture
 
 import prensa
 from prensa.errors import DataError, FormatError, OutputError, SettingError
+from prensa.jobs import prediction
 from prensa.predicting import outputs, run
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -270,3 +271,26 @@ def test_an_export_answers_too(exports, tmp_path):
     result = prensa.predict(exports("onnx", "fp32"), tmp_path / "o.csv", data=tmp_path / "in.csv")
     assert result.texts == 2
     assert not result.problems
+
+
+def test_a_stopped_run_keeps_the_runtime_that_it_chose(classifier, lines, tmp_path, monkeypatch):
+    out = tmp_path / "out.jsonl"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(1, patch)
+        prensa.predict(classifier, out, data=lines, **IN_TORCH)
+    # As if `auto` had chosen it, and would choose another one now.
+    (journal,) = tmp_path.glob(".out.jsonl*/journal.json")
+    content = json.loads(journal.read_text())
+    assert content["facts"]["runtime"] == "torch float32"
+    content["facts"]["set of options"] = content["facts"]["set of options"].replace('"fp32"', "null")
+    journal.write_text(json.dumps(content))
+    asked = []
+    load = prediction.load_to_serve
+
+    def loading(*arguments, **settings):
+        asked.append((settings["runtime"], settings["dtype"]))
+        return load(*arguments, **settings)
+
+    monkeypatch.setattr(prediction, "load_to_serve", loading)
+    assert prensa.predict(classifier, out, data=lines).answered_before == 8
+    assert asked == [("torch", "float32")]

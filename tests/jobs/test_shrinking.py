@@ -17,7 +17,10 @@ from prensa.errors import DataError, RecipeError, SettingError
 from prensa.healing.settings import Heal
 from prensa.pressing.recipe import Changes, adjusted, load_preset, load_recipe, parse_recipe
 from prensa.serving.stopwatch import Stopwatch
+from prensa.shrink.plan import plan_shrinking
 from prensa.shrink.settings import Shrink
+from prensa.texts.library import Library
+from prensa.texts.source import Source
 
 INT8 = {"preset": "int8"}
 PLAIN = {"preset": "half", "format": "plain"}
@@ -63,6 +66,15 @@ def lines(tmp_path):
     """Eighty different short texts."""
     rows = [f"{'abcdefghij'[n % 10]} {'klmnopq'[n % 7] * 3} {n},LABEL_{n % 2}" for n in range(80)]
     path = tmp_path / "lines.csv"
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Texts to learn from, all of them different."""
+    path = tmp_path / "many.csv"
+    rows = [f"{'abcdefghij'[n % 10]} {'klm'[n % 3] * (n % 5 + 1)} {n},LABEL_{n % 2}" for n in range(240)]
     path.write_text("\n".join(["text,label", *rows]) + "\n")
     return path
 
@@ -210,11 +222,8 @@ def test_a_budget_is_judged_without_a_noise_to_search(made, lines, tmp_path, few
     assert not leftovers(tmp_path)
 
 
-def test_a_shrunk_model_is_healed_too(made, lines, tmp_path):
+def test_a_shrunk_model_is_healed_too(made, many, tmp_path):
     pytest.importorskip("accelerate")
-    many = tmp_path / "many.csv"
-    rows = [f"{'abcdefghij'[n % 10]} {'klm'[n % 3] * (n % 5 + 1)} {n},LABEL_{n % 2}" for n in range(240)]
-    many.write_text("\n".join(["text,label", *rows]) + "\n")
     settings = {"preset": "small", "noise": 1.0, "faster": 1.3, "texts": many}
     plain = prensa.compress(made, tmp_path / "plain", **settings).manifest
     heal = Heal(steps=8, learning_rate=1e-2)
@@ -246,3 +255,20 @@ def test_the_recipe_of_a_result_gives_the_same_bytes(made, lines, tmp_path):
     assert load_recipe(recipe).shrink == Shrink(faster=1.3)
     prensa.compress(made, tmp_path / "two", texts=lines, recipe=recipe)
     assert directory_bytes(tmp_path / "one") == directory_bytes(tmp_path / "two")
+
+
+def test_a_size_is_a_share_of_the_original(made, lines, tmp_path, few_resamples):
+    result = prensa.compress(made, tmp_path / "out", texts=lines, faster=1.3, max_size="30%")
+    before = (made / "model.safetensors").stat().st_size
+    assert result.held
+    assert result.outcome.nbytes_before == result.manifest.nbytes_before == pytest.approx(before, rel=0.05)
+    # The smallest noise keeps it: of the shrunk model's bytes 30 % would be less.
+    assert 0.2 * before < result.manifest.nbytes <= 0.3 * result.manifest.nbytes_before
+
+
+def test_how_many_calibrate_says_nothing_of_what_is_learnt_from(made, many, tmp_path):
+    pytest.importorskip("accelerate")
+    settings = Shrink(faster=1.3, distill=60.0)
+    source = Source(many, limit=64)
+    plan = plan_shrinking(made, settings, source, even=False, library=Library())
+    assert len(plan.distillation.encoded.rows) == 240

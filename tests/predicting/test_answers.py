@@ -124,6 +124,10 @@ def test_a_model_that_fails_on_everything_is_an_error(path_of):
     form = form_for(path_of("classes"))
     with pytest.raises(ModelError, match="no memory"):
         answer_rows(Failing(ModelError("no memory")), form, [["x", None, "xy"]])
+    # One text alone says nothing about a model.
+    assert (
+        answer_rows(Failing(ModelError("no memory")), form, [["x", None]]).rows[0]["problem"] == "no memory"
+    )
     # Texts that are to blame are not the model's fault.
     assert (
         answer_rows(Failing(DataError("predict(): input 0: odd")), form, [["x"]]).rows[0]["problem"] == "odd"

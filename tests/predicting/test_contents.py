@@ -8,6 +8,7 @@ from prensa.errors import DataError, SettingError
 from prensa.predicting import windows
 from prensa.predicting.contents import content_of
 from prensa.predicting.windows import Columns
+from prensa.texts.readers import read_table
 from prensa.texts.source import Source
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -105,3 +106,21 @@ def test_parts_of_a_data_set(tmp_path):
     assert content_of(tmp_path / "saved", Source(split="test")).count == 3
     with pytest.raises(SettingError, match="`split` test is for data sets"):
         content_of(tmp_path / "t.csv", Source(split="test"))
+
+
+def test_cells_that_cannot_be_read_are_named_where_they_are_needed(tmp_path):
+    late = pyarrow.array([2**60, 1], pyarrow.timestamp("ms"))
+    words = pyarrow.array([b"\xff", b"a"], pyarrow.binary()).view(pyarrow.string())
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table({"text": ["a", "b"], "when": late, "words": words}), path)
+    content = content_of(path, Source(path, text_column="text"))
+    # A column that nobody reads harms nobody, and with its own type it is kept as it is.
+    (window,) = content.windows(Columns(("text",), ("when",)), 0)
+    assert window.texts == (["a", "b"],)
+    assert window.kept.table(content.schema(("when",))).column("when").equals(pyarrow.chunked_array([late]))
+    with pytest.raises(DataError, match="t.parquet: the column 'when' holds a value that cannot be read"):
+        list(window.kept.rows())
+    with pytest.raises(DataError, match="t.parquet: the column 'words' holds a value that cannot be read"):
+        list(content.windows(Columns(("words",), ()), 0))
+    with pytest.raises(DataError, match="t.parquet: the column 'w.*' holds a value that cannot be read"):
+        read_table(str(path))

@@ -234,3 +234,14 @@ def test_parquet_without_its_package(tmp_path, monkeypatch):
 def test_names_that_say_nothing(name, message):
     with pytest.raises(OutputError, match=message):
         check_kind(Path(name))
+
+
+def test_numbers_that_json_does_not_have_are_null(tmp_path):
+    cells = [[float("nan"), 1.0], [float("inf")]]
+    path = tmp_path / "in.parquet"
+    parquet.write_table(pyarrow.table({"text": ["a", "b"], "x": [float("nan"), 2.0], "list": cells}), path)
+    copied(path, tmp_path / "out.jsonl")
+    first, second = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert (first["x"], first["list"]) == (None, [None, 1.0])
+    assert (second["x"], second["list"]) == (2.0, [None])
+    assert not {"NaN", "Infinity"} & set((tmp_path / "out.jsonl").read_text().replace(",", " ").split())

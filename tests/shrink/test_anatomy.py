@@ -132,6 +132,11 @@ REFUSED = {
         ),
         "Qwen2MoeForCausalLM: expected layers with the same matrices, found another .* in model.layers.1",
     ),
+    "a convolution behind the first layer": (
+        transformers.DebertaV2ForSequenceClassification,
+        transformers.DebertaV2Config(conv_kernel_size=3, conv_act="gelu", **DISENTANGLED, **SIZES),
+        "DebertaV2ForSequenceClassification: something stands between its layers",
+    ),
     "one that counts blocks": (
         transformers.FunnelForSequenceClassification,
         transformers.FunnelConfig(vocab_size=60, block_sizes=[1, 1], d_model=48, n_head=4, d_head=12),

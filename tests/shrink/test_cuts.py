@@ -9,6 +9,7 @@ from tests.families import FAMILIES
 from prensa.errors import DataError
 from prensa.ops.moment import Moment
 from prensa.ops.statistics import MatrixStatistics, Statistics
+from prensa.shrink import quality
 from prensa.shrink.anatomy import anatomy_of
 from prensa.shrink.cuts import Depth, depths, gone, removal_paths, widths_left
 from prensa.shrink.narrow import Kept, narrow
@@ -134,3 +135,20 @@ def test_what_a_layer_cost_is_what_its_absence_added():
     assert gone(found, (0, 1, 2, 3)) == ()
     costs = [(report.layer, report.cost) for report in gone(found, (1, 3))]
     assert costs == [(2, 0.25), (0, 0.5)]
+
+
+def test_of_many_predictions_a_few_are_compared(tmp_path, monkeypatch):
+    family = FAMILIES["gpt2"]
+    model = family.build()
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    whole = yardstick(model, "causal")
+    kept = sum(outputs.shape[0] for outputs in whole.outputs)
+    monkeypatch.setattr(quality, "_MOST", 60 * kept // 4)
+    part = yardstick(model, "causal")
+    assert part.every in {4, 5}
+    assert sum(outputs.numel() for outputs in part.outputs) <= 60 * (kept // 4 + 4)
+    assert part.change(model) == 0
+    assert part.change(other) == pytest.approx(whole.change(other), rel=0.6)

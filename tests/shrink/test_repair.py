@@ -10,7 +10,7 @@ from prensa.errors import ModelError
 from prensa.shrink.anatomy import anatomy_of
 from prensa.shrink.narrow import Kept, narrow
 from prensa.shrink.repair import Fit, LayerFit, repair
-from prensa.shrink.residual import junction
+from prensa.shrink.residual import junction, junctions
 from prensa.shrink.stream import batch_of
 
 # Of the error. Random weights leave little to make good; trained ones leave more.
@@ -109,3 +109,25 @@ def test_something_between_layers_is_refused():
     layers[1].register_forward_pre_hook(lambda module, arguments: (arguments[0] + 0, *arguments[1:]))
     with pytest.raises(ModelError, match="between its layers"):
         batch_of(original, layers, inputs())
+
+
+def test_a_sum_in_place_is_taken_apart_all_the_same():
+    torch.manual_seed(0)
+    matrix = torch.nn.Linear(4, 4)
+    given, before = torch.randn(2, 4), torch.randn(2, 4)
+
+    def added_to_the_stream():
+        stream = before.clone()
+        stream += matrix(given)
+        return stream
+
+    def stream_added():
+        out = matrix(given)
+        out += before
+        return out
+
+    for run in (added_to_the_stream, stream_added):
+        [found], total = junctions(run, [matrix])
+        assert torch.allclose(found.outputs, matrix(given))
+        assert torch.equal(found.stream, before)
+        assert torch.allclose(found.outputs + found.stream, total)

@@ -4,7 +4,8 @@ import copy
 
 import pytest
 import torch
-from tests.families import FAMILIES
+import transformers
+from tests.families import FAMILIES, SIZES
 
 from prensa.shrink.anatomy import anatomy_of
 from prensa.shrink.clock import Clock
@@ -69,3 +70,45 @@ def test_between_two_widths_there_is_a_straight_line():
     assert [clock.part("heads", units, last=False) for units in (1, 2, 3, 4, 5)] == [1.0, 1.0, 1.5, 2.0, 2.0]
     assert clock.part("heads", 3, last=True) == pytest.approx(0.05)
     assert clock.rest(3) == 2.0
+
+
+def weights(models):
+    """Count the weights of all layers."""
+    return [float(sum(parameter.numel() for parameter in model.parameters())) for model in models]
+
+
+OTHERS = {
+    # Its first layer is a kind of its own.
+    "modernbert": (FAMILIES["modernbert"].model, FAMILIES["modernbert"].config),
+    # Its layers divide by their numbers.
+    "gpt2": (
+        transformers.GPT2LMHeadModel,
+        transformers.GPT2Config(
+            vocab_size=60, n_embd=48, n_layer=5, n_head=4, scale_attn_by_inverse_layer_idx=True
+        ),
+    ),
+    "two layers": (
+        transformers.BertForSequenceClassification,
+        transformers.BertConfig(**{**SIZES, "num_hidden_layers": 2}),
+    ),
+    # Of each layer three blocks are alike.
+    "mobilebert": (
+        transformers.MobileBertForSequenceClassification,
+        transformers.MobileBertConfig(
+            embedding_size=24, intra_bottleneck_size=24, num_feedforward_networks=3, **SIZES
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_clock_counts_all_of_a_model_and_no_more(name, tmp_path):
+    class_, config = OTHERS[name]
+    config.architectures = [class_.__name__]
+    config.save_pretrained(tmp_path)
+    model, anatomy = class_(config).eval(), anatomy_of(tmp_path)
+    clock = measured_clock(model, anatomy, weights)
+    expected = clock.rest(anatomy.count)
+    for part in anatomy.parts:
+        expected += clock.part(part.kind, part.units, last=part.layer == anatomy.count - 1)
+    assert expected == pytest.approx(weights([model])[0], rel=1e-6)

@@ -37,7 +37,7 @@ from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.task import Kind
 from prensa.cluster.tasks import IN_TURN, Tasks
 from prensa.errors import OutputError, PrensaError
-from prensa.files.temporary import is_full, which_is_full
+from prensa.files.temporary import is_full
 from prensa.isolation import building
 from prensa.ops.statistics import Statistics
 from prensa.progress import Progress, silent
@@ -62,7 +62,7 @@ def collected(
             statistics = collect_streamed(plan, place, progress)
         except OSError as error:
             if is_full(error):
-                raise OutputError(which_is_full(error, output)) from error
+                raise
             raise OutputError(f"{output}: cannot be written beside ({error})") from error
         yield statistics
 

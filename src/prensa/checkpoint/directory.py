@@ -51,21 +51,18 @@ def replacing(output: Path, *, force: bool = True) -> Iterator[Path]:
             _set_modes(new, output)
             _sync(new)
             _put_in_place(new, output, force=force)
-        except Exception as error:
-            # What a library reported may be inside of our own error.
-            cause = error.__cause__ or error
-            if is_full(cause):
-                raise OutputError(which_is_full(cause, output)) from error
-            if isinstance(error, OSError):
-                raise OutputError(f"{output}: cannot be written ({error}); nothing was changed") from error
-            raise
+        except OSError as error:
+            if is_full(error):
+                raise
+            raise OutputError(f"{output}: cannot be written ({error}); nothing was changed") from error
 
 
 @contextmanager
 def hidden_beside(output: Path) -> Iterator[Path]:
     """Yield a new empty directory, hidden beside ``output``, that is removed when the block ends.
 
-    Should the process be killed, the next one to write beside it removes it. Raises :class:`OutputError`.
+    Should the process be killed, the next one to write beside it removes it. Raises :class:`OutputError` if
+    it cannot be made, or if the block fails because a disk is full, whichever library wrote there.
     """
     clean_up(output)
     try:
@@ -75,6 +72,12 @@ def hidden_beside(output: Path) -> Iterator[Path]:
         raise OutputError(f"{output}: cannot be written ({error.strerror})") from error
     try:
         yield new
+    except Exception as error:
+        # What a library reported may be inside of our own error.
+        cause = error.__cause__ or error
+        if not isinstance(error, OutputError) and is_full(cause):
+            raise OutputError(which_is_full(cause, output)) from error
+        raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
         if lock is not None:

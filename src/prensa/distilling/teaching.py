@@ -22,10 +22,10 @@ from prensa.distilling.loss import Measure, measure_of, variance_of
 from prensa.errors import ModelError
 from prensa.isolation import building
 from prensa.runtime.accelerate import accelerate
-from prensa.runtime.processor import memory_bytes
+from prensa.runtime.processor import memory_limit
 from prensa.runtime.text_vector import TextVector
 
-# The share of the machine's memory for answers that are kept, so that a batch is read once and not in every
+# The share of the memory for answers that are kept, so that a batch is read once and not in every
 # round.
 _KEPT = 1 / 8
 
@@ -82,7 +82,7 @@ class Teacher:
         self.reader = reader
         self.scale = 1.0
         if room is None:
-            room = int(memory_bytes() * _KEPT)
+            room = int(_memory(model.device) * _KEPT)
         self._room = room
         self._kept: dict[int, Answers] = {}
 
@@ -104,17 +104,28 @@ class Teacher:
 
     def look_at(self, lessons: Lessons) -> None:
         """Answer what is kept apart. Raises :class:`ModelError` for what is no number, or always the same."""
-        outputs: list[Tensor] = []
+        numbers: list[Tensor] = []
         for index in range(len(lessons)):
             batch = {name: each.to(self.model.device) for name, each in lessons.batch(index).items()}
-            outputs.append(self.answers(lessons.first + index, batch).outputs)
-        for each in outputs:
-            if not torch.isfinite(each).all():
+            answers = self.answers(lessons.first + index, batch)
+            # Only numbers have a scale, and all predictions of a language model would fill the memory.
+            if answers.measure == "numbers":
+                numbers.append(answers.outputs)
+            if not torch.isfinite(answers.outputs).all():
                 raise ModelError(
                     f"{self.model.name_or_path}: gives no number (NaN or infinity) on a text to learn from; "
                     "use a model that works"
                 )
-        self.scale = variance_of(outputs)
+        if numbers:
+            self.scale = variance_of(numbers)
+
+
+def _memory(device: torch.device) -> int:
+    """Return the bytes that answers may take a share of, where they lie: on the device, or in main memory."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free
+    return memory_limit()
 
 
 @contextmanager

@@ -174,15 +174,13 @@ class Budget:
 
     def texts_needed(self, quality: Quality, texts: int) -> int | None:
         """Return about how many texts, or queries, decide where ``texts`` did not, None where they did."""
-        no_answer_changed = quality.none_changed
         texts = quality.queries or texts
         needed: list[int] = []
         for drop, allowed in self._parts(quality):
             if drop is None or drop.interval is None:
                 continue
-            none_changed = drop.value == 0 if drop.of == _MISSED else no_answer_changed
             if decide(drop.value, drop.interval, allowed) == "undecided":
-                needed.append(texts_needed(texts, drop.interval, allowed, none_changed=none_changed))
+                needed.append(texts_needed(texts, drop.interval, allowed, none_changed=drop.none_changed))
         return max(needed, default=None)
 
     def _parts(self, quality: Quality) -> Sequence[tuple[Drop | None, float]]:
@@ -226,7 +224,7 @@ def _as_drop(agreement: Figure | None) -> Drop | None:
     if agreement.interval is None:
         return Drop(CHANGED, changed, None)
     low, high = agreement.interval
-    return Drop(CHANGED, changed, (1 - high, 1 - low))
+    return Drop(CHANGED, changed, (1 - high, 1 - low), none_changed=changed == 0)
 
 
 def _as_missed(recall: Recall | None) -> Drop | None:
@@ -236,7 +234,8 @@ def _as_missed(recall: Recall | None) -> Drop | None:
     if recall.interval is None:
         return Drop(_MISSED, 1 - recall.value, None)
     low, high = recall.interval
-    return Drop(_MISSED, 1 - recall.value, (1 - high, 1 - low))
+    missed = 1 - recall.value
+    return Drop(_MISSED, missed, (1 - high, 1 - low), none_changed=missed == 0)
 
 
 def shares_of(name: str, values: OfLabels | None) -> dict[str, float]:

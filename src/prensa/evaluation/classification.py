@@ -206,7 +206,8 @@ def compare_with_labels(
     metrics = []
     for name, interval in zip(before, of_metrics, strict=True):
         # Resamples of texts with the same answers all differ by 0, which other texts may not.
-        if interval and unchanged.get(name):
+        is_exact = bool(interval and unchanged.get(name))
+        if is_exact:
             interval = none_changed(unchanged[name])  # noqa: PLW2901
         metric = metric_of(
             name,
@@ -215,6 +216,7 @@ def compare_with_labels(
             interval,
             missing=_NO_METRIC.get(without_label(name), "not defined here"),
             higher_is_better=name != CALIBRATION_ERROR,
+            none_changed=is_exact,
         )
         metrics.append(metric)
 
@@ -317,7 +319,7 @@ def drop_of(metrics: Sequence[Metric], name: str) -> Drop | None:
     if not metric.interval:
         return Drop(name, value, None)
     low, high = metric.interval
-    return Drop(name, value, (0.0 - high, 0.0 - low))
+    return Drop(name, value, (0.0 - high, 0.0 - low), none_changed=metric.none_changed)
 
 
 def share_changed(same: Flags, groups: Sequence[Ids] | None, draws: Draws) -> Drop:
@@ -329,9 +331,9 @@ def share_changed(same: Flags, groups: Sequence[Ids] | None, draws: Draws) -> Dr
     changed = float((~same).mean())
     if groups is None:
         count = int((~same).sum())
-        return Drop(CHANGED, changed, exact_interval(count, len(same)))
+        return Drop(CHANGED, changed, exact_interval(count, len(same)), none_changed=not count)
     if draws.count and same.all():
-        return Drop(CHANGED, changed, exact_interval(0, len(groups)))
+        return Drop(CHANGED, changed, exact_interval(0, len(groups)), none_changed=True)
 
     # [texts, 2]: changed words and all words of each text, so that a resample is a sum of rows.
     counts = np.array([[(~same[group]).sum(), len(group)] for group in groups], dtype=float)

@@ -71,10 +71,12 @@ def entity_metrics(texts: MarkedTexts, draws: Draws) -> tuple[Metric, ...]:
     unchanged = _unchanged(texts)
     metrics: list[Metric] = []
     for name, interval in zip(before, of_metrics, strict=True):
-        if interval and unchanged.get(name):
+        is_exact = bool(interval and unchanged.get(name))
+        if is_exact:
             interval = none_changed(unchanged[name])  # noqa: PLW2901
         missing = _NO_METRIC[without_label(name)]
-        metrics.append(metric_of(name, before[name], after[name], interval, missing=missing))
+        metric = metric_of(name, before[name], after[name], interval, missing=missing, none_changed=is_exact)
+        metrics.append(metric)
     return tuple(metrics)
 
 

@@ -85,7 +85,8 @@ def in_words(name: str) -> str:
 class Metric:
     """A metric of both models, and its difference (result minus original) with a 95 % interval.
 
-    ``note`` says why a number is None.
+    ``note`` says why a number is None. ``none_changed`` says that nothing it is made of did, so that the
+    interval is the exact one of 0 changes.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Metric:
     higher_is_better: bool = True
     is_share: bool = True
     note: str = ""
+    none_changed: bool = False
 
     @property
     def difference(self) -> float | None:
@@ -113,6 +115,7 @@ def metric_of(
     missing: str,
     higher_is_better: bool = True,
     is_share: bool = True,
+    none_changed: bool = False,
 ) -> Metric:
     """Make a metric of two numbers; ``missing`` says why, where one of them is NaN."""
     note = ""
@@ -126,6 +129,7 @@ def metric_of(
         higher_is_better=higher_is_better,
         is_share=is_share,
         note=note,
+        none_changed=none_changed,
     )
 
 
@@ -183,12 +187,14 @@ class Drop:
     """How much worse the result is, by the figure that its task is judged by; negative where it is better.
 
     All of them are shares: of accuracy or another score, of bits per byte (relative), of changed answers.
-    The interval is missing if an interruption left no time for it.
+    The interval is missing if an interruption left no time for it. Where ``none_changed`` of what it is made
+    of, it is the exact one of 0 changes.
     """
 
     of: str
     value: float
     interval: tuple[float, float] | None
+    none_changed: bool = False
 
 
 @dataclass(frozen=True)
@@ -255,13 +261,6 @@ class Quality:
             if figure.name == AGREEMENT:
                 return figure
         return None
-
-    @property
-    def none_changed(self) -> bool:
-        """Whether nothing changed that the drop is made of: its interval is then that of 0 changes."""
-        if self.queries:
-            return self.drop is not None and self.drop.value == 0
-        return self.agreement is not None and self.agreement.value == 1
 
     @property
     def has_few_same(self) -> bool:

@@ -160,11 +160,14 @@ def _metrics(
     for column, (metric, interval) in enumerate(
         zip(metrics, intervals(mean, len(difference), draws), strict=True)
     ):
-        if interval is not None and not difference[:, column].any():
+        is_exact = interval is not None and not difference[:, column].any()
+        if is_exact:
             # No draw can differ; other queries might.
             interval = none_changed(len(difference))  # noqa: PLW2901
         own_before, own_after = float(before[:, column].mean()), float(after[:, column].mean())
-        found.append(metric_of(metric.name, own_before, own_after, interval, missing=""))
+        found.append(
+            metric_of(metric.name, own_before, own_after, interval, missing="", none_changed=is_exact)
+        )
     return tuple(found)
 
 

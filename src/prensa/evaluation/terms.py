@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.task import LANGUAGE, Task
 from prensa.errors import DataError, SettingError
 from prensa.evaluation.best_threshold import dealt_out
 from prensa.evaluation.budget import Budget
@@ -31,6 +31,8 @@ _OF_NUMBERS = {SPEARMAN, PEARSON}
 _READ_BY_ROUGE = re.compile("[a-z0-9]", re.IGNORECASE | re.ASCII)
 # Texts that begin entities as their scheme does not: more than this share of them was written in another one.
 _MISPLACED = 0.1
+# Tasks whose answers are no choice among a few.
+_WITHOUT_CHOICE = {"regression", "embedding"} | LANGUAGE
 # Texts for each neighbour that is looked for: a search judges by half of them.
 _TIMES_AS_MANY = 4
 
@@ -60,6 +62,11 @@ def terms_of(budget: Budget, task: Task, texts: Texts) -> Terms:
     """
     if texts.queries is not None:
         return _of_rankings(budget)
+    if budget.min_agreement is not None and task.kind in _WITHOUT_CHOICE:
+        raise SettingError(
+            "`min_agreement` is the share of the same answers, and this model's are numbers, vectors or "
+            "predictions of tokens, which are never quite the same; give `max_drop`"
+        )
     metric = ""
     if budget.metric is not None:
         metric = metric_named(budget.metric, task)

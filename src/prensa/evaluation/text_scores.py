@@ -85,7 +85,11 @@ def compare_scores(original: Scores, result: Scores, count: int, draws: Draws) -
 
     metrics: list[Metric] = []
     for name, interval in zip(before, intervals(differences, count, draws), strict=True):
-        if interval == (0.0, 0.0):
+        is_exact = interval == (0.0, 0.0)
+        if is_exact:
             interval = none_changed(count)  # noqa: PLW2901
-        metrics.append(metric_of(name, before[name], after[name], interval, missing="not defined here"))
+        metric = metric_of(
+            name, before[name], after[name], interval, missing="not defined here", none_changed=is_exact
+        )
+        metrics.append(metric)
     return tuple(metrics)

@@ -212,7 +212,7 @@ def too_few(quality: Quality, allowed: float, texts: int) -> str:
         quality.drop.interval,
         allowed,
         count,
-        none_changed=quality.none_changed,
+        none_changed=quality.drop.none_changed,
         unit=unit_of(quality.drop.of),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.distilling.plan import DistillPlan, check_count, plan_distillation
+from prensa.errors import SettingError
 from prensa.healing.settings import NAME, Heal
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
@@ -45,6 +46,7 @@ def plan_healing(
     :class:`~prensa.errors.DataError` for fewer than 200 different texts.
     """
     chosen = choose_device(device)
+    _check_first(chosen)
     lessons = plan_distillation(
         path,
         source,
@@ -66,6 +68,16 @@ def plan_healing(
         accumulate=1,
     )
     return HealPlan(settings, lessons, chosen)
+
+
+def _check_first(device: str) -> None:
+    """Raise :class:`SettingError` for a GPU that is not the first: the trainer takes the first there is."""
+    kind, _, number = device.partition(":")
+    if kind == "cuda" and number not in {"", "0"}:
+        raise SettingError(
+            f"`device={device}`: healing runs on the first GPU; set CUDA_VISIBLE_DEVICES={number} and give "
+            "`device=cuda`"
+        )
 
 
 def _renumbered(encoded: Encoded, new: Mapping[int, int]) -> Encoded:

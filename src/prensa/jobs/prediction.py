@@ -25,8 +25,9 @@ from prensa.predicting.windows import Columns
 from prensa.predicting.workers import Settings, on_cluster
 from prensa.progress import Progress, silent
 from prensa.serving.engines import AUTO
+from prensa.serving.exported import is_export
 from prensa.serving.load import check_to_serve, load_to_serve
-from prensa.serving.precisions import dtype_of
+from prensa.serving.precisions import dtype_named, dtype_of
 from prensa.serving.waiting import TOKENS
 from prensa.texts.cells import refuse_numbers
 from prensa.texts.columns import Texts, text_columns
@@ -35,6 +36,8 @@ from prensa.texts.names import join_names, quoted
 from prensa.texts.source import Source, as_source
 
 _PAIR = 2
+# What the journal calls the runtime and its precision.
+_RUNTIME = "runtime"
 
 
 @dataclass(frozen=True)
@@ -196,21 +199,33 @@ class PredictionPlan:
     def _answerers(self, progress: Progress) -> Iterator[Answerers]:
         """Load the model, here or on a cluster, and make sure that it is run as before."""
         job = self.job
-        dtype, texts = dtype_of(job.precision), self._some_texts()
+        (runtime, dtype), texts = self._runtime(), self._some_texts()
         workers = job.on_workers()
         if workers is None:
-            served = load_to_serve(self.directory, runtime=job.runtime, dtype=dtype, texts=texts)
+            served = load_to_serve(self.directory, runtime=runtime, dtype=dtype, texts=texts)
             self._know(served.record.runtime, served.record.precision)
             yield InProcess(served, self.form, job.max_batch_tokens)
             return
-        settings = Settings(job.runtime, dtype, texts, job.max_batch_tokens)
+        settings = Settings(runtime, dtype, texts, job.max_batch_tokens)
         digest = self.journal.facts["model"]
         with on_cluster(workers, self.directory, self.form, settings, digest, progress) as cluster:
             self._know(cluster.loaded.runtime, cluster.loaded.precision)
             yield cluster
 
+    def _runtime(self) -> tuple[str, str | None]:
+        """Return the runtime, and what loading calls its precision: as a stopped run had chosen them.
+
+        A measurement may choose others now, or on another machine, and one file has one runtime's answers.
+        """
+        job = self.job
+        chosen = self.journal.facts.get(_RUNTIME)
+        if job.runtime != AUTO or chosen is None or is_export(self.directory):
+            return job.runtime, dtype_of(job.precision)
+        runtime, precision = chosen.split()
+        return runtime, dtype_named(precision)
+
     def _know(self, runtime: str, precision: str) -> None:
-        self.journal.know("runtime", f"{runtime} {precision}")
+        self.journal.know(_RUNTIME, f"{runtime} {precision}")
 
     def _some_texts(self) -> Texts | None:
         """Return texts to choose the runtime by: their lengths count."""

@@ -37,6 +37,9 @@ _OF_CALL = re.compile(r"^predict\(\): input \d+:? *")
 # Characters of a reason; a runtime's may be anything.
 _REASON = 200
 
+# Texts of a window that a model has to fail on, all of them, to be at fault itself.
+_SEVERAL = 2
+
 _TASKS: set[Kind] = {"classes", "multi-label", "regression", "embedding", "tokens"}
 _QUESTIONS = "question-answering"
 
@@ -219,9 +222,12 @@ def _found(served: Served, inputs: Sequence[object], at_once: int) -> list[Answe
 
 
 def _refuse_if_all_failed(found: Sequence[Answer | Exception]) -> None:
-    """Raise the first error of a model that answers nothing, unless the texts are to blame."""
+    """Raise the first error of a model that answers nothing, unless the texts are to blame.
+
+    One text alone says nothing about a model.
+    """
     errors = [answer for answer in found if isinstance(answer, Exception)]
-    if len(errors) < len(found):
+    if len(errors) < max(_SEVERAL, len(found)):
         return
     for error in errors:
         if not isinstance(error, DataError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from prensa.errors import DataError, SettingError, first_line
 from prensa.extras import require
 from prensa.predicting.windows import CHARACTERS, ROWS, Columns, Window
+from prensa.texts.arrow_cells import cells_of
 from prensa.texts.delimited_rows import FIRST
 from prensa.texts.source import Source
 from prensa.texts.table import Cell, DataTable
@@ -30,11 +31,15 @@ class Table:
     """Columns of Arrow, kept with their types."""
 
     content: pa.Table
+    source: str
 
     def rows(self) -> Iterable[Mapping[str, Cell]]:
         """Return each row's cells by name."""
-        records: list[Mapping[str, Cell]] = self.content.to_pylist()
-        return records
+        names = self.content.column_names
+        if not names:
+            return [{}] * self.content.num_rows
+        columns = [cells_of(self.content, name, self.source) for name in names]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """Return the columns of the schema, which are these."""
@@ -67,7 +72,7 @@ class OfParquet:
         try:
             with _opened(self.path) as file:
                 batches = file.iter_batches(batch_size=self.rows_at_once, columns=columns.all)
-                yield from _windows(batches, columns, done)
+                yield from _windows(batches, columns, done, str(self.path))
         except (OSError, pa.ArrowException) as error:
             raise DataError(_damaged(self.path, error)) from error
 
@@ -99,7 +104,7 @@ class OfDataset:
 
         batches = self.part.select_columns(columns.all).with_format("arrow").iter(_rows_at_once(self.first))
         try:
-            yield from _windows(batches, columns, done)
+            yield from _windows(batches, columns, done, self.first.name)
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.first.name}: cannot be read ({first_line(error)})") from error
 
@@ -124,7 +129,7 @@ def open_parquet(path: Path) -> OfParquet:
         raise DataError(f"{path}: has a column twice ({', '.join(types.names)})")
     cells: dict[str, list[Cell]] = {name: [] for name in types.names}
     if head is not None:
-        cells = head.to_pydict()
+        cells = _head(head)
     return OfParquet(path, count, DataTable(path.name, cells), types, most)
 
 
@@ -154,8 +159,7 @@ def open_dataset(path: Path, source: Source) -> OfDataset:
         content = content[split]
     elif source.split is not None:
         raise SettingError(f"{path}: `split` {source.split}, but the data set has no splits")
-    head = content.with_format("arrow")[:FIRST].to_pydict()
-    return OfDataset(content, DataTable(name, head))
+    return OfDataset(content, DataTable(name, _head(content.with_format("arrow")[:FIRST])))
 
 
 def _opened(path: Path) -> parquet.ParquetFile:
@@ -164,7 +168,9 @@ def _opened(path: Path) -> parquet.ParquetFile:
     return parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
 
 
-def _windows(batches: Iterable[pa.RecordBatch | pa.Table], columns: Columns, done: int) -> Iterator[Window]:
+def _windows(
+    batches: Iterable[pa.RecordBatch | pa.Table], columns: Columns, done: int, source: str
+) -> Iterator[Window]:
     import pyarrow as pa
 
     end = 0
@@ -177,8 +183,22 @@ def _windows(batches: Iterable[pa.RecordBatch | pa.Table], columns: Columns, don
         table = batch.slice(max(0, done - start))
         if not isinstance(table, pa.Table):
             table = pa.Table.from_batches([table])
-        texts = tuple(table.column(name).to_pylist() for name in columns.texts)
-        yield Window(end - table.num_rows + 1, texts, Table(table.select(columns.kept)))
+        texts = tuple(cells_of(table, name, source) for name in columns.texts)
+        yield Window(end - table.num_rows + 1, texts, Table(table.select(columns.kept), source))
+
+
+def _head(rows: pa.RecordBatch | pa.Table) -> dict[str, list[Cell]]:
+    """Return the first cells of all columns; those of one that cannot be read are nothing, as far as it goes.
+
+    It may be a column that nobody reads, or that is kept as it is.
+    """
+    cells: dict[str, list[Cell]] = {}
+    for name in rows.schema.names:
+        try:
+            cells[name] = cells_of(rows, name, "")
+        except DataError:
+            cells[name] = [None] * rows.num_rows
+    return cells
 
 
 def _rows_at_once(first: DataTable) -> int:

@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import lzma
+import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -187,12 +188,12 @@ def _type_of(holds: Holds) -> pa.DataType:
 def _lines(rows: Iterable[Mapping[str, Cell]]) -> bytes:
     lines = []
     for row in rows:
-        text = json.dumps(row, ensure_ascii=False, default=_plain)
+        text = _json(row)
         try:
             line = text.encode()
         except UnicodeEncodeError:
             # Half of a surrogate pair, which only an escape can write.
-            line = json.dumps(row, default=_plain).encode()
+            line = _json(row, ensure_ascii=True).encode()
         lines.append(line + b"\n")
     return b"".join(lines)
 
@@ -226,7 +227,28 @@ def _in_words(cell: Cell) -> str:
         plain = _plain(cell)
     if isinstance(plain, str):
         return plain
-    return json.dumps(plain, ensure_ascii=False, default=_plain)
+    return _json(plain)
+
+
+def _json(value: object, *, ensure_ascii: bool = False) -> str:
+    """Return JSON of a value, with null for a number that JSON does not have (NaN, infinity)."""
+    try:
+        return json.dumps(value, ensure_ascii=ensure_ascii, default=_plain, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=ensure_ascii, default=_plain)
+
+
+def _finite(value: object) -> object:
+    """Return a value with None in place of numbers that JSON does not have, inside of lists and dicts too."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, np.ndarray):
+        return _finite(value.tolist())
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return value
 
 
 def _plain(value: object) -> object:

@@ -8,6 +8,11 @@ _PRECISIONS = {"int8": "int8", "bf16": "bfloat16", "fp32": "float32"}
 """What loading calls a precision."""
 
 
+def dtype_named(precision: str) -> str:
+    """Return what loading calls a precision that a record names, in either way of naming it."""
+    return _PRECISIONS.get(precision, precision)
+
+
 def dtype_of(precision: str | None) -> str | None:
     """Return what loading calls a precision. Raises :class:`SettingError` for one that does not exist."""
     if precision is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from prensa.checkpoint.roles import load_config, meta_model
@@ -20,8 +21,9 @@ from prensa.errors import ModelError
 from prensa.shrink.influence import Coupling, couplings_of
 from prensa.shrink.layers import layer_modules, layers_of
 from prensa.shrink.matrices import sizes_in
+from prensa.shrink.stream import batch_of
 from prensa.shrink.trial import counts_of
-from prensa.shrink.twin import build_twin
+from prensa.shrink.twin import Twin, build_twin
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def anatomy_of(path: Path) -> Anatomy:
     """Find what can be taken away in the model of a directory, from its config.
 
     Raises :class:`ModelError`, naming the class, if the model has no list of layers or several, if its
-    layers differ in shape or share weights, if it cannot be run on vectors, and if no part can go.
+    layers differ in shape, share weights or have something between them, if it cannot be run on vectors, and
+    if no part can go.
     """
     config = load_config(path)
     whole = meta_model(path)
@@ -98,6 +101,8 @@ def anatomy_of(path: Path) -> Anatomy:
             f"{name}: no neurons or heads of {layers} can be taken away without changing something else; "
             "such a model cannot be shrunk"
         )
+    if len(modules) > 1:
+        _check_a_chain(build_twin(type(whole), config, layers=2))
     parts = []
     for layer in range(len(modules)):
         for coupling, counts in proven:
@@ -116,6 +121,15 @@ def _part(prefix: str, layer: int, coupling: Coupling, counts: Mapping[str, int]
     # A neuron is one number; of a head there are several.
     kind: Literal["neurons", "heads"] = "neurons" if coupling.columns.shape[1] == 1 else "heads"
     return Part(layer, kind, f"{prefix}.{coupling.reader}", coupling.columns, tuple(feeders), full_counts)
+
+
+def _check_a_chain(twin: Twin) -> None:
+    """Refuse layers with something between them, as the convolution of large DeBERTas is."""
+    inputs = {
+        "inputs_embeds": twin.vectors,
+        "attention_mask": torch.ones(twin.vectors.shape[:2], dtype=torch.int64),
+    }
+    batch_of(twin.model, layer_modules(twin.model, layers_of(twin.model)), inputs)
 
 
 def _check_own_weights(name: str, modules: list[nn.Module]) -> None:

@@ -98,7 +98,12 @@ def plan_shrinking(
     distillation = None
     if settings.distill:
         distillation = plan_distillation(
-            path, source, seconds=settings.distill, library=library, progress=progress
+            path,
+            # A limit is of those that calibrate.
+            replace(source, limit=None),
+            seconds=settings.distill,
+            library=library,
+            progress=progress,
         )
     return ShrinkPlan(
         path=path,

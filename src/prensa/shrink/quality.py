@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,35 +24,47 @@ if TYPE_CHECKING:
 _TOKENS = 2048
 
 
+# Numbers of the original's predictions that are kept, half a GiB of them.
+_MOST = 2**27
+
+
 @dataclass(frozen=True)
 class Yardstick:
-    """Texts that were kept apart, and what the original answers to them: ``outputs`` ``[outputs, size]``."""
+    """Texts that were kept apart, and what the original answers to them: for each batch ``[outputs, size]``.
+
+    Of a language model's predictions every so many are compared, as many as ``_MOST`` numbers hold.
+    """
 
     encoded: Encoded
     kind: Kind | None
     pool: TextVector
-    outputs: Tensor
+    outputs: Sequence[Tensor]
+    every: int = 1
 
     @classmethod
     def of(cls, model: PreTrainedModel, encoded: Encoded, kind: Kind | None, pool: TextVector) -> Yardstick:
         """Let the original answer."""
-        return cls(encoded, kind, pool, _outputs(model, encoded, kind, pool))
+        every = 1
+        if kind in LANGUAGE:
+            predictions = sum(encoded.lengths) * model.config.get_text_config().vocab_size
+            every = math.ceil(predictions / _MOST)
+        return cls(encoded, kind, pool, list(_outputs(model, encoded, kind, pool, every)), every)
 
     def change(self, model: PreTrainedModel) -> float:
         """Return how far a model's outputs are off, as a share of the original's variance.
 
         Of a language model, the divergence of its predictions in nats.
         """
-        after = _outputs(model, self.encoded, self.kind, self.pool)
+        found = _outputs(model, self.encoded, self.kind, self.pool, self.every)
         if self.kind in LANGUAGE:
-            wanted = self.outputs.log_softmax(dim=-1)
-            found = after.log_softmax(dim=-1)
-            divergence = (wanted.exp() * (wanted - found)).sum(dim=-1)
-            return float(divergence.mean())
-        variance = self.outputs.var(dim=0, unbiased=False).sum()
+            # Batch by batch: all predictions at once would fill the memory several times.
+            pairs = zip(self.outputs, found, strict=True)
+            return float(torch.cat([_divergences(before, after) for before, after in pairs]).mean())
+        before, after = torch.cat(list(self.outputs)), torch.cat(list(found))
+        variance = before.var(dim=0, unbiased=False).sum()
         if variance <= 0:
-            variance = self.outputs.square().mean(dim=0).sum()
-        off = (after - self.outputs).square().mean(dim=0).sum()
+            variance = before.square().mean(dim=0).sum()
+        off = (after - before).square().mean(dim=0).sum()
         return float(off / variance.clamp_min(torch.finfo(torch.float32).tiny))
 
 
@@ -67,10 +80,18 @@ def batches_of(encoded: Encoded, numbers: Sequence[int]) -> list[dict[str, Tenso
     return batches
 
 
-def _outputs(model: PreTrainedModel, encoded: Encoded, kind: Kind | None, pool: TextVector) -> Tensor:
-    found: list[Tensor] = []
-    with building(), torch.inference_mode():
-        for batch in batches_of(encoded, range(len(encoded.rows))):
+def _divergences(before: Tensor, after: Tensor) -> Tensor:
+    """Return the divergence of each prediction ``[predictions, vocabulary]`` from the original's, in nats."""
+    wanted = before.log_softmax(dim=-1)
+    return (wanted.exp() * (wanted - after.log_softmax(dim=-1))).sum(dim=-1)
+
+
+def _outputs(
+    model: PreTrainedModel, encoded: Encoded, kind: Kind | None, pool: TextVector, every: int
+) -> Iterator[Tensor]:
+    """Yield a model's outputs, batch by batch, and of those of a batch every so many."""
+    for batch in batches_of(encoded, range(len(encoded.rows))):
+        with building(), torch.inference_mode():
             output = model(**batch, **without_past(model))
-            found.append(outputs_of(output, batch, kind, pool))
-    return torch.cat(found)
+            # A copy: a part of a larger tensor would keep all of it.
+            yield outputs_of(output, batch, kind, pool)[::every].clone()

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-_SUMS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
+_IN_PLACE = {"add_", "__iadd__"}
+_SUMS = {"add", "__add__", "__radd__"} | _IN_PLACE
 # What a model may do with the outputs on their way; in a model that answers none of these changes a number.
 _PASSED_THROUGH = {"dropout", "view", "reshape", "contiguous", "to", "clone"}
 
@@ -60,21 +61,31 @@ class _Follow(TorchFunctionMode):
         args: Sequence[object] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
-        result = func(*args, **(kwargs or {}))
         if self.followed is None or not any(value is self.followed for value in args):
-            return result
+            return func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
+        if name in _SUMS:
+            self._meet(args, in_place=name in _IN_PLACE)
+        result = func(*args, **(kwargs or {}))
         if name in _PASSED_THROUGH and isinstance(result, Tensor):
             self.followed = result
-        elif name in _SUMS:
-            for value in args:
-                if isinstance(value, Tensor) and value is not self.followed:
-                    self.stream = value
-            if self.stream is not None:
-                if self.stops:
-                    raise _Met
-                self.followed = None
         return result
+
+    def _meet(self, args: Sequence[object], *, in_place: bool) -> None:
+        """Keep what a sum is made of, before it is made."""
+        for value in args:
+            if isinstance(value, Tensor) and value is not self.followed:
+                self.stream = value
+        if self.stream is None:
+            return
+        if self.stops:
+            raise _Met
+        if in_place:
+            # One of the two is about to hold the sum.
+            assert self.outputs is not None  # noqa: S101  they are what is followed
+            # Detached first: a copy of what another part follows would be followed there.
+            self.outputs, self.stream = self.outputs.detach().clone(), self.stream.detach().clone()
+        self.followed = None
 
     def junction(self) -> Junction:
         """Return what was seen."""

@@ -8,6 +8,7 @@ tables.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ Measure = Callable[[Sequence["PreTrainedModel"]], list[float]]
 """Returns the seconds that each model takes for the same texts."""
 
 _ALL, _FEWER = "three layers", "two layers"
+# How many layers the variants have: a last one, and others.
+_TIMED = 3
 # Widths that are measured beside the full one, as shares of it.
 _SHARES = (0.5, 0.0625)
 # No part is timed with less.
@@ -52,8 +55,8 @@ def measured_clock(model: PreTrainedModel, anatomy: Anatomy, measure: Measure, w
     for kind, part in _parts(anatomy, 0).items():
         typical[kind] = _points(times, kind, part.units, layers=_inner(anatomy))
         last[kind] = _points(times, f"last {kind}", part.units, layers=1)
-    of_units = sum(points[-1][1] for points in typical.values())
-    of_last = sum(points[-1][1] for points in last.values())
+    of_units = _of_whole_layer(anatomy, typical)
+    of_last = _of_whole_layer(anatomy, last)
     others = _inner(anatomy) * layer
     return Clock(
         outside=max(times[_ALL] - others - of_last, 0.0),
@@ -67,20 +70,28 @@ def measured_clock(model: PreTrainedModel, anatomy: Anatomy, measure: Measure, w
 
 def _inner(anatomy: Anatomy) -> int:
     """How many layers of the variant with all of them are not the last."""
-    return min(anatomy.count, 3) - 1
+    return min(anatomy.count, _TIMED) - 1
 
 
 def _parts(anatomy: Anatomy, layer: int) -> dict[PartKind, Part]:
+    """Return one part of each kind; where a layer has several of a kind, they are alike."""
     return {part.kind: part for part in anatomy.parts if part.layer == layer}
 
 
+def _of_whole_layer(anatomy: Anatomy, points: Mapping[PartKind, Points]) -> float:
+    """Return what all units of a layer take."""
+    counts = Counter(part.kind for part in anatomy.parts if part.layer == 0)
+    return sum(counts[kind] * of_part[-1][1] for kind, of_part in points.items())
+
+
 def _variants(anatomy: Anatomy) -> dict[str, _Variant]:
-    last = anatomy.count - 1
-    inner = tuple(range(_inner(anatomy)))
-    layers = (*inner, last)
+    # The first layers, since these keep their numbers, which some classes go by: ModernBERT's first is a kind
+    # of its own. The last of them becomes the one that may compute fewer tokens.
+    layers = tuple(range(min(anatomy.count, _TIMED)))
+    inner, last = layers[:-1], layers[-1]
     variants = {_ALL: _Variant(layers, {})}
     # Of a model with one layer nothing else can be told apart.
-    variants[_FEWER] = _Variant((*inner[1:], last), {})
+    variants[_FEWER] = _Variant(inner or layers, {})
     for kind, part in _parts(anatomy, 0).items():
         for units in _levels(part.units):
             narrow_parts = {_parts(anatomy, layer)[kind].reader: units for layer in inner}

@@ -1,6 +1,6 @@
 """A model of the same class and widths with one layer and random weights, on which it is found what can go.
 
-It is built from the config alone: no weight is read. It has one layer, since all are alike
+It is built from the config alone: no weight is read. It has one layer, or the first few, since all are alike
 (:func:`prensa.shrink.anatomy.anatomy_of` makes sure), and hardly any vocabulary, since it is given vectors.
 """
 
@@ -29,7 +29,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Twin:
-    """The twin, its only layer, and the vectors that it is given: float32 [texts, tokens, width]."""
+    """The twin, its first layer, and the vectors that it is given: float32 [texts, tokens, width]."""
 
     model: PreTrainedModel
     layer: nn.Module
@@ -42,15 +42,17 @@ class Twin:
         return hidden
 
 
-def build_twin(class_: type[PreTrainedModel], config: PretrainedConfig) -> Twin:
-    """Build it on the CPU in float32. Raises :class:`ModelError` if the class cannot be built or run so."""
+def build_twin(class_: type[PreTrainedModel], config: PretrainedConfig, layers: int = 1) -> Twin:
+    """Build it with its first ``layers`` on the CPU in float32.
+
+    Raises :class:`ModelError` if the class cannot be built or run so.
+    """
     try:
         # Building draws random numbers, which are the caller's.
         with building(), quiet_transformers(), torch.random.fork_rng(devices=[]):
-            model = class_(one_layer(config)).float().eval()
-        layers = layers_of(model)
+            model = class_(of_few(config, layers)).float().eval()
         _randomize(model)
-        twin = Twin(model, layer_modules(model, layers)[0], _vectors(model))
+        twin = Twin(model, layer_modules(model, layers_of(model))[0], _vectors(model))
         with torch.no_grad():
             twin.run()
     except PrensaError:
@@ -64,9 +66,9 @@ def build_twin(class_: type[PreTrainedModel], config: PretrainedConfig) -> Twin:
     return twin
 
 
-def one_layer(config: PretrainedConfig) -> PretrainedConfig:
-    """Return a config of one layer and the same widths, with few tokens and without a cache."""
-    small = changed(copy.deepcopy(config), shorter(config, [0]))
+def of_few(config: PretrainedConfig, layers: int = 1) -> PretrainedConfig:
+    """Return a config of the first layers and the same widths, with few tokens and without a cache."""
+    small = changed(copy.deepcopy(config), shorter(config, range(layers)))
     small.use_cache = False
     if getattr(small, "vocab_size", 0) > _VOCABULARY:
         small.vocab_size = _VOCABULARY

@@ -12,7 +12,7 @@ from prensa.isolation import building
 from prensa.shrink.anatomy import Anatomy, Part
 from prensa.shrink.layers import changed, layer_modules, layers_of
 from prensa.shrink.trial import take_away
-from prensa.shrink.twin import one_layer
+from prensa.shrink.twin import of_few
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -62,7 +62,7 @@ def _candidates(config: PretrainedConfig, units: int) -> list[str]:
 
 def _build(class_: type[PreTrainedModel], config: PretrainedConfig) -> PreTrainedModel:
     with building(), torch.device("meta"), quiet_transformers():
-        return class_(one_layer(config))
+        return class_(of_few(config))
 
 
 def _narrow_layer(model: PreTrainedModel, anatomy: Anatomy, part: Part, width: int) -> None:

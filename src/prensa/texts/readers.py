@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from prensa.errors import DataError, SettingError, first_line
 from prensa.extras import require
+from prensa.texts.arrow_cells import cells_of
 from prensa.texts.characters import decode
 from prensa.texts.compressed import SUFFIXES, decompress
 from prensa.texts.delimited import guess_separator, read_delimited
@@ -160,7 +161,8 @@ def _read_parquet(path: Path, data: bytes) -> DataTable:
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(f"{path}: not readable as Parquet ({first_line(error)})") from error
     classes = _classes_in(content.schema.metadata or {})
-    return DataTable(path.name, content.to_pydict(), classes)
+    cells = {name: cells_of(content, name, str(path)) for name in content.column_names}
+    return DataTable(path.name, cells, classes)
 
 
 def _classes_in(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
