@@ -5,8 +5,9 @@ answers the same batches as the original in PyTorch float32 as it is and in Open
 ``python -m benchmarks.shrink [SPEED[:SECONDS OF DISTILLATION] …]``. Speeds as arguments add their results to
 those that are there: each is compared with the originals of its own run.
 
-With ``ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2`` the libraries take this
-processor for an older one, and the results are those of ``shrink_avx2``.
+A processor with AMX gives ``shrink.json``, one with VNNI alone ``shrink_vnni.json``, one without both
+``shrink_avx2.json``. With ``ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2``
+the libraries take any processor for one of the last kind.
 """
 
 from __future__ import annotations
@@ -154,13 +155,20 @@ def _ratios(before: list[float], after: list[float]) -> dict[str, float]:
 
 def _save(results: dict[str, dict[str, Any]], *, is_addition: bool) -> None:
     """Write the results, beside those that are there already if they are additional ones."""
-    name = "shrink"
-    if _LIMIT:
-        name += f"_{_LIMIT.lower()}"
+    name = "shrink" + _of_processor(processor.cpu_flags())
     earlier: dict[str, dict[str, Any]] = {}
     if is_addition and (RESULTS / f"{name}.json").exists():
         earlier = json.loads((RESULTS / f"{name}.json").read_text())["results"]
     save(name, {"model": "toxic-deberta", "limited_to": _LIMIT, "results": earlier | results})
+
+
+def _of_processor(flags: list[str]) -> str:
+    """Return how results are named by what multiplies integers here."""
+    if "amx_int8" in flags:
+        return ""
+    if any(flag.endswith("vnni") for flag in flags):
+        return "_vnni"
+    return "_avx2"
 
 
 def _since(start: float) -> float:

@@ -436,6 +436,7 @@ BLOCKS: dict[str, Callable[[Words], list[str]]] = {
     "speeds": speeds,
     "served": served,
     "shrunk": shrunk,
+    "shrunk-vnni": partial(shrunk, measured="shrink_vnni"),
     "shrunk-avx2": partial(shrunk, measured="shrink_avx2"),
     "shrunk-others": others,
     "smallest": smallest,
