@@ -7,6 +7,7 @@ the training comments' tokens need. A result takes its place among those that ar
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import tempfile
@@ -62,6 +63,9 @@ def _searched(settings: dict[str, Any], judge: Judge) -> dict[str, Any]:
             **settings,
         )
         row: dict[str, Any] = {"seconds": round(time.perf_counter() - start, 1), "held": made.held}
+        if made.outcome is not None and made.outcome.drop is not None:
+            # On the half that the search had not seen.
+            row["confirmed"] = dataclasses.asdict(made.outcome.drop)
         if made.manifest is None:
             return row
         if made.manifest.shrink is not None:
