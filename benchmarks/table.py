@@ -338,6 +338,9 @@ def _of_words(part: dict[str, Any], words: Words) -> list[str]:
     measures = [words["lost"].format(metric="entity F1", drop=_drop(judged["f1_drop"], judged["interval"]))]
     for label in part["min_recall"]:
         before, after = judged["metrics"][f"entity recall: {label}"]
+        # What the original has not learnt to find, a result cannot lose.
+        if not before:
+            continue
         change = f"{score(before, is_share=True)} → {score(after, is_share=True)}"
         measures.append(words["recall"].format(label=label, change=change))
     result = words["within"].format(points=0.5)
