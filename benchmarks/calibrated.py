@@ -8,7 +8,6 @@ arguments (``--noises``, ``--built-in-noises``) add their results to those that 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from transformers.utils import logging
 
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import RESULTS, SHARED, save
+from benchmarks.record import SHARED, known, save
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.evaluation.judge import Judge, plan_judge
@@ -51,8 +50,7 @@ def main(noises: Sequence[float], built_in_noises: Sequence[float]) -> None:
     logging.disable_progress_bar()
     judge = comments_judge()
     before = (MODEL / "model.safetensors").stat().st_size
-    earlier = json.loads((RESULTS / "calibrated.json").read_text()) if is_addition else {"results": {}}
-    results: dict[str, Any] = earlier["results"]
+    results = known("calibrated") if is_addition else {}
     added = (*_calibrated(noises), *_general(built_in_noises))
     for name, press in added if is_addition else _contenders():
         with tempfile.TemporaryDirectory() as place:

@@ -7,7 +7,6 @@ among those that are there.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from transformers.utils import logging
 
 from benchmarks.calibrated import TOKENS, TRAIN, judged
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import RESULTS, save
+from benchmarks.record import known, save
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.evaluation.judge import Judge, plan_judge
@@ -38,10 +37,7 @@ DAMPENING = 0.3
 def main() -> None:
     """Calibrate once for each number of texts, press with each dampening and noise, judge."""
     logging.disable_progress_bar()
-    place = RESULTS / "moments.json"
-    results: dict[str, Any] = {}
-    if place.exists():
-        results = json.loads(place.read_text(encoding="utf-8"))["results"]
+    results = known("moments")
     plan = plan_judge(
         MODEL, Source(COMMENTS, limit=JUDGED), library=Library(), device="cpu", max_length=TOKENS
     )

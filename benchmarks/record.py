@@ -31,6 +31,15 @@ def save(name: str, result: Mapping[str, Any]) -> None:
     print(text)
 
 
+def known(name: str, part: str = "results") -> dict[str, Any]:
+    """Return what ``results/NAME.json`` holds already, for results that take their place among others."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))[part]
+    return found
+
+
 def spread(seconds: Sequence[float]) -> dict[str, float]:
     """Sum up repeated timings."""
     return {

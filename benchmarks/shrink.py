@@ -13,7 +13,6 @@ the libraries take any processor for one of the last kind.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import transformers
 
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import RESULTS, SHARED, save, spread
+from benchmarks.record import SHARED, known, save, spread
 from benchmarks.serving import answered, as_it_is, compared
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
@@ -156,9 +155,7 @@ def _ratios(before: list[float], after: list[float]) -> dict[str, float]:
 def _save(results: dict[str, dict[str, Any]], *, is_addition: bool) -> None:
     """Write the results, beside those that are there already if they are additional ones."""
     name = "shrink" + _of_processor(processor.cpu_flags())
-    earlier: dict[str, dict[str, Any]] = {}
-    if is_addition and (RESULTS / f"{name}.json").exists():
-        earlier = json.loads((RESULTS / f"{name}.json").read_text())["results"]
+    earlier = known(name) if is_addition else {}
     save(name, {"model": "toxic-deberta", "limited_to": _LIMIT, "results": earlier | results})
 
 

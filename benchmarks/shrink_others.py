@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,7 +21,7 @@ import torch
 import transformers
 
 import prensa
-from benchmarks.record import RESULTS, SHARED, save
+from benchmarks.record import SHARED, known, save
 from prensa.checkpoint.manifest import ShrinkReport
 from prensa.evaluation.figures import Quality
 from prensa.texts.source import Source
@@ -39,10 +38,7 @@ def main() -> None:
     for name in sys.argv[1:] or MODELS:
         with tempfile.TemporaryDirectory() as place:
             measured = MODELS[name](Path(place))
-        known: dict[str, Any] = {}
-        if (RESULTS / "shrink_others.json").exists():
-            known = json.loads((RESULTS / "shrink_others.json").read_text(encoding="utf-8"))["results"]
-        save("shrink_others", {"results": known | {name: measured}})
+        save("shrink_others", {"results": known("shrink_others") | {name: measured}})
 
 
 def _story_teller(place: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ the training comments' tokens need. A result takes its place among those that ar
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from transformers.utils import logging
 import prensa
 from benchmarks.calibrated import TRAIN, comments_judge, judged
 from benchmarks.evaluation import COMMENTS, MODEL
-from benchmarks.record import RESULTS, save
+from benchmarks.record import known, save
 from prensa.evaluation.judge import Judge
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -37,14 +36,8 @@ def main() -> None:
     judge = comments_judge()
     for way in sys.argv[1:] or WAYS:
         measured = _searched(WAYS[way], judge)
-        place = RESULTS / "smallest.json"
-        known: dict[str, Any] = {}
-        if place.exists():
-            known = json.loads(place.read_text(encoding="utf-8"))["results"]
-        save(
-            "smallest",
-            {"model": "toxic-deberta", "max_drop": MAX_DROP, "results": known | {way: measured}},
-        )
+        results = known("smallest") | {way: measured}
+        save("smallest", {"model": "toxic-deberta", "max_drop": MAX_DROP, "results": results})
 
 
 def _searched(settings: dict[str, Any], judge: Judge) -> dict[str, Any]:

@@ -9,14 +9,13 @@ numbers, and a line here.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from transformers.utils import logging
 
 from benchmarks import tasks_gliner, tasks_retrieval, tasks_words
-from benchmarks.record import RESULTS, save
+from benchmarks.record import known, save
 
 Part = Callable[[int | None], dict[str, Any]]
 """Takes how many texts or queries to judge by, None for all."""
@@ -35,11 +34,7 @@ def main(parts: Sequence[str], limit: int | None, name: str = NAME) -> None:
     logging.disable_progress_bar()
     for part in parts:
         measured = PARTS[part](limit)
-        path = RESULTS / f"{name}.json"
-        known: dict[str, Any] = {}
-        if path.exists():
-            known = json.loads(path.read_text(encoding="utf-8"))["parts"]
-        save(name, {"parts": known | {part: measured}})
+        save(name, {"parts": known(name, "parts") | {part: measured}})
 
 
 if __name__ == "__main__":

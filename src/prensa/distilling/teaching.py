@@ -25,8 +25,7 @@ from prensa.runtime.accelerate import accelerate
 from prensa.runtime.processor import memory_limit
 from prensa.runtime.text_vector import TextVector
 
-# The share of the memory for answers that are kept, so that a batch is read once and not in every
-# round.
+# The share of the memory for answers that are kept, so that a batch is read once and not in every round.
 _KEPT = 1 / 8
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 # Tokens of a batch, padding included.
 _TOKENS = 2048
-
-
 # Numbers of the original's predictions that are kept, half a GiB of them.
 _MOST = 2**27
 
