@@ -21,7 +21,7 @@ from transformers.utils import logging
 
 from benchmarks.calibrated import TRAIN, comments_judge, judged
 from benchmarks.evaluation import MODEL
-from benchmarks.record import RESULTS, SHARED, save
+from benchmarks.record import SHARED, known, save
 from benchmarks.speed import make_base
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
@@ -55,8 +55,7 @@ def main(noises: Sequence[float]) -> None:
     library = Library()
     before = (MODEL / "model.safetensors").stat().st_size
     statistics = collect(plan_calibration(MODEL, Source(TRAIN), library=library))
-    earlier = json.loads((RESULTS / "vocabulary.json").read_text()) if noises else {"results": {}}
-    results: dict[str, Any] = earlier["results"]
+    results = known("vocabulary") if noises else {}
     vocabulary = plan_vocabulary(MODEL, TrimVocabulary(), Source(TRAIN), library=library)
     for noise in noises or NOISES:
         recipe = adjusted(load_preset("small"), Changes(noise=noise, trim_vocabulary=TrimVocabulary()))
