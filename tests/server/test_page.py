@@ -5,7 +5,7 @@ import hashlib
 import re
 
 import pytest
-from tests.report.test_browser import FLAGS, PATIENCE, browser  # noqa: F401
+from tests.report.test_browser import PATIENCE, browser, playwright  # noqa: F401
 from tests.server.running import running
 
 from prensa.server.key import Key
@@ -34,9 +34,14 @@ def open_page(browser, url):  # noqa: F811
     return page, said
 
 
+def wait_for_the_model(page):
+    # No `wait_for_function`: it polls with `eval`, which the page's policy forbids.
+    playwright.expect(page).not_to_have_title("Prensa", timeout=PATIENCE)
+
+
 def test_a_text_is_typed_and_answered(browser, server, models):  # noqa: F811
     page, said = open_page(browser, server("classes").url)
-    page.wait_for_function("document.title !== 'Prensa'")
+    wait_for_the_model(page)
     assert page.text_content("#name") == "tiny"
     page.fill("#text", "<b>ab</b>")
     page.click("button")
@@ -54,7 +59,7 @@ def test_a_text_is_typed_and_answered(browser, server, models):  # noqa: F811
 @pytest.mark.parametrize("task", ["multi-label", "embedding", "words", "questions"])
 def test_other_tasks_have_their_own_tables(browser, server, task):  # noqa: F811
     page, said = open_page(browser, server(task).url)
-    page.wait_for_function("document.title !== 'Prensa'")
+    wait_for_the_model(page)
     page.fill("#text", "ab cd")
     if task == "questions":
         page.fill("#pair", "ef gh")
@@ -71,7 +76,7 @@ def test_it_asks_for_the_key_and_says_what_is_wrong(browser, models):  # noqa: F
         page.wait_for_selector("#key-row:not([hidden])")
         page.fill("#key", "s3cret")
         page.press("#key", "Tab")
-        page.wait_for_function("document.title !== 'Prensa'")
+        wait_for_the_model(page)
         page.fill("#text", "a " * 60)
         page.click("button")
         page.wait_for_selector("#problem:not([hidden])")
