@@ -82,10 +82,10 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
 ) -> Result:
     """Compress a model directory, or a model of the hub, into ``output``.
 
-    How: ``preset`` is ``small``, ``int8``, ``half`` or ``classic``: without it ``small`` if there are texts
-    or a budget, else ``int8``. ``recipe`` is a :class:`Recipe`, or a recipe file, in its place. ``format``,
-    ``prune`` (a share), ``prune_by``, ``threshold``, ``bits`` (8 or 16) and ``noise`` change single settings
-    of it. ``trim_vocabulary`` removes tokens that the texts never use.
+    How: ``preset`` is ``small``, ``int8``, ``half`` or ``classic``: without it ``small`` if there are texts,
+    a budget or a noise, else ``int8``. ``recipe`` is a :class:`Recipe`, or a recipe file, in its place.
+    ``format``, ``prune`` (a share), ``prune_by``, ``threshold``, ``bits`` (8 or 16) and ``noise`` change
+    single settings of it. ``trim_vocabulary`` removes tokens that the texts never use.
 
     ``faster`` (2 or ``"2x"``) takes neurons, attention heads and layers away until the model is so many times
     as fast where it will run; ``shrink`` alone as many as the budget allows, and as a :class:`Shrink` it says
@@ -171,8 +171,9 @@ def compress_module(  # noqa: PLR0913  every setting is a parameter, so that eac
     were. :func:`prensa.save` stores it packed, :func:`prensa.load_into` reads it into a fresh module.
     ``prefix`` names a part (``"encoder."``), outside of which nothing changes.
 
-    ``recipe`` is a :class:`Recipe` or a recipe file, ``preset`` a preset's name (``small`` with ``run``, else
-    ``int8``), ``noise`` the share by which a calibrated recipe may change the answers.
+    ``recipe`` is a :class:`Recipe` or a recipe file, ``preset`` a preset's name (``small`` with ``run``,
+    ``texts`` or ``noise``, else ``int8``), ``noise`` the share by which a calibrated recipe may change the
+    answers.
 
     A calibrated recipe sends ``texts`` through the module, by ``run(module, batch)``, which gets the copy and
     a batch: a list of ``batch_size`` texts or pairs, if ``texts`` are those (a list, a file, a

@@ -323,12 +323,13 @@ def test_what_is_published_is_what_would_have_been_written(tmp_path):
         (place / "recipe.toml").chmod(0o600)
     plans = [pipeline.plan(model, load_preset("half"), place, force=True) for place in places]
     recipe = load_preset("int8")
-    extra = {"search.json": "{}\n"}
-    ran = pipeline.run(pipeline.plan(model, recipe, places[0], force=True), extra=extra)
+    ran = pipeline.run(pipeline.plan(model, recipe, places[0], force=True))
     with hidden_beside(places[1]) as beside:
         pipeline.run(plans[1].with_recipe(recipe, beside / "trial"))
-        published = pipeline.publish(beside / "trial", plans[1], extra)
+        published = pipeline.publish(beside / "trial", plans[1], {"search.json": "{}\n"})
     assert published == ran
+    assert (places[1] / "search.json").read_text() == "{}\n"
+    (places[1] / "search.json").unlink()
     assert directory_bytes(places[0]) == directory_bytes(places[1])
     modes = [{path.name: path.stat().st_mode for path in place.iterdir()} for place in places]
     assert modes[0] == modes[1]

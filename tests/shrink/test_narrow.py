@@ -7,7 +7,7 @@ from tests.families import FAMILIES, SIZES
 
 from prensa.errors import ModelError
 from prensa.shrink.anatomy import anatomy_of
-from prensa.shrink.dropping import can_drop_layers, layers_that_can_go
+from prensa.shrink.dropping import layers_that_can_go
 from prensa.shrink.matrices import sizes, zero_columns
 from prensa.shrink.narrow import Kept, config_changes, narrow
 from prensa.shrink.widths import even_width_key
@@ -198,8 +198,7 @@ def test_layers_stay_where_their_number_is_part_of_them():
     # After the last one there is none whose number would change.
     assert layers_that_can_go(config) == (3,)
     assert layers_that_can_go(transformers.GPT2Config(n_embd=48, n_layer=4, n_head=4)) == (0, 1, 2, 3)
-    assert can_drop_layers(transformers.GPT2Config(n_embd=48, n_layer=4, n_head=4))
-    assert not can_drop_layers(transformers.BertConfig(**{**SIZES, "num_hidden_layers": 1}))
+    assert not layers_that_can_go(transformers.BertConfig(**{**SIZES, "num_hidden_layers": 1}))
 
 
 def test_weights_keep_their_type_and_whether_they_are_trained(tmp_path):

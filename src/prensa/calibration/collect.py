@@ -26,13 +26,12 @@ from prensa.calibration.running import (
     other_inputs,
     outputs_seen,
     padded,
-    take_own_gradients,
     want_own_gradients,
 )
 from prensa.calibration.slices import Seen
 from prensa.calibration.spread import Spread
 from prensa.calibration.streamed import collect_streamed
-from prensa.calibration.watch import Watch, watch_layers
+from prensa.calibration.watch import Watch, take_own_gradients, watch_layers
 from prensa.checkpoint.directory import hidden_beside
 from prensa.checkpoint.task import Kind
 from prensa.cluster.tasks import IN_TURN, Tasks

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from prensa.checkpoint.kinds import OF_A_TEXT
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.runtime.text_vector import TextVector
 
 if TYPE_CHECKING:
     from transformers.utils import ModelOutput
-
-_OF_TEXTS = {"classes", "multi-label", "regression"}
 
 
 def without_past(model: nn.Module) -> dict[str, bool]:
@@ -40,7 +39,7 @@ def outputs_of(
     mask = batch["attention_mask"].bool()
     if kind == "embedding":
         return pool(output.last_hidden_state.float(), batch["attention_mask"])
-    if kind in _OF_TEXTS:
+    if kind in OF_A_TEXT:
         logits: Tensor = output.logits
         return logits.reshape(len(mask), -1).float()
     tensors = _tensors_of(output, kind)

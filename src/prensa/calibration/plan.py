@@ -17,14 +17,14 @@ from torch import Tensor
 from prensa.calibration.streaming import Streaming, list_of_layers, moment_bytes, streaming_of
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import ModelShape, load_config, model_shape
-from prensa.checkpoint.task import Kind, Task, task_of
+from prensa.checkpoint.task import Kind, task_of
 from prensa.errors import DataError, DeviceError, SettingError
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
 from prensa.runtime.processor import memory_limit
 from prensa.runtime.text_vector import read_text_vector
 from prensa.texts.batches import by_tokens
-from prensa.texts.columns import Texts, sample
+from prensa.texts.columns import sample
 from prensa.texts.encoding import Encoded
 from prensa.texts.library import COUNTED, Library
 from prensa.texts.source import Source
@@ -117,7 +117,7 @@ def plan_calibration(
     config = load_config(path)
     tokenizer = load_tokenizer(path)
     task = task_of(config)
-    texts = texts_to_calibrate_on(source, library, task)
+    texts = library.all_texts(source, task)
     if len(texts) < FEWEST:
         raise DataError(
             f"{texts.name}: {len(texts)} texts are too few to calibrate on, expected {FEWEST} or more; "
@@ -184,16 +184,6 @@ def _in_main_memory(
 def _size(nbytes: int) -> str:
     """Return bytes in words; of a small model they are no gigabytes."""
     return megabytes(nbytes) if nbytes < _LARGE else f"{nbytes / 1e9:.1f} GB"
-
-
-def texts_to_calibrate_on(source: Source, library: Library, task: Task | None = None) -> Texts:
-    """Read texts without labels: all of them, of which ``source.limit`` are to go through a model.
-
-    ``task`` is the model's: it says whether queries and passages are read together.
-
-    Raises what reading texts raises.
-    """
-    return library.all_texts(source, task)
 
 
 def _counts(encoded: Encoded) -> Tensor:

@@ -13,7 +13,7 @@ from prensa.calibration.joining import Outputs, token_table
 from prensa.calibration.objective import outputs_of, without_past
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.spread import Spread
-from prensa.calibration.watch import MATRIX, Watch, add_own
+from prensa.calibration.watch import MATRIX
 from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import OUT_OF_MEMORY, DeviceError, ModelError, PrensaError, first_line
 from prensa.runtime.text_vector import TextVector
@@ -77,14 +77,6 @@ def outputs_seen(spread: Spread, plan: CalibrationPlan) -> Outputs:
     if not variance > 0:
         raise ModelError(f"{plan.path}: gives nothing but zeros on every text; use a model that was trained")
     return Outputs(spread.count, variance)
-
-
-def take_own_gradients(watch: Watch, weights: Iterable[nn.Parameter]) -> None:
-    """Add the gradients of matrices themselves, and drop them: autograd would add those of the next batch."""
-    for weight in weights:
-        if weight.grad is not None:
-            add_own(watch, weight, weight.grad)
-            weight.grad = None
 
 
 def want_own_gradients(model: nn.Module, met: Iterable[int]) -> list[nn.Parameter]:

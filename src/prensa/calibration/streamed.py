@@ -27,13 +27,12 @@ from prensa.calibration.running import (
     other_inputs,
     outputs_seen,
     padded,
-    take_own_gradients,
     want_own_gradients,
 )
 from prensa.calibration.skeleton import BASE, HEAD, Part, Skeleton
 from prensa.calibration.spill import Spill, SpilledStatistics
 from prensa.calibration.spread import Spread
-from prensa.calibration.watch import Watch, watch_layers
+from prensa.calibration.watch import Watch, take_own_gradients, watch_layers
 from prensa.errors import ModelError, PrensaError
 from prensa.isolation import building
 from prensa.ops.statistics import Statistics

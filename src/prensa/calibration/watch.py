@@ -7,7 +7,7 @@ its uses belong to one sum. So parameters must stay the same objects while a mod
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -112,12 +112,20 @@ def watch_layers(
     return handles
 
 
-def add_own(watch: Watch, weight: Tensor, gradient: Tensor) -> None:
+def _add_own(watch: Watch, weight: Tensor, gradient: Tensor) -> None:
     """Add the gradient of a matrix itself, over all of its uses in one batch."""
     sums = watch.of(weight)
     sums.own = watch.moment(sums.own, gradient)
     squares = gradient.square().sum(dim=1)
     sums.rows = watch.plus(sums.rows, squares)
+
+
+def take_own_gradients(watch: Watch, weights: Iterable[nn.Parameter]) -> None:
+    """Add the gradients of matrices themselves, and drop them: autograd would add those of the next batch."""
+    for weight in weights:
+        if weight.grad is not None:
+            _add_own(watch, weight, weight.grad)
+            weight.grad = None
 
 
 def _looks_up(module: nn.Embedding) -> bool:

@@ -29,6 +29,12 @@ Kind = Literal[
 ``writing``      another text, which a decoder writes
 """
 
+OF_A_TEXT: frozenset[Kind] = frozenset({"classes", "multi-label", "regression"})
+"""The kinds whose head reads a whole text, from its first token or its last."""
+
+ANSWERED: frozenset[Kind] = OF_A_TEXT | {"embedding", "tokens"}
+"""The kinds that ``predict`` answers texts of."""
+
 LANGUAGE: frozenset[Kind] = frozenset({"masked", "causal"})
 """The kinds of language models."""
 

@@ -130,8 +130,6 @@ def unanswered(config: PretrainedConfig) -> str:
         return reason
     if tag == "text-classification":
         return "gives several numbers for a text (problem_type); call it with tokenizer output"
-    if tag == "question-answering":
-        return "answers questions; predict() gives its answers"
     if tag and tag not in _WITHOUT_PIPELINE:
         return f'is a model for {tag}; use transformers.pipeline("{tag}") and load it without a runtime'
     return "is a model for something else; load it without a runtime and call it in PyTorch"

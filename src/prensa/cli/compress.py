@@ -49,7 +49,9 @@ def compress(  # noqa: PLR0913  one parameter for each option
     *,
     preset: Annotated[
         str | None,
-        typer.Option(help="classic, half, int8 or small. [default: small with texts or a budget, else int8]"),
+        typer.Option(
+            help="classic, half, int8 or small. [default: small with texts, a budget or a noise, else int8]"
+        ),
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML) instead of a preset.")] = None,
     format: Annotated[  # noqa: A002

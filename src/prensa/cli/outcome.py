@@ -10,7 +10,13 @@ from rich.console import Console
 from prensa.cli.options import with_options
 from prensa.evaluation.figures import in_words
 from prensa.evaluation.halves import MOST_QUERIES, MOST_TEXTS
-from prensa.evaluation.verdict import drop_in_words, recall_in_words, thresholds_in_words, unit_of
+from prensa.evaluation.verdict import (
+    drop_in_words,
+    range_in_words,
+    recall_in_words,
+    thresholds_in_words,
+    unit_of,
+)
 from prensa.search.outcome import Outcome
 from prensa.search.trial import Trial
 from prensa.wording import megabytes, number, percent
@@ -53,10 +59,15 @@ def _describe(outcome: Outcome, output: Path) -> str:
         text += f"; recall of {recall.label} {recall_in_words(recall)}"
     if outcome.check is not None and outcome.check.thresholds:
         text += f"; {thresholds_in_words(outcome.check.thresholds)}"
-    doubt = ""
-    if outcome.decision == "doubtful":
-        doubt = " (as measured: the interval goes beyond it)"
-    return f"{text}. Kept: {wanted}{doubt}.{_warnings(outcome)}"
+    return f"{text}. Kept: {wanted}{_doubt(outcome)}.{_warnings(outcome)}"
+
+
+def _doubt(outcome: Outcome) -> str:
+    if outcome.decision != "doubtful":
+        return ""
+    if outcome.interval_beyond:
+        return " (as measured: the interval goes beyond it)"
+    return " (as measured, but not for certain)"
 
 
 def _not_kept(outcome: Outcome) -> str:
@@ -118,5 +129,4 @@ def _agreement(trial: Trial) -> str:
     text = f"{number(100 * (trial.agreement or 0.0))} %"
     if trial.agreement_interval is None:
         return text
-    low, high = trial.agreement_interval
-    return f"{text} (95 % interval {number(100 * low)} to {number(100 * high)})"
+    return f"{text} (95 % interval {range_in_words(trial.agreement_interval)})"

@@ -54,8 +54,7 @@ Counts = NDArray[np.int64]
 class Grid:
     """A matrix by its levels: ``rows`` ``[rows]`` and ``columns`` ``[columns]``, from 0 on.
 
-    Rows in the order of their levels are ``row_order``, and those of level k begin at ``row_starts[k]``; the
-    same for columns. In that order, what has one level of rows and one of columns is a block.
+    In the order of their levels, the rows of one level and the columns of one level meet in a block.
     """
 
     rows: Levels

@@ -20,9 +20,7 @@ from prensa.codecs.base import expect_sizes, from_bytes, join_planes, split_plan
 from prensa.errors import FormatError
 from prensa.ops import entropy
 from prensa.ops.entropy import Stream
-from prensa.ops.sparsity import count_zeros
-
-_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+from prensa.ops.sparsity import UNSIGNED, count_zeros
 
 # Share of zeros from which it is tried. In one-byte elements planes code zeros as well until a zero is worth
 # little more than one bit (at 30 % the mask would save 0.1 %); in wider ones it pays at once.
@@ -46,7 +44,7 @@ class Sparse:
         """Code the mask and the planes of what is not zero."""
         itemsize = tensor.dtype.itemsize
         # As integers: of a float, minus zero would count as zero and lose its sign.
-        elements = to_bytes(tensor).view(_UNSIGNED[itemsize])
+        elements = to_bytes(tensor).view(UNSIGNED[itemsize])
         mask = elements != 0
         bits = np.packbits(mask, bitorder="little")
         kept = elements[mask].view(np.uint8)
@@ -71,7 +69,7 @@ class Sparse:
         set_bits = np.count_nonzero(mask)
         if set_bits != kept:
             raise FormatError(f"the mask keeps {set_bits} elements, the planes hold {kept}")
-        elements = np.zeros(count, dtype=_UNSIGNED[dtype.itemsize])
+        elements = np.zeros(count, dtype=UNSIGNED[dtype.itemsize])
         values = join_planes(streams[1:]).reshape(-1)
         elements[mask] = values.view(elements.dtype)
         return from_bytes(elements.view(np.uint8), shape, dtype)

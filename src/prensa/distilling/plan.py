@@ -78,7 +78,6 @@ def plan_distillation(
     *,
     seconds: float,
     library: Library,
-    seed: int = 0,
     steps: int | None = None,
     progress: Progress = silent,
     option: str = "distill",
@@ -127,7 +126,6 @@ def plan_distillation(
         # Places and bytes belong to rows that may be gone, and answers are compared at all tokens.
         encoded=replace(encoded, rows=rows, places=[], nbytes=[]),
         seconds=seconds,
-        seed=seed,
         batch_tokens=tokens,
         steps=steps,
         source=texts.name,

@@ -157,6 +157,13 @@ class Budget:
             decisions.append(decision)
         return max(decisions, key=DECISIONS.index)
 
+    def interval_reaches_beyond(self, quality: Quality) -> bool:
+        """Whether an interval reaches beyond what is allowed of what it is of."""
+        for drop, allowed in self._parts(quality):
+            if drop is not None and drop.interval is not None and not is_within(drop.interval[1], allowed):
+                return True
+        return False
+
     def check_reachable(self, own: Quality, original: Path) -> None:
         """Raise :class:`DataError` where not even the original keeps to what must be found.
 

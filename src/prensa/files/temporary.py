@@ -50,7 +50,7 @@ def directory_until_exit() -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    atexit.register(_remove, directory, os.getpid())
+    atexit.register(remove_as, os.getpid(), directory)
 
 
 @contextmanager
@@ -129,7 +129,8 @@ def _full() -> str:
     )
 
 
-def _remove(directory: Path, owner: int) -> None:
+def remove_as(owner: int, directory: Path) -> None:
+    """Remove a directory at the end of the process that made it, which is ``owner``."""
     # A forked child, which runs this as well, leaves what its parent still reads.
     if os.getpid() == owner:
         shutil.rmtree(directory, ignore_errors=True)

@@ -28,7 +28,7 @@ from transformers.quantizers.auto import register_quantization_config, register_
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.checksum import check_sha256
 from prensa.checkpoint.renaming import own_names
 from prensa.checkpoint.structure import STRUCTURE, Structure, check_widths, from_config, reshape, to_config
 from prensa.codecs.container import unpack
@@ -146,11 +146,7 @@ class PrensaQuantizer(HfQuantizer):  # type: ignore[misc]
         expected = checksums.get(file.name)
         if expected is None:
             raise FormatError(f"{file}: config.json has no checksum of it; compress the model again")
-        digest = sha256(file)
-        if digest != expected:
-            raise FormatError(
-                f"{file}: damaged, expected SHA-256 {expected[:12]}…, found {digest[:12]}…; fetch it again"
-            )
+        check_sha256(file, expected)
 
     def is_serializable(self, *_: object, **__: object) -> bool:
         """Say that a loaded model can be saved: it is an ordinary one."""

@@ -26,7 +26,7 @@ from prensa.jobs.larger import account_of, check_larger
 from prensa.jobs.permissions import Permissions
 from prensa.jobs.runtimes import Exported, Runtimes, runtime_names
 from prensa.jobs.scale import Scale
-from prensa.jobs.shrinking import Ended, Served, Shrinking
+from prensa.jobs.shrinking import Ended, RunsOn, Shrinking
 from prensa.jobs.sources import Where, both
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import Changes, Recipe, adjusted, chosen_recipe
@@ -308,10 +308,10 @@ class CompressionPlan:
         # The first that it is exported to is where it will run.
         if self.runtimes is not None:
             runtime, precision = self.runtimes.names[0], INT8
-        served = Served(runtime, precision, processor_name())
+        runs_on = RunsOn(runtime, precision, processor_name())
         job = Shrinking(
             plan,
-            served,
+            runs_on,
             self.pressing,
             self.vocabulary,
             self.calibration,

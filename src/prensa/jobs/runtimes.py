@@ -15,13 +15,13 @@ from prensa.jobs.approval import Approval
 from prensa.jobs.comparison import Comparison
 from prensa.jobs.permissions import Permissions
 from prensa.progress import Progress, silent
+from prensa.serving.engines import AUTO
 from prensa.serving.export import ExportPlan, plan_export, run_export
 from prensa.serving.exported import Record
 from prensa.serving.runtimes import runtime_named
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
-AUTO = "auto"
 # What `auto` tries, by the names that directories get.
 _ALL = ("openvino", "onnx")
 

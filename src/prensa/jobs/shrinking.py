@@ -53,7 +53,7 @@ _SHARE = 0.7
 
 
 @dataclass(frozen=True)
-class Served:
+class RunsOn:
     """Where the result will run, which is where speed is measured."""
 
     runtime: str
@@ -113,7 +113,7 @@ class Shrinking:
     """What a compression needs to shrink first, beside its plan for pressing (of the original)."""
 
     plan: ShrinkPlan
-    served: Served
+    runs_on: RunsOn
     pressing: pipeline.Plan
     vocabulary: Vocabulary | None
     calibration: CalibrationPlan | None
@@ -152,13 +152,13 @@ class Shrinking:
         """Return a digest of everything that a distillation follows from."""
         assert self.plan.distillation is not None  # noqa: S101  only then it is asked for
         rows = (self.plan.distillation.encoded.rows, self.plan.fitted.rows, self.plan.apart.rows)
-        return digest_of(self.pressing, self.served.where, repr(self.budget), json.dumps(rows))
+        return digest_of(self.pressing, self.runs_on.where, repr(self.budget), json.dumps(rows))
 
     def _prepared(self, place: Path, progress: Progress) -> Prepared:
         timed = rows_of(self.plan.apart, range(min(_TIMED, len(self.plan.apart.rows))))
-        watch = Stopwatch(self.served.runtime, self.served.precision, timed, self.plan.longest, place)
+        watch = Stopwatch(self.runs_on.runtime, self.runs_on.precision, timed, self.plan.longest, place)
         asked = self._question(timed)
-        prepared = prepare(self.plan, watch.seconds, self.served.where, progress, _known_clock(asked))
+        prepared = prepare(self.plan, watch.seconds, self.runs_on.where, progress, _known_clock(asked))
         remember(asked, json.dumps(to_plain(prepared.clock)))
         return prepared
 
@@ -166,7 +166,7 @@ class Shrinking:
         """Return all that the clock depends on: the machine, the model, the runtime, the texts' lengths."""
         shapes = [(1, length) for length in sorted(timed.lengths)]
         return question(
-            self.plan.path, "clock of structures", self.served.runtime, self.served.precision, shapes
+            self.plan.path, "clock of structures", self.runs_on.runtime, self.runs_on.precision, shapes
         )
 
     def _as_fast_as_allowed(self, workshop: _Workshop, progress: Progress, on_trial: OnTrial) -> Ended:

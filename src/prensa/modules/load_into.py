@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from prensa.checkpoint.checksum import sha256
+from prensa.checkpoint.checksum import check_sha256
 from prensa.checkpoint.headers import explained
 from prensa.checkpoint.manifest import Manifest, TensorReport, load_manifest
 from prensa.checkpoint.missing import count_of, first_of
@@ -67,12 +67,7 @@ def _check_file(path: Path, record: ModuleFile) -> None:
     file = path / WEIGHTS_FILE
     if not file.is_file():
         raise ModelError(f"{path}: {WEIGHTS_FILE} is missing; store the module again, or fetch it again")
-    expected = record.sha256.get(WEIGHTS_FILE, "")
-    digest = sha256(file)
-    if digest != expected:
-        raise FormatError(
-            f"{file}: damaged, expected SHA-256 {expected[:12]}…, found {digest[:12]}…; fetch it again"
-        )
+    check_sha256(file, record.sha256.get(WEIGHTS_FILE, ""))
 
 
 def _check_fits(

@@ -20,7 +20,7 @@ from torch.utils.hooks import RemovableHandle
 
 from prensa.calibration.joining import at_least_as_seen, is_finite, join, join_uses
 from prensa.calibration.objective import objective
-from prensa.calibration.watch import Sums, Watch, add_own, watch_layers
+from prensa.calibration.watch import Sums, Watch, take_own_gradients, watch_layers
 from prensa.errors import DataError, ModelError, PrensaError, SettingError, first_line
 from prensa.isolation import building
 from prensa.modules.answers import Answers, outputs_of
@@ -128,7 +128,7 @@ class _Sender:
             else:
                 outputs = self._send_back(number, generator)
                 answers.add(outputs)
-                _take_own(self._watch, unmet)
+                take_own_gradients(self._watch, unmet)
             progress(f"reading {self._batches.source}", number + 1, total)
         if self._watch.forward_only:
             return _joined(self._watch, wanted, _by_layer)
@@ -222,13 +222,6 @@ def _see_mask(
         mask = arguments[place]
     if isinstance(mask, Tensor) and mask.dim() == _OF_TOKENS and not mask.is_floating_point():
         watch.mask = mask.bool()
-
-
-def _take_own(watch: Watch, weights: Sequence[nn.Parameter]) -> None:
-    for weight in weights:
-        if weight.grad is not None:
-            add_own(watch, weight, weight.grad)
-            weight.grad = None
 
 
 def _joined(

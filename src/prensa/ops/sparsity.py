@@ -19,7 +19,8 @@ from prensa.ops.parallel import map_parallel, row_blocks
 Bits: TypeAlias = NDArray[np.unsignedinteger]
 """Floats as the unsigned integers with the same bits, flat."""
 
-_UNSIGNED: dict[int, type[np.unsignedinteger]] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+UNSIGNED: dict[int, type[np.unsignedinteger]] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+"""By the bytes of an element."""
 
 # Elements of the sample that narrows a selection down. Sorting as many takes no time beside reading a matrix.
 _SAMPLE = 1 << 14
@@ -93,7 +94,7 @@ def _bits(weight: Tensor) -> Bits:
     # By way of bytes: NumPy has no bfloat16.
     flat = weight.contiguous().reshape(-1)
     data = flat.view(torch.uint8).numpy()
-    unsigned = _UNSIGNED[weight.dtype.itemsize]
+    unsigned = UNSIGNED[weight.dtype.itemsize]
     bits: Bits = data.view(unsigned)
     return bits
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from prensa.checkpoint.kinds import ANSWERED
 from prensa.checkpoint.task import Kind, pipeline_tag, task_of, unanswered
 from prensa.errors import DataError, first_line
 from prensa.serving.answers import Answer, Span
@@ -40,7 +41,6 @@ _REASON = 200
 # Texts of a window that a model has to fail on, all of them, to be at fault itself.
 _SEVERAL = 2
 
-_TASKS: set[Kind] = {"classes", "multi-label", "regression", "embedding", "tokens"}
 _QUESTIONS = "question-answering"
 
 
@@ -141,7 +141,7 @@ def form_of(
     if pipeline_tag(config) == _QUESTIONS:
         return Form("tokens", "questions", (), prefix, all_scores, is_strict)
     task = task_of(config)
-    if task is None or task.kind not in _TASKS:
+    if task is None or task.kind not in ANSWERED:
         raise DataError(f"{directory}: predict has no answers: the model {unanswered(config)}")
     wanted: Wanted = "words" if task.kind == "tokens" else "texts"
     return Form(task.kind, wanted, tuple(map(str, task.labels)), prefix, all_scores, is_strict)

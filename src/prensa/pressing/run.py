@@ -46,13 +46,10 @@ def run(
     plan: Plan,
     progress: Progress = silent,
     statistics: Statistics | None = None,
-    *,
-    extra: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Carry out a plan. At every moment ``plan.output`` is as it was before, or whole and new.
 
     ``statistics`` are those of the plan's model; without them passes that need them round to nearest.
-    ``extra`` are texts of files that go into the output, too, by their names.
     """
     # The texts went through the whole model; of a trimmed one only some rows are left.
     if statistics is not None:
@@ -60,7 +57,7 @@ def run(
     with replacing(plan.output, force=plan.force) as directory:
         reports, files = _write_weights(plan, directory, progress, statistics)
         manifest = manifest_of(plan, statistics, reports, files)
-        _write_companions(plan, directory, manifest, extra or {})
+        _write_companions(plan, directory, manifest)
         if plan.output.is_dir():
             companions.keep_others(plan.output, directory)
         # Last, on the whole directory: it is loaded as a user would.
@@ -72,8 +69,8 @@ def publish(pressed: Path, plan: Plan, extra: Mapping[str, str] | None = None) -
     """Make what :func:`run` wrote for ``plan.with_recipe(…)`` the plan's output, without pressing it again.
 
     ``pressed`` is that directory, beside the output; its files are moved, so it is used up, whatever happens.
-    ``extra`` are as for :func:`run`. ``plan.output`` then holds what :func:`run` would have written there;
-    at every moment it is as it was before, or whole and new.
+    ``extra`` are texts of files that go there, too, by their names. ``plan.output`` then holds what
+    :func:`run` would have written there; at every moment it is as it was before, or whole and new.
     """
     # Read before anything is moved: a directory that is no result is refused as it stands.
     manifest = load_manifest(pressed)
@@ -140,9 +137,9 @@ def _write_state_dict(directory: Path, files: Sequence[FileReport]) -> None:
     torch.save(state_dict, directory / companions.STATE_DICT_FILE)
 
 
-def _write_companions(plan: Plan, directory: Path, manifest: Manifest, extra: Mapping[str, str]) -> None:
+def _write_companions(plan: Plan, directory: Path, manifest: Manifest) -> None:
     """Write everything beside the weights. What is written first wins over the original's files."""
-    _write_texts(directory, {companions.RECIPE_FILE: plan.recipe.to_toml(), **extra})
+    _write_texts(directory, {companions.RECIPE_FILE: plan.recipe.to_toml()})
     if plan.vocabulary is not None:
         for name, content in plan.vocabulary.files.items():
             (directory / name).write_bytes(content)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from prensa.errors import DeviceError, SettingError, first_line
+from prensa.runtime.turns import timed
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -64,7 +65,7 @@ def choose_dtype(wanted: str | None, device: str) -> torch.dtype | str:
 
 def timer(device: str) -> Callable[[Callable[[], object]], float]:
     """Return a function that runs another and returns the seconds it took on ``device``."""
-    return _time_cuda if device.startswith("cuda") else _time_processor
+    return _time_cuda if device.startswith("cuda") else timed
 
 
 def warm_up(device: str, work: Callable[[], object]) -> None:
@@ -81,12 +82,6 @@ def synchronize(device: str) -> None:
     """Wait until all work on an accelerator is done."""
     if device != "cpu":
         torch.accelerator.synchronize(device)
-
-
-def _time_processor(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def _time_cuda(work: Callable[[], object]) -> float:

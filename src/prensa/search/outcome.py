@@ -32,7 +32,8 @@ class Outcome:
     The budget is ``held`` only if that says so, too. ``best`` is the nearest that was reached, whatever it
     is. ``nbytes_before`` are the bytes of the original's weight files.
 
-    ``decision`` says how the check ended (see :data:`prensa.evaluation.decision.Decision`), None without one.
+    ``decision`` says how the check ended (see :data:`prensa.evaluation.decision.Decision`), None without one,
+    and ``interval_beyond`` that an interval of it reaches beyond the budget.
     ``texts_needed`` are the texts to judge by that would decide the budget, None where it was decided.
     ``warnings`` say what the check proves less than it seems to.
     """
@@ -47,6 +48,7 @@ class Outcome:
     best: Trial
     interrupted: bool = False
     decision: Decision | None = None
+    interval_beyond: bool = False
     texts_needed: int | None = None
     warnings: tuple[str, ...] = ()
 
@@ -57,6 +59,7 @@ class Outcome:
             check=check.trial,
             drop=check.quality.drop,
             decision=check.decision,
+            interval_beyond=self.budget.interval_reaches_beyond(check.quality),
             texts_needed=of_data(check.texts_needed),
             warnings=tuple(warnings_of(check.quality, self.budget)),
         )

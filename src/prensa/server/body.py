@@ -116,13 +116,16 @@ def flag(body: Body, name: str, *, default: bool) -> bool:
     return value
 
 
-def number(body: Body, name: str, least: int = 1) -> int | None:
-    """Return a field that is a whole number, None where it is missing."""
+def number(body: Body, name: str) -> int | None:
+    """Return a field that is a whole number from 1 on, None where it is missing."""
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise wrong(name, f"expected a whole number from {least} on, found {described(value)}")
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        shown = described(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            shown = str(value)
+        raise wrong(name, f"expected a whole number from 1 on, found {shown}")
     return value
 
 

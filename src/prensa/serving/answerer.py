@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prensa.checkpoint.kinds import Kind
+from prensa.checkpoint.kinds import ANSWERED
 from prensa.checkpoint.sentence_transformers import read_chain
 from prensa.errors import DataError
 from prensa.serving.answers import Answering, OfTexts
@@ -12,8 +12,6 @@ from prensa.serving.exported import STARTS, Record
 from prensa.serving.facts import Facts
 from prensa.serving.spans import OfQuestions, OfWords
 from prensa.texts.reader import Reader
-
-_ANSWERED: set[Kind] = {"classes", "multi-label", "regression", "embedding", "tokens"}
 
 
 def answering_of(
@@ -31,7 +29,7 @@ def answering_of(
     if record.output == STARTS:
         return OfQuestions(reader, limit)
     task = facts.task
-    if task is None or task.kind not in _ANSWERED:
+    if task is None or task.kind not in ANSWERED:
         # Imported here, as is what makes vectors: all else is answered without PyTorch and transformers.
         from prensa.checkpoint.roles import load_config
         from prensa.checkpoint.task import unanswered

@@ -5,12 +5,12 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
 
 from prensa.errors import OutputError
+from prensa.files.temporary import remove_as
 
 _log = logging.getLogger(__name__)
 _warned: set[str] = set()
@@ -71,11 +71,5 @@ def _temporary() -> Path:
         raise OutputError(
             f"no directory for exports can be written ({error}); set PRENSA_CACHE to one"
         ) from error
-    atexit.register(_remove, place, os.getpid())
+    atexit.register(remove_as, os.getpid(), place)
     return place
-
-
-def _remove(place: Path, maker: int) -> None:
-    # A forked child has this handler, too, and ends before its parent.
-    if os.getpid() == maker:
-        shutil.rmtree(place, ignore_errors=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.calibration.plan import texts_to_calibrate_on
 from prensa.checkpoint.destination import check_destination, check_space
+from prensa.checkpoint.kinds import OF_A_TEXT, Kind, Task
 from prensa.checkpoint.names import check_names
-from prensa.checkpoint.roles import load_config
-from prensa.checkpoint.task import Kind, task_of
+from prensa.checkpoint.roles import load_config, model_shape
+from prensa.checkpoint.task import task_of
 from prensa.errors import SettingError
 from prensa.extras import require
 from prensa.files.atomic import at_home
@@ -26,11 +27,9 @@ from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, l
 _SAMPLES = 128
 # Tokens of each of them; what is behind is more of the same.
 _LONGEST = 256
-# Tasks whose texts are padded as their tokenizer says.
-_SIDED: tuple[Kind, ...] = ("classes", "multi-label", "regression")
 
 _TIMES_THE_MODEL = 3
-"""Disk space that an export takes at most, as a multiple of the model: its files, and what is in between."""
+"""Disk space that an export takes at most, as a multiple of the model in float32, with what is in between."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def plan_export(
     check_exported(model, config)
     notes = check_names(model)
     check_destination(model, output, force=force)
-    check_space(output, _TIMES_THE_MODEL * _bytes_of_files(model))
+    check_space(output, _TIMES_THE_MODEL * _bytes_in_float32(model))
 
     # Texts as the model reads them, but no longer than it takes to measure ranges.
     tokenizer = load_tokenizer(model)
@@ -91,9 +90,10 @@ def plan_export(
     sample_limit = min(limit or _LONGEST, _LONGEST)
     if library is None:
         library = Library()
-    all_texts = texts_to_calibrate_on(texts, library, task_of(config))
+    task = task_of(config)
+    all_texts = library.all_texts(texts, task)
     chosen_texts = sample(all_texts, texts.limit or _SAMPLES)
-    samples = library.encode(tokenizer, chosen_texts, _kind(model), sample_limit)
+    samples = library.encode(tokenizer, chosen_texts, _padded_as(task), sample_limit)
     check_ids(model, largest_id(samples), embedding_rows(config))
     return ExportPlan(
         model=model,
@@ -109,18 +109,17 @@ def plan_export(
     )
 
 
-def _bytes_of_files(directory: Path) -> int:
+def _bytes_in_float32(model: Path) -> int:
+    """Return the bytes of the weights as a graph is written; the files of a packed model say little."""
     nbytes = 0
-    for path in directory.iterdir():
-        if path.is_file():
-            nbytes += path.stat().st_size
+    for parameter in model_shape(model).parameters.values():
+        nbytes += 4 * math.prod(parameter.shape)
     return nbytes
 
 
-def _kind(model: Path) -> Kind:
+def _padded_as(task: Task | None) -> Kind:
     """Return the kind of task that texts are tokenized for: it decides on which side they are padded."""
-    task = task_of(load_config(model))
     # Answers of these tasks may depend on where padding is; vectors and logits of tokens do not.
-    if task is not None and task.kind in _SIDED:
+    if task is not None and task.kind in OF_A_TEXT:
         return task.kind
     return "embedding"

@@ -44,11 +44,6 @@ def layers_that_can_go(config: PretrainedConfig) -> tuple[int, ...]:
     return tuple(sorted(can_go))
 
 
-def can_drop_layers(config: PretrainedConfig) -> bool:
-    """Whether a model of this config may lose any of its layers."""
-    return bool(layers_that_can_go(config))
-
-
 def can_be_shortened(class_: type[PreTrainedModel], config: PretrainedConfig, layers: Sequence[int]) -> bool:
     """Whether a class whose config says only these layers builds and runs them as they were, and all else."""
     has_new_numbers = list(layers) != list(range(len(layers)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prensa.calibration.plan import CalibrationPlan, plan_calibration, texts_to_calibrate_on
+from prensa.calibration.plan import CalibrationPlan, plan_calibration
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
@@ -78,7 +78,7 @@ def plan_shrinking(
     calibration = plan_calibration(
         path, replace(source, limit=None), library=library, device=device, progress=progress
     )
-    texts = texts_to_calibrate_on(source, library, task_of(load_config(path)))
+    texts = library.all_texts(source, task_of(load_config(path)))
     distinct = len(set(texts.texts))
     if len(texts) < _FEWEST or distinct < _DISTINCT:
         raise DataError(

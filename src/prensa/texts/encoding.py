@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.checkpoint.kinds import LANGUAGE, Kind
+from prensa.checkpoint.kinds import LANGUAGE, OF_A_TEXT, Kind
 from prensa.errors import DataError, TokenizerError, first_line
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 CHUNK = 2000
 """Texts that are tokenized before progress is reported."""
-
-# A classifier reads the last token or the first, and its tokenizer knows where padding may go.
-_PADDED_LIKE_THEIR_TOKENIZER = {"classes", "multi-label", "regression"}
 
 Row = dict[str, list[int]]
 """What a model reads of one text: ``input_ids`` and what else its tokenizer gives, of equal length."""
@@ -265,7 +262,8 @@ def unread(tokenizer: Reader, kind: Kind) -> Encoded:
     """Return no texts yet, and how they will be padded."""
     # What is read word by word is padded behind, so that places stay what they are.
     side: Literal["left", "right"] = "right"
-    if kind in _PADDED_LIKE_THEIR_TOKENIZER and tokenizer.padding_side == "left":
+    # A classifier reads the last token or the first, and its tokenizer knows where padding may go.
+    if kind in OF_A_TEXT and tokenizer.padding_side == "left":
         side = "left"
     fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     writer = None
