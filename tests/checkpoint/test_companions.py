@@ -60,6 +60,11 @@ def test_what_the_new_directory_lacks_is_kept_but_for_old_weights(model, tmp_pat
     (new / "config.json").write_text("new")
     (model / "model-00001-of-00002.safetensors").write_text("old")
     (model / "model_optimized.pt").write_text("old")
+    for graph in ("onnx/model.onnx", "openvino/openvino_model.xml", "1/model.xml", "1/model.bin"):
+        (model / graph).parent.mkdir(exist_ok=True)
+        (model / graph).write_text("old")
+    for graph in ("openvino_model.xml", "openvino_model.bin", "openvino_tokenizer.xml", "prensa_export.json"):
+        (model / graph).write_text("old")
     keep_others(model, new)
     kept = sorted(str(path.relative_to(new)) for path in new.rglob("*") if path.is_file())
     assert kept == [

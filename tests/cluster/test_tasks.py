@@ -49,4 +49,10 @@ def test_the_same_files_have_the_same_digest(tmp_path):
     assert digest_of_files(tmp_path / "a") == digest_of_files(tmp_path / "b") != ""
     (tmp_path / "b" / "config.json").write_text("{ }")
     assert digest_of_files(tmp_path / "a") != digest_of_files(tmp_path / "b")
+    (tmp_path / "b" / "config.json").write_text("{}")
+    for inside in ("1_Pooling/config.json", "modeling_own.py"):
+        (tmp_path / "b" / inside).parent.mkdir(exist_ok=True)
+        (tmp_path / "b" / inside).write_text("{}")
+        assert digest_of_files(tmp_path / "a") != digest_of_files(tmp_path / "b")
+        (tmp_path / "b" / inside).unlink()
     assert digest_of_files(tmp_path / "none") == ""

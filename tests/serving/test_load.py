@@ -170,10 +170,23 @@ def test_another_process_exports_meanwhile(original, monkeypatch, is_there):
 
 
 def test_an_export_on_the_spot_depends_on_the_tokenizer_too(original):
-    before = exports.digest(original)
-    tokenizer = original / "tokenizer.json"
-    tokenizer.write_text(tokenizer.read_text() + "\n")
-    assert exports.digest(original) != before
+    found = [exports.digest(original)]
+    for name in ("tokenizer.json", "bpe.codes", "modeling_own.py", "vocab"):
+        with (original / name).open("a") as file:
+            file.write("\n")
+        found.append(exports.digest(original))
+    assert len(set(found)) == len(found)
+    (original / "README.md").write_text("changes no answer")
+    assert exports.digest(original) == found[-1]
+
+
+def test_a_head_of_random_numbers_is_served_to_those_alone_who_allow_it(original, monkeypatch):
+    monkeypatch.setattr(exports, "plan_export", lambda model, place, **_: place)
+    monkeypatch.setattr(exports, "run_export", lambda place: place.mkdir(parents=True))
+    monkeypatch.setattr(exports, "read_record", str)
+    monkeypatch.setattr(exports, "opened", lambda place, *_: place)
+    places = {prensa.load(original, runtime="openvino", allow_new_head=allow) for allow in (True, False)}
+    assert len(places) == 2
 
 
 def test_auto_takes_the_fastest_that_is_right(original, monkeypatch, said):

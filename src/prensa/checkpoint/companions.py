@@ -38,8 +38,16 @@ _REPLACED = (
     SEARCH_FILE,
     ADAPTER_CONFIG,
     *ADAPTER_WEIGHTS,
+    "prensa_export.json",
+    "openvino_*.xml",
+    "openvino_*.bin",
+    "*.onnx",
+    "*.onnx_data",
 )
 """Patterns of files that a result does not take over from the directory that it replaces."""
+
+_GRAPHS = frozenset({".onnx", ".xml"})
+"""Suffixes of models that other programs run."""
 
 WEIGHT_SUFFIXES = {
     ".safetensors",
@@ -113,13 +121,13 @@ def copy_companions(model: Path, directory: Path) -> None:
 
 
 def keep_others(old: Path, directory: Path) -> None:
-    """Carry over what a replaced directory holds and the new one does not, old weights excepted.
+    """Carry over what a replaced directory holds and the new one does not, old weights and graphs excepted.
 
     Files are linked, not copied: it costs no space and nothing of the user's is lost.
     """
     for path in sorted(old.iterdir()):
         target = directory / path.name
-        if target.exists() or _is_replaced(path.name):
+        if target.exists() or _is_replaced(path):
             continue
         # A link to a directory stays a link: what it points to is not ours to copy.
         if path.is_dir() and not path.is_symlink():
@@ -133,8 +141,11 @@ def holds_module(directory: Path) -> bool:
     return (directory / MODULE_FILE).is_file()
 
 
-def _is_replaced(name: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in _REPLACED)
+def _is_replaced(path: Path) -> bool:
+    """Whether it is the old weights, in a file or in a folder (``onnx``, ``openvino``, ``1``) of graphs."""
+    if path.is_dir():
+        return any(inside.suffix in _GRAPHS for inside in path.iterdir())
+    return any(fnmatchcase(path.name, pattern) for pattern in _REPLACED)
 
 
 def companion_files(model: Path) -> dict[str, Path]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 WITHOUT_EFFECT = frozenset({"manifest.json", "search.json", "results.json", "generation_config.json"})
 """Files that change no answer, although others of their kind do."""
 
-READ = frozenset({".json", ".txt", ".model", ".spm"})
-"""Suffixes of what is read beside the weights: config, vocabulary, Sentence Transformers' modules."""
+DOCUMENTS = frozenset({".md", ".rst", ".html", ".pdf", ".png", ".jpg", ".svg"})
+"""Suffixes of what people read, and no program."""
 
-WEIGHTS = frozenset({".safetensors", ".bin"})
-"""Suffixes of weights beside the model's own, as of Dense layers."""
+READ = frozenset({".json", ".txt", ".model", ".spm", ".codes", ".tiktoken", ".vocab", ".jinja", ".py"})
+"""Suffixes of what is read beside the weights: config, vocabulary, modules, code of the model's own."""
+
+WEIGHTS = frozenset({".safetensors", ".bin", ".pt"})
+"""Suffixes of weights, as of the model itself or of Dense layers."""

@@ -123,7 +123,7 @@ def digest_of_files(model: Path) -> str:
     if not model.is_dir():
         return ""
     digests = []
-    for path in sorted(model.iterdir()):
+    for path in sorted(model.rglob("*")):
         if path.suffix in READ | WEIGHTS and path.name not in WITHOUT_EFFECT and path.is_file():
-            digests.append(f"{path.name} {sha256(path)}")
+            digests.append(f"{path.relative_to(model)} {sha256(path)}")
     return ", ".join(digests)

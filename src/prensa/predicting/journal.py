@@ -35,8 +35,8 @@ _ENDS = 1 << 16
 _REASONS = 20
 _OTHER = "other reasons"
 
-# Of a model's files, those that can change an answer: its own code and those of runtimes, too.
-_OF_MODEL = READ | WEIGHTS | set(SUFFIXES) | {".pt", ".py"}
+# Of a model's files, those that can change an answer: those of runtimes, too.
+_OF_MODEL = READ | WEIGHTS | set(SUFFIXES)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.companions import companion_files
-from prensa.checkpoint.effects import READ, WEIGHTS, WITHOUT_EFFECT
+from prensa.checkpoint.effects import DOCUMENTS, WITHOUT_EFFECT
 from prensa.checkpoint.weight_files import weight_files
 from prensa.errors import DifferentAnswersError, FormatError, OutputError
 from prensa.runtime.processor import MULTIPLIES_BF16, has
@@ -31,7 +32,11 @@ def export_on_the_spot(directory: Path, runtime: str, precision: str) -> Served:
 
     Raises what :func:`run_export` and :func:`open_export` raise.
     """
-    place = exports_directory() / f"{digest(directory)}-{runtime}-{precision}"
+    name = f"{digest(directory)}-{runtime}-{precision}"
+    # What was made with a head of random numbers is found by those alone who allow one.
+    if allowed().new_head:
+        name += "-new-head"
+    place = exports_directory() / name
     again = partial(export_on_the_spot, directory.absolute(), runtime, precision)
     # Of several threads the first one exports, and the others find what it has made.
     with building():
@@ -67,7 +72,7 @@ def digest(directory: Path) -> str:
         checksum = sha256(directory / name)
         state.update(checksum.encode())
     for name, path in sorted(companion_files(directory).items()):
-        if path.name in WITHOUT_EFFECT or path.suffix not in READ | WEIGHTS:
+        if path.name in WITHOUT_EFFECT or path.suffix in DOCUMENTS:
             continue
         line = f"{name} {sha256(path)}"
         state.update(line.encode())
