@@ -36,7 +36,7 @@ from prensa.search.noise import check_recipe
 from prensa.search.outcome import Outcome
 from prensa.search.search import OnTrial, ignore_trial, search
 from prensa.search.trying import Rounds
-from prensa.serving.engines import TORCH
+from prensa.serving.exported import TORCH
 from prensa.serving.in_pytorch import INT8
 from prensa.shrink.plan import ShrinkPlan, plan_shrinking
 from prensa.shrink.settings import Shrink

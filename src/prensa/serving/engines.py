@@ -12,9 +12,6 @@ from prensa.serving.exported import Engine
 AUTO = "auto"
 """The fastest of them that has the right answers on this machine."""
 
-TORCH = "torch"
-"""The runtime that needs no export."""
-
 ENGINES: Mapping[str, Callable[[Path, str], Engine]] = {
     openvino_engine.NAME: openvino_engine.Engine,
     onnxruntime_engine.NAME: onnxruntime_engine.Engine,

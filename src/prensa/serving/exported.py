@@ -20,6 +20,9 @@ from prensa.texts.encoding import Row
 from prensa.version import VERSION
 
 FILE = "prensa_export.json"
+TORCH = "torch"
+"""The runtime that needs no export."""
+
 TOLERANCES = {"fp32": 1e-3, "fp16": 0.02, "bf16": 0.1, "int8": 0.25, "int4": 0.25}
 """For each precision, how far answers may be from PyTorch's in float32 when a model is exported, and whenever
 it is loaded, as a :class:`~prensa.serving.distance.Comparison` measures it."""
@@ -52,10 +55,11 @@ class Record:
     exported, and ``drop`` where a budget had to be kept. ``rows`` are a few of those texts, as token ids,
     which this runtime answered as PyTorch does; ``answers`` are PyTorch's in float32,
     :func:`~prensa.serving.distance.thinned`, and ``scale`` is what a distance of 1 is in their numbers.
-    ``is_paddable`` says that texts were answered alike with padding behind them. ``back`` are the layers that
-    have more bits than the precision says (8, or 32 for float32), which 8 bits or 4 cost too much, and
-    ``share`` is the share of the weights in products that are multiplied in 8 bits. ``known`` is what
-    ``transformers`` said of the files beside it, None in records of earlier versions.
+    ``is_paddable`` says that texts were answered alike with padding behind them: those of any other model are
+    answered one by one. ``back`` are the layers that have more bits than the precision says (8, or 32 for
+    float32), which 8 bits or 4 cost too much, and ``share`` is the share of the weights in products that are
+    multiplied in 8 bits. ``known`` is what ``transformers`` said of the files beside it, None in records of
+    earlier versions.
     """
 
     runtime: str
@@ -77,7 +81,8 @@ class Record:
 
     def length(self, tokens: int) -> int:
         """Return to how many tokens texts are padded of which the longest has ``tokens``."""
-        if not self.is_paddable:
+        # PyTorch prepares itself for no length.
+        if not self.is_paddable or self.runtime == TORCH:
             return tokens
         return padded_length(tokens, self.longest)
 

@@ -20,8 +20,7 @@ from prensa.runtime.turns import in_turns
 from prensa.serving.answering import one_by_one, together
 from prensa.serving.choices import question, recall, remember
 from prensa.serving.distance import Rows, distance
-from prensa.serving.engines import TORCH
-from prensa.serving.exported import TOLERANCES
+from prensa.serving.exported import TOLERANCES, TORCH
 from prensa.serving.exports import export_on_the_spot, usual_precision
 from prensa.serving.in_pytorch import INT8, Dtype, check_dtype, serve_in_pytorch, some_texts
 from prensa.serving.loads import groups, shapes

@@ -19,8 +19,8 @@ from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.setfit import check_no_pickled_head
 from prensa.errors import SettingError
-from prensa.serving.engines import AUTO, ENGINES, TORCH, check_place
-from prensa.serving.exported import Record, is_export, read_record
+from prensa.serving.engines import AUTO, ENGINES, check_place
+from prensa.serving.exported import TORCH, Record, is_export, read_record
 from prensa.serving.loads import own_texts
 from prensa.serving.opening import open_export
 from prensa.serving.served import Served

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from prensa.checkpoint.roles import load_config
 from prensa.isolation import as_usual
 from prensa.runtime.torch import load as load_pytorch
-from prensa.serving.engines import AUTO, TORCH, check_place
+from prensa.serving.engines import AUTO, check_place
+from prensa.serving.exported import TORCH
 from prensa.serving.exports import export_on_the_spot, usual_precision
 from prensa.serving.fastest import serve_fastest
 from prensa.serving.in_pytorch import Dtype, serve_in_pytorch

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.checkpoint.destination import check_destination, check_space
-from prensa.checkpoint.kinds import OF_A_TEXT, Kind, Task
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config, model_shape
 from prensa.checkpoint.task import task_of
@@ -18,7 +17,7 @@ from prensa.serving.layouts.table import Layout
 from prensa.serving.refusals import check_exported
 from prensa.serving.runtimes import Runtime, runtime_named
 from prensa.texts.columns import sample
-from prensa.texts.encoding import Encoded, largest_id
+from prensa.texts.encoding import Encoded, largest_id, padded_as
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, longest
@@ -93,7 +92,7 @@ def plan_export(
     task = task_of(config)
     all_texts = library.all_texts(texts, task)
     chosen_texts = sample(all_texts, texts.limit or _SAMPLES)
-    samples = library.encode(tokenizer, chosen_texts, _padded_as(task), sample_limit)
+    samples = library.encode(tokenizer, chosen_texts, padded_as(task), sample_limit)
     check_ids(model, largest_id(samples), embedding_rows(config))
     return ExportPlan(
         model=model,
@@ -115,11 +114,3 @@ def _bytes_in_float32(model: Path) -> int:
     for parameter in model_shape(model).parameters.values():
         nbytes += 4 * math.prod(parameter.shape)
     return nbytes
-
-
-def _padded_as(task: Task | None) -> Kind:
-    """Return the kind of task that texts are tokenized for: it decides on which side they are padded."""
-    # Answers of these tasks may depend on where padding is; vectors and logits of tokens do not.
-    if task is not None and task.kind in OF_A_TEXT:
-        return task.kind
-    return "embedding"

@@ -263,6 +263,14 @@ class Served:
 
         ``kind`` is that of :meth:`answering`. Raises what calling the model raises.
         """
+        if self.record.is_paddable:
+            return self._outputs_together(rows, kind)
+        outputs = []
+        for row in rows:
+            outputs += self._outputs_together([row], kind)
+        return outputs
+
+    def _outputs_together(self, rows: Sequence[Row], kind: Kind) -> list[Numbers]:
         length = self.record.length(max(len(row["input_ids"]) for row in rows))
         arrays = self._outputs(padded(rows, unread(self.reader, kind), length))
         outputs = []

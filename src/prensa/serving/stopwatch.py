@@ -14,8 +14,7 @@ from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.sharing import sharing_weights
 from prensa.runtime.turns import in_turns
 from prensa.serving.answering import together
-from prensa.serving.engines import TORCH
-from prensa.serving.exported import Engine, Inputs, arrays, padded_length
+from prensa.serving.exported import TORCH, Engine, Inputs, arrays, padded_length
 from prensa.serving.program import input_names, trace
 from prensa.serving.pytorch import Engine as PyTorchEngine
 from prensa.serving.runtimes import runtime_named

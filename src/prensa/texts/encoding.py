@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.checkpoint.kinds import LANGUAGE, OF_A_TEXT, Kind
+from prensa.checkpoint.kinds import LANGUAGE, OF_A_TEXT, Kind, Task
 from prensa.errors import DataError, TokenizerError, first_line
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
@@ -130,6 +130,14 @@ def encode(
         encoded.extend(tokenize(tokenizer, chunk, kind, limit))
         step(end, len(texts))
     return encoded
+
+
+def padded_as(task: Task | None) -> Kind:
+    """Return the kind that a task's texts are tokenized for: it decides on which side they are padded."""
+    # Answers of these kinds may depend on where padding is; vectors and logits of tokens do not.
+    if task is not None and task.kind in OF_A_TEXT:
+        return task.kind
+    return "embedding"
 
 
 def prepared(tokenizer: Reader, texts: Texts, kind: Kind, prompt: str | None = None) -> Texts:
