@@ -2,6 +2,7 @@ import pytest
 import transformers
 
 from prensa.checkpoint.task import SharedLabel, Task, judged_task_of, pipeline_tag, task_of
+from prensa.errors import ModelError
 
 
 def config(name, **settings):
@@ -36,6 +37,11 @@ def test_tasks_follow_from_the_class(name, settings, tag, task):
 def test_labels_are_in_the_order_of_their_ids():
     settings = {"id2label": {2: "c", 0: "a", 1: "b"}}
     assert task_of(config("BertForSequenceClassification", **settings)) == Task("classes", ("a", "b", "c"))
+
+
+def test_an_output_without_a_name_is_refused():
+    with pytest.raises(ModelError, match="`id2label` in config.json has 0, 2, expected 0 to 1"):
+        task_of(config("BertForSequenceClassification", id2label={0: "clean", 2: "toxic"}))
 
 
 @pytest.mark.parametrize(

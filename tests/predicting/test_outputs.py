@@ -244,4 +244,7 @@ def test_numbers_that_json_does_not_have_are_null(tmp_path):
     first, second = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert (first["x"], first["list"]) == (None, [None, 1.0])
     assert (second["x"], second["list"]) == (2.0, [None])
+    copied(path, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [row["x"] for row in csv.DictReader(file)] == ["", "2.0"]
     assert not {"NaN", "Infinity"} & set((tmp_path / "out.jsonl").read_text().replace(",", " ").split())

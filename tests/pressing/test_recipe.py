@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from prensa.errors import RecipeError
 from prensa.passes import Gptq, Half, Prune, Quantize, Sparsegpt, Threshold
+from prensa.passes.gptq import LEAST_NOISE, MOST_NOISE
 from prensa.pressing.recipe import (
     Changes,
     Recipe,
@@ -152,6 +153,11 @@ def test_bits_and_noise():
     ]
 
 
+def test_bits_beside_a_noise_are_refused():
+    with pytest.raises(RecipeError, match="`bits` and `noise`: expected one of them, found 8 and 0.5"):
+        adjusted(load_preset("small"), Changes(bits=8, noise=0.5))
+
+
 def test_single_settings_leave_the_others_as_they_are():
     recipe = Recipe(
         (Gptq(noise=0.1, dampening=0.05, targets=("linear",)), Gptq(noise=0.2, targets=("embedding",)))
@@ -177,6 +183,11 @@ def test_noise_is_that_of_the_last_pass_that_has_one():
     recipe = Recipe((Gptq(noise=0.1, targets=("linear",)), Gptq(noise=0.3, targets=("embedding",))))
     assert recipe.noise == 0.3
     assert recipe.with_noise(0.7).noise == 0.7
+    # What is in proportion stays within what a pass takes, and what was asked for is said to be beyond it.
+    ends = recipe.with_noise(LEAST_NOISE), Recipe(recipe.passes[::-1]).with_noise(MOST_NOISE)
+    assert [[step.noise for step in end.passes] for end in ends] == [[LEAST_NOISE] * 2, [MOST_NOISE] * 2]
+    with pytest.raises(RecipeError, match="noise must be a number from 1e-07 to 10"):
+        recipe.with_noise(LEAST_NOISE / 2)
 
 
 def test_what_needs_texts():

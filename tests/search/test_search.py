@@ -247,6 +247,22 @@ def test_an_interrupted_search_leaves_the_best_so_far_and_goes_on(searched):
     assert len(pressed) == len(set(pressed))
 
 
+def test_a_check_may_be_interrupted_twice(searched, monkeypatch):
+    quality = Judge.quality
+    halves = []
+
+    def interrupted(judge, result, texts, **settings):
+        halves.append(texts)
+        if texts != halves[0]:
+            raise KeyboardInterrupt
+        return quality(judge, result, texts, **settings)
+
+    monkeypatch.setattr(Judge, "quality", interrupted)
+    for _ in range(2):
+        assert searched(Budget(min_agreement=0.9)).interrupted
+        assert prensa.load(searched.output) is not None
+
+
 def test_an_interruption_before_anything_is_kept_changes_nothing(searched):
     with pytest.raises(KeyboardInterrupt):
         searched(Budget(max_size=100), interrupt_after(1))

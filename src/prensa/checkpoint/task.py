@@ -9,6 +9,7 @@ from transformers.models.auto import modeling_auto
 
 from prensa.checkpoint.kinds import LANGUAGE, Kind, SharedLabel, Task, without_duplicates
 from prensa.checkpoint.roles import model_class, names_in, own_code_of
+from prensa.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -66,8 +67,7 @@ def pipeline_tag(config: PretrainedConfig) -> str:
 def task_of(config: PretrainedConfig) -> Task | None:
     """Return the task of a model of texts, None if it is none of those that can be compared."""
     tag = pipeline_tag(config)
-    names = [str(config.id2label[index]) for index in sorted(config.id2label)]
-    labels = without_duplicates(names)
+    labels = without_duplicates(_names_of_labels(config))
     if tag == "text-classification":
         return _task_of_classifier(config, labels)
     if tag == "token-classification":
@@ -75,6 +75,18 @@ def task_of(config: PretrainedConfig) -> Task | None:
     if tag not in _KINDS or _has_decoder(config):
         return None
     return Task(_KINDS[tag])
+
+
+def _names_of_labels(config: PretrainedConfig) -> list[str]:
+    """Return the names in the order of the outputs. Raises :class:`ModelError` where some have none."""
+    numbers = sorted(config.id2label)
+    if numbers != list(range(len(numbers))):
+        found = ", ".join(map(str, numbers))
+        raise ModelError(
+            f"{config.name_or_path}: `id2label` in config.json has {found}, expected 0 to "
+            f"{len(numbers) - 1}; name each output of the model"
+        )
+    return [str(config.id2label[number]) for number in numbers]
 
 
 def judged_task_of(config: PretrainedConfig) -> Task | None:

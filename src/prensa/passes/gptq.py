@@ -63,9 +63,12 @@ class Gptq(Pass):
         check_number(self.name, "dampening", self.dampening, 1e-4, 1.0)
 
     def with_noise(self, noise: float, relative_to: float) -> Gptq:
-        """Return the pass with its noise times ``noise ÷ relative_to``."""
+        """Return the pass with its noise times ``noise ÷ relative_to``, or the nearest that a pass takes."""
         # The quotient comes first: the pass that the noise is relative to then has exactly ``noise``.
-        return replace(self, noise=noise * (self.noise / relative_to))
+        own = noise * (self.noise / relative_to)
+        if relative_to != self.noise:
+            own = min(max(own, LEAST_NOISE), MOST_NOISE)
+        return replace(self, noise=own)
 
     def refuses(self, spec: TensorSpec) -> str:
         """Take matrices."""

@@ -227,6 +227,9 @@ def _in_words(cell: Cell) -> str:
         plain = _plain(cell)
     if isinstance(plain, str):
         return plain
+    # JSON has no word for these; tables of text have, and leave empty what is not a number.
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return "" if math.isnan(plain) else str(float(plain))
     return _json(plain)
 
 

@@ -249,6 +249,11 @@ def adjusted(recipe: Recipe, changes: Changes) -> Recipe:
     """
     if changes.bits is not None and changes.bits not in BITS:
         raise RecipeError(f"`bits` must be 8 or 16, found {changes.bits!r}")
+    if changes.bits is not None and changes.noise is not None:
+        raise RecipeError(
+            f"`bits` and `noise`: expected one of them, found {changes.bits} and {changes.noise}; "
+            "a noise chooses the steps of calibrated rounding, which has no fixed number of bits"
+        )
     recipe = _with_replaced(recipe, changes)
     if changes.prune is not None or changes.prune_by is not None:
         recipe = _pruned(recipe, changes.prune, changes.prune_by)
@@ -265,15 +270,12 @@ def adjusted(recipe: Recipe, changes: Changes) -> Recipe:
 
 def _with_replaced(recipe: Recipe, changes: Changes) -> Recipe:
     """Replace what stands beside the passes, where something else is given."""
-    if changes.trim_vocabulary is not None:
-        recipe = dataclasses.replace(recipe, trim_vocabulary=changes.trim_vocabulary)
-    if changes.shrink is not None:
-        recipe = dataclasses.replace(recipe, shrink=changes.shrink)
-    if changes.heal is not None:
-        recipe = dataclasses.replace(recipe, heal=changes.heal)
-    if changes.format is not None:
-        recipe = dataclasses.replace(recipe, format=changes.format)
-    return recipe
+    given: dict[str, Any] = {}
+    for name in ("trim_vocabulary", "shrink", "heal", "format"):
+        value = getattr(changes, name)
+        if value is not None:
+            given[name] = value
+    return dataclasses.replace(recipe, **given)
 
 
 def _with_bits(recipe: Recipe, bits: int) -> Recipe:

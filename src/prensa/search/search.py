@@ -137,6 +137,8 @@ class _Search:
             _, manifest, output = self.pressed
             return manifest, output
         output = self.place / f"noise-{noise!r}"
+        # One that was pressed and never judged: the search was interrupted in between.
+        shutil.rmtree(output, ignore_errors=True)
         trial = self.plan.with_recipe(self.plan.recipe.with_noise(noise), output)
         manifest = pipeline.run(trial, self.progress, self.statistics)
         return manifest, output
