@@ -1,12 +1,15 @@
 """What more texts in calibration are worth: bytes and divergence of ``toxic-deberta`` at two noises.
 
-``python -m benchmarks.moments [TEXTS[:DAMPENING] …]``: so many training comments go through the model, and
-the moments are dampened by so much (0.3 unless said). Judged by 1,000 test comments. A result takes its place
-among those that are there.
+``python -m benchmarks.moments [TEXTS[:DAMPENING][@DRAW] …]``: so many training comments go through the model,
+and the moments are dampened by so much (0.3 unless said). Draws differ in the comments that they take, so
+that they show how much of a difference is luck. Judged by 1,000 test comments. A result takes its place among
+those that are there.
 """
 
 from __future__ import annotations
 
+import csv
+import random
 import sys
 import tempfile
 import time
@@ -28,7 +31,7 @@ from prensa.pressing.recipe import Changes, adjusted, load_preset
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
-VARIANTS = ("256", "1024", "1024:0.15")
+VARIANTS = ("256@0", "1024@0", "256@1", "1024@1", "256@2", "1024@2")
 NOISES = (0.004, 0.012)
 JUDGED = 1000
 DAMPENING = 0.3
@@ -43,22 +46,36 @@ def main() -> None:
     )
     judge = Judge(plan)
     for variant in sys.argv[1:] or VARIANTS:
-        texts, _, dampening = variant.partition(":")
-        statistics, seconds = _collected(int(texts))
+        rest, _, draw = variant.partition("@")
+        texts, _, dampening = rest.partition(":")
+        statistics, seconds = _collected(int(texts), int(draw or 0))
         for noise in NOISES:
             row = _pressed(statistics, noise, float(dampening or DAMPENING), judge)
-            name = f"{texts} texts, dampening {dampening or DAMPENING}, noise {noise}"
+            name = f"{texts} texts, draw {draw or 0}, dampening {dampening or DAMPENING}, noise {noise}"
             results[name] = row | {"collecting_seconds": seconds}
-            print(name, results[name], flush=True)
-    save("moments", {"model": "toxic-deberta", "judged_by": JUDGED, "results": results})
+            save("moments", {"model": "toxic-deberta", "judged_by": JUDGED, "results": results})
 
 
 @cache
-def _collected(texts: int) -> tuple[Statistics, float]:
+def _collected(texts: int, draw: int) -> tuple[Statistics, float]:
     """Return the statistics of so many texts, and the seconds that they took."""
-    start = time.perf_counter()
-    statistics = collect(plan_calibration(MODEL, Source(TRAIN, limit=texts), library=Library()))
-    return statistics, round(time.perf_counter() - start, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = _shuffled(Path(folder) / "texts.csv", draw)
+        start = time.perf_counter()
+        plan = plan_calibration(MODEL, Source(path, limit=texts), library=Library())
+        return collect(plan), round(time.perf_counter() - start, 1)
+
+
+def _shuffled(path: Path, draw: int) -> Path:
+    """Write all comments in an order of their own, so that others of them are drawn."""
+    with TRAIN.open(encoding="utf-8", newline="") as file:
+        comments = [row["text"] for row in csv.DictReader(file)]
+    random.Random(draw).shuffle(comments)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text"])
+        writer.writerows([comment] for comment in comments)
+    return path
 
 
 def _pressed(statistics: Statistics, noise: float, dampening: float, judge: Judge) -> dict[str, Any]:

@@ -65,13 +65,9 @@ def comments(count: int) -> list[str]:
 
 def measured(export: Path, texts: Sequence[str], few: int, compared: int, place: Path) -> dict[str, Any]:
     """Answer all texts, and a few, each in a process of its own."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
     files = {}
     for name, some in {"all": texts, "few": texts[:few], "compared": texts[:compared]}.items():
-        files[name] = place / f"{name}.parquet"
-        parquet.write_table(pa.table({"text": some}), files[name])
+        files[name] = write_parquet(place / f"{name}.parquet", some)
     before = in_process(MEMORY, export, files["compared"], place)
     of_few = in_process(FILE, export, files["few"], place)
     of_all = in_process(FILE, export, files["all"], place)
@@ -85,6 +81,15 @@ def measured(export: Path, texts: Sequence[str], few: int, compared: int, place:
         "rate_of_in_memory": round(of_all["texts_a_second"] / rate, 3),
         "peak_beyond_few_mb": round(of_all["peak_mb"] - of_few["peak_mb"], 1),
     }
+
+
+def write_parquet(path: Path, texts: Sequence[str]) -> Path:
+    """Write texts to a file with one column."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"text": texts}), path)
+    return path
 
 
 def in_process(kind: str, export: Path, file: Path, place: Path) -> dict[str, float]:

@@ -49,6 +49,7 @@ class Format(ABC):
     ``imports``             lines that a program needs before it can load the files
     ``before_loading``      the same in words, in front of the call that loads them
     ``is_sized_by_noise``   more noise makes smaller files, so that a size can be searched for
+    ``keeps_scales``        integers and scales stay apart, so that either can change and be stored again
     ``holds_structure``     layers may have uneven widths, which only Prensa's loader can make
     """
 
@@ -57,6 +58,7 @@ class Format(ABC):
     imports: ClassVar[str] = ""
     before_loading: ClassVar[str] = ""
     is_sized_by_noise: ClassVar[bool] = False
+    keeps_scales: ClassVar[bool] = False
     holds_structure: ClassVar[bool] = False
 
     def refuses_recipe(self, passes: Passes, *, state_dict: bool) -> str:

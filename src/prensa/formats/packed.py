@@ -35,6 +35,7 @@ class PackedFormat(Format):
     before_loading: ClassVar[str] = "import prensa, then "
     imports: ClassVar[str] = "import prensa  # makes from_pretrained understand the packed format\n"
     is_sized_by_noise: ClassVar[bool] = True
+    keeps_scales: ClassVar[bool] = True
     holds_structure: ClassVar[bool] = True
 
     def refuses_recipe(self, passes: Passes, *, state_dict: bool) -> str:

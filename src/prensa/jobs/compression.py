@@ -97,9 +97,14 @@ class Compression:
                 "`unchecked` compares nothing: leave `texts`, `data`, budgets and `runtime` out"
             )
         if self.permissions.unchecked and self.changes.shrink is not None:
-            raise SettingError("`unchecked`: nothing can be shrunk in a model whose class is not known")
+            raise SettingError(
+                "`unchecked`: nothing can be shrunk in a model whose class is not known; leave "
+                "`shrink` and `faster` out"
+            )
         if self.permissions.unchecked and self.changes.heal is not None:
-            raise SettingError("`unchecked`: a model whose class is not known cannot be healed")
+            raise SettingError(
+                "`unchecked`: a model whose class is not known cannot be healed; leave `heal` out"
+            )
         if self.budget.is_given and self.changes.noise is not None:
             raise SettingError("`noise` cannot be combined with a budget: the search chooses the noise")
         if self.runtime is None:

@@ -24,8 +24,6 @@ from prensa.progress import Progress, silent
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
-PACKED = "packed"
-
 Objection = Callable[[Path, Manifest], str]
 """Says of a healed result in a directory why it is not to be kept; empty if nothing speaks against it."""
 
@@ -103,9 +101,9 @@ def plan_of(
         raise SettingError(
             "`heal` learns from texts like those that the model will read: give `texts`, without labels"
         )
-    if pressing.recipe.format != PACKED:
+    if not pressing.recipe.stored_as.keeps_scales:
         raise RecipeError(
-            f"`heal` needs the format packed, which keeps scales apart from integers, found "
+            f"`heal` needs a format that keeps scales apart from integers, found "
             f"{pressing.recipe.format}; use `format=packed`, or leave `heal` out"
         )
     if not any(tensor.is_quantized for tensor in pressing.tensors):

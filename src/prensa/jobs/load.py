@@ -76,7 +76,10 @@ def load(  # noqa: PLR0913  each of them is a parameter of the public function
             **settings,
         )
     if settings:
-        raise SettingError(f"{', '.join(settings)}: only for a model without a runtime")
+        names = ", ".join(settings)
+        raise SettingError(
+            f"{names}: only for a model without a runtime; leave them out, or load without `runtime`"
+        )
     # Imported here: loading one model needs none of what judges two.
     from prensa.jobs.cascading import Cascading
     from prensa.jobs.permissions import Permissions

@@ -73,7 +73,7 @@ def compressed(
 
 def _check_recipe(recipe: Recipe) -> None:
     """Raise :class:`RecipeError` for what needs a model directory."""
-    if recipe.format != "packed":
+    if not recipe.stored_as.keeps_scales:
         raise RecipeError(
             f"format {recipe.format}: a module in memory is stored packed alone; use `format=packed`"
         )

@@ -19,7 +19,10 @@ def check_recipe_fits(recipe: Recipe, specs: Sequence[TensorSpec]) -> None:
         for word in step.targets:
             # A role may have no tensor in this model; a name that nothing has is a slip of the pen.
             if is_pattern(word) and not _matches_any(word, specs):
-                raise RecipeError(f"pass {step.name}: the target {word!r} matches no tensor")
+                raise RecipeError(
+                    f"pass {step.name}: the target {word!r} matches no tensor; "
+                    "`prensa inspect` lists their names"
+                )
 
 
 def _matches_any(word: str, specs: Sequence[TensorSpec]) -> bool:

@@ -22,4 +22,7 @@ ENGINES: Mapping[str, Callable[[Path, str], Engine]] = {
 def check_place(runtime: str, device: str, dtype: object) -> None:
     """Raise :class:`SettingError` where what an export is run by is wanted elsewhere, or in a dtype."""
     if device != "cpu" or dtype is not None:
-        raise SettingError(f"`runtime={runtime}`: runs on the processor, in the precision of its export")
+        raise SettingError(
+            f"`runtime={runtime}`: runs on the processor, in the precision of its export; "
+            "leave `device` and `dtype` out"
+        )

@@ -60,7 +60,9 @@ def load(
             return load_as_it_is(directory, device, dtype, settings)
         if settings:
             names = ", ".join(settings)
-            raise SettingError(f"{names}: only for a model without a runtime")
+            raise SettingError(
+                f"{names}: only for a model without a runtime; leave them out, or load without `runtime`"
+            )
         _check_runtime(runtime)
         own = None if texts is None else own_texts(texts)
         return load_to_answer(directory, runtime, device, dtype, own)
