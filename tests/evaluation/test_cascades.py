@@ -11,12 +11,12 @@ from tests.sample import EVALUATION, QUALITY
 from tests.serving.test_cascade import classifier, shaken
 
 from prensa.errors import DataError, ModelError, SettingError
+from prensa.evaluation.cascade_threshold import Choice
 from prensa.evaluation.cascades import _chosen_to_time
 from prensa.evaluation.figures import Figure
 from prensa.evaluation.quality import Outputs
 from prensa.evaluation.results import Cascade, Timing
 from prensa.evaluation.results_file import load_results
-from prensa.evaluation.threshold import Choice
 from prensa.report.card import card_text
 from prensa.report.cascades import cascade_table
 from prensa.report.html import render

@@ -12,7 +12,7 @@ from tests.serving.test_cascade import classifier, shaken
 import prensa
 from prensa.errors import DataError, DifferentAnswersError, ModelError, PrensaError, SettingError
 from prensa.jobs import cascading, choosing
-from prensa.jobs.chosen import Chosen
+from prensa.jobs.cascade_memory import Chosen
 
 TEXTS = ["".join(random.Random(n).choices("abcdefghij ", k=1 + n % 20)) for n in range(600)]
 IN_PYTORCH = {"runtime": "torch", "dtype": "float32"}
@@ -139,8 +139,8 @@ def test_where_it_does_not_pay_it_says_so(models, monkeypatch):
     levels = []
     monkeypatch.setattr(cascading._log, "log", lambda level, *_: levels.append(level))
     served = prensa.load(small, then=original, min_agreement=0.97, texts=TEXTS, **IN_PYTORCH)
-    from prensa.evaluation.threshold import Choice
-    from prensa.jobs.choosing import account_of
+    from prensa.evaluation.cascade_threshold import Choice
+    from prensa.jobs.cascade_choice import account_of
 
     figure = prensa.evaluation.figures.Figure("same answer", 0.99)
     choice = Choice(0.5, 0.97, "held", 300, 0.4, figure, figure)
@@ -185,7 +185,7 @@ def test_models_are_refused_before_weights_are_read(models, tmp_path, monkeypatc
 
 
 def test_an_agreement_that_nothing_confirms_is_an_error(models, monkeypatch):
-    from prensa.evaluation import threshold
+    from prensa.evaluation import cascade_threshold as threshold
 
     small, original = models
     monkeypatch.setattr(threshold, "_fewest", lambda *_: 0)

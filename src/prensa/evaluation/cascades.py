@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 
 from prensa.evaluation import speed
 from prensa.evaluation.bootstrap import Draws
+from prensa.evaluation.cascade_threshold import choose
 from prensa.evaluation.measure import Measured, Models
 from prensa.evaluation.model_names import unique_names
 from prensa.evaluation.plan import Plan
 from prensa.evaluation.predict import Output, predict
 from prensa.evaluation.quality import Outputs
 from prensa.evaluation.results import Cascade, Timing
-from prensa.evaluation.threshold import choose
 from prensa.progress import Progress
 from prensa.runtime.devices import synchronize
 from prensa.serving.answering import take

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from prensa.evaluation import classification as cls
 from prensa.evaluation.bootstrap import Draws
-from prensa.evaluation.calibration import reliability
+from prensa.evaluation.calibration_error import reliability
 from prensa.evaluation.disagreements import Described, answer, most, named
 from prensa.evaluation.figures import ACCURACY, MACRO_F1, Quality, Recall, label_of
 from prensa.evaluation.label_scores import flags

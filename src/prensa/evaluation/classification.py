@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prensa.evaluation.bootstrap import Draws, exact_interval, intervals, none_changed
-from prensa.evaluation.calibration import calibration_error
+from prensa.evaluation.calibration_error import calibration_error
 from prensa.evaluation.figures import (
     ACCURACY,
     AGREEMENT,
@@ -35,7 +35,7 @@ from prensa.evaluation.figures import (
     without_label,
 )
 from prensa.evaluation.label_scores import Rankings, count, flags
-from prensa.evaluation.thresholds import Thresholds, one_of, several_of
+from prensa.evaluation.label_thresholds import Thresholds, one_of, several_of
 
 Floats = NDArray[np.floating]
 Ids = NDArray[np.int64]

@@ -18,8 +18,8 @@ from prensa.checkpoint.task import LANGUAGE, Kind
 from prensa.errors import ModelError
 from prensa.evaluation.classification import Answers, answers
 from prensa.evaluation.figures import Alike, Guessing, Quality
+from prensa.evaluation.label_thresholds import Thresholds
 from prensa.evaluation.predict import SUMS, Output
-from prensa.evaluation.thresholds import Thresholds
 
 Array = NDArray[Any]
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from prensa.evaluation import classification as cls
-from prensa.evaluation.best_threshold import best_threshold, dealt_out
+from prensa.evaluation.best_label_threshold import best_threshold, dealt_out
 from prensa.evaluation.figures import ChosenThreshold
 from prensa.evaluation.label_scores import Flags, flags
+from prensa.evaluation.label_thresholds import Thresholds
 from prensa.evaluation.outputs import Outputs
 from prensa.evaluation.predict import Output
-from prensa.evaluation.thresholds import Thresholds
 
 
 def on_other_half(outputs: Outputs) -> Outputs:

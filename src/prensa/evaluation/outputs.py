@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from prensa.checkpoint.task import Task
+from prensa.evaluation.label_thresholds import Thresholds
 from prensa.evaluation.predict import Output
 from prensa.evaluation.terms import Terms
-from prensa.evaluation.thresholds import Thresholds
 from prensa.texts.columns import Texts
 
 

@@ -14,9 +14,9 @@ from typing import Literal
 
 from prensa.checkpoint.task import Task
 from prensa.evaluation.budget import Budget
+from prensa.evaluation.cascade_threshold import Choice
 from prensa.evaluation.decision import KEPT, Decision
 from prensa.evaluation.figures import Drop, Quality
-from prensa.evaluation.threshold import Choice
 from prensa.files.atomic import at_home, write_text
 from prensa.files.records import to_plain
 

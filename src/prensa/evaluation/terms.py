@@ -14,15 +14,15 @@ import numpy as np
 
 from prensa.checkpoint.task import LANGUAGE, Task
 from prensa.errors import DataError, SettingError
-from prensa.evaluation.best_threshold import dealt_out
+from prensa.evaluation.best_label_threshold import dealt_out
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.entities import Scheme, misplaced, scheme_of
 from prensa.evaluation.figures import PEARSON, ROC_AUC, ROUGE_L, SPEARMAN, in_words, label_of, without_label
 from prensa.evaluation.label_scores import Ids
+from prensa.evaluation.label_thresholds import Thresholds
 from prensa.evaluation.metrics import LABELLED, label_in, metric_named, ranking_named, recall_named
 from prensa.evaluation.neighbours import count_in
 from prensa.evaluation.similarity import COSINE
-from prensa.evaluation.thresholds import Thresholds
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
 from prensa.texts.labelled import Label

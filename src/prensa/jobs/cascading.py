@@ -15,7 +15,7 @@ from prensa.errors import SettingError
 from prensa.evaluation.budget import Budget, share_of
 from prensa.evaluation.halves import halve_texts
 from prensa.extras import require
-from prensa.jobs.chosen import question_of, recall_threshold, remember_threshold
+from prensa.jobs.cascade_memory import question_of, recall_threshold, remember_threshold
 from prensa.jobs.permissions import Permissions
 from prensa.progress import Progress, silent
 from prensa.serving.cascade import Cascade, common_task
@@ -117,7 +117,7 @@ class CascadingPlan:
         note = "; chosen by an earlier start"
         if chosen is None:
             # Imported here: what judges takes longer to import than two small exports take to load.
-            from prensa.jobs.choosing import choose_threshold
+            from prensa.jobs.cascade_choice import choose_threshold
 
             chosen = choose_threshold(small, original, self.task, texts, wanted, progress)
             note = ""

@@ -6,9 +6,9 @@ import pytest
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
 from prensa.evaluation.bootstrap import Draws
+from prensa.evaluation.cascade_threshold import cascaded, choose, times_as_fast
 from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.quality import Outputs
-from prensa.evaluation.threshold import cascaded, choose, times_as_fast
 from prensa.serving.margins import margins
 from prensa.texts.columns import Texts
 

@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 
 from prensa.checkpoint.task import Task
 from prensa.errors import DataError
-from prensa.evaluation.best_threshold import best_threshold, dealt_out
+from prensa.evaluation.best_label_threshold import best_threshold, dealt_out
 from prensa.evaluation.halves import MOST_TEXTS
 from prensa.texts.columns import Texts
 

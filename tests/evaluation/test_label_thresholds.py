@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prensa.evaluation.thresholds import one_of, several_of
+from prensa.evaluation.label_thresholds import one_of, several_of
 
 P = np.array([[0.1, 0.3, 0.6], [0.45, 0.35, 0.2], [0.2, 0.7, 0.1]])
 

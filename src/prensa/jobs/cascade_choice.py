@@ -9,14 +9,14 @@ from statistics import median
 
 from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError, DifferentAnswersError
+from prensa.evaluation.cascade_threshold import Choice, choose, times_as_fast
 from prensa.evaluation.decision import Decision
 from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.original import check_finite, check_not_constant
 from prensa.evaluation.predict import Output
 from prensa.evaluation.quality import Outputs
-from prensa.evaluation.threshold import Choice, choose, times_as_fast
 from prensa.isolation import as_usual
-from prensa.jobs.chosen import Chosen
+from prensa.jobs.cascade_memory import Chosen
 from prensa.progress import Progress
 from prensa.serving.served import Served
 from prensa.texts.columns import Texts

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prensa.evaluation.calibration import calibration_error, reliability
+from prensa.evaluation.calibration_error import calibration_error, reliability
 
 
 def test_a_model_that_is_right_as_often_as_it_says():
