@@ -15,8 +15,9 @@ import transformers
 import prensa
 from benchmarks.evaluation import COMMENTS, MODEL
 from benchmarks.record import SHARED, save, spread
+from prensa.checkpoint.kinds import Task
 from prensa.checkpoint.roles import load_config
-from prensa.checkpoint.task import Task, task_of
+from prensa.checkpoint.task import task_of
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.predict import Output
 from prensa.evaluation.quality import Outputs, compare

@@ -1,7 +1,7 @@
 """An evaluation and a manifest made by hand, with everything in them that can be shown."""
 
+from prensa.checkpoint.kinds import Task
 from prensa.checkpoint.manifest import FileReport, Manifest, PassReport, TensorReport
-from prensa.checkpoint.task import Task
 from prensa.evaluation.figures import Bin, Disagreement, Drop, Figure, McNemar, Metric, Quality
 from prensa.evaluation.results import Data, Evaluation, File, Machine, Memory, Model, Settings, Timing
 

@@ -6,7 +6,7 @@ import transformers
 from safetensors.torch import load_file
 
 import prensa
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.pressing.recipe import Changes, adjusted, load_preset
 from prensa.texts.columns import read_texts, sample
 from prensa.texts.source import Source

@@ -13,7 +13,8 @@ import torch
 
 import prensa
 from prensa.errors import ModelError, PrensaError
-from prensa.isolation import Shared, as_usual
+from prensa.isolation import as_usual
+from prensa.sharing import Shared
 from tests.conftest import add_tokenizer, build_model, change_config
 
 

@@ -25,9 +25,7 @@ from typing import Protocol
 import torch
 
 from prensa.arithmetic import usual_arithmetic
-from prensa.sharing import WITHOUT_WARNINGS, Shared, building
-
-__all__ = ["WITHOUT_WARNINGS", "Shared", "as_usual", "as_usual_in_thread", "building"]
+from prensa.sharing import Shared
 
 
 class _Precision(Protocol):

@@ -10,9 +10,10 @@ from tests.bert import around, bert, dense, pooling
 
 import prensa
 from prensa.checkpoint.hub_names import model_name
+from prensa.checkpoint.kinds import Task
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.sentence_transformers import read_chain, root_of, transformer_directory
-from prensa.checkpoint.task import Task, task_of
+from prensa.checkpoint.task import task_of
 from prensa.errors import ModelError, OutputError
 
 pytestmark = pytest.mark.peers

@@ -1,7 +1,8 @@
 import pytest
 import transformers
 
-from prensa.checkpoint.task import SharedLabel, Task, judged_task_of, pipeline_tag, task_of
+from prensa.checkpoint.kinds import SharedLabel, Task
+from prensa.checkpoint.task import judged_task_of, pipeline_tag, task_of
 from prensa.errors import ModelError
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.cascade_threshold import cascaded, choose, times_as_fast

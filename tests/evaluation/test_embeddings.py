@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.evaluation import neighbours
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.neighbours import Neighbours

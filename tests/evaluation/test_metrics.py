@@ -1,6 +1,6 @@
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import SettingError
 from prensa.evaluation.metrics import metric_named, recall_named, spellings
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.halves import halve_texts
 from prensa.evaluation.quality import SHOWN, Outputs, compare

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.evaluation.bootstrap import Draws, intervals
 from prensa.evaluation.halves import halve_texts

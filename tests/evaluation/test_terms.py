@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError, SettingError
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.terms import terms_of

@@ -11,7 +11,7 @@ from tests.serving.test_cascade import classifier, shaken
 
 import prensa
 from prensa.errors import DataError, DifferentAnswersError, ModelError, PrensaError, SettingError
-from prensa.jobs import cascading, choosing
+from prensa.jobs import cascade_choice, cascading
 from prensa.jobs.cascade_memory import Chosen
 
 TEXTS = ["".join(random.Random(n).choices("abcdefghij ", k=1 + n % 20)) for n in range(600)]
@@ -63,7 +63,7 @@ def test_the_next_start_does_not_choose_again(models, cache, monkeypatch):
     settings = {"then": original, "min_agreement": "95%", **IN_PYTORCH}
     chosen = prensa.load(small, texts=TEXTS, **settings)
     assert "earlier start" not in chosen.account
-    monkeypatch.setattr(choosing, "choose", None)
+    monkeypatch.setattr(cascade_choice, "choose", None)
     again = prensa.load(small, texts=TEXTS, **settings)
     assert again.threshold == chosen.threshold
     assert again.account == f"{chosen.account}; chosen by an earlier start"
@@ -111,7 +111,7 @@ def test_with_anything_else_it_is_chosen_again(models, tmp_path, monkeypatch, ch
     small, original = (shutil.copytree(path, tmp_path / path.name) for path in models)
     chosen = Chosen(0.5, "one line", pays=True)
     asked = []
-    monkeypatch.setattr(choosing, "choose_threshold", lambda *_: asked.append(1) or chosen)
+    monkeypatch.setattr(cascade_choice, "choose_threshold", lambda *_: asked.append(1) or chosen)
     settings = {"then": original, "min_agreement": "95%", "texts": TEXTS, **IN_PYTORCH}
     prensa.load(small, **settings)
     prensa.load(small, **settings)
@@ -125,7 +125,7 @@ def test_with_anything_else_it_is_chosen_again(models, tmp_path, monkeypatch, ch
 def test_a_threshold_of_a_random_head_or_of_code_is_not_kept(models, monkeypatch, permission):
     asked = []
     chosen = Chosen(0.5, "one line", pays=True)
-    monkeypatch.setattr(choosing, "choose_threshold", lambda *_: asked.append(1) or chosen)
+    monkeypatch.setattr(cascade_choice, "choose_threshold", lambda *_: asked.append(1) or chosen)
     small, original = models
     settings = {"then": original, "min_agreement": "95%", "texts": TEXTS, permission: True}
     for _ in range(2):
@@ -185,11 +185,11 @@ def test_models_are_refused_before_weights_are_read(models, tmp_path, monkeypatc
 
 
 def test_an_agreement_that_nothing_confirms_is_an_error(models, monkeypatch):
-    from prensa.evaluation import cascade_threshold as threshold
+    from prensa.evaluation import cascade_threshold
 
     small, original = models
-    monkeypatch.setattr(threshold, "_fewest", lambda *_: 0)
-    monkeypatch.setattr(threshold, "_STRIDES", (1.0,))
+    monkeypatch.setattr(cascade_threshold, "_fewest", lambda *_: 0)
+    monkeypatch.setattr(cascade_threshold, "_STRIDES", (1.0,))
     with pytest.raises(DifferentAnswersError, match="no threshold keeps a `min_agreement` of 98.00 %"):
         prensa.load(small, then=original, min_agreement=0.98, texts=TEXTS, **IN_PYTORCH)
     assert issubclass(DifferentAnswersError, PrensaError)

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from tests.sample import EVALUATION
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.evaluation.results import Memory
 from prensa.report.tables import computed_in, remarks, tables
 

@@ -1,6 +1,6 @@
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.columns import BUILT_IN, Texts, built_in_texts, read_texts, sample
 from prensa.texts.source import Source

@@ -1,6 +1,6 @@
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.label_columns import label_columns_of, unused_labels
 from prensa.texts.table import DataTable

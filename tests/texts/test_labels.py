@@ -1,6 +1,6 @@
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.ids import IGNORED
 from prensa.texts.labels import read_labels

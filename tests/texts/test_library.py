@@ -5,7 +5,7 @@ from tests.conftest import add_tokenizer
 from tests.vocabulary.families import build
 
 from prensa.calibration.plan import plan_calibration
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError, SettingError
 from prensa.texts import columns
 from prensa.texts.columns import Texts, read_texts

@@ -1,6 +1,6 @@
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.columns import read_texts
 from prensa.texts.readers import read_table

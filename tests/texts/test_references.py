@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.columns import texts_in
 from prensa.texts.references import read_references

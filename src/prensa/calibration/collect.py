@@ -33,15 +33,15 @@ from prensa.calibration.spread import Spread
 from prensa.calibration.streamed import collect_streamed
 from prensa.calibration.watch import Watch, take_own_gradients, watch_layers
 from prensa.checkpoint.directory import hidden_beside
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.kinds import Kind
 from prensa.cluster.tasks import IN_TURN, Tasks
 from prensa.errors import OutputError, PrensaError
 from prensa.files.temporary import is_full
-from prensa.isolation import building
 from prensa.ops.statistics import Statistics
 from prensa.progress import Progress, silent
 from prensa.runtime.text_vector import read_text_vector
 from prensa.runtime.torch import load_on
+from prensa.sharing import building
 
 
 @contextmanager

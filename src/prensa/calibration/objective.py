@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from prensa.checkpoint.kinds import OF_A_TEXT
-from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.checkpoint.kinds import LANGUAGE, OF_A_TEXT, Kind
 from prensa.runtime.text_vector import TextVector
 
 if TYPE_CHECKING:

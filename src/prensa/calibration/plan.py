@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from prensa.calibration.streaming import Streaming, list_of_layers, moment_bytes, streaming_of
+from prensa.checkpoint.kinds import Kind
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import ModelShape, load_config, model_shape
-from prensa.checkpoint.task import Kind, task_of
+from prensa.checkpoint.task import task_of
 from prensa.errors import DataError, DeviceError, SettingError
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device

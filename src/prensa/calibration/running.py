@@ -14,7 +14,7 @@ from prensa.calibration.objective import outputs_of, without_past
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.spread import Spread
 from prensa.calibration.watch import MATRIX
-from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import OUT_OF_MEMORY, DeviceError, ModelError, PrensaError, first_line
 from prensa.runtime.text_vector import TextVector
 from prensa.texts.encoding import pad

@@ -18,8 +18,8 @@ from prensa.checkpoint.names import fitted_in
 from prensa.checkpoint.reader import Checkpoint
 from prensa.checkpoint.roles import ModelShape, load_config, model_class, model_shape
 from prensa.errors import ModelError
-from prensa.isolation import building
 from prensa.ops.spec import TensorSpec
+from prensa.sharing import building
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -34,10 +34,10 @@ from prensa.calibration.spill import Spill, SpilledStatistics
 from prensa.calibration.spread import Spread
 from prensa.calibration.watch import Watch, take_own_gradients, watch_layers
 from prensa.errors import ModelError, PrensaError
-from prensa.isolation import building
 from prensa.ops.statistics import Statistics
 from prensa.progress import Progress, silent
 from prensa.runtime.text_vector import read_text_vector
+from prensa.sharing import building
 
 
 def collect_streamed(plan: CalibrationPlan, place: Path, progress: Progress = silent) -> Statistics:

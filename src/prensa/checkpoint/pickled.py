@@ -10,8 +10,8 @@ from torch import Tensor
 
 from prensa.checkpoint.headers import SAFETENSORS_NAMES
 from prensa.errors import ModelError, first_line
-from prensa.isolation import WITHOUT_WARNINGS
 from prensa.ops.spec import TensorSpec
+from prensa.sharing import WITHOUT_WARNINGS
 
 _INSIDE = ("state_dict", "model_state_dict", "model", "module", "weights", "net")
 """Where training loops put the state dict among other things that they save, the usual place first."""

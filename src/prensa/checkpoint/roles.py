@@ -27,8 +27,8 @@ from prensa.checkpoint.renaming import Name, ignored_names, names_found, own_nam
 from prensa.checkpoint.sentence_transformers import as_loaded
 from prensa.checkpoint.structure import reshape, structure_of
 from prensa.errors import ModelError, first_line
-from prensa.isolation import Shared, building
 from prensa.ops.spec import Role, TensorSpec
+from prensa.sharing import Shared, building
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

@@ -7,24 +7,12 @@ from typing import TYPE_CHECKING
 from transformers.modelcard import TASK_MAPPING
 from transformers.models.auto import modeling_auto
 
-from prensa.checkpoint.kinds import LANGUAGE, Kind, SharedLabel, Task, without_duplicates
+from prensa.checkpoint.kinds import Kind, Task, without_duplicates
 from prensa.checkpoint.roles import model_class, names_in, own_code_of
 from prensa.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
-
-__all__ = [
-    "LANGUAGE",
-    "Kind",
-    "SharedLabel",
-    "Task",
-    "judged_task_of",
-    "pipeline_tag",
-    "task_of",
-    "unanswered",
-    "unserved",
-]
 
 _KINDS: dict[str, Kind] = {
     "fill-mask": "masked",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.kinds import Kind
 
 Measure = Literal["softmax", "sigmoid", "numbers", "vectors"]
 """What outputs are: one of several, any number of several, numbers of their own scale, or directions."""

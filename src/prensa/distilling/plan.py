@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
-from prensa.checkpoint.task import LANGUAGE, Kind, task_of
+from prensa.checkpoint.task import task_of
 from prensa.distilling.loggers import loggers
 from prensa.errors import DataError, ModelError, SettingError
 from prensa.extras import require

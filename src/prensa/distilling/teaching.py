@@ -16,14 +16,14 @@ from transformers import PreTrainedModel
 
 from prensa.calibration.blocks import blocks_of
 from prensa.calibration.objective import outputs_of, without_past
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.kinds import Kind
 from prensa.distilling.lessons import Lessons
 from prensa.distilling.loss import Measure, measure_of, variance_of
 from prensa.errors import ModelError
-from prensa.isolation import building
 from prensa.runtime.accelerate import accelerate
 from prensa.runtime.processor import memory_limit
 from prensa.runtime.text_vector import TextVector
+from prensa.sharing import building
 
 # The share of the memory for answers that are kept, so that a batch is read once and not in every round.
 _KEPT = 1 / 8

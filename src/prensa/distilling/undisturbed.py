@@ -12,7 +12,7 @@ import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from transformers.utils import logging
 
-from prensa.isolation import WITHOUT_WARNINGS
+from prensa.sharing import WITHOUT_WARNINGS
 
 # Each keeps one state for all its objects.
 _SHARED = (PartialState, AcceleratorState, GradientState)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.evaluation.halves import Halves, halve_texts
 from prensa.evaluation.label_scores import flags

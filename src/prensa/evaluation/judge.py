@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from prensa.checkpoint.inputs import check_reads_texts
+from prensa.checkpoint.kinds import LANGUAGE, Task
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config, model_class
-from prensa.checkpoint.task import LANGUAGE, Task, judged_task_of, unanswered
+from prensa.checkpoint.task import judged_task_of, unanswered
 from prensa.errors import DataError, ModelError, SettingError, TokenizerError
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.budget import Budget

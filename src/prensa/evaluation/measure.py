@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from prensa.checkpoint.allowed import allowed
-from prensa.checkpoint.task import LANGUAGE
+from prensa.checkpoint.kinds import LANGUAGE
 from prensa.errors import DataError, PrensaError
 from prensa.evaluation import bootstrap, memory, speed
 from prensa.evaluation.bootstrap import Draws

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Sequence
 from itertools import chain
 
-from prensa.checkpoint.task import Kind, Task
+from prensa.checkpoint.kinds import Kind, Task
 from prensa.errors import SettingError
 from prensa.evaluation.entities import scheme_of, why_none
 from prensa.evaluation.figures import (

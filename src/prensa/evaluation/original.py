@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import ModelError
 from prensa.evaluation.classification import Answers, answers
 from prensa.evaluation.figures import Alike, Guessing, Quality

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.evaluation.label_thresholds import Thresholds
 from prensa.evaluation.predict import Output
 from prensa.evaluation.terms import Terms

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from prensa.checkpoint.task import LANGUAGE, Kind
+from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import ModelError
 from prensa.evaluation.answer_spans import likeliest_span
 from prensa.evaluation.generation import write
 from prensa.evaluation.reading import CommonTokens, Reading, common_tokens
-from prensa.isolation import building
 from prensa.progress import Progress
 from prensa.runtime.text_vector import TextVector
+from prensa.sharing import building
 from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.ids import IGNORED
 

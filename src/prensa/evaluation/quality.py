@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from prensa.checkpoint.task import Kind
+from prensa.checkpoint.kinds import Kind
 from prensa.evaluation import embeddings, language, regression
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.classes import compare_texts

@@ -17,7 +17,7 @@ from prensa.evaluation.predict import Output
 from prensa.evaluation.rank_changes import list_changes
 from prensa.evaluation.rank_metrics import DEPTH, USUAL, RankMetric, order_of, per_query, reported
 from prensa.evaluation.similarity import similarities
-from prensa.isolation import WITHOUT_WARNINGS
+from prensa.sharing import WITHOUT_WARNINGS
 from prensa.texts.columns import Texts
 from prensa.texts.queries import NEITHER, Queries
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from prensa.checkpoint.kinds import LANGUAGE
 from prensa.checkpoint.manifest import has_manifest, load_manifest
-from prensa.checkpoint.task import LANGUAGE
 from prensa.errors import DataError, TokenizerError
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import Encoded, Row

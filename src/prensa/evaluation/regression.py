@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prensa.evaluation.bootstrap import Draws, Interval, intervals
 from prensa.evaluation.classification import drop_of
 from prensa.evaluation.figures import PEARSON, SPEARMAN, Drop, Figure, Metric, Quality, metric_of
-from prensa.isolation import WITHOUT_WARNINGS
+from prensa.sharing import WITHOUT_WARNINGS
 
 Numbers = NDArray[np.floating]
 """``[texts]``"""

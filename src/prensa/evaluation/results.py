@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from prensa.checkpoint.task import Task
+from prensa.checkpoint.kinds import Task
 from prensa.evaluation.budget import Budget
 from prensa.evaluation.cascade_threshold import Choice
 from prensa.evaluation.decision import KEPT, Decision

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from prensa.checkpoint.task import LANGUAGE, Task
+from prensa.checkpoint.kinds import LANGUAGE, Task
 from prensa.errors import DataError, SettingError
 from prensa.evaluation.best_label_threshold import dealt_out
 from prensa.evaluation.budget import Budget

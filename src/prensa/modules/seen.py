@@ -22,13 +22,13 @@ from prensa.calibration.joining import at_least_as_seen, is_finite, join, join_u
 from prensa.calibration.objective import objective
 from prensa.calibration.watch import Sums, Watch, take_own_gradients, watch_layers
 from prensa.errors import DataError, ModelError, PrensaError, SettingError, first_line
-from prensa.isolation import building
 from prensa.modules.answers import Answers, outputs_of
 from prensa.modules.batches import Batches, shown
 from prensa.modules.contents import Held
 from prensa.ops.moment import Moment
 from prensa.ops.statistics import MatrixStatistics
 from prensa.progress import Progress
+from prensa.sharing import building
 
 Run = Callable[..., object]
 """``run(module, batch)``: sends one batch through the module and returns what counts of its answer."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from prensa.checkpoint.kinds import ANSWERED
-from prensa.checkpoint.task import Kind, pipeline_tag, task_of, unanswered
+from prensa.checkpoint.kinds import ANSWERED, Kind
+from prensa.checkpoint.task import pipeline_tag, task_of, unanswered
 from prensa.errors import DataError, first_line
 from prensa.serving.answers import Answer, Span
 from prensa.serving.served import Served

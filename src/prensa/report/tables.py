@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from prensa.checkpoint.task import LANGUAGE
+from prensa.checkpoint.kinds import LANGUAGE
 from prensa.evaluation.figures import Figure, McNemar, Metric, Quality
 from prensa.evaluation.generation import TIMED_TOKENS
 from prensa.evaluation.original import SAME_TO_ALL

@@ -26,9 +26,9 @@ from transformers.models.deberta import modeling_deberta as v1
 from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 
 from prensa.errors import ModelError
-from prensa.isolation import building
 from prensa.runtime.offsets import positions_of_offsets
 from prensa.runtime.scores import by_offset, hide, plus, shares_of
+from prensa.sharing import building
 
 Attention: TypeAlias = v1.DisentangledSelfAttention | v2.DisentangledSelfAttention
 Encoder: TypeAlias = v1.DebertaEncoder | v2.DebertaV2Encoder

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from prensa.checkpoint.kinds import Kind
 from prensa.checkpoint.sentence_transformers import Chain, Module, read_chain, read_settings
-from prensa.checkpoint.task import Kind
 from prensa.errors import ModelError, first_line
 from prensa.runtime.pooling import POOLED, SENTENCE, TOKENS, Features, Pool
 from prensa.texts.tokenizers import load_tokenizer

@@ -16,7 +16,7 @@ from prensa.checkpoint.roles import load_config, model_class, model_shape
 from prensa.checkpoint.structure import is_shrunk_source
 from prensa.extras import require
 from prensa.integrations.transformers import make_usable
-from prensa.isolation import building
+from prensa.sharing import building
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from prensa.checkpoint.task import LANGUAGE
+from prensa.checkpoint.kinds import LANGUAGE
 from prensa.cluster.tasks import IN_TURN, Tasks
 from prensa.evaluation.bootstrap import Draws
 from prensa.evaluation.judge import Judge

@@ -16,7 +16,6 @@ import torch
 from prensa.checkpoint import companions
 from prensa.checkpoint.directory import hidden_beside, replacing
 from prensa.errors import DataError, DifferentAnswersError
-from prensa.isolation import building
 from prensa.progress import Progress, silent
 from prensa.runtime.deberta import projecting
 from prensa.runtime.torch import load_on
@@ -32,6 +31,7 @@ from prensa.serving.program import Program, input_names, trace
 from prensa.serving.quantized_share import Written
 from prensa.serving.recording import Compared, compare
 from prensa.serving.verify import PaddingError, check_distance, check_record, explained
+from prensa.sharing import building
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -15,7 +15,7 @@ from torch import nn
 
 from prensa.checkpoint.roles import model_class, quiet_transformers
 from prensa.errors import ModelError
-from prensa.isolation import building
+from prensa.sharing import building
 from prensa.shrink.layers import COUNT, changed, kinds_of, layers_of, renumber, shorter
 from prensa.shrink.twin import build_twin
 

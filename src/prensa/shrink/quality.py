@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from prensa.calibration.objective import outputs_of, without_past
-from prensa.checkpoint.task import LANGUAGE, Kind
-from prensa.isolation import building
+from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.runtime.text_vector import TextVector
+from prensa.sharing import building
 from prensa.texts.batches import by_tokens
 from prensa.texts.encoding import Encoded, pad
 

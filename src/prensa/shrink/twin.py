@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from prensa.checkpoint.roles import quiet_transformers
 from prensa.errors import ModelError, PrensaError, first_line
-from prensa.isolation import building
+from prensa.sharing import building
 from prensa.shrink.layers import changed, layer_modules, layers_of, shorter
 
 if TYPE_CHECKING:

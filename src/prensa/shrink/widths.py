@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from prensa.checkpoint.roles import model_class, quiet_transformers
-from prensa.isolation import building
+from prensa.sharing import building
 from prensa.shrink.anatomy import Anatomy, Part
 from prensa.shrink.layers import changed, layer_modules, layers_of
 from prensa.shrink.trial import take_away
