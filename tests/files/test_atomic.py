@@ -58,7 +58,7 @@ def test_the_sign_of_the_home_directory(tmp_path, monkeypatch, original):
     """It means the same in every path, whether a shell has read it or not."""
     import prensa
     from prensa.pressing.recipe import load_recipe
-    from prensa.report.html import check_place
+    from prensa.report.html import check_report_place
 
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()
@@ -69,7 +69,7 @@ def test_the_sign_of_the_home_directory(tmp_path, monkeypatch, original):
     prensa.compress("~/model", "~/small", preset="half")
     assert load_recipe("~/small/recipe.toml") == prensa.load_preset("half")
     assert prensa.inspect("~/small").format == "packed"
-    check_place(Path("~/report.html"))
+    check_report_place(Path("~/report.html"))
     assert {path.name for path in home.iterdir()} == {"model", "small"}
     assert not list(elsewhere.iterdir())
     with pytest.raises(OutputError, match="no-such-user-here"):

@@ -10,7 +10,7 @@ from prensa.errors import MissingPackageError, OutputError
 from prensa.evaluation.results import File
 from prensa.evaluation.results_file import load_results
 from prensa.report import charts
-from prensa.report.html import check_place, command, load_manifests, render, write_page, write_report
+from prensa.report.html import check_report_place, command, load_manifests, render, write_page, write_report
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report.html"
 
@@ -138,33 +138,33 @@ def test_manifests_are_read_from_the_results(tmp_path):
 
 
 def test_places_that_cannot_take_a_report(tmp_path, monkeypatch):
-    check_place(tmp_path / "report.html")
+    check_report_place(tmp_path / "report.html")
     with pytest.raises(OutputError, match="is a directory"):
-        check_place(tmp_path)
+        check_report_place(tmp_path)
     with pytest.raises(OutputError, match="no such directory"):
-        check_place(tmp_path / "none" / "report.html")
+        check_report_place(tmp_path / "none" / "report.html")
     with pytest.raises(OutputError, match="is the name of the results themselves"):
-        check_place(tmp_path / "results.json")
+        check_report_place(tmp_path / "results.json")
     (tmp_path / "mine.csv").write_text("text,label")
     with pytest.raises(OutputError, match="is no report of Prensa's"):
-        check_place(tmp_path / "mine.csv")
+        check_report_place(tmp_path / "mine.csv")
     (tmp_path / "mine.csv").write_text(GOLDEN.read_text(encoding="utf-8"))
-    check_place(tmp_path / "mine.csv")
+    check_report_place(tmp_path / "mine.csv")
     (tmp_path / "mine.csv").unlink()
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(OutputError, match="no permission to write"):
-        check_place(tmp_path / "report.html")
+        check_report_place(tmp_path / "report.html")
     monkeypatch.undo()
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(OutputError, match="no evaluation wrote it"):
-        check_place(tmp_path / "report.html")
+        check_report_place(tmp_path / "report.html")
     with pytest.raises(OutputError, match="no evaluation wrote it"):
         write_report(EVALUATION, tmp_path / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
     (tmp_path / "results.json").unlink()
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
     with pytest.raises(OutputError, match="are needed"):
-        check_place(tmp_path / "report.html")
+        check_report_place(tmp_path / "report.html")
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
 from prensa.serving import served as serving
 from prensa.serving.exported import FILE, read_record
-from prensa.serving.facts import Facts, digest, facts_of, learn
+from prensa.serving.facts import Facts, digest_of_settings, facts_of, learn
 from prensa.texts.plain_tokenizer import PlainTokenizer
 
 TEXTS = ["a b", "", ("c", "d e"), "z " * 60]
@@ -77,12 +77,12 @@ def test_a_label_that_is_renamed_in_the_config_counts(out):
 
 
 def test_what_no_answer_depends_on_changes_nothing(out):
-    before = digest(out)
+    before = digest_of_settings(out)
     (out / "README.md").write_text("another card")
     (out / "results.json").write_text("{}")
-    assert digest(out) == before == read_record(out).known.files
+    assert digest_of_settings(out) == before == read_record(out).known.files
     (out / "special_tokens_map.json").write_text("{}")
-    assert digest(out) != before
+    assert digest_of_settings(out) != before
 
 
 def test_where_own_code_may_count_nothing_is_kept(out):

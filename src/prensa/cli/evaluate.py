@@ -81,10 +81,10 @@ def evaluate(  # noqa: PLR0913  one parameter for each option
     from prensa.texts.source import Source
 
     require("evaluate", "evaluating")
-    from prensa.report.html import check_place
+    from prensa.report.html import check_report_place
 
     if report is not None:
-        check_place(report)
+        check_report_place(report)
     job = Comparison(
         original,
         tuple(results),

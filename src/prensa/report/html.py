@@ -141,7 +141,7 @@ def write_page(evaluation: Evaluation, path: Path) -> None:
     write_text(at_home(path), render(evaluation, load_manifests(evaluation)))
 
 
-def check_place(path: Path) -> None:
+def check_report_place(path: Path) -> None:
     """Raise :class:`OutputError` if no report could be written; called before anything is measured."""
     path = at_home(path)
     check_page(path)

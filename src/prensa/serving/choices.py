@@ -23,7 +23,7 @@ from prensa.files.records import from_plain, read_json, to_plain
 from prensa.runtime.processor import cpu_flags, physical_cores, processor_name
 from prensa.serving.cache import cache_directory
 from prensa.serving.exported import FILE, SUFFIXES, is_export
-from prensa.serving.facts import digest
+from prensa.serving.facts import digest_of_settings
 from prensa.version import VERSION
 
 _PACKAGES = ("torch", "transformers", "openvino", "onnxruntime")
@@ -124,7 +124,7 @@ def fingerprint(directory: Path) -> str:
 
     Nothing large is read. Raises :class:`~prensa.errors.ModelError` for a directory without weights.
     """
-    state = hashlib.sha256(digest(directory).encode())
+    state = hashlib.sha256(digest_of_settings(directory).encode())
     for path in _large_files(directory):
         facts = path.stat()
         line = f"{path.name} {facts.st_size} {facts.st_mtime_ns}\n"

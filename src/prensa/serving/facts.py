@@ -56,7 +56,7 @@ class Facts:
 class Known:
     """What the record of an export keeps: the facts, and what makes of its tokenizer.json its tokenizer.
 
-    ``files`` is the :func:`digest` of the files that say so. ``traits`` are None for a tokenizer that needs
+    ``files`` is the :func:`digest_of_settings` of the files that say so. ``traits`` are None for a tokenizer that needs
     ``transformers``.
     """
 
@@ -95,17 +95,19 @@ def learn(directory: Path) -> Known | None:
     if allowed().remote_code:
         return None
     config = load_config(directory)
-    return Known(digest(directory), facts_of(config), traits_of(directory, load_tokenizer(directory)))
+    return Known(
+        digest_of_settings(directory), facts_of(config), traits_of(directory, load_tokenizer(directory))
+    )
 
 
 def still_known(known: Known | None, directory: Path) -> Known | None:
     """Return what is known of the files in a directory, None where they have changed since."""
-    if known is None or known.files != digest(directory):
+    if known is None or known.files != digest_of_settings(directory):
         return None
     return known
 
 
-def digest(directory: Path) -> str:
+def digest_of_settings(directory: Path) -> str:
     """Return a digest of the files that say how a model's texts are read and what its numbers mean."""
     state = hashlib.sha256()
     for path in sorted(directory.iterdir()):

@@ -19,7 +19,7 @@ from prensa.checkpoint.allowed import allowing
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.setfit import check_no_pickled_head
 from prensa.errors import SettingError
-from prensa.serving.engines import AUTO, ENGINES, check_place
+from prensa.serving.engines import AUTO, ENGINES, check_on_processor
 from prensa.serving.exported import TORCH, Record, is_export, read_record
 from prensa.serving.loads import own_texts
 from prensa.serving.opening import open_export
@@ -117,7 +117,7 @@ def _load_export(directory: Path, runtime: str | None, device: str, dtype: Dtype
     """Open an export, which has one runtime and one precision."""
     record = read_record(directory)
     _check_runtime_of(directory, record, runtime)
-    check_place(record.runtime, device, dtype)
+    check_on_processor(record.runtime, device, dtype)
     return open_export(directory)
 
 
