@@ -56,8 +56,8 @@ class Facts:
 class Known:
     """What the record of an export keeps: the facts, and what makes of its tokenizer.json its tokenizer.
 
-    ``files`` is the :func:`digest_of_settings` of the files that say so. ``traits`` are None for a tokenizer that needs
-    ``transformers``.
+    ``files`` is the :func:`digest_of_settings` of the files that say so. ``traits`` are None for a
+    tokenizer that needs ``transformers``.
     """
 
     files: str
