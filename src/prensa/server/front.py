@@ -27,11 +27,12 @@ from prensa.server.metrics import Metrics
 from prensa.server.refused import failed, gone, overloaded, too_large, wrong
 from prensa.server.task import does
 from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Window, put_together
-from prensa.serving.cascade import Cascade
+from prensa.serving.cascade import Cascade, OfTwo, TwoRows
 from prensa.serving.desk import Desk
 from prensa.serving.served import Served
 from prensa.serving.spans import OfWords
 from prensa.serving.waiting import Request
+from prensa.texts.encoding import Row
 from prensa.texts.given import Given, read_given
 from prensa.texts.reader import alone
 
@@ -217,10 +218,8 @@ class Front:
         where: Where,
     ) -> list[Window]:
         """Tokenize, and see that no text is too long."""
-        whole = answering
         # Whole first: what a tokenizer truncates does not show any more.
-        if not truncate and isinstance(answering, (OfTexts, OfWords)):
-            whole = dataclasses.replace(answering, limit=None)
+        whole = answering if truncate else _whole(answering)
         lock = alone(self.served.reader)
         # Never waited for in the event loop: somebody else may be reading a long text.
         if characters <= _AT_ONCE and lock.acquire(blocking=False):
@@ -232,15 +231,8 @@ class Front:
             loop = asyncio.get_running_loop()
             work = partial(_tokenized_alone, self.served, whole, given, where)
             windows = await loop.run_in_executor(self._reader, work)
-        limit = self.served.record.longest
         for window in windows:
-            length = len(window.row["input_ids"])
-            if limit is not None and length > limit:
-                place = where(window.owner)
-                raise too_large(
-                    f"{place}: {length} tokens, the model reads {limit}; shorten it, or send truncate: true",
-                    place,
-                )
+            _check_length(self.served, window.row, where(window.owner))
         return windows
 
     async def _waited(self, http: HttpRequest, windows: Sequence[Window]) -> Request:
@@ -269,6 +261,29 @@ class Front:
             # Does nothing where it is answered.
             self.desk.withdraw(request)
         return request
+
+
+def _whole(answering: Answering) -> Answering:
+    """Return how texts are read without being truncated, by neither of two models."""
+    # The windows of a question have a limit by which nothing is lost.
+    if not isinstance(answering, (OfTexts, OfWords)):
+        return answering
+    if isinstance(answering, OfTwo) and answering.other is not None:
+        answering = dataclasses.replace(answering, other=dataclasses.replace(answering.other, limit=None))
+    return dataclasses.replace(answering, limit=None)
+
+
+def _check_length(served: Served, row: Row, place: str) -> None:
+    """Raise :class:`~prensa.server.refused.Refused` (413) for a text longer than a model that may read it."""
+    lengths = [("model", len(row["input_ids"]), served.record.longest)]
+    if isinstance(served, Cascade) and isinstance(row, TwoRows):
+        lengths.append(("original", len(row.original["input_ids"]), served.original.record.longest))
+    for name, length, limit in lengths:
+        if limit is not None and length > limit:
+            raise too_large(
+                f"{place}: {length} tokens, the {name} reads {limit}; shorten it, or send truncate: true",
+                place,
+            )
 
 
 def _tokenized(answering: Answering, given: Sequence[Given], where: Where) -> list[Window]:

@@ -95,7 +95,7 @@ async def info(_: Request, front: Front) -> Response:
         "cascade": _cascade(front.served),
         "vocabulary_size": front.served.facts.ids,
         "max_concurrent_requests": limits.max_queue,
-        "max_input_length": front.served.record.longest,
+        "max_input_length": _longest(front.served),
         "max_batch_tokens": limits.max_batch_tokens,
         "max_batch_requests": None,
         "max_client_batch_size": limits.max_texts,
@@ -117,6 +117,14 @@ def _cascade(served: Served) -> dict[str, object] | None:
         "original_runtime": served.original.record.runtime,
         "original_dtype": served.original.record.precision,
     }
+
+
+def _longest(served: Served) -> int | None:
+    """Return how many tokens are read, by either of two models; None where there is no limit."""
+    limits = [served.record.longest]
+    if isinstance(served, Cascade):
+        limits.append(served.original.record.longest)
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 async def health(_: Request, front: Front) -> Response:
