@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from starlette.requests import Request as HttpRequest
 
 from prensa.errors import DataError, PrensaError, first_line
@@ -26,7 +25,7 @@ from prensa.server.limits import Limits
 from prensa.server.metrics import Metrics
 from prensa.server.refused import failed, gone, overloaded, too_large, wrong
 from prensa.server.task import does
-from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Window, put_together
+from prensa.serving.answers import NO_NUMBER, Answer, Answering, Numbers, OfTexts, Window, put_together
 from prensa.serving.cascade import Cascade, OfTwo, TwoRows
 from prensa.serving.desk import Desk
 from prensa.serving.served import Served
@@ -181,9 +180,11 @@ class Front:
         tokenizing = time.perf_counter() - started
         request = await self._waited(http, windows)
         self._metrics.waited(request.began - request.since)
-        outputs = _outputs(request)
+        answers = put_together(answering, given, windows, _outputs(request))
+        if not all(answer.has_numbers for answer in answers):
+            raise failed(NO_NUMBER)
         return Told(
-            answers=put_together(answering, given, windows, outputs),
+            answers=answers,
             characters=characters,
             tokens=sum(len(window.row["input_ids"]) for window in windows),
             tokenizing=tokenizing,
@@ -302,20 +303,13 @@ def _tokenized_alone(
 
 
 def _outputs(request: Request) -> list[Numbers]:
-    """Return what the model gave.
-
-    Raises :class:`~prensa.server.refused.Refused` (424) where it failed, or gave no numbers.
-    """
+    """Return what the model gave. Raises :class:`~prensa.server.refused.Refused` (424) where it failed."""
     try:
-        outputs = request.in_order()
+        return request.in_order()
     except PrensaError as error:
         raise failed(f"the model failed ({first_line(error)})") from None
     except Exception as error:  # noqa: BLE001  a runtime's own; its words may hold what it was given
         raise failed(f"the model failed ({type(error).__name__})") from None
-    for output in outputs:
-        if not np.isfinite(output).all():
-            raise failed("the model gave no number (NaN or infinity)")
-    return outputs
 
 
 async def _until_gone(http: HttpRequest) -> None:
