@@ -6,13 +6,16 @@ import os
 import random
 import shutil
 
+import numpy as np
 import pytest
-from tests.serving.test_cascade import classifier, shaken
+from tests.serving.test_answers import without_numbers
+from tests.serving.test_cascade import classifier, load, shaken
 
 import prensa
 from prensa.errors import DataError, DifferentAnswersError, ModelError, PrensaError, SettingError
 from prensa.jobs import cascade_choice, cascading
 from prensa.jobs.cascade_memory import Chosen
+from prensa.texts.columns import Texts
 
 TEXTS = ["".join(random.Random(n).choices("abcdefghij ", k=1 + n % 20)) for n in range(600)]
 IN_PYTORCH = {"runtime": "torch", "dtype": "float32"}
@@ -56,6 +59,16 @@ def test_the_threshold_is_chosen_and_can_be_given(models, tmp_path):
     # From a file, too, whatever its labels are.
     from_file = prensa.load(small, then=original, min_agreement=0.95, texts=path, **IN_PYTORCH)
     assert from_file.threshold > 0
+
+
+def test_a_text_on_which_the_small_model_gives_no_number_goes_on(models):
+    small, original = map(load, models)
+    texts = Texts("texts", tuple(text for text in TEXTS if text.strip()))
+    settings = (original.facts.task, texts, 0.95, lambda *_: None)
+    chosen = cascade_choice.choose_threshold(without_numbers(small, 5, np.nan), original, *settings)
+    assert chosen.threshold > 0
+    with pytest.raises(ModelError, match="the original gives no number .* texts"):
+        cascade_choice.choose_threshold(small, without_numbers(original, 5, np.nan), *settings)
 
 
 def test_the_next_start_does_not_choose_again(models, cache, monkeypatch):

@@ -1,8 +1,14 @@
+import asyncio
+
 import pytest
+from starlette.datastructures import URL
+from starlette.requests import Request
 from tests.server.running import running
 
 from prensa.errors import SettingError
+from prensa.server.app import Service, make_app
 from prensa.server.key import Key, read_key
+from prensa.server.limits import Limits
 
 
 @pytest.fixture
@@ -76,3 +82,43 @@ def test_only_who_has_the_key_is_answered(models):
             == server.get("/").status
             == 200
         )
+
+
+@pytest.mark.parametrize("host", ["x/health?", "x/?", "x/v2/health/live#", "x/health\\"])
+def test_no_host_stands_for_the_key(models, monkeypatch, host):
+    # What Starlette made of such a header once.
+    monkeypatch.setattr(Request, "url", property(lambda request: URL(f"http://{host}/metrics")))
+    with running(models("classes"), key=Key("s3cret")) as server:
+        for method, path in (("GET", "/metrics"), ("GET", "/info"), ("GET", "/x"), ("DELETE", "/metrics")):
+            assert server.ask(method, path, headers={"Host": host}).status == 401, path
+        assert server.get("/metrics", Host=host, Authorization="Bearer s3cret").status == 200
+
+
+@pytest.mark.parametrize("root", ["", "/behind/a/proxy"])
+def test_who_needs_the_key_does_not_depend_on_where_the_server_is(root):
+    app = make_app(Service("tiny", Limits(), Key("s3cret")))
+    assert status(app, root, "/v2/health/live") == status(app, root, "/") == 200
+    assert status(app, root, "/metrics") == status(app, root, "/health/metrics") == 401
+    assert status(app, root, "/metrics", "Bearer s3cret") == 200
+
+
+def status(app, root, path, authorization=""):
+    """Ask an application without a server, and return the status."""
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": root + path,
+        "root_path": root,
+        "query_string": b"",
+        "headers": [(b"host", b"x/health?"), (b"authorization", authorization.encode())],
+    }
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"]

@@ -167,7 +167,9 @@ def test_no_number_is_no_answer(served, monkeypatch):
         type(served), "outputs_of", lambda self, rows, kind: [np.float32([np.nan, 0, 0]) for _ in rows]
     )
     with running(served) as server:
-        assert predict(server).status == 424
+        refused = predict(server)
+    assert refused.status == 424
+    assert refused.content["error"] == "the model gave no number (NaN or infinity)"
 
 
 def test_a_worker_that_ends_is_replaced(served, slow, caplog):

@@ -1,14 +1,18 @@
 """Texts and pairs answered as ``transformers.pipeline`` answers them."""
 
+import asyncio
+import copy
 import json
 
 import numpy as np
 import pytest
 import transformers
 from tests.bert import around, bert
+from tests.server.conftest import SETTINGS, build
 
 import prensa
 from prensa.errors import DataError, ModelError
+from prensa.texts.given import Given
 
 NLI = ("contradiction", "neutral", "entailment")
 GIVEN = [
@@ -133,3 +137,52 @@ def test_what_does_not_run_on_texts_alone_says_so(tmp_path):
     transformers.T5Model(config).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="T5Model does not answer texts alone"):
         prensa.load(tmp_path, runtime="torch", dtype="float32")
+
+
+def without_numbers(served, length, value):
+    """Let a model give a value that is no number for one token of each text of so many tokens."""
+    broken = copy.copy(served)
+
+    def engine(inputs):
+        arrays = [array.copy() for array in served.engine(inputs)]
+        for array in arrays:
+            rows = np.flatnonzero(inputs["attention_mask"].sum(axis=1) == length)
+            array[rows, 0] = value
+        return arrays
+
+    broken.engine = engine
+    return broken
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("task", SETTINGS)
+def test_what_is_no_number_is_no_answer(tmp_path, task, value):
+    served = serve(build(tmp_path, task))
+    texts = ["a", "a b", "a b c", "a b"]
+    length = 4
+    if task == "questions":
+        # Of several windows the last one, which is shorter, has no numbers.
+        texts = [("who", "a"), ("who", "a " * 40), ("who", "a b")]
+        windows = served.answering().read([Given("who", "a " * 40)], 0)
+        length = len(windows[-1].row["input_ids"])
+        assert len(windows) > 1
+        assert length < len(windows[0].row["input_ids"])
+    broken = without_numbers(served, length, value)
+    for ask in (broken.predict, lambda given: asyncio.run(broken.apredict(given))):
+        with pytest.raises(ModelError, match=r"input 1: the model gave no number.*`dtype` float32"):
+            list(ask(texts))
+
+    # Those before it are answered, and the others by whoever wants to know each.
+    assert next(broken.predict(texts)).has_numbers
+    answers = list(broken.attempted(texts))
+    assert not answers[1].has_numbers
+    assert (answers[1].label, answers[1].scores, answers[1].spans) == (None, {}, ())
+    for answer, right in zip(answers[::2], served.predict(texts[::2]), strict=True):
+        assert answer.has_numbers
+        np.testing.assert_allclose(answer.output, right.output, atol=1e-5)
+
+
+def test_the_text_without_a_number_is_counted_over_batches(nli):
+    broken = without_numbers(serve(nli), 4, np.nan)
+    with pytest.raises(ModelError, match="input 40: the model gave no number"):
+        list(broken.predict(["a"] * 40 + ["a b"], batch_size=1))

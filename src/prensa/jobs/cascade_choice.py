@@ -86,7 +86,7 @@ def _answers(
         turn = given[start : start + _TURN]
         for own_outputs, own_seconds, model in zip(outputs, seconds, models, strict=True):
             began = time.perf_counter()
-            own_outputs.extend(answer.output for answer in model.predict(turn))
+            own_outputs.extend(answer.output for answer in model.attempted(turn))
             own_seconds.append((time.perf_counter() - began) / len(turn))
         progress(f"answering {len(given):,} texts", start + len(turn), len(given))
     return outputs, [median(own) for own in seconds]

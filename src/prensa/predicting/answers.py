@@ -15,7 +15,7 @@ import numpy as np
 from prensa.checkpoint.kinds import ANSWERED, Kind
 from prensa.checkpoint.task import pipeline_tag, task_of, unanswered
 from prensa.errors import DataError, first_line
-from prensa.serving.answers import Answer, Span
+from prensa.serving.answers import NO_NUMBER, Answer, Span
 from prensa.serving.served import Served
 from prensa.texts.characters import has_half_character
 from prensa.texts.given import Wanted
@@ -213,7 +213,7 @@ def _found(served: Served, inputs: Sequence[object], at_once: int) -> list[Answe
     if not inputs:
         return []
     try:
-        return list(served.predict(inputs, batch_size=at_once))
+        return list(served.attempted(inputs, batch_size=at_once))
     except Exception as error:  # noqa: BLE001  whatever a runtime may raise; the row gets it
         if len(inputs) == 1:
             return [error]
@@ -238,8 +238,8 @@ def _checked(answer: Answer | Exception) -> tuple[Answer | None, str | None]:
     if isinstance(answer, Exception):
         reason = _OF_CALL.sub("", printable(first_line(answer)))
         return None, reason[:_REASON]
-    if not np.isfinite(answer.output).all():
-        return None, "the model gave no number (NaN or infinity)"
+    if not answer.has_numbers:
+        return None, NO_NUMBER
     return answer, None
 
 

@@ -28,6 +28,7 @@ from prensa.server.replies import refusal
 from prensa.server.task import Does, routes_of
 
 Handler = Callable[[Request, Front], Awaitable[Response]]
+Answer = Callable[[Request], Awaitable[Response]]
 
 # What whoever watches over servers asks, without a key. The page holds nothing of the model.
 _OPEN = {"/", "/health", "/v2/health/live", "/v2/health/ready"}
@@ -111,16 +112,18 @@ class _Routes:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def get(self, path: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
+    def get(self, path: str, answer: Answer) -> Route:
+        """Make a route that answers who has the key, or everybody where there is nothing to hide."""
+        if path not in _OPEN:
+            answer = self._with_key(answer)
         return Route(path, self._guarded(path, answer), methods=["GET"])
 
     def post(self, path: str, handler: Handler, whom: set[Does] | None = None) -> Route:
         """Make a route that a model has, or only one that does what is in ``whom``."""
-        return Route(path, self._guarded(path, self.of_model(handler, whom)), methods=["POST"])
+        answer = self._with_key(self.of_model(handler, whom))
+        return Route(path, self._guarded(path, answer), methods=["POST"])
 
-    def of_model(
-        self, handler: Handler, whom: set[Does] | None = None
-    ) -> Callable[[Request], Awaitable[Response]]:
+    def of_model(self, handler: Handler, whom: set[Does] | None = None) -> Answer:
         """Return what answers once there is a model."""
 
         async def answer(request: Request) -> Response:
@@ -155,14 +158,23 @@ class _Routes:
 
     def _check_key(self, request: Request) -> None:
         key = self._service.key
-        if key is None or (request.url.path in _OPEN and request.method != "POST"):
-            return
-        if not key.fits(request.headers.get("authorization", "")):
+        if key is not None and not key.fits(request.headers.get("authorization", "")):
             raise Refused(401, "Unauthorized", "send the server's key as `Authorization: Bearer KEY`")
 
-    def _guarded(
-        self, path: str, answer: Callable[[Request], Awaitable[Response]]
-    ) -> Callable[[Request], Awaitable[Response]]:
+    def _with_key(self, answer: Answer) -> Answer:
+        """Answer only who has the key.
+
+        This belongs to the route, and is not decided by a request's URL: Starlette makes that of the Host
+        header as well, in which a client may write the path of another route.
+        """
+
+        async def checked(request: Request) -> Response:
+            self._check_key(request)
+            return await answer(request)
+
+        return checked
+
+    def _guarded(self, path: str, answer: Answer) -> Answer:
         async def guarded(request: Request) -> Response:
             request.state.began = time.perf_counter()
             response = await self._answered(request, answer)
@@ -172,9 +184,8 @@ class _Routes:
 
         return guarded
 
-    async def _answered(self, request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def _answered(self, request: Request, answer: Answer) -> Response:
         try:
-            self._check_key(request)
             return await asyncio.wait_for(answer(request), self._service.limits.seconds)
         except Refused as refused:
             return refusal(refused)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from prensa.server.body import Body, choice, indexed, number, word
+from prensa.server.body import Body, indexed, number, word
 from prensa.server.front import Front
 from prensa.server.predictions import vector
 from prensa.server.refused import wrong
@@ -15,7 +15,13 @@ from prensa.server.replies import reply
 
 
 async def vectors(
-    request: Request, front: Front, texts: Sequence[str], body: Body, *, normalize: bool
+    request: Request,
+    front: Front,
+    texts: Sequence[str],
+    body: Body,
+    *,
+    normalize: bool,
+    truncate: bool | None,
 ) -> Response:
     """Return a vector for each text; ``body`` may name a prompt, and how many dimensions are wanted."""
     dimensions = number(body, "dimensions")
@@ -23,7 +29,7 @@ async def vectors(
         request,
         texts,
         indexed("inputs"),
-        truncate=choice(body, "truncate"),
+        truncate=truncate,
         prompt_name=word(body, "prompt_name"),
     )
     size = told.answers[0].output.size

@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from starlette.requests import Request as HttpRequest
 
 from prensa.errors import DataError, PrensaError, first_line
@@ -26,12 +25,13 @@ from prensa.server.limits import Limits
 from prensa.server.metrics import Metrics
 from prensa.server.refused import failed, gone, overloaded, too_large, wrong
 from prensa.server.task import does
-from prensa.serving.answers import Answer, Answering, Numbers, OfTexts, Window, put_together
-from prensa.serving.cascade import Cascade
+from prensa.serving.answers import NO_NUMBER, Answer, Answering, Numbers, OfTexts, Window, put_together
+from prensa.serving.cascade import Cascade, OfTwo, TwoRows
 from prensa.serving.desk import Desk
 from prensa.serving.served import Served
 from prensa.serving.spans import OfWords
 from prensa.serving.waiting import Request
+from prensa.texts.encoding import Row
 from prensa.texts.given import Given, read_given
 from prensa.texts.reader import alone
 
@@ -180,9 +180,11 @@ class Front:
         tokenizing = time.perf_counter() - started
         request = await self._waited(http, windows)
         self._metrics.waited(request.began - request.since)
-        outputs = _outputs(request)
+        answers = put_together(answering, given, windows, _outputs(request))
+        if not all(answer.has_numbers for answer in answers):
+            raise failed(NO_NUMBER)
         return Told(
-            answers=put_together(answering, given, windows, outputs),
+            answers=answers,
             characters=characters,
             tokens=sum(len(window.row["input_ids"]) for window in windows),
             tokenizing=tokenizing,
@@ -217,10 +219,8 @@ class Front:
         where: Where,
     ) -> list[Window]:
         """Tokenize, and see that no text is too long."""
-        whole = answering
         # Whole first: what a tokenizer truncates does not show any more.
-        if not truncate and isinstance(answering, (OfTexts, OfWords)):
-            whole = dataclasses.replace(answering, limit=None)
+        whole = answering if truncate else _whole(answering)
         lock = alone(self.served.reader)
         # Never waited for in the event loop: somebody else may be reading a long text.
         if characters <= _AT_ONCE and lock.acquire(blocking=False):
@@ -232,15 +232,8 @@ class Front:
             loop = asyncio.get_running_loop()
             work = partial(_tokenized_alone, self.served, whole, given, where)
             windows = await loop.run_in_executor(self._reader, work)
-        limit = self.served.record.longest
         for window in windows:
-            length = len(window.row["input_ids"])
-            if limit is not None and length > limit:
-                place = where(window.owner)
-                raise too_large(
-                    f"{place}: {length} tokens, the model reads {limit}; shorten it, or send truncate: true",
-                    place,
-                )
+            _check_length(self.served, window.row, where(window.owner))
         return windows
 
     async def _waited(self, http: HttpRequest, windows: Sequence[Window]) -> Request:
@@ -271,6 +264,29 @@ class Front:
         return request
 
 
+def _whole(answering: Answering) -> Answering:
+    """Return how texts are read without being truncated, by neither of two models."""
+    # The windows of a question have a limit by which nothing is lost.
+    if not isinstance(answering, (OfTexts, OfWords)):
+        return answering
+    if isinstance(answering, OfTwo) and answering.other is not None:
+        answering = dataclasses.replace(answering, other=dataclasses.replace(answering.other, limit=None))
+    return dataclasses.replace(answering, limit=None)
+
+
+def _check_length(served: Served, row: Row, place: str) -> None:
+    """Raise :class:`~prensa.server.refused.Refused` (413) for a text longer than a model that may read it."""
+    lengths = [("model", len(row["input_ids"]), served.record.longest)]
+    if isinstance(served, Cascade) and isinstance(row, TwoRows):
+        lengths.append(("original", len(row.original["input_ids"]), served.original.record.longest))
+    for name, length, limit in lengths:
+        if limit is not None and length > limit:
+            raise too_large(
+                f"{place}: {length} tokens, the {name} reads {limit}; shorten it, or send truncate: true",
+                place,
+            )
+
+
 def _tokenized(answering: Answering, given: Sequence[Given], where: Where) -> list[Window]:
     try:
         return answering.read(given, 0)
@@ -287,20 +303,13 @@ def _tokenized_alone(
 
 
 def _outputs(request: Request) -> list[Numbers]:
-    """Return what the model gave.
-
-    Raises :class:`~prensa.server.refused.Refused` (424) where it failed, or gave no numbers.
-    """
+    """Return what the model gave. Raises :class:`~prensa.server.refused.Refused` (424) where it failed."""
     try:
-        outputs = request.in_order()
+        return request.in_order()
     except PrensaError as error:
         raise failed(f"the model failed ({first_line(error)})") from None
     except Exception as error:  # noqa: BLE001  a runtime's own; its words may hold what it was given
         raise failed(f"the model failed ({type(error).__name__})") from None
-    for output in outputs:
-        if not np.isfinite(output).all():
-            raise failed("the model gave no number (NaN or infinity)")
-    return outputs
 
 
 async def _until_gone(http: HttpRequest) -> None:

@@ -30,6 +30,7 @@ from prensa.server.front import Front, Told
 from prensa.server.predictions import FUNCTIONS, Function, entity, found, predictions
 from prensa.server.refused import wrong
 from prensa.server.replies import reply
+from prensa.server.unsupported import check_supported, of_pipeline
 
 
 async def infer(request: Request, front: Front) -> Response:
@@ -46,11 +47,13 @@ async def infer(request: Request, front: Front) -> Response:
     body = await read_body(request, front.limits.body)
     inputs = required(body, "inputs")
     parameters = _parameters(body)
+    check_supported(parameters, of_pipeline(front))
     if front.does == "embeds":
         texts = [inputs] if isinstance(inputs, str) else strings(inputs, "inputs")
         # That client sends these beside the inputs, others among the parameters.
+        normalize = flag(parameters, "normalize", default=False)
         return await vectors(
-            request, front, texts, parameters, normalize=flag(parameters, "normalize", default=False)
+            request, front, texts, parameters, normalize=normalize, truncate=_truncate(parameters)
         )
     is_list = isinstance(inputs, list)
     listed: Sequence[object] = inputs if isinstance(inputs, list) else [inputs]
@@ -78,8 +81,6 @@ async def _classified(
 
 
 def _words(told: Told, parameters: Body) -> list[object]:
-    # Tokens of one label side by side are one entity here, and nothing else.
-    word(parameters, "aggregation_strategy", ("simple",))
     ignored = strings(parameters.get("ignore_labels") or [], "ignore_labels")
     listed: list[object] = []
     for answer in told.answers:

@@ -16,6 +16,7 @@ from prensa.server.predictions import Function, predictions, relevance
 from prensa.server.refused import unhealthy, wrong
 from prensa.server.replies import Json, reply
 from prensa.server.tokens import tokens_of
+from prensa.server.unsupported import OF_TOKENIZE, check_supported, of_texts
 from prensa.serving.cascade import Cascade
 from prensa.serving.served import Served
 from prensa.version import VERSION
@@ -27,6 +28,7 @@ _INPUTS = "expected a string, a pair [string, string] or a batch [[string], [str
 async def predict(request: Request, front: Front) -> Response:
     """Answer ``/predict``: labels with scores for a text or a pair, or those of each one of a batch."""
     body = await read_body(request, front.limits.body)
+    check_supported(body, of_texts(front))
     texts, is_batch = _sequences(required(body, "inputs"))
     told = await front.answer(request, texts, indexed("inputs"), truncate=choice(body, "truncate"))
     function: Function | None = "none" if flag(body, "raw_scores", default=False) else None
@@ -39,6 +41,7 @@ async def predict(request: Request, front: Front) -> Response:
 async def rerank(request: Request, front: Front) -> Response:
     """Answer ``/rerank``: the texts that fit a query best first, each by its index."""
     body = await read_body(request, front.limits.body)
+    check_supported(body, of_texts(front))
     query = required(body, "query")
     if not isinstance(query, str):
         raise wrong("query", f"expected a string, found {described(query)}")
@@ -61,13 +64,16 @@ async def rerank(request: Request, front: Front) -> Response:
 async def embed(request: Request, front: Front) -> Response:
     """Answer ``/embed``: a vector for each text, of length 1 unless ``normalize`` is false."""
     body = await read_body(request, front.limits.body)
+    check_supported(body, of_texts(front))
     texts = _texts(required(body, "inputs"))
-    return await vectors(request, front, texts, body, normalize=flag(body, "normalize", default=True))
+    normalize = flag(body, "normalize", default=True)
+    return await vectors(request, front, texts, body, normalize=normalize, truncate=choice(body, "truncate"))
 
 
 async def tokenize(request: Request, front: Front) -> Response:
     """Answer ``/tokenize``: the tokens of each text, with their places in it."""
     body = await read_body(request, front.limits.body)
+    check_supported(body, OF_TOKENIZE)
     texts = _texts(required(body, "inputs"))
     with_marks = flag(body, "add_special_tokens", default=True)
     return Json(await tokens_of(front, texts, indexed("inputs"), with_marks=with_marks))
@@ -95,7 +101,7 @@ async def info(_: Request, front: Front) -> Response:
         "cascade": _cascade(front.served),
         "vocabulary_size": front.served.facts.ids,
         "max_concurrent_requests": limits.max_queue,
-        "max_input_length": front.served.record.longest,
+        "max_input_length": _longest(front.served),
         "max_batch_tokens": limits.max_batch_tokens,
         "max_batch_requests": None,
         "max_client_batch_size": limits.max_texts,
@@ -117,6 +123,14 @@ def _cascade(served: Served) -> dict[str, object] | None:
         "original_runtime": served.original.record.runtime,
         "original_dtype": served.original.record.precision,
     }
+
+
+def _longest(served: Served) -> int | None:
+    """Return how many tokens are read, by either of two models; None where there is no limit."""
+    limits = [served.record.longest]
+    if isinstance(served, Cascade):
+        limits.append(served.original.record.longest)
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 async def health(_: Request, front: Front) -> Response:

@@ -18,6 +18,7 @@ from prensa.server.front import Front
 from prensa.server.predictions import entity
 from prensa.server.refused import unhealthy, wrong
 from prensa.server.replies import Json, reply
+from prensa.server.unsupported import check_supported, of_texts
 from prensa.serving.answers import Answer
 from prensa.version import VERSION
 
@@ -69,6 +70,7 @@ async def infer(request: Request, front: Front) -> Response:
     parameters = body.get("parameters") or {}
     if not isinstance(parameters, Mapping):
         raise wrong("parameters", f"expected an object, found {described(parameters)}")
+    check_supported(parameters, of_texts(front))
     texts, field = _texts(front, required(body, "inputs"))
     wanted = _wanted(front, body)
     told = await front.answer(

@@ -17,6 +17,7 @@ import uvicorn
 from prensa.errors import SettingError
 from prensa.server.app import Service, make_app
 from prensa.server.front import Front
+from prensa.server.heads import in_time
 from prensa.serving.served import Served
 
 # Connections that may wait to be accepted.
@@ -98,6 +99,7 @@ def settings(service: Service) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     return uvicorn.Config(
         make_app(service),
+        http=in_time(service.limits.seconds),
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.float32]
 
+NO_NUMBER = "the model gave no number (NaN or infinity)"
+"""What is said of a text on which a model fails so: half precision overflows, or a weight is broken."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -42,12 +45,18 @@ class Answer:
     ``output`` are its own numbers: logits ``[labels]``, the vector of the text ``[size]``, logits of its
     tokens ``[tokens, labels]``, or those of where an answer starts and ends ``[tokens, 2]``. ``scores`` are
     the probabilities of its labels, the likeliest first, as ``transformers.pipeline`` gives them; empty if it
-    has no labels. ``spans`` are entities in the order of the text, or the answer to a question.
+    has no labels. ``spans`` are entities in the order of the text, or the answer to a question. Where a model
+    gave no number there are neither scores nor spans.
     """
 
     output: Numbers
     scores: dict[str, float]
     spans: tuple[Span, ...] = ()
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether all that the model gave are numbers; NaN and infinity are none."""
+        return bool(np.isfinite(self.output).all())
 
     @property
     def label(self) -> str | None:
@@ -84,14 +93,25 @@ class Answering(Protocol):
 def put_together(
     answering: Answering, given: Sequence[Given], windows: Sequence[Window], outputs: Sequence[Numbers]
 ) -> list[Answer]:
-    """Make answers of what the model gave for all windows of ``given``, in order."""
+    """Make answers of what the model gave for all windows of ``given``, in order.
+
+    An answer has no numbers (:attr:`Answer.has_numbers`) where the model gave none for any of its windows:
+    NaN would be the likeliest label of all, and the likeliest part of a text.
+    """
     # A text that is longer than the model reads may have several windows.
     own_windows: list[list[Window]] = [[] for _ in given]
     own_outputs: list[list[Numbers]] = [[] for _ in given]
     for window, output in zip(windows, outputs, strict=True):
         own_windows[window.owner].append(window)
         own_outputs[window.owner].append(output)
-    return list(map(answering.answer, given, own_windows, own_outputs))
+    answers = []
+    for one, its_windows, its_outputs in zip(given, own_windows, own_outputs, strict=True):
+        broken = [output for output in its_outputs if not np.isfinite(output).all()]
+        if broken:
+            answers.append(Answer(broken[0], {}))
+        else:
+            answers.append(answering.answer(one, its_windows, its_outputs))
+    return answers
 
 
 @dataclass

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from prensa.arithmetic import usual_arithmetic
 from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.kinds import Kind
-from prensa.errors import DataError, OnlyAnswersError, SettingError
+from prensa.errors import DataError, ModelError, OnlyAnswersError, SettingError
 from prensa.serving.answerer import answering_of
-from prensa.serving.answers import Answer, Answering, Numbers, put_together
+from prensa.serving.answers import NO_NUMBER, Answer, Answering, Numbers, put_together
 from prensa.serving.desk import Desk
 from prensa.serving.exported import Engine, Record, whole
 from prensa.serving.facts import facts_of, still_known
@@ -230,7 +230,18 @@ class Served:
 
         Raises :class:`SettingError` for a batch size below 1, :class:`DataError` for what is no text, naming
         its index, or where the model's task has no answers, and :class:`~prensa.errors.ModelError` for a
-        module of Sentence Transformers that is not computed here.
+        module of Sentence Transformers that is not computed here, and for a text on which the model gives no
+        number (NaN or infinity), naming its index.
+        """
+        yield from _with_numbers(self.attempted(texts, batch_size=batch_size, prompt_name=prompt_name))
+
+    def attempted(
+        self, texts: Iterable[object], *, batch_size: int = 32, prompt_name: str | None = None
+    ) -> Iterator[Answer]:
+        """Answer texts as :meth:`predict` does, also those on which the model gives no number.
+
+        Their answers say so (:attr:`~prensa.serving.answers.Answer.has_numbers`). Raises what else
+        :meth:`predict` raises.
         """
         _check(texts, batch_size)
         yield from self._predicted(texts, self.answering(prompt_name), batch_size)
@@ -249,7 +260,7 @@ class Served:
 
         def work(leaver: Leaver) -> list[Answer]:
             answering = self.answering(prompt_name)
-            return list(self._predicted(own, answering, batch_size, leaver.enter))
+            return list(_with_numbers(self._predicted(own, answering, batch_size, leaver.enter)))
 
         return await in_thread(work, self.desk)
 
@@ -338,6 +349,17 @@ def _loaded_from(
     directory: Path,
 ) -> Served:
     return load(directory.absolute(), *arguments, **settings)
+
+
+def _with_numbers(answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Return answers. Raises :class:`~prensa.errors.ModelError` for the first one without numbers."""
+    for index, answer in enumerate(answers):
+        if not answer.has_numbers:
+            raise ModelError(
+                f"predict(): input {index}: {NO_NUMBER}; load the model with `dtype` float32, or leave the "
+                "text out"
+            )
+        yield answer
 
 
 def _check(texts: Iterable[object], batch_size: int) -> None:
