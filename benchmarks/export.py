@@ -21,11 +21,11 @@ import transformers
 from benchmarks.record import SHARED, save, spread
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.torch import load_on
-from prensa.serving.answering import Answering, find_way, one_by_one, probes, take
 from prensa.serving.distance import distance
 from prensa.serving.export import ExportPlan, plan_export, run_export
 from prensa.serving.program import input_names
 from prensa.serving.pytorch import Engine
+from prensa.serving.ways import InBatches, find_way, one_by_one, probes, take
 from prensa.texts.columns import built_in_texts, sample
 from prensa.texts.encoding import Encoded, encode
 from prensa.texts.source import Source
@@ -97,7 +97,7 @@ def _now(texts: Encoded) -> list[Any]:
     way = find_way(engine, tried, names, truth)
     if way is None:
         raise SystemExit("the folded model gives other answers")
-    found = dict(Answering(engine, names, way).answers(texts))
+    found = dict(InBatches(engine, names, way).answers(texts))
     return [found[index] for index in range(len(texts.rows))]
 
 

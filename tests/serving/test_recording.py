@@ -7,9 +7,9 @@ import pytest
 from tests.serving.test_answering import NAMES, encoded
 
 from prensa.errors import DifferentAnswersError
-from prensa.serving.answering import Answering
 from prensa.serving.exported import FILE, TOLERANCES, Record, apart_on_record, check, read_record
 from prensa.serving.recording import compare
+from prensa.serving.ways import InBatches
 
 LENGTHS = [3, 9, 4, 4, 12, 3, 30, 5, 200, 8, 7, 6, 15, 22, 11, 10]
 TEXTS = encoded(LENGTHS)
@@ -26,7 +26,7 @@ def nearly(inputs):
 
 
 def record_of(engine, precision="int8"):
-    compared = compare(engine, NAMES, Answering(exact, NAMES, "one by one"), TEXTS)
+    compared = compare(engine, NAMES, InBatches(exact, NAMES, "one by one"), TEXTS)
     kept = compared.kept(TEXTS)
     record = Record(
         "onnxruntime", precision, NAMES, "logits", 512, "texts", compared.total.distance,

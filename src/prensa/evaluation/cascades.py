@@ -18,8 +18,8 @@ from prensa.evaluation.quality import Outputs
 from prensa.evaluation.results import Cascade, Timing
 from prensa.progress import Progress
 from prensa.runtime.devices import synchronize
-from prensa.serving.answering import take
 from prensa.serving.margins import margins, unsure
+from prensa.serving.ways import take
 
 # Texts that are timed: enough for batches of several lengths, few enough for original and rounds.
 _TIMED = 64

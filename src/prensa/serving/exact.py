@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from prensa.errors import ModelError, PrensaError, first_line
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.serving import exported
-from prensa.serving.answering import Answering, find_way, one_by_one, probes, take
 from prensa.serving.distance import Comparison
 from prensa.serving.exported import Inputs
 from prensa.serving.plan import ExportPlan
 from prensa.serving.pytorch import Engine
+from prensa.serving.ways import InBatches, find_way, one_by_one, probes, take
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -56,7 +56,7 @@ class NamedEngine:
 
 def exact_answering(
     plan: ExportPlan, model: PreTrainedModel, names: tuple[str, ...], attention: str | None
-) -> Answering:
+) -> InBatches:
     """Make a model faster, and return how it answers many texts as it did before.
 
     ``attention`` is the implementation that it gets, None for its own. Raises :class:`ModelError` for a model
@@ -84,7 +84,7 @@ def exact_answering(
             f"{plan.model}: {type(model).__name__} does not answer the same text twice in the same way; "
             "an export cannot be compared with it, use it in PyTorch"
         )
-    return Answering(engine, names, way)
+    return InBatches(engine, names, way)
 
 
 def check_comparable(plan: ExportPlan, compared: Comparison) -> None:

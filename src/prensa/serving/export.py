@@ -19,7 +19,6 @@ from prensa.errors import DataError, DifferentAnswersError
 from prensa.progress import Progress, silent
 from prensa.runtime.deberta import projecting
 from prensa.runtime.torch import load_on
-from prensa.serving.answering import Answering
 from prensa.serving.costs import Step, steps_back
 from prensa.serving.exact import PLAIN, NamedEngine, check_comparable, exact_answering
 from prensa.serving.exported import Inputs, Record, arrays
@@ -31,6 +30,7 @@ from prensa.serving.program import Program, input_names, trace
 from prensa.serving.quantized_share import Written
 from prensa.serving.recording import Compared, compare
 from prensa.serving.verify import PaddingError, check_distance, check_record, explained
+from prensa.serving.ways import InBatches
 from prensa.sharing import building
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class _Making:
     progress: Progress
     approve: Approve | None
     model: PreTrainedModel
-    exact: Answering
+    exact: InBatches
     program: Program
     samples: Sequence[Inputs]
 

@@ -17,7 +17,6 @@ from prensa.extras import require
 from prensa.runtime.devices import DTYPES
 from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.runtime.turns import in_turns
-from prensa.serving.answering import one_by_one, together
 from prensa.serving.choices import question, recall, remember
 from prensa.serving.distance import Rows, distance
 from prensa.serving.exported import TOLERANCES, TORCH
@@ -27,6 +26,7 @@ from prensa.serving.loads import groups, shapes
 from prensa.serving.refusals import check_exported
 from prensa.serving.runtimes import RUNTIMES
 from prensa.serving.served import Served
+from prensa.serving.ways import one_by_one, together
 from prensa.texts.columns import Texts
 from prensa.texts.encoding import Encoded
 

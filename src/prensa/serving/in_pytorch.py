@@ -18,13 +18,13 @@ from prensa.runtime.devices import DTYPES
 from prensa.runtime.int8 import multiply_in_int8, stored_integers
 from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.runtime.torch import load_on
-from prensa.serving.answering import find_way, one_by_one, probes, take
 from prensa.serving.distance import distance
 from prensa.serving.exported import TOLERANCES, TORCH, Record
 from prensa.serving.folding import pays_to_fold
 from prensa.serving.program import input_names, output_names
 from prensa.serving.pytorch import Engine
 from prensa.serving.served import Served
+from prensa.serving.ways import find_way, one_by_one, probes, take
 from prensa.texts.columns import Texts, built_in_texts, sample
 from prensa.texts.encoding import Encoded, encode, largest_id, padded_as
 from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, longest

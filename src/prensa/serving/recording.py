@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from prensa.serving.answering import Answering
 from prensa.serving.distance import Comparison, Rows, as_rows, thinned
 from prensa.serving.exported import Engine, arrays, whole
+from prensa.serving.ways import InBatches
 from prensa.texts.encoding import Encoded
 
 # Texts that a record keeps, and about how many tokens they may have in all.
@@ -76,7 +76,7 @@ class Compared:
         return own.distance
 
 
-def compare(engine: Engine, names: tuple[str, ...], exact: Answering, encoded: Encoded) -> Compared:
+def compare(engine: Engine, names: tuple[str, ...], exact: InBatches, encoded: Encoded) -> Compared:
     """Have an engine answer texts one by one, and compare with PyTorch."""
     compared = Compared()
     for index, truth in exact.answers(encoded):

@@ -16,7 +16,7 @@ from prensa.arithmetic import usual_arithmetic
 from prensa.checkpoint.allowed import allowed, allowing
 from prensa.checkpoint.kinds import Kind
 from prensa.errors import DataError, ModelError, OnlyAnswersError, SettingError
-from prensa.serving.answerer import answering_of
+from prensa.serving.answering import answering_of
 from prensa.serving.answers import NO_NUMBER, Answer, Answering, Numbers, put_together
 from prensa.serving.desk import Desk
 from prensa.serving.exported import Engine, Record, whole

@@ -13,11 +13,11 @@ from prensa.extras import require
 from prensa.runtime.accelerate import accelerate_answers
 from prensa.runtime.sharing import sharing_weights
 from prensa.runtime.turns import in_turns
-from prensa.serving.answering import together
 from prensa.serving.exported import TORCH, Engine, Inputs, arrays, padded_length
 from prensa.serving.program import input_names, trace
 from prensa.serving.pytorch import Engine as PyTorchEngine
 from prensa.serving.runtimes import runtime_named
+from prensa.serving.ways import together
 from prensa.texts.batches import by_tokens
 from prensa.texts.encoding import Encoded
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from prensa.errors import DifferentAnswersError
 from prensa.files.temporary import temporary_directory
-from prensa.serving.answering import Answering, own_rows, together
 from prensa.serving.distance import Comparison, Rows, as_rows, distance
 from prensa.serving.exported import TOLERANCES, Engine, Inputs, Record, apart_on_record, whole
 from prensa.serving.plan import ExportPlan
 from prensa.serving.program import trace
+from prensa.serving.ways import InBatches, own_rows, together
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,7 +54,7 @@ def explained(
     return DistanceError(plan, error.apart, _first_layer_apart(plan, model, samples))
 
 
-def check_record(plan: ExportPlan, record: Record, exact: Answering, engine: Engine) -> None:
+def check_record(plan: ExportPlan, record: Record, exact: InBatches, engine: Engine) -> None:
     """Check that loading will accept what is written, and that texts may be answered together.
 
     Raises :class:`DifferentAnswersError`, and for the second :class:`PaddingError`.
@@ -71,7 +71,7 @@ def check_record(plan: ExportPlan, record: Record, exact: Answering, engine: Eng
         raise PaddingError(_differs(plan, "texts that are padded and answered together", apart))
 
 
-def _apart_together(plan: ExportPlan, record: Record, exact: Answering, engine: Engine) -> float:
+def _apart_together(plan: ExportPlan, record: Record, exact: InBatches, engine: Engine) -> float:
     """Return how far answers are apart where short texts are padded to the length of the longest."""
     texts = plan.samples
     lengths = texts.lengths

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prensa.serving.answering import Answering, find_way, one_by_one, probes, take
+from prensa.serving.ways import InBatches, find_way, one_by_one, probes, take
 from prensa.texts.encoding import Encoded
 
 
@@ -68,7 +68,7 @@ def test_the_fastest_way_that_changes_nothing(engine, way):
 @pytest.mark.parametrize("engine", [masked, each_token])
 def test_padding_is_no_answer(engine, side):
     texts = encoded([3, 9, 4, 1, 4], side)
-    found = dict(Answering(engine, NAMES, "padded").answers(texts))
+    found = dict(InBatches(engine, NAMES, "padded").answers(texts))
     for index, alone in enumerate(one_by_one(engine, texts, NAMES)):
         assert np.array_equal(found[index], alone)
 
@@ -81,7 +81,7 @@ def test_batches_are_bounded_and_hold_every_text_once():
         return masked(inputs)
 
     texts = encoded([200] * 30 + [10] * 300 + [5000])
-    found = [index for index, _ in Answering(engine, NAMES, "padded").answers(texts)]
+    found = [index for index, _ in InBatches(engine, NAMES, "padded").answers(texts)]
     assert sorted(found) == list(range(331))
     assert all(batch * longest <= 2048 or batch == 1 for batch, longest in sizes)
     assert len(sizes) < 10
