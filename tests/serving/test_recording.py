@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.serving.test_answering import NAMES, encoded
+from tests.serving.test_ways import NAMES, encoded
 
 from prensa.errors import DifferentAnswersError
 from prensa.serving.exported import FILE, TOLERANCES, Record, apart_on_record, check, read_record
