@@ -110,14 +110,15 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     ``device`` is where the model runs while it is calibrated and judged. ``memory`` (a number of bytes, or
     ``"8GiB"``) is how much of main memory calibration may take, by default all that there is: a model that
     takes more goes through it layer by layer, to the same bytes. ``runtime`` (``openvino``, ``onnx`` or
-    ``auto``: all that are installed) exports the result, too, and compares all. ``force`` allows replacing a model in ``output``.
+    ``auto``: all that are installed) exports the result, too, and compares all. ``force`` allows replacing a
+    model in ``output``.
 
     A model whose names or class do not fit is refused. ``drop_unused`` leaves out tensors that its class
     does not use, ``allow_new_head`` takes one whose head has no weights, ``trust_remote_code`` runs the
     model's own code, and ``unchecked`` compresses without looking at the class, by passes that need no
-    texts. ``progress`` and ``on_trial`` are called as the work goes on. ``on`` has ``workers`` of a Ray cluster
-    calibrate, in ``calibration_slices``, and make ``trials_at_once``: the same numbers of both give the same
-    bytes with a cluster and without.
+    texts. ``progress`` and ``on_trial`` are called as the work goes on. ``on`` has ``workers`` of a Ray
+    cluster calibrate, in ``calibration_slices``, and make ``trials_at_once``: the same numbers of both give
+    the same bytes with a cluster and without.
 
     Raises a :class:`~prensa.errors.PrensaError`; then ``output`` is as it was.
     """
