@@ -1,8 +1,10 @@
-"""What is made of counts and answers, apart from any module."""
+"""What batches show of a module, and what is made of counts and answers."""
 
 import pytest
 import torch
+from torch import nn
 
+import prensa
 from prensa.errors import ModelError
 from prensa.modules.answers import Answers, outputs_of
 from prensa.modules.seen import _expected
@@ -73,3 +75,24 @@ def test_variance_is_around_the_mean_of_each_entry():
     assert answers.variance == pytest.approx((4 + 0 + 4) + 4)
     answers.add([torch.tensor([[7.0]])])
     assert answers.variance == pytest.approx(8 + 4 + 49)
+
+
+def test_gradients_that_are_no_numbers_are_refused():
+    """Those of a root behind ``where``: the numbers that are returned are finite, and their gradients are not."""
+    module = nn.Sequential(nn.Linear(16, 16))
+    batches = [torch.randn(8, 16) for _ in range(4)]
+
+    def run(module, batch):
+        scores = module(batch)
+        return torch.where(scores > 0, scores.sqrt(), 0.0)
+
+    with pytest.raises(ModelError, match=r"what 0\.weight sees has no finite second moment"):
+        prensa.compress_module(module, texts=batches, run=run)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_inputs_that_are_no_numbers_are_refused_without_gradients(value):
+    module = nn.Sequential(nn.Linear(16, 16))
+    batches = [torch.full((8, 16), value)]
+    with pytest.raises(ModelError, match=r"what 0\.weight sees has no finite second moment"):
+        prensa.compress_module(module, texts=batches, run=torch.no_grad()(lambda each, batch: each(batch)))

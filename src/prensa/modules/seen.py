@@ -9,6 +9,7 @@ counts as a share of what the layer itself puts out.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -236,7 +237,7 @@ def _joined(
         if statistics is None:
             continue
         if not is_finite(statistics):
-            raise ModelError(f"what {held.name} sees has no finite second moment; use a module that works")
+            raise _not_finite(held)
         matrices[held.name] = statistics
         weights += held.spec.numel
     return Seen(matrices, weights)
@@ -259,7 +260,7 @@ def _by_layer(sums: Sums, held: Held) -> MatrixStatistics | None:
     if sums.inputs is not None:
         moment = sums.inputs.scaled(1 / sums.input_count)
         whole = moment.to("cpu").whole().to(upright.device)
-        energy = float(((upright @ whole) * upright).sum())
+        energy = _checked(float(((upright @ whole) * upright).sum()), held)
         if energy > 0:
             importance = torch.full((len(upright),), 1 / energy, device=upright.device)
             uses.append((moment, importance))
@@ -267,11 +268,22 @@ def _by_layer(sums: Sums, held: Held) -> MatrixStatistics | None:
         counts = sums.uses.to(upright.device)
         counts = _expected(counts)
         apart = weight - weight.mean(dim=0)
-        energy = float((counts * apart.square().sum(dim=1)).sum())
+        energy = _checked(float((counts * apart.square().sum(dim=1)).sum()), held)
         if energy > 0:
             moment = Moment.of(torch.eye(weight.shape[1], device=upright.device))
             uses.append((moment, counts / energy))
     return join_uses(uses, held.tensor, is_table=sums.uses is not None)
+
+
+def _checked(energy: float, held: Held) -> float:
+    """Return what a layer puts out. Raises :class:`ModelError` if it is no number: no share of it is one."""
+    if not math.isfinite(energy):
+        raise _not_finite(held)
+    return energy
+
+
+def _not_finite(held: Held) -> ModelError:
+    return ModelError(f"what {held.name} sees has no finite second moment; use a module that works")
 
 
 def _expected(uses: Tensor) -> Tensor:
