@@ -7,7 +7,10 @@ from torch import nn
 import prensa
 from prensa.errors import ModelError
 from prensa.modules.answers import Answers, outputs_of
-from prensa.modules.seen import _expected
+from prensa.modules.batches import batches_of
+from prensa.modules.contents import contents
+from prensa.modules.seen import _expected, see
+from prensa.progress import silent
 
 NONE = torch.empty(0)
 
@@ -96,3 +99,65 @@ def test_inputs_that_are_no_numbers_are_refused_without_gradients(value):
     batches = [torch.full((8, 16), value)]
     with pytest.raises(ModelError, match=r"what 0\.weight sees has no finite second moment"):
         prensa.compress_module(module, texts=batches, run=torch.no_grad()(lambda each, batch: each(batch)))
+
+
+class Mixed(nn.Module):
+    """A table, a layer, a matrix that no layer multiplies, and a head of two outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(50, 16)
+        self.layer = nn.Linear(16, 24)
+        self.mixing = nn.Parameter(torch.randn(24, 24) / 5)
+        self.head = nn.Linear(24, 2)
+
+    def forward(self, ids):
+        hidden = torch.tanh(self.layer(self.table(ids)))
+        return self.head(hidden + hidden @ self.mixing)
+
+
+def mixed(dtype=torch.float32):
+    torch.manual_seed(0)
+    return Mixed().to(dtype).eval()
+
+
+IDS = [torch.randint(0, 50, (8, 6), generator=torch.Generator().manual_seed(n)) for n in range(6)]
+
+
+def seen_of(module, run, batches=IDS):
+    wanted = [held for held in contents(module) if held.tensor.dim() == 2]
+    return see(module, run, batches_of(batches, 8), wanted, silent).matrices
+
+
+def plainly(module, batch):
+    return module(batch)
+
+
+def under_autocast(module, batch):
+    with torch.autocast("cpu", torch.bfloat16):
+        return module(batch)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "run"),
+    [
+        (torch.float16, plainly),
+        (torch.bfloat16, plainly),
+        (torch.float64, plainly),
+        (torch.float32, under_autocast),
+    ],
+    ids=["float16", "bfloat16", "float64", "autocast"],
+)
+def test_sums_are_float32_whatever_a_module_computes_in(dtype, run):
+    known = seen_of(mixed(), plainly)
+    found = seen_of(mixed(dtype), run)
+    assert set(found) == set(known) == {"table.weight", "layer.weight", "mixing", "head.weight"}
+    for name, matrix in found.items():
+        assert matrix.importance.dtype == torch.float32, name
+        exact = known[name].importance
+        assert torch.allclose(matrix.importance, exact, rtol=0.05, atol=0.05 * float(exact.mean())), name
+    small = prensa.compress_module(mixed(dtype), texts=IDS, run=run)
+    with torch.no_grad():
+        right = torch.cat([mixed()(batch) for batch in IDS])
+        off = torch.cat([small.float()(batch) for batch in IDS]) - right
+    assert 0 < off.square().mean() / right.var() < 0.01

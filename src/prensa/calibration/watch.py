@@ -2,6 +2,9 @@
 
 A matrix is known by the identity of its parameter, not by its name: a tied one has several names, and all of
 its uses belong to one sum. So parameters must stay the same objects while a model is watched.
+
+Sums are in float32 whatever a module computes in: float16 has no room for squared gradients, and bfloat16 too
+few digits to add many of them up.
 """
 
 from __future__ import annotations
@@ -116,7 +119,7 @@ def _add_own(watch: Watch, weight: Tensor, gradient: Tensor) -> None:
     """Add the gradient of a matrix itself, over all of its uses in one batch."""
     sums = watch.of(weight)
     sums.own = watch.moment(sums.own, gradient)
-    squares = gradient.square().sum(dim=1)
+    squares = gradient.float().square().sum(dim=1)
     sums.rows = watch.plus(sums.rows, squares)
 
 
@@ -150,7 +153,7 @@ def _see_linear(
 
     def see_gradient(gradient: Tensor) -> None:
         # Padding has no gradient: nothing of it is in what is computed of the outputs.
-        squares = _rows(gradient).square().sum(dim=0)
+        squares = _rows(gradient).float().square().sum(dim=0)
         sums.gradients = watch.plus(sums.gradients, squares)
 
     return _watched(output, see_gradient)
@@ -170,7 +173,7 @@ def _see_embedding(
         rows = gradient
         if ids.shape == mask.shape:
             rows = gradient[mask]
-        rows = _rows(rows) * scale
+        rows = _rows(rows).float() * scale
         sums.looked_up = watch.moment(sums.looked_up, rows)
         sums.look_ups += len(rows)
         sums.uses = watch.plus(sums.uses, _uses(module, ids, mask))
