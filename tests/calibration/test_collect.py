@@ -287,6 +287,21 @@ def test_a_moment_of_no_use_names_its_tensor(original, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_layer_that_is_given_no_rows_is_not_reached(tmp_path, monkeypatch):
+    """As a mixture's expert that no token is sent to."""
+
+    def idle(pooler, hidden):
+        return hidden[:, 0] + pooler.dense(hidden[:0, 0]).sum()
+
+    monkeypatch.setattr("transformers.models.bert.modeling_bert.BertPooler.forward", idle)
+    torch.manual_seed(0)
+    model = transformers.BertForSequenceClassification(transformers.BertConfig(**SMALL))
+    model.save_pretrained(tmp_path / "model")
+    known = collect(planned(add_tokenizer(tmp_path / "model"), 10)).matrices
+    assert "bert.pooler.dense.weight" not in known
+    assert "classifier.weight" in known
+
+
 def test_progress_is_told(original):
     told = []
     collect(planned(original, 10), lambda *step: told.append(step))

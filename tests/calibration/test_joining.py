@@ -39,6 +39,11 @@ def test_what_is_not_finite_in_one_use_of_several_is_not_lost():
     assert not is_finite(joined(**one, looked_up=moment(NAN), look_ups=1, uses=torch.ones(2)))
 
 
+def test_a_use_that_was_given_nothing_is_none():
+    assert joined(inputs=moment(0.0), input_count=0, gradients=torch.zeros(2)) is None
+    assert joined(looked_up=moment(0.0), look_ups=0, uses=torch.zeros(2)) is None
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, float("inf")])
 def test_a_use_that_no_output_depends_on_counts_for_nothing(value):
     assert joined(inputs=moment(value), input_count=1, gradients=torch.zeros(2)) is None

@@ -70,6 +70,14 @@ def test_masked_scores_are_none_and_infinite_ones_an_error():
         outputs_of(torch.tensor([[float("inf")]], requires_grad=True), NONE)
 
 
+def test_answers_without_rows_are_left_out():
+    answers = Answers()
+    answers.add([torch.empty(0, 3), torch.tensor([[1.0], [3.0]])])
+    assert answers.variance == 2
+    (found,) = outputs_of(torch.empty(4, 0, requires_grad=True), NONE)
+    assert found.shape == (4, 0)
+
+
 def test_variance_is_around_the_mean_of_each_entry():
     answers = Answers()
     answers.add([torch.tensor([[1.0, 10.0], [3.0, 10.0]])])
@@ -161,3 +169,46 @@ def test_sums_are_float32_whatever_a_module_computes_in(dtype, run):
         right = torch.cat([mixed()(batch) for batch in IDS])
         off = torch.cat([small.float()(batch) for batch in IDS]) - right
     assert 0 < off.square().mean() / right.var() < 0.01
+
+
+class Mixture(nn.Module):
+    """Sends each token to one of four experts, never to the last, and looks rare tokens up in a table apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(50, 16)
+        self.rare = nn.Embedding(50, 16)
+        self.experts = nn.ModuleList(nn.Linear(16, 16) for _ in range(4))
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, ids, attention_mask=None):
+        hidden = self.table(ids)
+        hidden[ids > 50] += self.rare(ids[ids > 50])
+        mixed = torch.zeros_like(hidden)
+        for number, expert in enumerate(self.experts):
+            chosen = ids % 3 == number
+            mixed[chosen] = expert(hidden[chosen])
+        return self.head(hidden + mixed)
+
+
+def with_mask(module, batch):
+    return module(batch, attention_mask=torch.ones_like(batch))
+
+
+@pytest.mark.parametrize("is_quiet", [False, True], ids=["with gradients", "without"])
+@pytest.mark.parametrize("run", [plainly, with_mask], ids=["no mask", "mask"])
+def test_a_layer_that_is_given_no_rows_is_rounded_to_nearest(run, is_quiet, tmp_path):
+    torch.manual_seed(0)
+    module = Mixture().eval()
+    # In the first batch all experts but one are idle.
+    batches = [IDS[0] // 3 * 3, *IDS[1:]]
+    small = prensa.compress_module(module, texts=batches, run=torch.no_grad()(run) if is_quiet else run)
+    prensa.save(small, tmp_path / "out")
+    notes = {report.name: report.note for report in prensa.inspect(tmp_path / "out").tensors if report.note}
+    assert notes == dict.fromkeys(
+        ("rare.weight", "experts.3.weight"), "no batch reached it, rounded to nearest"
+    )
+    with torch.no_grad():
+        right = module(IDS[1])
+        off = small(IDS[1]) - right
+    assert 0 < off.square().mean() / right.var() < 0.05

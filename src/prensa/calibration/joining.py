@@ -181,7 +181,8 @@ def join_uses(
 
 
 def _as_linear(sums: Sums, per_output: float) -> list[tuple[Moment, Tensor]]:
-    if sums.inputs is None or sums.gradients is None:
+    # A mixture's expert may be given no inputs at all.
+    if sums.inputs is None or sums.gradients is None or not sums.input_count:
         return []
     # The mean over inputs, and the sum over gradients: a layer that is used twice as often counts twice.
     moment = sums.inputs.scaled(1 / sums.input_count)
@@ -189,7 +190,7 @@ def _as_linear(sums: Sums, per_output: float) -> list[tuple[Moment, Tensor]]:
 
 
 def _as_embedding(sums: Sums, per_output: float, one_use: float) -> list[tuple[Moment, Tensor]]:
-    if sums.looked_up is None or sums.uses is None:
+    if sums.looked_up is None or sums.uses is None or not sums.look_ups:
         return []
     uses = sums.uses.to(sums.looked_up.strips[0].device)
     moment = sums.looked_up.scaled(1 / sums.look_ups)

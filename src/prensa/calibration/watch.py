@@ -48,11 +48,12 @@ class Sums:
 
 @dataclass
 class Watch:
-    """Sums of every matrix that was met, by its parameter's identity; ``mask`` is the current batch's.
+    """Sums of every matrix that was met, by its parameter's identity.
 
-    ``home`` is the device on which sums are kept. ``begins`` has gradients begin at linear layers, too: a
-    module may have no embedding in front of them. With ``forward_only`` inputs and look-ups are summed up
-    without gradients, which then say nothing.
+    ``mask`` is the current batch's ``[texts, tokens]``, and has one dimension while none is known. ``home``
+    is the device on which sums are kept. ``begins`` has gradients begin at linear layers, too: a module may
+    have no embedding in front of them. With ``forward_only`` inputs and look-ups are summed up without
+    gradients, which then say nothing.
     """
 
     home: str
@@ -171,7 +172,7 @@ def _see_embedding(
 
     def see_gradient(gradient: Tensor) -> None:
         rows = gradient
-        if ids.shape == mask.shape:
+        if _is_of(mask, ids.shape):
             rows = gradient[mask]
         rows = _rows(rows).float() * scale
         sums.looked_up = watch.moment(sums.looked_up, rows)
@@ -192,7 +193,7 @@ def _see_embedding(
 def _uses(module: nn.Embedding, ids: Tensor, mask: Tensor) -> Tensor:
     """Count how often each row was looked up ``[rows]``."""
     # A table of positions gets one row of ids for all texts, and no padding.
-    looked_up = ids[mask] if ids.shape == mask.shape else ids
+    looked_up = ids[mask] if _is_of(mask, ids.shape) else ids
     looked_up = looked_up.reshape(-1)
     uses = torch.zeros(
         module.num_embeddings,
@@ -217,10 +218,16 @@ def _watched(output: Tensor, see_gradient: Callable[[Tensor], None]) -> Tensor:
 
 def _real(tensor: Tensor, mask: Tensor) -> Tensor:
     """Return the vectors of a tensor ``[…, size]`` as rows, without those of padding."""
-    if tensor.shape[:-1] == mask.shape:
+    if _is_of(mask, tensor.shape[:-1]):
         return tensor[mask].float()
     # Of texts, and not of tokens: a classifier's last layer, or a table of positions.
     return _rows(tensor).float()
+
+
+def _is_of(mask: Tensor, shape: torch.Size) -> bool:
+    """Whether a mask is that of tokens of this shape."""
+    # Where none is known it is empty, and so are the inputs of a layer that a batch leaves idle.
+    return mask.dim() == MATRIX and mask.shape == shape
 
 
 def _rows(tensor: Tensor) -> Tensor:

@@ -257,14 +257,14 @@ def _by_layer(sums: Sums, held: Held) -> MatrixStatistics | None:
     weight = held.tensor.detach().float()
     upright = weight.t() if held.spec.is_transposed else weight
     uses: list[tuple[Moment, Tensor]] = []
-    if sums.inputs is not None:
+    if sums.inputs is not None and sums.input_count:
         moment = sums.inputs.scaled(1 / sums.input_count)
         whole = moment.to("cpu").whole().to(upright.device)
         energy = _checked(float(((upright @ whole) * upright).sum()), held)
         if energy > 0:
             importance = torch.full((len(upright),), 1 / energy, device=upright.device)
             uses.append((moment, importance))
-    if sums.uses is not None:
+    if sums.uses is not None and sums.uses.any():
         counts = sums.uses.to(upright.device)
         counts = _expected(counts)
         apart = weight - weight.mean(dim=0)
