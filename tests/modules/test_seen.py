@@ -212,3 +212,63 @@ def test_a_layer_that_is_given_no_rows_is_rounded_to_nearest(run, is_quiet, tmp_
         right = module(IDS[1])
         off = small(IDS[1]) - right
     assert 0 < off.square().mean() / right.var() < 0.05
+
+
+class Language(nn.Module):
+    """Multiplies its table: as a layer that is tied to it, or itself where there is ``no_layer``."""
+
+    def __init__(self, *, no_layer):
+        super().__init__()
+        self.table = nn.Embedding(50, 16)
+        self.layer = nn.Linear(16, 16)
+        self.norm = nn.LayerNorm(16)
+        if not no_layer:
+            self.out = nn.Linear(16, 50, bias=False)
+            self.out.weight = self.table.weight
+
+    def forward(self, ids):
+        hidden = self.table(ids)
+        hidden = self.norm(hidden + torch.tanh(self.layer(hidden)))
+        return self.out(hidden) if hasattr(self, "out") else hidden @ self.table.weight.t()
+
+
+def cost_of(change, matrix):
+    return float((matrix.importance * ((change @ matrix.moment.whole()) * change).sum(dim=1)).sum())
+
+
+def test_a_table_that_is_multiplied_too_knows_both_of_its_uses():
+    tables = []
+    for no_layer in (False, True):
+        torch.manual_seed(0)
+        tables.append(seen_of(Language(no_layer=no_layer), plainly)["table.weight"])
+    tied, alone = tables
+    change = torch.randn(50, 16)
+    assert cost_of(change, alone) == pytest.approx(cost_of(change, tied), rel=0.1)
+    assert torch.allclose(alone.importance, tied.importance, rtol=0.4)
+
+
+class Skipping(nn.Module):
+    """Runs its expert for batches that have its tokens; otherwise not at all, or with no rows."""
+
+    def __init__(self, *, skips):
+        super().__init__()
+        self.table = nn.Embedding(50, 16)
+        self.expert = nn.Linear(16, 16)
+        self.skips = skips
+
+    def forward(self, ids):
+        hidden = self.table(ids)
+        chosen = ids >= 25
+        if chosen.any() or not self.skips:
+            hidden = hidden.masked_scatter(chosen[..., None], self.expert(hidden[chosen]))
+        return hidden
+
+
+def test_a_layer_that_the_first_batch_skips_counts_once():
+    batches = [IDS[0] % 25, *IDS[1:]]
+    found = []
+    for skips in (False, True):
+        torch.manual_seed(0)
+        found.append(seen_of(Skipping(skips=skips), plainly, batches)["expert.weight"])
+    assert found[0].importance.equal(found[1].importance)
+    assert found[0].moment.whole().equal(found[1].moment.whole())

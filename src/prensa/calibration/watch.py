@@ -53,7 +53,7 @@ class Watch:
     ``mask`` is the current batch's ``[texts, tokens]``, and has one dimension while none is known. ``home``
     is the device on which sums are kept. ``begins`` has gradients begin at linear layers, too: a module may
     have no embedding in front of them. With ``forward_only`` inputs and look-ups are summed up without
-    gradients, which then say nothing.
+    gradients, which then say nothing. ``multiplied`` are the identities of matrices that linear layers used.
     """
 
     home: str
@@ -61,6 +61,7 @@ class Watch:
     forward_only: bool = False
     mask: Tensor = field(default_factory=lambda: torch.empty(0))
     sums: dict[int, Sums] = field(default_factory=dict)
+    multiplied: set[int] = field(default_factory=set)
 
     def of(self, weight: Tensor) -> Sums:
         """Return a matrix' sums, new ones at its first use."""
@@ -125,11 +126,17 @@ def _add_own(watch: Watch, weight: Tensor, gradient: Tensor) -> None:
 
 
 def take_own_gradients(watch: Watch, weights: Iterable[nn.Parameter]) -> None:
-    """Add the gradients of matrices themselves, and drop them: autograd would add those of the next batch."""
+    """Add the gradients of matrices themselves, and drop them: autograd would add those of the next batch.
+
+    What was looked up is not in them, and seen by itself. What a linear layer multiplies is: of a matrix that
+    one has used since gradients began they count for nothing, or that use would count twice.
+    """
     for weight in weights:
-        if weight.grad is not None:
+        if weight.grad is None:
+            continue
+        if id(weight) not in watch.multiplied:
             _add_own(watch, weight, weight.grad)
-            weight.grad = None
+        weight.grad = None
 
 
 def _looks_up(module: nn.Embedding) -> bool:
@@ -141,7 +148,8 @@ def _looks_up(module: nn.Embedding) -> bool:
 def _see_linear(
     watch: Watch, module: nn.Linear | Conv1D, arguments: tuple[Tensor, ...], output: Tensor
 ) -> Tensor:
-    # Asked for also without gradients: who runs the model once without them learns which matrices are met.
+    # Noted also without gradients: who runs the model once without them learns which matrices are multiplied.
+    watch.multiplied.add(id(module.weight))
     sums = watch.of(module.weight)
     # Inside of a block, which runs once more with gradients: counted here, inputs would count twice.
     if not torch.is_grad_enabled() and not watch.forward_only:
@@ -183,10 +191,9 @@ def _see_embedding(
         if watch.forward_only:
             sums.uses = watch.plus(sums.uses, _uses(module, ids, mask))
         return None
-    # Weights get no gradients, which would take as much memory as they do. So gradients begin here, at what
-    # comes out of the tables, and everything behind gets them.
-    if not output.requires_grad:
-        output = output.detach().requires_grad_()
+    # Gradients begin here, at what comes out of the tables, and everything behind gets them. The table's own
+    # would take as much memory as it does; without this use it has one only where it is used otherwise, too.
+    output = output.detach().requires_grad_()
     return _watched(output, see_gradient)
 
 

@@ -21,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from prensa.calibration.joining import at_least_as_seen, is_finite, join, join_uses
 from prensa.calibration.objective import objective
+from prensa.calibration.running import want_own_gradients
 from prensa.calibration.watch import Sums, Watch, take_own_gradients, watch_layers
 from prensa.errors import DataError, ModelError, PrensaError, SettingError, first_line
 from prensa.isolation import building
@@ -66,8 +67,8 @@ def see(module: nn.Module, run: Run, batches: Batches, wanted: Sequence[Held], p
         for handle in [*watch_layers(module, watch, only), *_watch_masks(module, watch)]:
             stack.callback(handle.remove)
         sender = _Sender(module, run, batches, watch)
-        unmet = sender.begin(wanted)
-        return sender.send(wanted, unmet, progress)
+        own = sender.begin(wanted)
+        return sender.send(wanted, own, progress)
 
 
 class _Sender:
@@ -81,26 +82,22 @@ class _Sender:
         self._kind = type(module).__name__
 
     def begin(self, wanted: Sequence[Held]) -> list[nn.Parameter]:
-        """Run the first batch to see which matrices are met, and find out whether there are gradients.
+        """Run the first batch to see which matrices are multiplied, and find out whether there are gradients.
 
-        Returns those of ``wanted`` that no hook meets, now with gradients.
+        Returns those of ``wanted`` that no linear layer multiplies, now with gradients.
         """
         if not self._met():
             raise SettingError(
                 f"run(module, batch) sent nothing through the {self._kind} that it was given; use its first "
                 "parameter, which is a copy of your module"
             )
-        unmet = []
-        for held in wanted:
-            if id(held.tensor) not in self._watch.sums and isinstance(held.tensor, nn.Parameter):
-                held.tensor.requires_grad = True
-                unmet.append(held.tensor)
+        own = want_own_gradients([held.tensor for held in wanted], self._watch)
         self._watch.sums.clear()
         with torch.enable_grad():
             outputs = self._outputs(0)
         self._watch.sums.clear()
         self._watch.forward_only = not outputs
-        return unmet
+        return own
 
     def _met(self) -> bool:
         """Run the first batch without gradients, and return whether any part of the module ran."""
@@ -116,7 +113,7 @@ class _Sender:
                 handle.remove()
         return bool(ran)
 
-    def send(self, wanted: Sequence[Held], unmet: list[nn.Parameter], progress: Progress) -> Seen:
+    def send(self, wanted: Sequence[Held], own: list[nn.Parameter], progress: Progress) -> Seen:
         """Run all batches, the first one again, and join what was seen."""
         answers = Answers()
         # Which signs are drawn must not depend on what was drawn before: same input, same bytes.
@@ -129,7 +126,7 @@ class _Sender:
             else:
                 outputs = self._send_back(number, generator)
                 answers.add(outputs)
-                take_own_gradients(self._watch, unmet)
+                take_own_gradients(self._watch, own)
             progress(f"reading {self._batches.source}", number + 1, total)
         if self._watch.forward_only:
             return _joined(self._watch, wanted, _by_layer)
