@@ -109,7 +109,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     ``device`` is where the model runs while it is calibrated and judged. ``memory`` (a number of bytes, or
     ``"8GiB"``) is how much of main memory calibration may take, by default all that there is: a model that
     takes more goes through it layer by layer, to the same bytes. ``runtime`` (``openvino``, ``onnx`` or
-    ``auto``: all that are installed) exports the result and compares all. ``force`` replaces ``output``.
+    ``auto``: all installed) exports the result, too, and compares. ``force`` replaces a model in ``output``.
 
     A model whose names or class do not fit is refused. ``drop_unused`` leaves out tensors that its class
     does not use, ``allow_new_head`` takes one whose head has no weights, ``trust_remote_code`` runs the

@@ -33,6 +33,27 @@ def _deberta_v1():
     return transformers.DebertaForSequenceClassification(config)
 
 
+def _deberta_that_multiplies_its_table():
+    """As its class does without ``legacy``: the output layer is the table itself, and no module."""
+    config = transformers.DebertaV2Config(
+        legacy=False,
+        relative_attention=True,
+        position_buckets=8,
+        pos_att_type=["c2p", "p2c"],
+        max_position_embeddings=64,
+        **SMALL,
+    )
+    return transformers.DebertaV2ForMaskedLM(config)
+
+
+def _mobilebert():
+    """Multiplies its table joined with another matrix."""
+    config = transformers.MobileBertConfig(
+        embedding_size=32, intra_bottleneck_size=32, max_position_embeddings=64, **SMALL
+    )
+    return transformers.MobileBertForMaskedLM(config)
+
+
 def _distilbert():
     config = transformers.DistilBertConfig(vocab_size=120, dim=48, n_layers=2, n_heads=4, hidden_dim=96)
     return transformers.DistilBertForSequenceClassification(config)
@@ -104,6 +125,10 @@ ARCHITECTURES = {
     "t5-encoder": _t5,
     "xlm-r": lambda: transformers.XLMRobertaModel(transformers.XLMRobertaConfig(**SMALL)),
 }
+
+
+# Their tables are looked up, and multiplied by no module.
+MULTIPLYING = {"deberta-mlm": _deberta_that_multiplies_its_table, "mobilebert-mlm": _mobilebert}
 
 
 @pytest.fixture(params=ARCHITECTURES)
@@ -250,6 +275,20 @@ def test_a_tied_matrix_knows_both_of_its_uses(tmp_path):
     assert tied.offset is not None
 
 
+@pytest.mark.parametrize("name", MULTIPLYING)
+def test_a_table_that_is_multiplied_too_knows_both_of_its_uses(name, tmp_path):
+    """What a change of an output row costs does not depend on whether the texts have its token."""
+    torch.manual_seed(0)
+    model = MULTIPLYING[name]().eval()
+    for parameter in model.parameters():
+        if parameter.dim() == 2:
+            parameter.data *= 5
+    model.save_pretrained(tmp_path / "model")
+    known = collect(planned(add_tokenizer(tmp_path / "model"), 20)).matrices
+    (table,) = (matrix for key, matrix in known.items() if key.endswith("word_embeddings.weight"))
+    assert float(table.importance.min()) > 0.1 * float(table.importance.median())
+
+
 def test_a_broken_model_is_refused(original):
     change_weights(original, lambda tensors: tensors["classifier.bias"].fill_(float("nan")))
     with pytest.raises(ModelError, match="gives no number"):
@@ -285,6 +324,21 @@ def test_a_moment_of_no_use_names_its_tensor(original, tmp_path):
     with pytest.raises(PrensaError, match=f"tensor {name}: expected a finite second moment"):
         pipeline.run(plan, statistics=statistics)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_layer_that_is_given_no_rows_is_not_reached(tmp_path, monkeypatch):
+    """As a mixture's expert that no token is sent to."""
+
+    def idle(pooler, hidden):
+        return hidden[:, 0] + pooler.dense(hidden[:0, 0]).sum()
+
+    monkeypatch.setattr("transformers.models.bert.modeling_bert.BertPooler.forward", idle)
+    torch.manual_seed(0)
+    model = transformers.BertForSequenceClassification(transformers.BertConfig(**SMALL))
+    model.save_pretrained(tmp_path / "model")
+    known = collect(planned(add_tokenizer(tmp_path / "model"), 10)).matrices
+    assert "bert.pooler.dense.weight" not in known
+    assert "classifier.weight" in known
 
 
 def test_progress_is_told(original):

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 import transformers
-from tests.calibration.test_collect import ARCHITECTURES, SMALL, planned
+from tests.calibration.test_collect import ARCHITECTURES, MULTIPLYING, SMALL, planned
 from tests.conftest import FAMILIES, add_tokenizer, change_weights, leftovers
 
 from prensa.calibration import spill, streamed
@@ -19,13 +19,15 @@ LAYERS = {
     "bert": "bert.encoder.layer",
     "deberta-v1": "deberta.encoder.layer",
     "deberta": "deberta.encoder.layer",
+    "deberta-mlm": "deberta.encoder.layer",
+    "mobilebert-mlm": "mobilebert.encoder.layer",
     "distilbert": "distilbert.transformer.layer",
     "electra": "electra.encoder.layer",
     "gpt2": "transformer.h",
     "llama": "model.layers",
     "t5-encoder": "encoder.block",
 }
-MODELS = ARCHITECTURES | FAMILIES
+MODELS = ARCHITECTURES | FAMILIES | MULTIPLYING
 
 
 def built(name, directory):

@@ -104,3 +104,17 @@ def test_a_bound_pass_says_what_its_settings_say():
     bound = settings.bind(known(), 2400)
     assert (bound.settings, bound.name, bound.needs_whole) == (settings, "gptq", False)
     assert bound.declines(1e9, torch.float32) == ""
+
+
+@pytest.mark.parametrize(("importance", "noise"), [([1e-44, 0.0, 0.0], 1e-3), ([1e-38, 1e-37], 10.0)])
+def test_importances_too_small_for_steps_are_an_error(importance, noise):
+    with pytest.raises(ValueError, match="expected importances that give finite steps, found "):
+        row_steps(torch.tensor(importance), noise)
+
+
+@pytest.mark.parametrize("weights", [0, -2400])
+def test_a_noise_that_no_weights_share_is_an_error(weights):
+    with pytest.raises(
+        ValueError, match=f"expected calibrated weights that share the noise, found {weights}"
+    ):
+        Gptq().bind(known(), weights)

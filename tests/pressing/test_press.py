@@ -4,7 +4,7 @@ import torch
 from prensa.errors import ModelError
 from prensa.ops.affine import dequantize
 from prensa.ops.spec import TensorSpec
-from prensa.passes import Half, Prune, Quantize, Threshold
+from prensa.passes import Bound, Gptq, Half, Prune, Quantize, Threshold
 from prensa.pressing.press import press
 
 
@@ -73,6 +73,23 @@ def test_what_is_not_finite_is_named(value, word):
     weight[1234, 56] = value
     with pytest.raises(ModelError, match=f"tensor w holds {word}"):
         pressed(weight, Half())
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3000, 400)])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_passes_make_not_finite_is_named(shape, value):
+    def spoil(rows, spec, at):
+        return rows.index_fill(1, torch.tensor([3]), value)
+
+    with pytest.raises(
+        ModelError, match=r"f: tensor w has NaN or infinite values after its passes \(half, gptq"
+    ):
+        pressed(torch.randn(shape), Half(), Bound(Gptq(), spoil))
+
+
+def test_weights_beyond_float32_are_named():
+    with pytest.raises(ModelError, match="tensor w has NaN or infinite values after its passes"):
+        pressed(torch.full((4, 4), 1e300, dtype=torch.float64), Quantize())
 
 
 def test_huge_weights_still_have_an_error():

@@ -213,3 +213,27 @@ def test_a_pickled_checkpoint(trimmed, tmp_path):
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == (
         place / "out" / "model.safetensors"
     ).read_bytes()
+
+
+def test_a_table_that_is_stored_under_both_of_its_names(trimmed, tmp_path):
+    """As in a ``pytorch_model.bin`` of a state dict: its dropped rows are subtracted once, not twice."""
+    *_, place = trimmed("bert, wordpiece")
+    weights = prensa.load(place / "original").state_dict()
+    written = []
+    for name in ("both names", "one name"):
+        shutil.copytree(place / "original", tmp_path / name)
+        (tmp_path / name / "model.safetensors").unlink()
+        torch.save(weights, tmp_path / name / "pytorch_model.bin")
+        prensa.compress(
+            tmp_path / name,
+            tmp_path / f"{name}, small",
+            preset="small",
+            trim_vocabulary=TrimVocabulary(),
+            texts=place / "texts.jsonl",
+        )
+        written.append(load_file(tmp_path / f"{name}, small" / "model.safetensors"))
+        for tied in ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"):
+            weights.pop(tied, None)
+    both, one = written
+    assert both.keys() == one.keys()
+    assert all(value.equal(one[name]) for name, value in both.items())

@@ -2,7 +2,7 @@
 
 Every matrix is met where it is used: a linear layer's inputs and the gradients of its outputs, an embedding's
 rows and the gradients of what was looked up. A matrix that is used in another way (DeBERTa's relative
-positions) is known by its own gradient. Padding does not count.
+positions), be it beside look-ups, is known by its own gradient. Padding does not count.
 """
 
 from __future__ import annotations
@@ -139,21 +139,21 @@ def _run(
     generator = torch.Generator().manual_seed(number_of_slice)
     pool = read_text_vector(plan.path, plan.kind)
     spread = Spread()
-    unmet: list[nn.Parameter] = []
+    own: list[nn.Parameter] = []
     texts, tokens = len(plan.encoded.rows), sum(plan.encoded.lengths)
     done = 0
     for number, indices in enumerate(plan.batches_of(number_of_slice)):
         batch = padded(plan, indices, plan.device)
         watch.mask = batch["attention_mask"].bool()
         if number == 0:
-            unmet = _not_met(model, watch, batch, plan.kind)
+            own = _with_own_gradients(model, watch, batch, plan.kind)
         # Some models compute with the default dtype, which loading another one changes.
         with building(), torch.enable_grad():
             output = model(**batch, **other_inputs(model, batch, plan.kind))
             outputs = finite_outputs(output, batch, plan, pool)
             # The hooks see all gradients on the way back.
             objective(outputs, plan.kind, generator).backward()  # type: ignore[no-untyped-call]
-        take_own_gradients(watch, unmet)
+        take_own_gradients(watch, own)
         spread.add(outputs)
         done += plan.tokens_of(indices)
         progress(f"reading {texts:,} texts", done, tokens)
@@ -161,12 +161,11 @@ def _run(
 
 
 @torch.no_grad()
-def _not_met(
+def _with_own_gradients(
     model: PreTrainedModel, watch: Watch, batch: Mapping[str, Tensor], kind: Kind | None
 ) -> list[nn.Parameter]:
-    """Find the matrices that no hook meets, and have them get gradients."""
+    """Find the matrices that no linear layer multiplies, and have them get gradients."""
     # Without gradients, hooks only say which matrices are there.
     model(**batch, **other_inputs(model, batch, kind))
-    met = list(watch.sums)
     watch.sums.clear()
-    return want_own_gradients(model, met)
+    return want_own_gradients(model.parameters(), watch)

@@ -158,11 +158,14 @@ def join(sums: Sums, weight: Tensor, per_output: float, one_use: float) -> Matri
 def join_uses(
     uses: Iterable[tuple[Moment, Tensor]], weight: Tensor, *, is_table: bool
 ) -> MatrixStatistics | None:
-    """Join moment and importance of a matrix over all of its uses, None if none costs anything."""
+    """Join moment and importance of a matrix over all of its uses, None if none costs anything.
+
+    What is not finite in a use is not finite in the result, for the caller to refuse.
+    """
     # A use that costs nothing says nothing of the directions in which a change costs.
     counting: list[tuple[Moment, Tensor]] = []
     for moment, importance in uses:
-        if _trace(moment) * importance.sum() > 0:
+        if not _costs_nothing(moment, importance):
             counting.append((moment, importance))
     if not counting:
         return None
@@ -178,7 +181,8 @@ def join_uses(
 
 
 def _as_linear(sums: Sums, per_output: float) -> list[tuple[Moment, Tensor]]:
-    if sums.inputs is None or sums.gradients is None:
+    # A mixture's expert may be given no inputs at all.
+    if sums.inputs is None or sums.gradients is None or not sums.input_count:
         return []
     # The mean over inputs, and the sum over gradients: a layer that is used twice as often counts twice.
     moment = sums.inputs.scaled(1 / sums.input_count)
@@ -186,7 +190,7 @@ def _as_linear(sums: Sums, per_output: float) -> list[tuple[Moment, Tensor]]:
 
 
 def _as_embedding(sums: Sums, per_output: float, one_use: float) -> list[tuple[Moment, Tensor]]:
-    if sums.looked_up is None or sums.uses is None:
+    if sums.looked_up is None or sums.uses is None or not sums.look_ups:
         return []
     uses = sums.uses.to(sums.looked_up.strips[0].device)
     moment = sums.looked_up.scaled(1 / sums.look_ups)
@@ -198,7 +202,7 @@ def _as_itself(sums: Sums, per_output: float) -> list[tuple[Moment, Tensor]]:
         return []
     # The squares are in the importance; the moment keeps their directions alone.
     trace = _trace(sums.own)
-    if not trace > 0:
+    if trace == 0:
         return []
     moment = sums.own.scaled(1 / trace)
     return [(moment, sums.rows * per_output)]
@@ -221,6 +225,12 @@ def _of_tied(uses: list[tuple[Moment, Tensor]]) -> tuple[Moment, Tensor]:
     importance = torch.stack(costs).sum(dim=0)
     importance /= _trace(joined)
     return joined, importance
+
+
+def _costs_nothing(moment: Moment, importance: Tensor) -> bool:
+    """Whether a use adds nothing to the cost of a change. NaN is not nothing, and has to be met."""
+    total = importance.sum()
+    return bool(total == 0) or bool(_trace(moment) * total == 0)
 
 
 def _trace(moment: Moment) -> float:

@@ -13,7 +13,7 @@ from prensa.calibration.joining import Outputs, token_table
 from prensa.calibration.objective import outputs_of, without_past
 from prensa.calibration.plan import CalibrationPlan
 from prensa.calibration.spread import Spread
-from prensa.calibration.watch import MATRIX
+from prensa.calibration.watch import MATRIX, Watch
 from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import OUT_OF_MEMORY, DeviceError, ModelError, PrensaError, first_line
 from prensa.runtime.text_vector import TextVector
@@ -79,15 +79,19 @@ def outputs_seen(spread: Spread, plan: CalibrationPlan) -> Outputs:
     return Outputs(spread.count, variance)
 
 
-def want_own_gradients(model: nn.Module, met: Iterable[int]) -> list[nn.Parameter]:
-    """Find the matrices that no hook meets, and have them get gradients. ``met`` are identities."""
-    known = set(met)
-    unmet: list[nn.Parameter] = []
-    for weight in model.parameters():
-        if weight.dim() == MATRIX and id(weight) not in known:
+def want_own_gradients(parameters: Iterable[Tensor], watch: Watch) -> list[nn.Parameter]:
+    """Find the matrices that no linear layer has multiplied, and have them get gradients.
+
+    A table that is looked up is among them: a model may multiply it, too (DeBERTa's language models do).
+    """
+    own: list[nn.Parameter] = []
+    for weight in parameters:
+        if not isinstance(weight, nn.Parameter) or weight.dim() != MATRIX:
+            continue
+        if id(weight) not in watch.multiplied:
             weight.requires_grad_()
-            unmet.append(weight)
-    return unmet
+            own.append(weight)
+    return own
 
 
 def explained(error: Exception, model: PreTrainedModel, plan: CalibrationPlan) -> PrensaError:

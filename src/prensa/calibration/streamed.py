@@ -95,13 +95,12 @@ class _Work:
         self._joints = Joints(type(skeleton.model).__name__, self._layers, watch, self._outputs)
         # The last layer that is given something that comes from the front.
         self._farthest = 0
-        # Matrices that no hook meets, by part.
-        self._unmet: dict[Part, list[nn.Parameter]] = {}
+        # Matrices that no linear layer multiplies, by part.
+        self._own: dict[Part, list[nn.Parameter]] = {}
         self._seen = Outputs(0, 1.0)
 
     def go_forwards(self) -> None:
-        """Run each layer on all batches, and learn which matrices are met."""
-        met: set[int] = set()
+        """Run each layer on all batches, and learn which matrices are multiplied."""
         with torch.no_grad():
             for number in range(len(self._layers)):
                 with self._skeleton.filled(number):
@@ -109,17 +108,15 @@ class _Work:
                         run = Run(batch, number, self._joints.keep, counts=INSIDE)
                         self._joints.run(run, partial(self._model, batch))
                         self._check_between(run)
-                        met.update(run.aside[FRONT])
             with self._skeleton.filled(HEAD):
                 self._watch.mask = self._mask(0)
                 self._joints.run(Run(0, None, None, counts=BEHIND), partial(self._model, 0))
         # Without gradients, hooks only say which matrices are there.
-        met.update(self._watch.sums)
         self._watch.sums.clear()
-        own = {id(weight) for weight in want_own_gradients(self._skeleton.model, met)}
+        own = {id(weight) for weight in want_own_gradients(self._skeleton.model.parameters(), self._watch)}
         for names, weight in by_parameter(self._skeleton.model):
             if id(weight) in own:
-                self._unmet.setdefault(self._skeleton.part_of(names), []).append(weight)
+                self._own.setdefault(self._skeleton.part_of(names), []).append(weight)
 
     def go_behind(self) -> None:
         """Run what is behind the layers, forwards and backwards, and measure the outputs."""
@@ -149,7 +146,7 @@ class _Work:
                 for batch in self._each_batch():
                     run = Run(batch, number, self._way_back, counts=INSIDE, with_leaves=True)
                     self._joints.run(run, partial(self._model, batch))
-                    take_own_gradients(self._watch, self._unmet.get(number, []))
+                    take_own_gradients(self._watch, self._own.get(number, []))
                 self._join(number)
             if number >= self._farthest:
                 # No run comes past it any more.
@@ -173,7 +170,7 @@ class _Work:
                         roots.append(root)
                         gradients += self._to_front.take(key)
                 torch.autograd.backward(roots, gradients)
-                take_own_gradients(self._watch, self._unmet.get(BASE, []))
+                take_own_gradients(self._watch, self._own.get(BASE, []))
         self._join(BASE)
 
     def statistics(self) -> Statistics:
@@ -240,7 +237,7 @@ class _Work:
 
     def _take_own_behind(self) -> None:
         for part in (BASE, HEAD):
-            take_own_gradients(self._watch, self._unmet.get(part, []))
+            take_own_gradients(self._watch, self._own.get(part, []))
 
     def _check_between(self, run: Run) -> None:
         """Raise :class:`ModelError` for matrices between layers: these would be met once for each layer."""

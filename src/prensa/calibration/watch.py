@@ -2,6 +2,9 @@
 
 A matrix is known by the identity of its parameter, not by its name: a tied one has several names, and all of
 its uses belong to one sum. So parameters must stay the same objects while a model is watched.
+
+Sums are in float32 whatever a module computes in: float16 has no room for squared gradients, and bfloat16 too
+few digits to add many of them up.
 """
 
 from __future__ import annotations
@@ -45,11 +48,12 @@ class Sums:
 
 @dataclass
 class Watch:
-    """Sums of every matrix that was met, by its parameter's identity; ``mask`` is the current batch's.
+    """Sums of every matrix that was met, by its parameter's identity.
 
-    ``home`` is the device on which sums are kept. ``begins`` has gradients begin at linear layers, too: a
-    module may have no embedding in front of them. With ``forward_only`` inputs and look-ups are summed up
-    without gradients, which then say nothing.
+    ``mask`` is the current batch's ``[texts, tokens]``, and has one dimension while none is known. ``home``
+    is the device on which sums are kept. ``begins`` has gradients begin at linear layers, too: a module may
+    have no embedding in front of them. With ``forward_only`` inputs and look-ups are summed up without
+    gradients, which then say nothing. ``multiplied`` are the identities of matrices that linear layers used.
     """
 
     home: str
@@ -57,6 +61,7 @@ class Watch:
     forward_only: bool = False
     mask: Tensor = field(default_factory=lambda: torch.empty(0))
     sums: dict[int, Sums] = field(default_factory=dict)
+    multiplied: set[int] = field(default_factory=set)
 
     def of(self, weight: Tensor) -> Sums:
         """Return a matrix' sums, new ones at its first use."""
@@ -116,16 +121,22 @@ def _add_own(watch: Watch, weight: Tensor, gradient: Tensor) -> None:
     """Add the gradient of a matrix itself, over all of its uses in one batch."""
     sums = watch.of(weight)
     sums.own = watch.moment(sums.own, gradient)
-    squares = gradient.square().sum(dim=1)
+    squares = gradient.float().square().sum(dim=1)
     sums.rows = watch.plus(sums.rows, squares)
 
 
 def take_own_gradients(watch: Watch, weights: Iterable[nn.Parameter]) -> None:
-    """Add the gradients of matrices themselves, and drop them: autograd would add those of the next batch."""
+    """Add the gradients of matrices themselves, and drop them: autograd would add those of the next batch.
+
+    What was looked up is not in them, and seen by itself. What a linear layer multiplies is: of a matrix that
+    one has used since gradients began they count for nothing, or that use would count twice.
+    """
     for weight in weights:
-        if weight.grad is not None:
+        if weight.grad is None:
+            continue
+        if id(weight) not in watch.multiplied:
             _add_own(watch, weight, weight.grad)
-            weight.grad = None
+        weight.grad = None
 
 
 def _looks_up(module: nn.Embedding) -> bool:
@@ -137,7 +148,8 @@ def _looks_up(module: nn.Embedding) -> bool:
 def _see_linear(
     watch: Watch, module: nn.Linear | Conv1D, arguments: tuple[Tensor, ...], output: Tensor
 ) -> Tensor:
-    # Asked for also without gradients: who runs the model once without them learns which matrices are met.
+    # Noted also without gradients: who runs the model once without them learns which matrices are multiplied.
+    watch.multiplied.add(id(module.weight))
     sums = watch.of(module.weight)
     # Inside of a block, which runs once more with gradients: counted here, inputs would count twice.
     if not torch.is_grad_enabled() and not watch.forward_only:
@@ -150,7 +162,7 @@ def _see_linear(
 
     def see_gradient(gradient: Tensor) -> None:
         # Padding has no gradient: nothing of it is in what is computed of the outputs.
-        squares = _rows(gradient).square().sum(dim=0)
+        squares = _rows(gradient).float().square().sum(dim=0)
         sums.gradients = watch.plus(sums.gradients, squares)
 
     return _watched(output, see_gradient)
@@ -168,9 +180,9 @@ def _see_embedding(
 
     def see_gradient(gradient: Tensor) -> None:
         rows = gradient
-        if ids.shape == mask.shape:
+        if _is_of(mask, ids.shape):
             rows = gradient[mask]
-        rows = _rows(rows) * scale
+        rows = _rows(rows).float() * scale
         sums.looked_up = watch.moment(sums.looked_up, rows)
         sums.look_ups += len(rows)
         sums.uses = watch.plus(sums.uses, _uses(module, ids, mask))
@@ -179,17 +191,16 @@ def _see_embedding(
         if watch.forward_only:
             sums.uses = watch.plus(sums.uses, _uses(module, ids, mask))
         return None
-    # Weights get no gradients, which would take as much memory as they do. So gradients begin here, at what
-    # comes out of the tables, and everything behind gets them.
-    if not output.requires_grad:
-        output = output.detach().requires_grad_()
+    # Gradients begin here, at what comes out of the tables, and everything behind gets them. The table's own
+    # would take as much memory as it does; without this use it has one only where it is used otherwise, too.
+    output = output.detach().requires_grad_()
     return _watched(output, see_gradient)
 
 
 def _uses(module: nn.Embedding, ids: Tensor, mask: Tensor) -> Tensor:
     """Count how often each row was looked up ``[rows]``."""
     # A table of positions gets one row of ids for all texts, and no padding.
-    looked_up = ids[mask] if ids.shape == mask.shape else ids
+    looked_up = ids[mask] if _is_of(mask, ids.shape) else ids
     looked_up = looked_up.reshape(-1)
     uses = torch.zeros(
         module.num_embeddings,
@@ -214,10 +225,16 @@ def _watched(output: Tensor, see_gradient: Callable[[Tensor], None]) -> Tensor:
 
 def _real(tensor: Tensor, mask: Tensor) -> Tensor:
     """Return the vectors of a tensor ``[…, size]`` as rows, without those of padding."""
-    if tensor.shape[:-1] == mask.shape:
+    if _is_of(mask, tensor.shape[:-1]):
         return tensor[mask].float()
     # Of texts, and not of tokens: a classifier's last layer, or a table of positions.
     return _rows(tensor).float()
+
+
+def _is_of(mask: Tensor, shape: torch.Size) -> bool:
+    """Whether a mask is that of tokens of this shape."""
+    # Where none is known it is empty, and so are the inputs of a layer that a batch leaves idle.
+    return mask.dim() == MATRIX and mask.shape == shape
 
 
 def _rows(tensor: Tensor) -> Tensor:

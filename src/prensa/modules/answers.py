@@ -27,6 +27,9 @@ class Answers:
     def add(self, outputs: Sequence[Tensor]) -> None:
         """Add what :func:`outputs_of` made of one batch's answer."""
         for place, rows in enumerate(outputs):
+            # Those of an expert that a batch has left idle lie nowhere.
+            if not len(rows):
+                continue
             spread = self._spreads.setdefault((place, rows.shape[-1]), Spread())
             spread.add(rows)
 
@@ -54,8 +57,8 @@ def outputs_of(answer: object, mask: Tensor) -> list[Tensor]:
         if mask.dim() > 1 and tensor.shape[: mask.dim()] == mask.shape:
             given = tensor[mask]
         # A vector holds one score for each text or token.
-        size = given.shape[-1] if given.dim() > 1 else 1
-        rows = given.reshape(-1, size).float()
+        rows = given.flatten(0, -2) if given.dim() > 1 else given.reshape(-1, 1)
+        rows = rows.float()
         rows = rows.masked_fill(rows <= _MASKED, 0.0)
         if not torch.isfinite(rows).all():
             raise ModelError("the answer holds NaN or infinite numbers")

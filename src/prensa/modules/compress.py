@@ -15,7 +15,7 @@ from prensa.errors import ModelError, RecipeError, SettingError, first_line
 from prensa.formats import Stored
 from prensa.formats.base import dense_extent
 from prensa.modules.batches import Batches
-from prensa.modules.contents import WEIGHTS_FILE, Held, contents, part_named
+from prensa.modules.contents import WEIGHTS_FILE, Held, contents, part_named, tie
 from prensa.modules.kept import decoded, keep
 from prensa.modules.seen import Run, Seen, see
 from prensa.passes import Bound, Pass
@@ -53,7 +53,8 @@ def compressed(
     """
     _check_recipe(recipe)
     part = part_named(module, prefix)
-    steps = _planned(contents(module), recipe, part)
+    held = contents(module)
+    steps = _planned(held, recipe, part)
     _check_runs(steps, batches, run)
     try:
         result = copy.deepcopy(module)
@@ -62,6 +63,7 @@ def compressed(
             f"{type(module).__name__} cannot be copied ({first_line(error)}); detach the tensors that it "
             "computed before"
         ) from error
+    tie(result, held)
     steps = _planned(contents(result), recipe, part)
     seen = None
     if batches is not None and run is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from prensa.checkpoint.roles import role_of
 from prensa.errors import ModelError, SettingError
+from prensa.modules.memory import tied
 from prensa.ops.spec import TensorSpec
 
 WEIGHTS_FILE = "model.safetensors"
@@ -17,8 +19,9 @@ WEIGHTS_FILE = "model.safetensors"
 class Held:
     """A parameter or buffer. ``names`` are all that it has in the state dict: a tied one has several.
 
-    ``places`` are the modules that hold it, by the order of its names, and the attribute that it is of each;
-    what tensors of this kind are for (``spec.role``) is decided over all of them.
+    Two objects in the same memory are one, too; ``tensor`` is then the first. ``places`` are the modules that
+    hold it, by the order of its names, and the attribute that it is of each; what tensors of this kind are
+    for (``spec.role``) is decided over all of them.
     """
 
     names: tuple[str, ...]
@@ -39,13 +42,12 @@ class Held:
 def contents(module: nn.Module) -> list[Held]:
     """List the tensors of a module's state dict, in its order.
 
-    Raises :class:`ModelError` for values that are no tensors, for tensors that are not the module's own, and
-    for tensors without values (``meta``).
+    Raises :class:`ModelError` for values that are no tensors, for tensors that are not the module's own or
+    share a part of their memory, and for tensors without values (``meta``).
     """
     kind = type(module).__name__
     own = {id(tensor) for tensor in [*module.parameters(), *module.buffers()]}
-    names: dict[int, list[str]] = {}
-    tensors: dict[int, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         if not isinstance(tensor, Tensor):
             raise ModelError(
@@ -65,13 +67,33 @@ def contents(module: nn.Module) -> list[Held]:
                 f"{kind}: the state dict makes {name} anew and holds no tensor of the module itself, as "
                 "wrapped and sharded modules do; give the module inside"
             )
-        # The object says what is tied: two tensors may have equal values by chance.
-        names.setdefault(id(tensor), []).append(name)
-        tensors[id(tensor)] = tensor
+        tensors[name] = tensor
     held = []
-    for key, tensor in tensors.items():
-        held.append(_held(module, tuple(names[key]), tensor))
+    # Their memory says what is tied: two tensors may have equal values by chance.
+    for names in tied(kind, tensors):
+        held.append(_held(module, names, tensors[names[0]]))
     return held
+
+
+def tie(module: nn.Module, held: Sequence[Held]) -> None:
+    """Make one parameter of those that were one tensor in the module that this one is a copy of.
+
+    ``held`` is what that module holds. Copies of parameters share no memory, though their originals did.
+    """
+    for each in held:
+        first = _parameter(module, each.names[0])
+        for name in each.names[1:]:
+            other = _parameter(module, name)
+            if first is None or other is None or other is first:
+                continue
+            owner, attribute = _place(module, name)
+            setattr(owner, attribute, first)
+
+
+def _parameter(module: nn.Module, name: str) -> nn.Parameter | None:
+    """Return a parameter by its name, None if something else has it."""
+    owner, attribute = _place(module, name)
+    return dict(owner.named_parameters(recurse=False)).get(attribute)
 
 
 def part_named(module: nn.Module, prefix: str) -> str:

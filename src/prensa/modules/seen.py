@@ -9,6 +9,7 @@ counts as a share of what the layer itself puts out.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from prensa.calibration.joining import at_least_as_seen, is_finite, join, join_uses
 from prensa.calibration.objective import objective
+from prensa.calibration.running import want_own_gradients
 from prensa.calibration.watch import Sums, Watch, take_own_gradients, watch_layers
 from prensa.errors import DataError, ModelError, PrensaError, SettingError, first_line
 from prensa.modules.answers import Answers, outputs_of
@@ -65,8 +67,8 @@ def see(module: nn.Module, run: Run, batches: Batches, wanted: Sequence[Held], p
         for handle in [*watch_layers(module, watch, only), *_watch_masks(module, watch)]:
             stack.callback(handle.remove)
         sender = _Sender(module, run, batches, watch)
-        unmet = sender.begin(wanted)
-        return sender.send(wanted, unmet, progress)
+        own = sender.begin(wanted)
+        return sender.send(wanted, own, progress)
 
 
 class _Sender:
@@ -80,26 +82,22 @@ class _Sender:
         self._kind = type(module).__name__
 
     def begin(self, wanted: Sequence[Held]) -> list[nn.Parameter]:
-        """Run the first batch to see which matrices are met, and find out whether there are gradients.
+        """Run the first batch to see which matrices are multiplied, and find out whether there are gradients.
 
-        Returns those of ``wanted`` that no hook meets, now with gradients.
+        Returns those of ``wanted`` that no linear layer multiplies, now with gradients.
         """
         if not self._met():
             raise SettingError(
                 f"run(module, batch) sent nothing through the {self._kind} that it was given; use its first "
                 "parameter, which is a copy of your module"
             )
-        unmet = []
-        for held in wanted:
-            if id(held.tensor) not in self._watch.sums and isinstance(held.tensor, nn.Parameter):
-                held.tensor.requires_grad = True
-                unmet.append(held.tensor)
+        own = want_own_gradients([held.tensor for held in wanted], self._watch)
         self._watch.sums.clear()
         with torch.enable_grad():
             outputs = self._outputs(0)
         self._watch.sums.clear()
         self._watch.forward_only = not outputs
-        return unmet
+        return own
 
     def _met(self) -> bool:
         """Run the first batch without gradients, and return whether any part of the module ran."""
@@ -115,7 +113,7 @@ class _Sender:
                 handle.remove()
         return bool(ran)
 
-    def send(self, wanted: Sequence[Held], unmet: list[nn.Parameter], progress: Progress) -> Seen:
+    def send(self, wanted: Sequence[Held], own: list[nn.Parameter], progress: Progress) -> Seen:
         """Run all batches, the first one again, and join what was seen."""
         answers = Answers()
         # Which signs are drawn must not depend on what was drawn before: same input, same bytes.
@@ -128,7 +126,7 @@ class _Sender:
             else:
                 outputs = self._send_back(number, generator)
                 answers.add(outputs)
-                take_own_gradients(self._watch, unmet)
+                take_own_gradients(self._watch, own)
             progress(f"reading {self._batches.source}", number + 1, total)
         if self._watch.forward_only:
             return _joined(self._watch, wanted, _by_layer)
@@ -236,7 +234,7 @@ def _joined(
         if statistics is None:
             continue
         if not is_finite(statistics):
-            raise ModelError(f"what {held.name} sees has no finite second moment; use a module that works")
+            raise _not_finite(held)
         matrices[held.name] = statistics
         weights += held.spec.numel
     return Seen(matrices, weights)
@@ -256,22 +254,33 @@ def _by_layer(sums: Sums, held: Held) -> MatrixStatistics | None:
     weight = held.tensor.detach().float()
     upright = weight.t() if held.spec.is_transposed else weight
     uses: list[tuple[Moment, Tensor]] = []
-    if sums.inputs is not None:
+    if sums.inputs is not None and sums.input_count:
         moment = sums.inputs.scaled(1 / sums.input_count)
         whole = moment.to("cpu").whole().to(upright.device)
-        energy = float(((upright @ whole) * upright).sum())
+        energy = _checked(float(((upright @ whole) * upright).sum()), held)
         if energy > 0:
             importance = torch.full((len(upright),), 1 / energy, device=upright.device)
             uses.append((moment, importance))
-    if sums.uses is not None:
+    if sums.uses is not None and sums.uses.any():
         counts = sums.uses.to(upright.device)
         counts = _expected(counts)
         apart = weight - weight.mean(dim=0)
-        energy = float((counts * apart.square().sum(dim=1)).sum())
+        energy = _checked(float((counts * apart.square().sum(dim=1)).sum()), held)
         if energy > 0:
             moment = Moment.of(torch.eye(weight.shape[1], device=upright.device))
             uses.append((moment, counts / energy))
     return join_uses(uses, held.tensor, is_table=sums.uses is not None)
+
+
+def _checked(energy: float, held: Held) -> float:
+    """Return what a layer puts out. Raises :class:`ModelError` if it is no number: no share of it is one."""
+    if not math.isfinite(energy):
+        raise _not_finite(held)
+    return energy
+
+
+def _not_finite(held: Held) -> ModelError:
+    return ModelError(f"what {held.name} sees has no finite second moment; use a module that works")
 
 
 def _expected(uses: Tensor) -> Tensor:

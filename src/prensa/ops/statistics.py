@@ -35,6 +35,9 @@ class MatrixStatistics:
 class Statistics:
     """What the texts showed. ``matrices`` are named as in the model; ``weights`` counts their elements.
 
+    A tied matrix has several names and counts once. All of them give the same tensor as its importance, also
+    where its moment lies in a file and is read for each of them.
+
     ``source`` names the texts, ``texts`` of them went through the model and ``counted`` were tokenized to
     count tokens; ``tokens`` is the number of tokens that went through the model.
     """
@@ -49,15 +52,21 @@ class Statistics:
     def of_rows(self, rows: Mapping[str, Tensor]) -> Statistics:
         """Return the statistics of matrices of which only the rows with these numbers are left."""
         changed: dict[str, MatrixStatistics] = {}
+        # By the identity of what all names of a tied matrix share: its rows are dropped once.
+        by_importance: dict[int, MatrixStatistics] = {}
         weights = self.weights
         for name, numbers in rows.items():
             if name not in self.matrices:
                 continue
             matrix = self.matrices[name]
-            dropped = len(matrix.importance) - len(numbers)
-            # The noise is shared out among the weights there are, so those that went must not count.
-            weights -= dropped * matrix.moment.size
-            changed[name] = dataclasses.replace(matrix, importance=matrix.importance[numbers])
+            key = id(matrix.importance)
+            if key not in by_importance:
+                dropped = len(matrix.importance) - len(numbers)
+                # The noise is shared out among the weights there are, so those that went must not count.
+                weights -= dropped * matrix.moment.size
+                importance = matrix.importance[numbers]
+                by_importance[key] = dataclasses.replace(matrix, importance=importance)
+            changed[name] = by_importance[key]
         if not changed:
             return self
         # In front of the others, which are not read here: they may lie in files.

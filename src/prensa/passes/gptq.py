@@ -81,8 +81,10 @@ class Gptq(Pass):
     def bind(self, statistics: MatrixStatistics, weights: int) -> Bound:
         """Return the pass for one matrix of a model with ``weights`` calibrated weights.
 
-        Raises :class:`ValueError` if the matrix's moment cannot be used.
+        Raises :class:`ValueError` if the matrix's moment or importances cannot be used, or no weights count.
         """
+        if weights <= 0:
+            raise ValueError(f"expected calibrated weights that share the noise, found {weights}")
         # Handed over, and held nowhere else: it is the largest matrix there is.
         spread = feedback(statistics.moment.whole(torch.float64), self.dampening)
         # Feedback leaves of each unit error only its conditional variance, so steps may be larger by that.
@@ -100,7 +102,8 @@ class Gptq(Pass):
 def row_steps(importance: Tensor, noise: float) -> Tensor:
     """Share a noise out among a matrix's rows: steps ``[rows]`` whose average cost per weight is ``noise``.
 
-    A weight that is rounded to a step has the error variance step² ÷ 12, times its row's importance.
+    A weight that is rounded to a step has the error variance step² ÷ 12, times its row's importance. Raises
+    :class:`ValueError` for steps that are not finite: importances may be as small as float32 can be.
     """
     least = _LEAST_IMPORTANCE * float(importance.mean())
     importance = importance.clamp_min(least)
@@ -108,7 +111,11 @@ def row_steps(importance: Tensor, noise: float) -> Tensor:
     # What is believed only shares the noise out; the true importances keep its average what it should be.
     correction = (importance / believed).mean()
     squared_steps = 12 * noise / (believed * correction)
-    return squared_steps.sqrt()
+    steps = squared_steps.sqrt()
+    if not torch.isfinite(steps).all():
+        largest = float(importance.max())
+        raise ValueError(f"expected importances that give finite steps, found {largest:g} as the largest")
+    return steps
 
 
 def quantize_rows(

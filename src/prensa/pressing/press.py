@@ -38,7 +38,7 @@ class Pressed:
 def press(read: Read, spec: TensorSpec, steps: Steps) -> Pressed:
     """Put a tensor through its passes. ``read`` returns some of its rows.
 
-    Raises :class:`ModelError` if they hold NaN or infinite values.
+    Raises :class:`ModelError` if they hold NaN or infinite values, or if the passes make some.
     """
     if not spec.is_float or not spec.numel:
         value = read(_ALL)
@@ -57,7 +57,9 @@ def press(read: Read, spec: TensorSpec, steps: Steps) -> Pressed:
         blocks = _begin(read, spec, accepted)
     while not blocks[0].is_done:
         _apply_to_whole(blocks, accepted, spec)
-    return _result(blocks, steps, notes)
+    pressed = _result(blocks, steps, notes)
+    _check_finite(pressed, spec)
+    return pressed
 
 
 def _begin(read: Read, spec: TensorSpec, steps: Steps) -> list[Block]:
@@ -142,6 +144,17 @@ def _result(blocks: list[Block], steps: Steps, notes: Sequence[str]) -> Pressed:
         zeros=_zeros(blocks, applied),
         relative_squared_error=math.fsum(errors) / energy,
         reports=tuple(reports),
+    )
+
+
+def _check_finite(pressed: Pressed, spec: TensorSpec) -> None:
+    """Raise :class:`ModelError` if passes made values that are not finite: their error is not, either."""
+    if math.isfinite(pressed.relative_squared_error):
+        return
+    names = ", ".join(report.name for report in pressed.reports)
+    raise ModelError(
+        f"{spec.file}: tensor {spec.name} has NaN or infinite values after its passes ({names}), expected "
+        "finite ones; have these passes ignore it"
     )
 
 
