@@ -5,7 +5,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "prensa"
 ORDER = [
-    *("version", "errors", "extras", "arithmetic", "sharing", "isolation", "wording", "progress"),
+    *("version", "errors", "amounts", "extras", "arithmetic", "sharing", "isolation", "wording", "progress"),
     *("files", "ops", "codecs", "passes"),
     *("checkpoint", "cluster", "texts", "vocabulary", "integrations"),
     *("runtime", "formats", "calibration", "distilling", "shrink", "healing", "pressing", "modules"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prensa.amounts import bytes_of
 from prensa.calibration.blocks import lists_of_layers
 from prensa.calibration.watch import matrix_of
 from prensa.checkpoint.names import fitted_in
@@ -31,9 +31,6 @@ _HELD = 1 << 28
 _SHARE = 8
 # Dimensions.
 _MATRIX = 2
-
-_SIZE = re.compile(r"([0-9.]+)\s*([kMGT]?)(i?)B?", re.IGNORECASE)
-_POWERS = " kmgt"
 
 
 @dataclass(frozen=True)
@@ -59,18 +56,11 @@ def memory_from(value: int | str | None) -> int | None:
     """
     if value is None:
         return None
-    amount = 0.0
-    match = _SIZE.fullmatch(str(value).strip())
-    if match is not None and not isinstance(value, bool):
-        number, unit, binary = match.groups()
-        power = _POWERS.index(unit.lower()) if unit else 0
-        try:
-            amount = float(number) * (1024 if binary else 1000) ** power
-        except ValueError:
-            amount = 0.0
-    if not 1 <= amount < math.inf:
-        raise SettingError(f"`memory`: expected a size such as 8GiB, 8GB or bytes, found {value!r}")
-    return int(amount)
+    expected = "a size such as 8GiB, 8GB or bytes"
+    nbytes = bytes_of(value, "memory", expected)
+    if nbytes < 1:
+        raise SettingError(f"`memory`: expected {expected}, found {value!r}")
+    return nbytes
 
 
 def list_of_layers(path: Path, shape: ModelShape) -> tuple[str, str]:

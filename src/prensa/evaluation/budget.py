@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prensa.amounts import bytes_of
 from prensa.errors import DataError, SettingError
 from prensa.evaluation.decision import DECISIONS, Decision, decide, is_within, texts_needed
 from prensa.evaluation.figures import CHANGED, Drop, Figure, Quality, Recall
@@ -18,7 +19,7 @@ from prensa.texts.source import Source
 from prensa.wording import megabytes, number
 
 _MISSED = "missed"  # the share of what has a label that is not given it: a drop of recall from 100 %
-_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}
+_SIZES = "12%, 20MB or bytes"
 
 AUTO = "auto"
 """The threshold of a label where it is chosen, for each model."""
@@ -326,19 +327,14 @@ def _as_number(name: str, value: float | str, expected: str) -> float:
 
 
 def _as_bytes(size: int | str, of: int) -> int:
-    expected = "12%, 20MB or bytes"
-    if isinstance(size, str):
-        for unit, factor in _UNITS.items():
-            if size.upper().endswith(unit):
-                amount = _as_number("max_size", size[: -len(unit)], expected)
-                return _whole(amount * factor, size)
-        if size.endswith("%"):
-            return _whole(_as_number("max_size", size, expected) * of, size)
-    return _whole(_as_number("max_size", size, expected), size)
+    text = str(size).strip()
+    if text.endswith("%"):
+        return _whole(_as_number("max_size", text, _SIZES) * of, size)
+    return bytes_of(size, "max_size", _SIZES)
 
 
 def _whole(nbytes: float, size: int | str) -> int:
     try:
         return int(nbytes)
     except (OverflowError, ValueError):  # infinity, NaN
-        raise SettingError(f"`max_size`: expected 12%, 20MB or bytes, found {size!r}") from None
+        raise SettingError(f"`max_size`: expected {_SIZES}, found {size!r}") from None

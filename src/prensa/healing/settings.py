@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from prensa.distilling.duration import seconds_of
+from prensa.amounts import seconds_of
 from prensa.errors import RecipeError
 
 NAME = "heal"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from prensa.amounts import bytes_of, seconds_of
 from prensa.errors import SettingError
-
-_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0}
-_BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "B": 1.0}
 
 
 @dataclass(frozen=True)
@@ -54,33 +51,14 @@ class Limits:
     @property
     def patience(self) -> float:
         """``max_wait`` in seconds."""
-        return _amount("max_wait", self.max_wait, _SECONDS, "a time such as 5ms or 0s")
+        return seconds_of(self.max_wait, "max_wait", "a time such as 5ms or 0s")
 
     @property
     def seconds(self) -> float:
         """``timeout`` in seconds."""
-        return _amount("timeout", self.timeout, _SECONDS, "a time such as 30s or 2min")
+        return seconds_of(self.timeout, "timeout", "a time such as 30s or 2min")
 
     @property
     def body(self) -> int:
         """``max_body`` in bytes."""
-        return int(_amount("max_body", self.max_body, _BYTES, "bytes, or a size such as 2MB"))
-
-
-def _amount(name: str, value: float | str, units: dict[str, float], expected: str) -> float:
-    """Return a number of units, which may be written behind it."""
-    text = str(value).strip()
-    factor = 1.0
-    for unit, size in units.items():
-        if text.lower().endswith(unit.lower()):
-            text = text[: -len(unit)]
-            factor = size
-            break
-    try:
-        amount = float(text) * factor
-    except ValueError:
-        amount = math.nan
-    # Neither NaN nor infinity, nor less than nothing.
-    if not 0 <= amount < math.inf:
-        raise SettingError(f"`{name}`: expected {expected}, found {value!r}")
-    return amount
+        return bytes_of(self.max_body, "max_body", "bytes, or a size such as 2MB")
