@@ -217,11 +217,11 @@ def test_the_merged_model_goes_when_the_process_ends(adapter, monkeypatch):
     monkeypatch.setattr("atexit.register", lambda *call: registered.append(call))
     adapters._merged.cache_clear()
     directory = locate(adapter)
-    (remove, place, owner), *_ = registered
+    (remove, owner, place), *_ = registered
     monkeypatch.setattr("os.getpid", lambda: owner + 1)
-    remove(place, owner)
+    remove(owner, place)
     assert directory.is_dir()  # a forked child does not take it from its parent
     monkeypatch.undo()
-    remove(place, owner)
+    remove(owner, place)
     assert not directory.exists()
     adapters._merged.cache_clear()

@@ -267,7 +267,7 @@ def test_what_makes_no_sense_is_refused(made, many, others, tmp_path):
         prensa.compress(made, out, heal="1min")
     with pytest.raises(RecipeError, match="this recipe rounds nothing"):
         prensa.compress(made, out, preset="half", texts=many, heal="1min")
-    with pytest.raises(RecipeError, match="needs the format packed"):
+    with pytest.raises(RecipeError, match="needs a format that keeps scales apart"):
         prensa.compress(made, out, preset="half", format="plain", texts=many, heal="1min")
     few = tmp_path / "few.csv"
     few.write_text("text\n" + "\n".join(f"a {n}" for n in range(150)) + "\n")

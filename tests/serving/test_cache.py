@@ -5,6 +5,7 @@ import pytest
 
 import prensa
 from prensa.errors import OutputError
+from prensa.files.temporary import remove_as
 from prensa.serving import cache
 from prensa.serving.cache import cache_directory, exports_directory
 
@@ -78,9 +79,9 @@ def test_without_one_exports_go_to_a_temporary_place_and_that_is_said_once(
 def test_a_temporary_place_goes_with_the_process_that_made_it(tmp_path, monkeypatch):
     a_file(tmp_path, monkeypatch)
     place = exports_directory().parent
-    cache._remove(place, os.getpid() + 1)
+    remove_as(os.getpid() + 1, place)
     assert place.is_dir()
-    cache._remove(place, os.getpid())
+    remove_as(os.getpid(), place)
     assert not place.exists()
 
 
