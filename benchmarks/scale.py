@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from benchmarks.exported import exported
 from benchmarks.record import save
 from prensa.checkpoint.roles import load_config
 from prensa.checkpoint.task import task_of
+from prensa.evaluation.memory import high_water_mark
 from prensa.texts.columns import read_texts
 from prensa.texts.source import Source
 
@@ -127,7 +127,8 @@ def child(kind: str, export: Path, file: Path, output: Path) -> None:
         rate = answer_file(export, file, output)
     else:
         rate = answer_in_memory(export, file)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not `ru_maxrss`, in which a process begins with what the one that started it had.
+    peak = high_water_mark() / (1 << 20)
     print(json.dumps({"texts_a_second": round(rate, 2), "peak_mb": round(peak, 1)}))
 
 
