@@ -63,6 +63,8 @@ def test_what_the_new_directory_lacks_is_kept_but_for_old_weights(model, tmp_pat
     for graph in ("onnx/model.onnx", "openvino/openvino_model.xml", "1/model.xml", "1/model.bin"):
         (model / graph).parent.mkdir(exist_ok=True)
         (model / graph).write_text("old")
+    (model / "notes").mkdir()
+    (model / "notes" / "mine.xml").write_text("no graph")
     for graph in ("openvino_model.xml", "openvino_model.bin", "openvino_tokenizer.xml", "prensa_export.json"):
         (model / graph).write_text("old")
     keep_others(model, new)
@@ -71,6 +73,7 @@ def test_what_the_new_directory_lacks_is_kept_but_for_old_weights(model, tmp_pat
         ".hidden",
         "checkpoint-5/state.json",
         "config.json",
+        "notes/mine.xml",
         "spm.model",
         "tf_model.h5",
         "tokenizer.json",

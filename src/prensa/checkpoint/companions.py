@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -46,8 +46,8 @@ _REPLACED = (
 )
 """Patterns of files that a result does not take over from the directory that it replaces."""
 
-_GRAPHS = frozenset({".onnx", ".xml"})
-"""Suffixes of models that other programs run."""
+_GRAPHS = ("*.onnx", "openvino_*.xml", "model.xml")
+"""Patterns of models that other programs run, in a folder of their own."""
 
 WEIGHT_SUFFIXES = {
     ".safetensors",
@@ -144,8 +144,12 @@ def holds_module(directory: Path) -> bool:
 def _is_replaced(path: Path) -> bool:
     """Whether it is the old weights, in a file or in a folder (``onnx``, ``openvino``, ``1``) of graphs."""
     if path.is_dir():
-        return any(inside.suffix in _GRAPHS for inside in path.iterdir())
-    return any(fnmatchcase(path.name, pattern) for pattern in _REPLACED)
+        return any(_is_any(inside.name, _GRAPHS) for inside in path.iterdir())
+    return _is_any(path.name, _REPLACED)
+
+
+def _is_any(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def companion_files(model: Path) -> dict[str, Path]:
