@@ -19,10 +19,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import prensa
+from prensa.checkpoint.effects import GRAPHS
 from prensa.example.demo import run_demo
 from prensa.runtime import gain, processor
 from prensa.serving import export as exporter
-from prensa.serving.exported import SUFFIXES, TOLERANCES, read_record
+from prensa.serving.exported import TOLERANCES, read_record
 from prensa.serving.program import Program
 from prensa.serving.quantized_share import Written
 from prensa.serving.runtimes import RUNTIMES
@@ -232,7 +233,7 @@ def converted(exports, monkeypatch):
 
         def write(program, directory, *_, **__):
             for path in filter(Path.is_file, place.rglob("*")):
-                if path.suffix in SUFFIXES:
+                if path.suffix in GRAPHS:
                     (directory / path.relative_to(place)).parent.mkdir(exist_ok=True)
                     shutil.copy(path, directory / path.relative_to(place))
             return Written()

@@ -95,6 +95,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
 
     With which texts: ``texts`` are calibrated on, ``data`` are what results are judged by, each the other's
     default: a path, a data set's name, or a :class:`Source` with columns, split and labels.
+
     Within which budget: ``max_drop`` and ``min_agreement`` are shares (0.01 or ``"1%"`` is a point),
     ``max_size`` is a number of bytes, ``"20MB"``, or a share of the original as ``"12%"``. The result is then
     as small as the budget allows, by real evaluations, and confirmed on texts that the search has not seen.

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from prensa.checkpoint.checksum import model_digest
 from prensa.errors import DataError, FormatError, OutputError
-from prensa.predicting.journal import Journal, model_digest
+from prensa.predicting.journal import Journal
 from prensa.predicting.shards import Place
 
 FACTS = {"model": "m", "set of options": "o"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 WITHOUT_EFFECT = frozenset({"manifest.json", "search.json", "results.json", "generation_config.json"})
 """Files that change no answer, although others of their kind do."""
 
@@ -13,3 +15,17 @@ READ = frozenset({".json", ".txt", ".model", ".spm", ".codes", ".tiktoken", ".vo
 
 WEIGHTS = frozenset({".safetensors", ".bin", ".pt"})
 """Suffixes of weights, as of the model itself or of Dense layers."""
+
+GRAPHS = frozenset({".xml", ".bin", ".onnx", ".data"})
+"""Suffixes of the files that runtimes read."""
+
+_OF_MODEL = READ | WEIGHTS | GRAPHS
+
+
+def files_of_model(directory: Path) -> list[Path]:
+    """List the files in a model's directory that can change an answer."""
+    files = []
+    for path in sorted(directory.rglob("*")):
+        if path.suffix in _OF_MODEL and path.name not in WITHOUT_EFFECT and path.is_file():
+            files.append(path)
+    return files

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from prensa.checkpoint.allowed import allowed, allowing
-from prensa.checkpoint.checksum import sha256
-from prensa.checkpoint.effects import READ, WEIGHTS, WITHOUT_EFFECT
+from prensa.checkpoint.checksum import model_digest
 from prensa.cluster.address import Workers
 from prensa.cluster.joined import Cluster, as_raised, joined
 from prensa.errors import ModelError, PrensaError
@@ -119,11 +118,5 @@ def _check_shared(cluster: Cluster, model: Path) -> None:
 
 
 def digest_of_files(model: Path) -> str:
-    """Return what the files of a model hold as one line, empty where there is no such directory."""
-    if not model.is_dir():
-        return ""
-    digests = []
-    for path in sorted(model.rglob("*")):
-        if path.suffix in READ | WEIGHTS and path.name not in WITHOUT_EFFECT and path.is_file():
-            digests.append(f"{path.relative_to(model)} {sha256(path)}")
-    return ", ".join(digests)
+    """Return the digest of a model, empty where there is no such directory."""
+    return model_digest(model) if model.is_dir() else ""

@@ -328,13 +328,10 @@ def _as_number(name: str, value: float | str, expected: str) -> float:
 
 def _as_bytes(size: int | str, of: int) -> int:
     text = str(size).strip()
-    if text.endswith("%"):
-        return _whole(_as_number("max_size", text, _SIZES) * of, size)
-    return bytes_of(size, "max_size", _SIZES)
-
-
-def _whole(nbytes: float, size: int | str) -> int:
+    if not text.endswith("%"):
+        return bytes_of(size, "max_size", _SIZES)
+    share = _as_number("max_size", text, _SIZES)
     try:
-        return int(nbytes)
+        return int(share * of)
     except (OverflowError, ValueError):  # infinity, NaN
         raise SettingError(f"`max_size`: expected {_SIZES}, found {size!r}") from None

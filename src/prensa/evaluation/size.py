@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from prensa.checkpoint.companions import WEIGHT_SUFFIXES
+from prensa.checkpoint.effects import GRAPHS
 from prensa.checkpoint.weight_files import weight_files
 from prensa.evaluation.results import File
 from prensa.serving import exported
@@ -45,7 +46,7 @@ def _kind(name: Path, weights: set[str], *, is_export: bool) -> Kind:
     if str(name) in weights:
         return "weights"
     # An export has no file that names its weights: what runtimes read is known by its suffix.
-    if is_export and name.suffix in exported.SUFFIXES:
+    if is_export and name.suffix in GRAPHS:
         return "weights"
     if name.suffix in WEIGHT_SUFFIXES:
         return "copy"

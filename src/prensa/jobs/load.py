@@ -75,11 +75,7 @@ def load(  # noqa: PLR0913  each of them is a parameter of the public function
             trust_remote_code=trust_remote_code,
             **settings,
         )
-    if settings:
-        names = ", ".join(settings)
-        raise SettingError(
-            f"{names}: only for a model without a runtime; leave them out, or load without `runtime`"
-        )
+    serving.check_no_settings(settings)
     # Imported here: loading one model needs none of what judges two.
     from prensa.jobs.cascading import Cascading
     from prensa.jobs.permissions import Permissions

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from prensa.checkpoint.checksum import model_digest
 from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config
 from prensa.cluster.address import Workers, workers_from
@@ -17,7 +18,7 @@ from prensa.files.atomic import at_home
 from prensa.jobs.permissions import Permissions
 from prensa.predicting.answers import Form, form_of
 from prensa.predicting.contents import Content, content_of
-from prensa.predicting.journal import Journal, model_digest
+from prensa.predicting.journal import Journal
 from prensa.predicting.outputs import output_for
 from prensa.predicting.run import Answerers, InProcess, Predicted, check_strictly, predict_all
 from prensa.predicting.shards import Place, Shard, check_targets, find_places, unread_in

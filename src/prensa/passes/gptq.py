@@ -66,6 +66,7 @@ class Gptq(Pass):
         """Return the pass with its noise times ``noise ÷ relative_to``, or the nearest that a pass takes."""
         # The quotient comes first: the pass that the noise is relative to then has exactly ``noise``.
         own = noise * (self.noise / relative_to)
+        # That one was asked for, and is refused where no pass takes it; the others follow as far as they can.
         if relative_to != self.noise:
             own = min(max(own, LEAST_NOISE), MOST_NOISE)
         return replace(self, noise=own)

@@ -16,15 +16,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from prensa.checkpoint.checksum import sha256
-from prensa.checkpoint.effects import READ, WEIGHTS, WITHOUT_EFFECT
 from prensa.errors import DataError, FormatError, OutputError
 from prensa.files.atomic import write_text
 from prensa.files.kept import hidden_place
 from prensa.files.lock import locked
 from prensa.files.records import from_plain, read_json, to_plain
 from prensa.predicting.shards import Place
-from prensa.serving.exported import SUFFIXES
 from prensa.version import VERSION
 
 _VERSION = 1
@@ -34,9 +31,6 @@ _ENDS = 1 << 16
 # Different reasons that are counted each by itself.
 _REASONS = 20
 _OTHER = "other reasons"
-
-# Of a model's files, those that can change an answer: those of runtimes, too.
-_OF_MODEL = READ | WEIGHTS | set(SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -259,23 +253,6 @@ def _state_of(place: Place) -> State:
             file.seek(max(0, facts.st_size - _ENDS))
             digest.update(file.read(_ENDS))
     return State(place.name, nbytes, changed, digest.hexdigest())
-
-
-def model_digest(directory: Path) -> str:
-    """Return a digest of a model's files, wherever they lie."""
-    digest = hashlib.sha256()
-    for path in files_of_model(directory):
-        digest.update(f"{path.relative_to(directory)} {sha256(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def files_of_model(directory: Path) -> list[Path]:
-    """List the files in a model's directory that can change an answer."""
-    files = []
-    for path in sorted(directory.rglob("*")):
-        if path.suffix in _OF_MODEL and path.name not in WITHOUT_EFFECT and path.is_file():
-            files.append(path)
-    return files
 
 
 def _locked(place: Path) -> int | None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.checkpoint.allowed import allowed, allowing
+from prensa.checkpoint.checksum import model_digest
+from prensa.checkpoint.effects import files_of_model
 from prensa.cluster.joined import Cluster
 from prensa.cluster.parcel import Parcel, packed, unpacked
 from prensa.errors import PrensaError
-from prensa.predicting.journal import files_of_model, model_digest
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class OnNode:
         path = directory.absolute()
         parcel = None
         if not cluster.is_own:
-            found = cluster.on_each_node(_digest_of, path)
+            found = cluster.on_each_node(model_digest, path)
             if {each for _, each in found} != {digest}:
                 parcel = packed(path, files_of_model(path), digest)
         return cls(path, parcel, dataclasses.asdict(allowed()), cpus)
@@ -59,8 +60,3 @@ class OnNode:
                 yield
             except PrensaError as error:
                 raise type(error)(f"node {socket.gethostname()}: {error}") from None
-
-
-def _digest_of(directory: Path) -> str:
-    """Return the digest of a model on a node, that of nothing where there is none."""
-    return model_digest(directory)

@@ -28,7 +28,7 @@ from prensa.server.replies import refusal
 from prensa.server.task import Does, routes_of
 
 Handler = Callable[[Request, Front], Awaitable[Response]]
-Answer = Callable[[Request], Awaitable[Response]]
+Respond = Callable[[Request], Awaitable[Response]]
 
 # What whoever watches over servers asks, without a key. The page holds nothing of the model.
 _OPEN = {"/", "/health", "/v2/health/live", "/v2/health/ready"}
@@ -112,7 +112,7 @@ class _Routes:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def get(self, path: str, answer: Answer) -> Route:
+    def get(self, path: str, answer: Respond) -> Route:
         """Make a route that answers who has the key, or everybody where there is nothing to hide."""
         if path not in _OPEN:
             answer = self._with_key(answer)
@@ -123,7 +123,7 @@ class _Routes:
         answer = self._with_key(self.of_model(handler, whom))
         return Route(path, self._guarded(path, answer), methods=["POST"])
 
-    def of_model(self, handler: Handler, whom: set[Does] | None = None) -> Answer:
+    def of_model(self, handler: Handler, whom: set[Does] | None = None) -> Respond:
         """Return what answers once there is a model."""
 
         async def answer(request: Request) -> Response:
@@ -161,7 +161,7 @@ class _Routes:
         if key is not None and not key.fits(request.headers.get("authorization", "")):
             raise Refused(401, "Unauthorized", "send the server's key as `Authorization: Bearer KEY`")
 
-    def _with_key(self, answer: Answer) -> Answer:
+    def _with_key(self, answer: Respond) -> Respond:
         """Answer only who has the key.
 
         This belongs to the route, and is not decided by a request's URL: Starlette makes that of the Host
@@ -174,7 +174,7 @@ class _Routes:
 
         return checked
 
-    def _guarded(self, path: str, answer: Answer) -> Answer:
+    def _guarded(self, path: str, answer: Respond) -> Respond:
         async def guarded(request: Request) -> Response:
             request.state.began = time.perf_counter()
             response = await self._answered(request, answer)
@@ -184,7 +184,7 @@ class _Routes:
 
         return guarded
 
-    async def _answered(self, request: Request, answer: Answer) -> Response:
+    async def _answered(self, request: Request, answer: Respond) -> Response:
         try:
             return await asyncio.wait_for(answer(request), self._service.limits.seconds)
         except Refused as refused:

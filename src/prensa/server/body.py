@@ -122,9 +122,8 @@ def number(body: Body, name: str) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        shown = described(value)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            shown = str(value)
+        # True is an int in Python, and no number in JSON.
+        shown = str(value) if type(value) in {int, float} else described(value)
         raise wrong(name, f"expected a whole number from 1 on, found {shown}")
     return value
 

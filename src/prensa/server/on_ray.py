@@ -14,10 +14,10 @@ from threading import Event
 
 from starlette.types import ASGIApp
 
+from prensa.checkpoint.checksum import model_digest
 from prensa.cluster.address import Workers
 from prensa.cluster.joined import Cluster, joined
 from prensa.errors import ModelError
-from prensa.predicting.journal import model_digest
 from prensa.predicting.on_node import OnNode
 from prensa.server.app import Service, make_app
 from prensa.server.front import Front

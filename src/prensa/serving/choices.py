@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from prensa.checkpoint.effects import GRAPHS
 from prensa.checkpoint.weight_files import weight_files
 from prensa.errors import OutputError
 from prensa.files.atomic import write_text
 from prensa.files.records import from_plain, read_json, to_plain
 from prensa.runtime.processor import cpu_flags, physical_cores, processor_name
 from prensa.serving.cache import cache_directory
-from prensa.serving.exported import FILE, SUFFIXES, is_export
+from prensa.serving.exported import FILE, is_export
 from prensa.serving.facts import digest_of_settings
 from prensa.version import VERSION
 
@@ -136,5 +137,5 @@ def _large_files(directory: Path) -> list[Path]:
     """List the weights of a model, or the files of an export's runtime, with its record."""
     if not is_export(directory):
         return [directory / name for name in weight_files(directory)[0]]
-    graphs = [path for path in sorted(directory.rglob("*")) if path.suffix in SUFFIXES]
+    graphs = [path for path in sorted(directory.rglob("*")) if path.suffix in GRAPHS]
     return [directory / FILE, *graphs]

@@ -32,9 +32,6 @@ STARTS, ENDS = "start_logits", "end_logits"
 """What an engine gives first: of a model with a head its logits, of one that answers questions those of where
 the answer starts and ends, else the vector of each token."""
 
-SUFFIXES = {".xml", ".bin", ".onnx", ".data"}
-"""Of the files that runtimes read."""
-
 # Lengths are rounded up to a multiple of it.
 _STEP = 16
 _VERSION = 3

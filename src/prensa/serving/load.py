@@ -11,7 +11,7 @@ small export takes to load: it is in :mod:`prensa.serving.models`, and imported 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,14 +58,19 @@ def load(
             if texts is not None:
                 raise SettingError("`texts`: only to choose what is faster; give `runtime=auto`, too")
             return load_as_it_is(directory, device, dtype, settings)
-        if settings:
-            names = ", ".join(settings)
-            raise SettingError(
-                f"{names}: only for a model without a runtime; leave them out, or load without `runtime`"
-            )
+        check_no_settings(settings)
         _check_runtime(runtime)
         own = None if texts is None else own_texts(texts)
         return load_to_answer(directory, runtime, device, dtype, own)
+
+
+def check_no_settings(settings: Mapping[str, object]) -> None:
+    """Raise :class:`SettingError` for settings of ``from_pretrained``, of which a runtime knows nothing."""
+    if settings:
+        names = ", ".join(settings)
+        raise SettingError(
+            f"{names}: only for a model without a runtime; leave them out, or load without `runtime`"
+        )
 
 
 def check_to_serve(directory: Path, runtime: str) -> None:
