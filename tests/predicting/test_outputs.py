@@ -138,6 +138,17 @@ def test_parts_become_larger_groups(tmp_path):
     assert parquet.ParquetFile(tmp_path / "out.parquet").num_row_groups == 1
 
 
+def test_groups_of_rows_stay_small_however_many_rows_there_are(tmp_path):
+    texts = [f"{number:08d}" * 2_000 for number in range(3_000)]
+    parquet.write_table(pyarrow.table({"text": texts}), tmp_path / "in.parquet")
+    copied(tmp_path / "in.parquet", tmp_path / "out.parquet", at_once=50)
+    metadata = parquet.ParquetFile(tmp_path / "out.parquet").metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    assert max(group.total_byte_size for group in groups) < 10 << 20
+    assert len(groups) < 10
+    assert parquet.read_table(tmp_path / "out.parquet").column("text").to_pylist() == texts
+
+
 def test_parquet_to_lines_and_cells(tmp_path):
     parquet.write_table(table().drop_columns(["raw"]), tmp_path / "in.parquet")
     copied(tmp_path / "in.parquet", tmp_path / "out.jsonl")

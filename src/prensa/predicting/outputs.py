@@ -35,8 +35,9 @@ from prensa.texts.table import Cell
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Parts become groups of rows of up to so many bytes: larger ones are read faster, and are in memory here.
-_GROUP = 1 << 25
+# Parts become groups of rows of up to so many bytes: larger ones are read faster, and are in memory here
+# several times, as they are, encoded and compressed.
+_GROUP = 1 << 23
 
 
 class Output(Protocol):
@@ -142,12 +143,10 @@ class ParquetOutput:
 
     def join(self, parts: Sequence[Path], path: Path) -> None:
         """Put the rows of parts into larger groups."""
-        from pyarrow import parquet
-
         # Parquet has no whole seconds, for one: parts hold them as thousandths.
         schema = self._schema()
         with replacing_file(path) as file:
-            self._write((parquet.read_table(part).cast(schema) for part in parts), file)
+            self._write((_read(part).cast(schema) for part in parts), file)
 
     def _write(self, tables: Iterable[pa.Table], file: BinaryIO) -> None:
         import pyarrow as pa
@@ -168,6 +167,14 @@ class ParquetOutput:
 
         fields = [pa.field(column.name, _type_of(column.holds)) for column in self.columns]
         return pa.schema([*self.kept, *fields], self.kept.metadata)
+
+
+def _read(part: Path) -> pa.Table:
+    """Read a part in this thread: each thread that reads keeps memory of its own."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(part, pre_buffer=False) as file:
+        return file.read(use_threads=False)
 
 
 def _type_of(holds: Holds) -> pa.DataType:
