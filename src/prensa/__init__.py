@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from prensa.jobs.permissions import Permissions
     from prensa.jobs.prediction import Prediction
     from prensa.jobs.runtimes import Exported
+    from prensa.jobs.scale import Scale
     from prensa.modules.load_into import load_into
     from prensa.modules.save import save
     from prensa.predicting.run import Predicted
@@ -86,6 +87,7 @@ __all__ = [
     "RecipeError",
     "Record",
     "Result",
+    "Scale",
     "Served",
     "SettingError",
     "Shrink",
@@ -121,6 +123,7 @@ _HOMES = {
     "Exploration": "prensa.jobs.exploration",
     "Exported": "prensa.jobs.runtimes",
     "Frontier": "prensa.evaluation.frontier",
+    "Heal": "prensa.healing.settings",
     "Manifest": "prensa.checkpoint.manifest",
     "Outcome": "prensa.search.outcome",
     "Permissions": "prensa.jobs.permissions",
@@ -130,11 +133,11 @@ _HOMES = {
     "Recipe": "prensa.pressing.recipe",
     "Record": "prensa.serving.exported",
     "Result": "prensa.jobs.compression",
+    "Scale": "prensa.jobs.scale",
     "Served": "prensa.serving.served",
     "Source": "prensa.texts.source",
-    "Heal": "prensa.healing.settings",
-    "Trial": "prensa.search.trial",
     "Shrink": "prensa.shrink.settings",
+    "Trial": "prensa.search.trial",
     "TrimVocabulary": "prensa.vocabulary.settings",
     "accelerate": "prensa.runtime.accelerate",
     "compress": "prensa.api",

@@ -1,6 +1,6 @@
 import pytest
 
-from prensa.cluster.address import Address, Workers, workers_from
+from prensa.cluster.address import Address, Workers, address_from, workers_from
 from prensa.errors import SettingError
 
 
@@ -16,9 +16,9 @@ from prensa.errors import SettingError
     ],
 )
 def test_addresses(on, address, name):
-    workers = workers_from(on, None, None)
-    assert workers == Workers(address, None, 1)
-    assert workers.address.name == name
+    found = address_from(on)
+    assert found == address
+    assert found.name == name
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,13 @@ def test_addresses(on, address, name):
 )
 def test_what_is_no_address(on):
     with pytest.raises(SettingError, match="expected ray, ray:local, ray:auto, ray:HOST:PORT"):
-        workers_from(on, None, None)
+        address_from(on)
+
+
+def test_workers():
+    pytest.importorskip("ray")
+    assert workers_from("ray", None, None) == Workers(Address("local"), None, 1)
+    assert workers_from("ray:auto", 2, 3) == Workers(Address("auto"), 2, 3)
 
 
 def test_without_a_cluster():

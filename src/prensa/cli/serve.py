@@ -161,16 +161,13 @@ def _workers(
     :class:`~prensa.errors.MissingPackageError` without Ray Serve.
     """
     from prensa.cluster.address import workers_from
-    from prensa.extras import require
 
     if replicas is not None and (on is None or replicas < 1):
         found = "" if on is None else f", at least 1, found {replicas}"
         raise SettingError(f"`replicas`: servers of a cluster; give `on=ray`, too{found}")
-    workers = workers_from(on, replicas, worker_cpus)
-    if workers is not None:
-        require("ray-serve", f"`on={on}`")
-        if then is not None:
-            raise SettingError("`then`: a cluster serves one model alone; leave `on` or `then` out")
+    workers = workers_from(on, replicas, worker_cpus, "ray-serve")
+    if workers is not None and then is not None:
+        raise SettingError("`then`: a cluster serves one model alone; leave `on` or `then` out")
     return workers
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prensa.errors import SettingError
+from prensa.extras import require
 
 Kind = Literal["local", "auto", "cluster", "client"]
 """Start Ray here, join the one that runs here, join one elsewhere, or go through its client server."""
@@ -42,10 +43,13 @@ class Workers:
     cpus: int = 1
 
 
-def workers_from(on: str | None, workers: int | None, worker_cpus: int | None) -> Workers | None:
+def workers_from(
+    on: str | None, workers: int | None, worker_cpus: int | None, extra: str = "ray"
+) -> Workers | None:
     """Read the options; None where everything is done in this process.
 
-    Raises :class:`SettingError` for an address that is none, and for numbers below 1 or without ``on``.
+    Raises :class:`SettingError` for an address that is none, and for numbers below 1 or without ``on``, and
+    :class:`~prensa.errors.MissingPackageError` where workers are wanted without the packages of ``extra``.
     """
     for name, value in {"workers": workers, "worker_cpus": worker_cpus}.items():
         if value is not None and on is None:
@@ -54,7 +58,9 @@ def workers_from(on: str | None, workers: int | None, worker_cpus: int | None) -
             raise SettingError(f"`{name}` must be at least 1, found {value}")
     if on is None:
         return None
-    return Workers(address_from(on), workers, worker_cpus or 1)
+    address = address_from(on)
+    require(extra, f"`on={on}`")
+    return Workers(address, workers, worker_cpus or 1)
 
 
 def address_from(on: str) -> Address:

@@ -13,7 +13,6 @@ from prensa.checkpoint.locate import locate
 from prensa.checkpoint.roles import load_config
 from prensa.cluster.address import Workers, workers_from
 from prensa.errors import DataError, SettingError
-from prensa.extras import require
 from prensa.files.atomic import at_home
 from prensa.jobs.permissions import Permissions
 from prensa.predicting.answers import Form, form_of
@@ -111,10 +110,7 @@ class Prediction:
         Raises :class:`SettingError` for an address or numbers that cannot be, and
         :class:`~prensa.errors.MissingPackageError` without Ray.
         """
-        workers = workers_from(self.on, self.workers, self.worker_cpus)
-        if workers is not None:
-            require("ray", f"`on={self.on}`")
-        return workers
+        return workers_from(self.on, self.workers, self.worker_cpus)
 
     def _facts(self, directory: Path, source: Source) -> dict[str, str]:
         """Return what the answers follow from, by the words of a message."""

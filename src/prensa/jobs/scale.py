@@ -12,7 +12,6 @@ from prensa.calibration.plan import CalibrationPlan
 from prensa.cluster.address import Workers, workers_from
 from prensa.cluster.tasks import tasks_on
 from prensa.errors import SettingError
-from prensa.extras import require
 from prensa.search.trying import Rounds
 
 SLICES = 8
@@ -39,10 +38,7 @@ class Scale:
         for name, value in parts.items():
             if value is not None and value < 1:
                 raise SettingError(f"`{name}` must be at least 1, found {value}")
-        workers = workers_from(self.on, self.workers, self.worker_cpus)
-        if workers is not None:
-            require("ray", f"`on={self.on}`")
-        return workers
+        return workers_from(self.on, self.workers, self.worker_cpus)
 
     def check_used(self, calibration: CalibrationPlan | None, *, has_budget: bool, is_shrunk: bool) -> None:
         """Raise :class:`SettingError` for a part that a compression does not have."""
