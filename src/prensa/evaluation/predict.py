@@ -14,12 +14,13 @@ from torch.nn.functional import log_softmax
 from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import ModelError
 from prensa.evaluation.answer_spans import likeliest_span
+from prensa.evaluation.batches import batches_for
 from prensa.evaluation.generation import write
 from prensa.evaluation.reading import CommonTokens, Reading, common_tokens
 from prensa.progress import Progress
 from prensa.runtime.text_vector import TextVector
 from prensa.sharing import building
-from prensa.texts.encoding import Encoded, batches, pad
+from prensa.texts.encoding import Encoded, pad
 from prensa.texts.ids import IGNORED
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def predict(
     common = None
     if kind in LANGUAGE:
         common = common_tokens(readings)
-    for indices in batches(readings[0].encoded.lengths, batch_size):
+    for indices in batches_for(models[0], readings[0].encoded, batch_size):
         inputs: list[Batch] = []
         for reading in readings:
             rows = [reading.encoded.rows[index] for index in indices]

@@ -21,10 +21,11 @@ from prensa.runtime.torch import load_on
 from prensa.serving.distance import distance
 from prensa.serving.exported import TOLERANCES, TORCH, Record
 from prensa.serving.folding import pays_to_fold
+from prensa.serving.padding import pads_alike
 from prensa.serving.program import input_names, output_names
 from prensa.serving.pytorch import Engine
 from prensa.serving.served import Served
-from prensa.serving.ways import find_way, one_by_one, probes, take
+from prensa.serving.ways import one_by_one
 from prensa.texts.columns import Texts, built_in_texts, sample
 from prensa.texts.encoding import Encoded, encode, largest_id, padded_as
 from prensa.texts.tokenizers import check_ids, embedding_rows, load_tokenizer, longest
@@ -36,13 +37,6 @@ INT8 = "int8"
 
 Dtype: TypeAlias = str | torch.dtype
 """``int8``, the name of one of :data:`~prensa.runtime.devices.DTYPES`, or a dtype of PyTorch."""
-
-# How far apart answers may be that differ in the order of their sums alone.
-_ROUNDED = {
-    torch.float32: TOLERANCES["fp32"],
-    torch.float16: TOLERANCES["fp16"],
-    torch.bfloat16: TOLERANCES["bf16"],
-}
 
 # Built-in texts that answers are compared on, and of the caller's, whose lengths count.
 _TEXTS = 8
@@ -87,7 +81,7 @@ def serve_in_pytorch(
     model = load_on(directory, as_torch_dtype(dtype), device, encoded.fill["input_ids"])
     # Before anything is made faster: a model that cannot be served is named by its own first answer.
     output = _named_output(directory, model, encoded)
-    is_paddable = _pads_alike(model, encoded)
+    is_paddable = pads_alike(model, encoded)
     if folded is None:
         like_these = encoded
         if texts is not None:
@@ -176,15 +170,6 @@ def _named_output(directory: Path, model: PreTrainedModel, encoded: Encoded) -> 
             "it cannot be served, load it without a runtime"
         ) from error
     return output_names(model, output)[0]
-
-
-def _pads_alike(model: PreTrainedModel, encoded: Encoded) -> bool:
-    """Whether a model gives the answers of each text alone when texts are padded and answered together."""
-    tried = take(encoded, probes(encoded))
-    names = input_names(model, encoded.rows[0])
-    engine = Engine(model)
-    allowed = _ROUNDED.get(model.dtype, TOLERANCES["fp32"])
-    return find_way(engine, tried, names, one_by_one(engine, tried, names), allowed) == "padded"
 
 
 def _put_in_int8(
