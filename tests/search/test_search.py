@@ -170,6 +170,28 @@ def test_a_check_that_decides_nothing_goes_on_to_smaller_noises_and_claims_nothi
     assert "even if" not in describe(found, searched.output)
 
 
+def test_where_too_few_texts_decide_on_the_winner_a_far_smaller_noise_is_checked(searched, monkeypatch):
+    from prensa.search import search as module
+
+    judged = module._Search.judged
+    checks = []
+
+    def narrower_with_less_noise(self, noise, texts, draws):
+        trial, quality = agreeing(*judged(self, noise, texts, draws), 0.95)
+        interval = None
+        if texts == self.halves.check:
+            checks.append(noise)
+            half = 0.9 if noise > checks[0] / 5 else 0.1
+            interval = (-half, half)
+        drop = Drop("accuracy", 0.0, interval)
+        return dataclasses.replace(trial, drop=0.0), dataclasses.replace(quality, drop=drop)
+
+    monkeypatch.setattr(module._Search, "judged", narrower_with_less_noise)
+    found = searched(Budget(max_drop=0.2))
+    assert (found.held, found.decision) == (True, "held")
+    assert found.winner.noise == checks[-1] < checks[0] / 5
+
+
 def test_few_of_the_same_answers_are_said_beside_a_score_that_stays(searched, monkeypatch):
     from prensa.search import search as module
 

@@ -19,15 +19,19 @@ import torch
 _ELEMENTS = 1 << 19
 """Elements of one block: 2 MiB in float32."""
 
+BY_COLUMNS = 1 << 22
+"""Elements of a block that is gone through column by column. That is a loop in Python, for which one core waits
+for the other: fewer rounds of it count for more than the cache (`docs/LOG.md`, 2026-11-28)."""
+
 _NAME = "prensa-worker"
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def row_blocks(rows: int, columns: int = 1) -> list[slice]:
-    """Split rows into slices of about 2¹⁹ elements each, at least one row; at least one slice."""
-    step = max(1, _ELEMENTS // max(1, columns))
+def row_blocks(rows: int, columns: int = 1, elements: int = _ELEMENTS) -> list[slice]:
+    """Split rows into slices of about so many ``elements`` each, at least one row; at least one slice."""
+    step = max(1, elements // max(1, columns))
     blocks = []
     for start in range(0, max(1, rows), step):
         stop = min(start + step, rows)

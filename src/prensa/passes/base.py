@@ -29,6 +29,7 @@ class Pass(ABC):
 
     ``needs_whole``            :meth:`apply` must see all of a tensor, not just any block of its rows
     ``needs_statistics``       it does better with calibration, and overrides :meth:`bind`
+    ``goes_by_columns``        with statistics it goes from column to column, and is faster in large blocks
     ``makes_integers``         it leaves integers on a grid; no other pass can work on those
     ``may_follow_integers``    it may stand behind such a pass: it then does nothing to those tensors
     ``prunes_by``              the word that chooses it among the ways of pruning, empty if it is none
@@ -37,6 +38,7 @@ class Pass(ABC):
     name: ClassVar[str]
     needs_whole: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = False
+    goes_by_columns: ClassVar[bool] = False
     makes_integers: ClassVar[bool] = False
     may_follow_integers: ClassVar[bool] = False
     prunes_by: ClassVar[str] = ""
@@ -128,6 +130,11 @@ class Bound:
     def needs_whole(self) -> bool:
         """Whether it must see all of a tensor."""
         return self.settings.needs_whole
+
+    @property
+    def goes_by_columns(self) -> bool:
+        """Whether it is faster in large blocks."""
+        return self.settings.goes_by_columns
 
     def declines(self, largest: float, dtype: torch.dtype) -> str:
         """Decline what the pass declines."""

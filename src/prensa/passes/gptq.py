@@ -50,6 +50,7 @@ class Gptq(Pass):
 
     name: ClassVar[str] = "gptq"
     needs_statistics: ClassVar[bool] = True
+    goes_by_columns: ClassVar[bool] = True
     makes_integers: ClassVar[bool] = True
     noise: float = 0.002
     dampening: float = 0.3

@@ -16,7 +16,7 @@ from torch import Tensor
 from prensa.checkpoint.manifest import PassReport
 from prensa.errors import ModelError
 from prensa.ops.affine import Quantized
-from prensa.ops.parallel import map_parallel, row_blocks
+from prensa.ops.parallel import BY_COLUMNS, map_parallel, row_blocks
 from prensa.ops.sparsity import count_zeros
 from prensa.ops.spec import TensorSpec
 from prensa.pressing.block import Block, Steps, dense_values, joined
@@ -70,16 +70,19 @@ def _begin(read: Read, spec: TensorSpec, steps: Steps) -> list[Block]:
         block.go_through(steps, spec)
         return block
 
-    return map_parallel(begin, _blocks(spec))
+    return map_parallel(begin, _blocks(spec, steps))
 
 
-def _blocks(spec: TensorSpec) -> list[slice]:
+def _blocks(spec: TensorSpec, steps: Steps) -> list[slice]:
     # A scalar has no rows. A transposed matrix has its outputs along the columns: a block of its rows has a
     # part of every output.
     if not spec.shape or spec.is_transposed:
         return [_ALL]
     rows, *rest = spec.shape
-    return row_blocks(rows, math.prod(rest))
+    columns = math.prod(rest)
+    if any(step.goes_by_columns for step in steps):
+        return row_blocks(rows, columns, BY_COLUMNS)
+    return row_blocks(rows, columns)
 
 
 def _apply_to_whole(blocks: list[Block], steps: Steps, spec: TensorSpec) -> None:

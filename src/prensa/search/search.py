@@ -37,9 +37,10 @@ from prensa.search.trial import Trial
 from prensa.search.trying import ONE_BY_ONE, Given, Rounds, trials
 
 # Rounds of evaluations, the last word included: one trial each, or several at a time.
-_MOST = 12
-# From a winner that texts not seen before refuse to the next.
-_STRIDES = (1.2, 2.0)
+_MOST = 14
+# From a winner that texts not seen before refuse to the next. The last one is far: its interval is much
+# narrower, and who gives up has nothing.
+_STRIDES = (1.2, 2.0, 4.0)
 _FOR_THE_CHECK = 1 + 2 * len(_STRIDES)
 # Rounds where nothing is evaluated.
 _OF_SIZE = 14
