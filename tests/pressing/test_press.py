@@ -118,3 +118,15 @@ def test_a_scalar_and_zeros():
     zeros = pressed(torch.zeros(4, 4), Half(), Quantize())
     assert zeros.relative_squared_error == 0
     assert zeros.zeros == 16
+
+
+@pytest.mark.parametrize(("settings", "blocks"), [(Gptq(), 2), (Quantize(), 16)])
+def test_what_goes_by_columns_is_given_larger_blocks(settings, blocks):
+    given = []
+
+    def work(rows, spec, at):
+        given.append(len(rows))
+        return settings.apply(rows, spec, at)
+
+    pressed(torch.ones(2**14, 2**9), Bound(settings, work))
+    assert given == [2**14 // blocks] * blocks

@@ -20,8 +20,8 @@ _ELEMENTS = 1 << 19
 """Elements of one block: 2 MiB in float32."""
 
 BY_COLUMNS = 1 << 22
-"""Elements of a block that is gone through column by column. That is a loop in Python, for which one core waits
-for the other: fewer rounds of it count for more than the cache (`docs/LOG.md`, 2026-11-28)."""
+"""Elements of a block that is gone through column by column. That is a loop in Python, for which one core
+waits for the other: fewer rounds of it count for more than the cache (`docs/LOG.md`, 2026-11-28)."""
 
 _NAME = "prensa-worker"
 
