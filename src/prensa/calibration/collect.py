@@ -39,6 +39,7 @@ from prensa.errors import OutputError, PrensaError
 from prensa.files.temporary import is_full
 from prensa.ops.statistics import Statistics
 from prensa.progress import Progress, silent
+from prensa.runtime.release import release_memory
 from prensa.runtime.text_vector import read_text_vector
 from prensa.runtime.torch import load_on
 from prensa.sharing import building
@@ -54,7 +55,9 @@ def collected(
     in the end. Raises what :func:`collect` raises, and :class:`~prensa.errors.OutputError` for a full disk.
     """
     if plan.streaming is None:
-        yield collect(plan, progress, tasks)
+        statistics = collect(plan, progress, tasks)
+        release_memory()
+        yield statistics
         return
     with hidden_beside(output) as place:
         try:
@@ -63,6 +66,8 @@ def collected(
             if is_full(error):
                 raise
             raise OutputError(f"{output}: cannot be written beside ({error})") from error
+        # What layers gave is gone; rounding needs other sizes.
+        release_memory()
         yield statistics
 
 
