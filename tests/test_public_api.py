@@ -32,6 +32,7 @@ def test_the_public_names():
         "RecipeError",
         "Record",
         "Result",
+        "Scale",
         "Served",
         "SettingError",
         "Shrink",
