@@ -222,6 +222,20 @@ def demonstration(tmp_path_factory):
         return place, run_demo(place)
 
 
+def build_mixing(family: str, path: Path) -> transformers.PreTrainedModel:
+    """Save a classifier of a family that mixes padding in (``FNet``, ``ConvBert``), and return it."""
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")(vocab_size=200, tpu_short_seq_length=64, **SIZES)
+    model = getattr(transformers, f"{family}ForSequenceClassification")(config).eval()
+    # Random weights say little; these make what is mixed in count.
+    last = model.classifier if family == "FNet" else model.classifier.out_proj
+    with torch.no_grad():
+        last.weight.mul_(100)
+    model.save_pretrained(path)
+    add_tokenizer(path)
+    return model
+
+
 @pytest.fixture
 def converted(exports, monkeypatch):
     """Have exports of the tiny model take the graph of an earlier one: tracing and converting takes seconds."""

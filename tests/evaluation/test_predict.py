@@ -5,7 +5,7 @@ import pytest
 import tokenizers
 import torch
 import transformers
-from tests.conftest import SIZES, add_tokenizer, build_model
+from tests.conftest import SIZES, add_tokenizer, build_mixing, build_model
 
 import prensa
 from prensa.evaluation.predict import SUMS, predict
@@ -42,15 +42,7 @@ def test_logits_are_those_of_each_text_alone(tmp_path):
 
 @pytest.mark.parametrize("family", ["FNet", "ConvBert"])
 def test_a_model_that_mixes_padding_in_is_not_padded(family, tmp_path):
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{family}Config")(vocab_size=200, tpu_short_seq_length=64, **SIZES)
-    model = getattr(transformers, f"{family}ForSequenceClassification")(config).eval()
-    # Random weights say little; these make what is mixed in count.
-    last = model.classifier if family == "FNet" else model.classifier.out_proj
-    with torch.no_grad():
-        last.weight.mul_(100)
-    model.save_pretrained(tmp_path)
-    add_tokenizer(tmp_path)
+    model = build_mixing(family, tmp_path)
     texts = Texts("t", ("one two", "a", "three four five " * 5, "", "six seven", "two ones"))
     encoded, (outputs,) = predicted(tmp_path, "classes", [model], texts, batch_size=4)
     for row, output in zip(encoded.rows, outputs, strict=True):

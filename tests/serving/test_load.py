@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tests.conftest import SIZES, add_tokenizer, build_model
+from tests.conftest import add_tokenizer, build_mixing, build_model
 
 import prensa
 from prensa.errors import DataError, ModelError, OutputError, SettingError
@@ -59,14 +59,8 @@ def test_answers_are_those_of_the_model(original, served):
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
 def test_a_model_that_mixes_padding_in_answers_as_it_does_alone(family, runtime, tmp_path):
     pytest.importorskip(runtime)
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{family}Config")(vocab_size=200, tpu_short_seq_length=64, **SIZES)
-    model = getattr(transformers, f"{family}ForSequenceClassification")(config).eval()
-    # Random weights say little; these make what is mixed in count.
-    with torch.no_grad():
-        model.classifier.weight.mul_(100) if family == "FNet" else model.classifier.out_proj.weight.mul_(100)
-    model.save_pretrained(tmp_path / "model")
-    served = prensa.load(add_tokenizer(tmp_path / "model"), runtime=runtime)
+    model = build_mixing(family, tmp_path / "model")
+    served = prensa.load(tmp_path / "model", runtime=runtime)
     assert not served.record.is_paddable
     texts = ["a", "a b c d e f g h i j k l m n o p q r s t"]
     alone = [next(iter(served.predict([text]))).output for text in texts]

@@ -55,9 +55,7 @@ def collected(
     in the end. Raises what :func:`collect` raises, and :class:`~prensa.errors.OutputError` for a full disk.
     """
     if plan.streaming is None:
-        statistics = collect(plan, progress, tasks)
-        release_memory()
-        yield statistics
+        yield collect(plan, progress, tasks)
         return
     with hidden_beside(output) as place:
         try:
@@ -78,6 +76,13 @@ def collect(plan: CalibrationPlan, progress: Progress = silent, tasks: Tasks = I
     texts, :class:`~prensa.errors.DeviceError` for too little memory, and
     :class:`~prensa.errors.TokenizerError` for ids that the model has no row for.
     """
+    statistics = _collect(plan, progress, tasks)
+    # The model is gone; rounding needs other sizes.
+    release_memory()
+    return statistics
+
+
+def _collect(plan: CalibrationPlan, progress: Progress, tasks: Tasks) -> Statistics:
     if plan.slices == 1 and tasks is IN_TURN:
         # The model that was run is the one whose sums are joined: it is loaded once.
         model = _loaded(plan)

@@ -14,13 +14,14 @@ from torch.nn.functional import log_softmax
 from prensa.checkpoint.kinds import LANGUAGE, Kind
 from prensa.errors import ModelError
 from prensa.evaluation.answer_spans import likeliest_span
-from prensa.evaluation.batches import batches_for
 from prensa.evaluation.generation import write
 from prensa.evaluation.reading import CommonTokens, Reading, common_tokens
 from prensa.progress import Progress
 from prensa.runtime.text_vector import TextVector
+from prensa.serving.padding import pads_alike
+from prensa.serving.ways import take
 from prensa.sharing import building
-from prensa.texts.encoding import Encoded, pad
+from prensa.texts.encoding import Encoded, batches, pad
 from prensa.texts.ids import IGNORED
 
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ def predict(
     common = None
     if kind in LANGUAGE:
         common = common_tokens(readings)
-    for indices in batches_for(models[0], readings[0].encoded, batch_size):
+    encoded = readings[0].encoded
+    # A model that mixes padding in is served without, and is compared as it is served.
+    equal = not _is_paddable(models[0], encoded)
+    for indices in batches(encoded.lengths, batch_size, equal=equal):
         inputs: list[Batch] = []
         for reading in readings:
             rows = [reading.encoded.rows[index] for index in indices]
@@ -100,6 +104,16 @@ def predict(
             output = forward(model, batch, kind, vector)
             outputs.append(_split(output, reading.encoded, indices))
         yield indices, outputs
+
+
+def _is_paddable(model: PreTrainedModel | Served, encoded: Encoded) -> bool:
+    if not isinstance(model, nn.Module):
+        return model.record.is_paddable
+    # What a model writes has no one answer to compare; a text without tokens has none alone.
+    some = [index for index, length in enumerate(encoded.lengths) if length]
+    if encoded.tokenizer is not None or not some:
+        return True
+    return pads_alike(model, take(encoded, some))
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ def by_tokens(
     No batch has more than ``most`` texts, and with ``equal`` only texts of one length. A text that is longer
     than ``tokens`` is a batch alone.
     """
+    # Sorting is stable: texts of one length stay in their order.
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     batches = []
     start = 0

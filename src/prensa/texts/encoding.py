@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from prensa.checkpoint.kinds import LANGUAGE, OF_A_TEXT, Kind, Task
 from prensa.errors import DataError, TokenizerError, first_line
+from prensa.texts.batches import by_tokens
 from prensa.texts.columns import Texts
 from prensa.texts.ids import IGNORED
 from prensa.texts.pair_truncation import LONGEST_FIRST, by_strategy
@@ -297,18 +298,15 @@ def row_at(tokenizer: Reader, batch: BatchEncoding | Batch, index: int) -> Row:
     return row
 
 
-def batches(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Put texts of like length together: lists of up to ``size`` indices.
+def batches(lengths: Sequence[int], size: int, *, equal: bool = False) -> list[list[int]]:
+    """Put texts of like length together, or of ``equal`` length alone: lists of up to ``size`` indices.
 
     The longest come first, so that what does not fit into memory fails at once. The rest is in random order,
     the same one every time: what was measured by any moment is a fair sample of all.
     """
-    # Sorting is stable: texts of one length stay in their order.
-    indices = range(len(lengths))
-    order = sorted(indices, key=lambda index: -lengths[index])
-    groups: list[list[int]] = []
-    for start in range(0, len(order), size):
-        groups.append(order[start : start + size])
+    # So many tokens that only the number of texts counts.
+    tokens = size * max(1, max(lengths, default=1))
+    groups = by_tokens(lengths, tokens, most=size, equal=equal)
     rest = groups[1:]
     # A separate generator: the program's random numbers are not touched, and change nothing here.
     random.Random(0).shuffle(rest)
