@@ -1,7 +1,7 @@
 """Healing ``toxic-deberta``: bytes and quality on 4,000 test comments before and after, at some noises.
 
 Usage: python -m benchmarks.healing [--noises 0.008 0.016] [--seconds 600]. Calibrated and healed on the
-training comments, without their labels.
+training comments, without their labels. A result takes its place among those that are there.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import dataclasses
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from transformers.utils import logging
 
 import prensa
 from benchmarks.calibrated import TOKENS, TRAIN, comments_judge, judged
 from benchmarks.evaluation import MODEL
-from benchmarks.record import save
+from benchmarks.record import known, save
 
 NOISES = (0.008, 0.016)
 SECONDS = 600.0
@@ -29,7 +28,7 @@ def main(noises: Sequence[float], seconds: float) -> None:
     logging.disable_progress_bar()
     judge = comments_judge()
     before = (MODEL / "model.safetensors").stat().st_size
-    results: dict[str, Any] = {}
+    results = known("healing")
     for noise in noises:
         for heal in (None, prensa.Heal(seconds)):
             name = f"small, noise {noise}" + (", healed" if heal else "")
@@ -41,16 +40,8 @@ def main(noises: Sequence[float], seconds: float) -> None:
                 if made.manifest.heal is not None:
                     results[name]["heal"] = dataclasses.asdict(made.manifest.heal)
             print(name, results[name], flush=True)
-    save(
-        "healing",
-        {
-            "model": "toxic-deberta",
-            "texts": len(judge.plan.texts),
-            "tokens": TOKENS,
-            "nbytes_before": before,
-            "results": results,
-        },
-    )
+        facts = {"texts": len(judge.plan.texts), "tokens": TOKENS, "nbytes_before": before}
+        save("healing", {"model": "toxic-deberta", **facts, "results": results})
 
 
 if __name__ == "__main__":

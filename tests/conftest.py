@@ -284,7 +284,7 @@ def hurry(monkeypatch):
     monkeypatch.setattr(speed, "_FEWEST", 3)
     monkeypatch.setattr(speed, "_FEWEST_OF_BATCHES", 2)
     monkeypatch.setattr(bootstrap, "RESAMPLES", 50)
-    monkeypatch.setattr(memory, "measure_memory", lambda job: Memory((0.1, 0.2, 0.3), 100, 200, None))
+    monkeypatch.setattr(memory, "memory_of", lambda job: Memory((0.1, 0.2, 0.3), 100, 200, None))
 
 
 @pytest.fixture

@@ -279,7 +279,7 @@ def test_a_failure_that_only_costs_the_memory(command, quick, original, pressed,
     def fail(job):
         raise prensa.ModelError(f"{job.path}: killed")
 
-    monkeypatch.setattr("prensa.evaluation.memory.measure_memory", fail)
+    monkeypatch.setattr("prensa.evaluation.memory.memory_of", fail)
     code, out, _ = command("evaluate", original, pressed, "--limit", 5)
     assert code == 0
     assert f"Not measured: {pressed}: killed" in out

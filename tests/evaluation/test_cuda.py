@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from prensa.evaluation.memory import Job, measure_memory
+from prensa.evaluation.memory import Job, memory_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -17,5 +17,5 @@ def test_an_evaluation_on_a_cuda_device(original, pressed, evaluated):
 
 def test_memory_of_the_allocator(pressed):
     row = {"input_ids": [2, 5, 6, 3], "attention_mask": [1] * 4}
-    found = measure_memory(Job(str(pressed), "auto", "cuda", row, 4, 0))
+    found = memory_of(Job(str(pressed), "auto", "cuda", row, 4, 0))
     assert found.accelerator_bytes > 0

@@ -69,6 +69,8 @@ def test_only_who_has_the_key_is_answered(models):
             ("GET", "/info"),
             ("GET", "/metrics"),
             ("GET", "/x"),
+            ("POST", "/predict/"),
+            ("GET", "/metrics/"),
         ):
             refused = server.ask(method, path, {"inputs": "a"} if method == "POST" else None)
             assert (refused.status, refused.content["error_type"]) == (401, "Unauthorized"), path

@@ -138,7 +138,10 @@ def test_a_route_that_the_task_does_not_have(server, task, path):
         assert server(task).ask(method, place, {} if method == "POST" else None).status in {200, 422}
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("GET", "/predict", 405)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nowhere", 404), ("GET", "/predict", 405), ("GET", "/metrics/", 404)],
+)
 def test_no_route_at_all(server, method, path, status):
     reply = server("classes").ask(method, path)
     assert reply.status == status

@@ -234,7 +234,7 @@ def measure_memory(plan: Plan, models: Models, measured: Measured, progress: Pro
             dataclasses.asdict(allowed()),
         )
         try:
-            measured.memories[number] = memory.measure_memory(job)
+            measured.memories[number] = memory.memory_of(job)
         except PrensaError as error:
             # The rest was measured, and is not lost.
             measured.problems.append(str(error))

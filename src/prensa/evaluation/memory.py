@@ -53,7 +53,7 @@ class Job:
     allowed: dict[str, bool] = field(default_factory=dict)
 
 
-def measure_memory(job: Job) -> Memory:
+def memory_of(job: Job) -> Memory:
     """Start the process, wait for it, and return what it measured.
 
     Raises :class:`ModelError` if it could not do its work.

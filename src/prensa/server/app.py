@@ -92,6 +92,8 @@ def make_app(service: Service) -> ASGIApp:
         at.post(f"{model}/infer", routes_v2.infer),
     ]
     app = Starlette(routes=routes, exception_handlers={404: at.unknown, 405: at.unknown})
+    # Redirects would come before the key, and point to a host and a scheme that the client itself sent.
+    app.router.redirect_slashes = False
     return _bounded(app, _TIMES * service.limits.seconds)
 
 
