@@ -43,6 +43,21 @@ def test_the_loss_is_the_one_foretold():
     assert loss(rows, nearest, step, moment) > 1.5 * foretold
 
 
+@pytest.mark.parametrize("columns", [1, 2, 150])
+def test_the_factor_is_that_of_the_inverse(columns):
+    moment = moment_of(columns)
+    spread = feedback(moment, 0.3)
+    dampened = moment.double()
+    dampened.diagonal().add_(0.3 * moment.diagonal() + 1e-4 * moment.diagonal().mean())
+    in_order = dampened[spread.order[:, None], spread.order]
+    factor = spread.factor.double()
+    assert torch.equal(factor, factor.triu())
+    assert (factor.diagonal() > 0).all()
+    assert torch.allclose(factor.t() @ factor @ in_order, torch.eye(columns).double(), atol=1e-5)
+    # A unit error in the last column that is chosen loses all of its moment.
+    assert float(factor[-1, -1]) ** -2 == pytest.approx(float(in_order[-1, -1]))
+
+
 def test_without_correlations_it_is_rounding_to_nearest():
     rows, step = torch.randn(10, 30), torch.rand(10) + 0.1
     found = round_with_feedback(rows, step, feedback(torch.eye(30), 0.01))

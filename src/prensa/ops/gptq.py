@@ -60,19 +60,23 @@ def feedback(moment: Tensor, dampening: float) -> Feedback:
     # Stable: columns with equal moments stay in order, on every machine.
     order = torch.argsort(diagonal, descending=True, stable=True)
     floor = diagonal.mean() * _FLOOR
-    added = (diagonal * dampening + floor)[order]
+    backwards = order.flip(0)
+    added = (diagonal * dampening + floor)[backwards]
 
+    # With the columns turned round, M is L Lᵀ; turned back, L is an upper triangle A with M = A Aᵀ. So U is
+    # the inverse of A: one triangle is solved, and the inverse of M is not needed.
     del diagonal
-    exact = exact[order[:, None], order]
+    exact = exact[backwards[:, None], backwards]
     lower = _cholesky(exact, added)
     del exact
-    inverse = torch.cholesky_inverse(lower)
+    inverse = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
+    # In place: what was the identity becomes its solution.
+    torch.linalg.solve_triangular(lower, inverse, upper=False, out=inverse)
     del lower
-    factor = torch.linalg.cholesky(inverse, upper=True)
-    del inverse
 
-    variance = (factor.diagonal() ** -2).mean()
-    return Feedback(order, factor.float(), float(variance))
+    variance = (inverse.diagonal() ** -2).mean()
+    factor = inverse.float().flip(0, 1)
+    return Feedback(order, factor, float(variance))
 
 
 def _cholesky(moment: Tensor, added: Tensor) -> Tensor:
