@@ -276,7 +276,7 @@ def others(words: Words) -> list[str]:
             if "perplexity" in judged:
                 found = judged["perplexity"]
                 measures.append(f"perplexity {found['original']:.2f} → {found['result']:.2f}")
-            for name in ("same likeliest piece", "mean cosine", "ten nearest that stay"):
+            for name in ("same most likely token", "mean cosine", "ten nearest that stay"):
                 if name in judged:
                     found = judged[name]
                     measures.append(f"{name} {score(found['value'], is_share=found['is_share'])}")

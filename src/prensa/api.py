@@ -34,7 +34,7 @@ from prensa.search.search import OnTrial, ignore_trial
 from prensa.serving.exported import Record
 from prensa.shrink.settings import Shrink, shrink_from
 from prensa.texts.source import Source
-from prensa.vocabulary.settings import TrimVocabulary
+from prensa.vocabulary.settings import TrimVocabulary, trim_from
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -52,7 +52,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     bits: int | None = None,
     noise: float | None = None,
     texts: Source | str | Path | None = None,
-    trim_vocabulary: TrimVocabulary | None = None,
+    trim_vocabulary: TrimVocabulary | int | str | None = None,
     shrink: Shrink | bool = False,
     faster: float | str | None = None,
     distill: float | str | None = None,
@@ -85,7 +85,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
     How: ``preset`` is ``small``, ``int8``, ``half`` or ``classic``: without it ``small`` if there are texts,
     a budget or a noise, else ``int8``. ``recipe`` is a :class:`Recipe`, or a recipe file, in its place.
     ``format``, ``prune`` (a share), ``prune_by``, ``threshold``, ``bits`` (8 or 16) and ``noise`` change
-    single settings of it. ``trim_vocabulary`` removes tokens that the texts never use.
+    single settings of it. ``trim_vocabulary`` (``"texts"``, ``"99.9%"`` …) removes tokens of little use.
 
     ``faster`` (2 or ``"2x"``) takes neurons, attention heads and layers away until the model is so many times
     as fast where it will run; ``shrink`` alone as many as the budget allows, and as a :class:`Shrink` it says
@@ -134,7 +134,7 @@ def compress(  # noqa: PLR0913  every option is a parameter, so that each has it
             threshold=threshold,
             bits=bits,
             noise=noise,
-            trim_vocabulary=trim_vocabulary,
+            trim_vocabulary=trim_from(trim_vocabulary),
             shrink=shrink_from(shrink, faster, distill),
             heal=heal_from(heal),
         ),

@@ -323,6 +323,22 @@ def test_too_few_different_texts_are_refused(classifier, tmp_path, lines):
         plan_distillation(classifier, Source(tmp_path / "few.csv"), seconds=60, library=Library())
 
 
+def test_what_is_judged_by_is_not_learnt_from(classifier, many_texts, tmp_path):
+    every = planned(classifier, many_texts)
+    lines = many_texts.read_text().splitlines()
+    # Also in another file, and beside others.
+    (tmp_path / "judged.csv").write_text("\n".join([*lines[:31], "z z"]) + "\n")
+    library = Library()
+    judged = library.texts(Source(tmp_path / "judged.csv"), None)
+    plan = plan_distillation(classifier, Source(many_texts), seconds=60, library=library, judged=judged)
+    assert plan.encoded.rows == every.encoded.rows[30:]
+    assert (plan.left_out, every.left_out) == (30, 0)
+    (tmp_path / "judged.csv").write_text("\n".join(lines[:42]) + "\n")
+    judged = Library().texts(Source(tmp_path / "judged.csv"), None)
+    with pytest.raises(DataError, match=r"without the 41 texts that the budget is judged by: 199 different"):
+        plan_distillation(classifier, Source(many_texts), seconds=60, library=library, judged=judged)
+
+
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
 def test_a_time_that_is_none_is_refused(classifier, many_texts, seconds):
     with pytest.raises(SettingError, match="`distill` must be a time above 0"):

@@ -294,3 +294,27 @@ def test_a_stopped_run_keeps_the_runtime_that_it_chose(classifier, lines, tmp_pa
     monkeypatch.setattr(prediction, "load_to_serve", loading)
     assert prensa.predict(classifier, out, data=lines).answered_before == 8
     assert asked == [("torch", "float32")]
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_stopped_run_goes_on_in_an_export(classifier, lines, tmp_path, monkeypatch, runtime):
+    pytest.importorskip(runtime)
+    out = tmp_path / "out.jsonl"
+    in_float32 = {"runtime": runtime, "precision": "fp32"}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(1, patch)
+        prensa.predict(classifier, out, data=lines, **in_float32)
+    (journal,) = tmp_path.glob(".out.jsonl*/journal.json")
+    content = json.loads(journal.read_text())
+    assert content["facts"]["runtime"] == f"{runtime} fp32"
+    content["facts"]["set of options"] = content["facts"]["set of options"].replace('"fp32"', "null")
+    journal.write_text(json.dumps(content))
+    assert prensa.predict(classifier, out, data=lines).answered_before == 8
+    prensa.predict(classifier, tmp_path / "at_once.jsonl", data=lines, **in_float32)
+    assert read(out) == read(tmp_path / "at_once.jsonl")
+
+
+def test_a_precision_that_a_runtime_does_not_have(classifier, lines, tmp_path):
+    # Known before a text is read.
+    with pytest.raises(SettingError, match="`runtime=onnxruntime`: runs in int8, fp32, found bfloat16"):
+        prensa.predict(classifier, tmp_path / "out", data=lines, runtime="onnxruntime", precision="bf16")

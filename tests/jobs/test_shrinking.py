@@ -272,3 +272,12 @@ def test_how_many_calibrate_says_nothing_of_what_is_learnt_from(made, many, tmp_
     source = Source(many, limit=64)
     plan = plan_shrinking(made, settings, source, even=False, library=Library())
     assert len(plan.distillation.encoded.rows) == 240
+
+
+def test_a_budget_is_not_judged_by_what_was_learnt(made, many, tmp_path):
+    pytest.importorskip("accelerate")
+    settings = {"faster": 1.3, "distill": "1min", "min_agreement": 0.5}
+    with pytest.raises(
+        DataError, match=r"without the .* texts that the budget is judged by.*leave `distill`"
+    ):
+        prensa.compress(made, tmp_path / "out", data=many, **settings, **INT8)

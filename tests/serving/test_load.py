@@ -278,6 +278,8 @@ def test_a_decoder_that_classifies_answers_padded_batches(tmp_path):
         ({"runtime": "auto", "dtype": "int3"}, "`dtype=int3`: expected float32"),
         ({"runtime": "tpu"}, "expected auto, torch, onnxruntime, openvino"),
         ({"runtime": "openvino", "device": "cuda"}, "runs on the processor"),
+        ({"runtime": "openvino", "dtype": "float16"}, "runs in int8, bf16, fp32, found float16"),
+        ({"runtime": "onnxruntime", "dtype": torch.bfloat16}, "runs in int8, fp32, found bfloat16"),
         ({"runtime": "torch", "low_cpu_mem_usage": True}, "low_cpu_mem_usage: only for a model without"),
     ],
 )

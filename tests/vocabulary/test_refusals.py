@@ -151,6 +151,7 @@ def test_recipes():
     [
         ("texts", TrimVocabulary()),
         ("32,000", TrimVocabulary(pieces=32000)),
+        (32000, TrimVocabulary(pieces=32000)),
         ("99.9%", TrimVocabulary(coverage=0.999)),
     ],
 )
@@ -159,7 +160,7 @@ def test_what_the_command_line_says(amount, expected):
     assert (found.pieces, found.coverage) == (expected.pieces, pytest.approx(expected.coverage))
 
 
-@pytest.mark.parametrize("wrong", ["0", "-3", "some", "101%", "0%", "nan%", ""])
+@pytest.mark.parametrize("wrong", ["0", "-3", "some", "101%", "0%", "nan%", "", True, 0, 0.5])
 def test_what_is_no_amount(wrong):
     with pytest.raises(SettingError, match="expected a number of tokens"):
         trim_from(wrong)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.manifest import VocabularyReport
 from prensa.cli.tables import console, new_table, vocabulary_in_words
+from prensa.distilling.plan import DistillPlan
 from prensa.healing.plan import HealPlan
 from prensa.ops.spec import ROLES
 from prensa.pressing.pipeline import Plan
@@ -105,10 +106,16 @@ def _healing_in_words(plan: HealPlan) -> str:
     time = f"{plan.settings.seconds:,.0f} seconds"
     if plan.settings.steps is not None:
         time = f"{plan.settings.steps:,} steps"
-    return (
-        f"Healing: {time} on {len(plan.lessons.encoded.rows):,} texts of {plan.lessons.source}, on "
-        f"{plan.device}."
-    )
+    lessons = plan.lessons
+    return f"Healing: {time} on {_learnt(lessons)} of {lessons.source}, on {plan.device}."
+
+
+def _learnt(plan: DistillPlan) -> str:
+    """Say how many texts are learnt from, and how many are not since they are judged by."""
+    learnt = f"{len(plan.encoded.rows):,} texts"
+    if plan.left_out:
+        learnt += f" (without {plan.left_out:,} that the budget is judged by)"
+    return learnt
 
 
 def shrinking_in_words(plan: ShrinkPlan) -> list[str]:
@@ -136,8 +143,7 @@ def shrinking_in_words(plan: ShrinkPlan) -> list[str]:
     )
     if plan.distillation is not None:
         lines.append(
-            f"Distillation: {plan.distillation.seconds:,.0f} seconds on "
-            f"{len(plan.distillation.encoded.rows):,} texts."
+            f"Distillation: {plan.distillation.seconds:,.0f} seconds on {_learnt(plan.distillation)}."
         )
     return lines
 

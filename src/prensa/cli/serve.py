@@ -127,7 +127,7 @@ def serve(  # noqa: PLR0913  one parameter for each option
     cascade = _cascade(model, then, min_agreement, threshold, source, runtime, dtype, permissions)
     with permissions.allowing():
         directory = locate(model)
-        check_to_serve(directory, runtime)
+        check_to_serve(directory, runtime, dtype)
         service = Service(name or model_name(directory), limits, key)
         if cluster is not None:
             from prensa.server.on_ray import ToServe

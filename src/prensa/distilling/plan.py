@@ -17,7 +17,7 @@ from prensa.errors import DataError, ModelError, SettingError
 from prensa.extras import require
 from prensa.progress import Progress, silent
 from prensa.runtime.text_vector import read_text_vector
-from prensa.texts.columns import sample
+from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Encoded, Row
 from prensa.texts.library import Library
 from prensa.texts.source import Source
@@ -39,12 +39,17 @@ _BATCHES = 2
 _TOKENS_OF_LANGUAGE = 1024
 
 
+_Tokens = tuple[tuple[int, ...], ...]
+"""A text as a model reads it. Of a pair, which text a token belongs to makes a difference, too."""
+
+
 @dataclass(frozen=True)
 class DistillPlan:
     """What a student learns from, and how.
 
     ``kind`` is None for a task that Prensa does not compare (question answering is one). ``encoded`` are
-    different texts of at most 256 tokens, those kept apart included. Training ends after ``seconds`` or,
+    different texts of at most 256 tokens, those kept apart included; ``left_out`` others are what the result
+    is judged by. Training ends after ``seconds`` or,
     where ``steps`` is not None, after that many steps, without a look at the clock: only then do the same
     texts, student and ``seed`` give the same bytes again. ``batch_tokens`` go through the student at once,
     padding included, and ``accumulate`` such batches make a step.
@@ -61,6 +66,7 @@ class DistillPlan:
     steps: int | None = None
     source: str = ""
     account: str = ""
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         """Check the ranges. Raises :class:`SettingError`."""
@@ -82,10 +88,12 @@ def plan_distillation(
     steps: int | None = None,
     progress: Progress = silent,
     option: str = "distill",
+    judged: Texts | None = None,
 ) -> DistillPlan:
     """Read texts without labels and tokenize them as the model at ``path`` reads them.
 
-    ``source.limit`` texts are read, if None as many as can be learnt from in ``seconds``. ``option`` is what
+    ``source.limit`` texts are read, if None as many as can be learnt from in ``seconds``. Of them those that
+    are ``judged`` are left out: what has learnt the answers to the exam proves nothing. ``option`` is what
     messages call it. Raises
     :class:`~prensa.errors.SettingError` for a time that is not positive or a logger that is not installed,
     :class:`~prensa.errors.MissingPackageError` without ``accelerate``,
@@ -115,9 +123,17 @@ def plan_distillation(
     chosen = sample(texts, _count(source, seconds))
     limit = min(longest(tokenizer, config, None) or _LONGEST, _LONGEST)
     step = functools.partial(progress, "reading texts to learn from")
-    encoded = library.encode(tokenizer, chosen, _read_as(kind), limit, step)
-    rows = _different(encoded.rows)
-    check_count(len(rows), texts.name, option)
+    read_as = _read_as(kind)
+    encoded = library.encode(tokenizer, chosen, read_as, limit, step)
+    different = _different(encoded.rows)
+    count = len(different)
+    name = texts.name
+    if judged is not None:
+        for key in _different(library.encode(tokenizer, judged, read_as, limit).rows):
+            different.pop(key, None)
+        name = f"{name}, without the {count - len(different):,} texts that the budget is judged by"
+    rows = list(different.values())
+    check_count(len(rows), name, option)
     tokens = _TOKENS
     if kind in LANGUAGE:
         tokens = _TOKENS_OF_LANGUAGE
@@ -131,6 +147,7 @@ def plan_distillation(
         steps=steps,
         source=texts.name,
         account=texts.account,
+        left_out=count - len(rows),
     )
 
 
@@ -158,14 +175,12 @@ def _read_as(kind: Kind | None) -> Kind:
     return kind
 
 
-def _different(rows: Sequence[Row]) -> list[Row]:
+def _different(rows: Sequence[Row]) -> dict[_Tokens, Row]:
     """Return each text once, as the model reads it: what is learnt from is never what is kept apart."""
-    # Of a pair, which text a token belongs to makes a difference, too.
-    found: dict[tuple[tuple[int, ...], ...], Row] = {}
+    found: dict[_Tokens, Row] = {}
     for row in rows:
-        key = tuple(tuple(values) for values in row.values())
-        found.setdefault(key, row)
-    return list(found.values())
+        found.setdefault(tuple(tuple(values) for values in row.values()), row)
+    return found
 
 
 def check_count(count: int, name: str, option: str = "distill") -> None:

@@ -93,7 +93,7 @@ def _figures(sums: Sums) -> tuple[Figure, ...]:
     largest = float(_column(sums, "largest divergence").max())
     shift = float(_column(sums, "largest shift").max())
     return (
-        Figure("same likeliest piece", same, is_share=True),
+        Figure("same most likely token", same, is_share=True),
         Figure("mean divergence (KL, nats)", mean),
         Figure("largest divergence (KL, nats)", largest),
         Figure("largest change of a probability", shift, is_share=True),

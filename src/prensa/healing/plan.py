@@ -12,6 +12,7 @@ from prensa.errors import SettingError
 from prensa.healing.settings import NAME, Heal
 from prensa.progress import Progress, silent
 from prensa.runtime.devices import choose_device
+from prensa.texts.columns import Texts
 from prensa.texts.encoding import Encoded, Row
 from prensa.texts.library import Library
 from prensa.texts.source import Source
@@ -38,12 +39,14 @@ def plan_healing(
     kept: Sequence[int] | None = None,
     device: str | None = None,
     progress: Progress = silent,
+    judged: Texts | None = None,
 ) -> HealPlan:
     """Read texts without labels and tokenize them as the original at ``path`` reads them.
 
     ``kept`` are the tokens that a trimmed vocabulary keeps, by their numbers in the original: texts with
-    others are left out. Raises what :func:`~prensa.distilling.plan.plan_distillation` raises, among it
-    :class:`~prensa.errors.DataError` for fewer than 200 different texts.
+    others are left out, and so are those that the result is ``judged`` by. Raises what
+    :func:`~prensa.distilling.plan.plan_distillation` raises, among it :class:`~prensa.errors.DataError` for
+    fewer than 200 different texts.
     """
     chosen = choose_device(device)
     _check_first(chosen)
@@ -55,6 +58,7 @@ def plan_healing(
         steps=settings.steps,
         progress=progress,
         option=NAME,
+        judged=judged,
     )
     encoded = lessons.encoded
     if kept is not None:

@@ -68,7 +68,7 @@ class Cascading:
             original = locate(self.original)
             task = common_task(small, original, (facts_in(small).task, facts_in(original).task))
             for path in (small, original):
-                check_to_serve(path, self.runtime)
+                check_to_serve(path, self.runtime, self.dtype)
             texts = None
             if self.min_agreement is not None:
                 require("evaluate", "`min_agreement`")

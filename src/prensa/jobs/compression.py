@@ -40,6 +40,7 @@ from prensa.serving.exported import TORCH
 from prensa.serving.in_pytorch import INT8
 from prensa.shrink.plan import ShrinkPlan, plan_shrinking
 from prensa.shrink.settings import Shrink
+from prensa.texts.columns import Texts
 from prensa.texts.library import Library
 from prensa.texts.source import Source, as_source
 from prensa.vocabulary.plan import Vocabulary, plan_vocabulary
@@ -154,31 +155,28 @@ class Compression:
                 budget=self.budget,
             )
             runtimes.check(pressing.output)
+        # What is learnt at the end is not learnt from the texts that a budget is judged by.
+        judged = None
+        if judge is not None and self.budget.is_of_quality:
+            judged = judge.plan.texts
         shrinking = None
         if recipe.shrink is not None:
-            shrinking = self._shrinking(recipe.shrink, pressing, texts, library, progress)
-        mending = self._healing(pressing, texts, library, progress)
+            shrinking = self._shrinking(recipe.shrink, pressing, texts, library, progress, judged)
+        mending = None
+        if recipe.heal is not None:
+            mending = healing.plan_of(recipe.heal, pressing, texts, library, self.device, progress, judged)
         return CompressionPlan(
             self, pressing, vocabulary, calibration, judge, runtimes, shrinking, healing=mending
         )
 
-    def _healing(
-        self, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress
-    ) -> Healing | None:
-        """Plan what is learnt at the end; None if nothing is."""
-        if plan.recipe.heal is None:
-            return None
-        # What learnt from the texts that it is judged by has learnt the answers to the exam.
-        of_both = self.texts is None or self.budget.on is None or _is_same(self.texts, self.budget.on)
-        if self.budget.is_of_quality and of_both:
-            raise SettingError(
-                "`heal` must not learn from the texts that the budget is judged by: give `texts` to learn, "
-                "and other ones as `data`"
-            )
-        return healing.plan_of(plan.recipe.heal, plan, texts, library, self.device, progress)
-
     def _shrinking(
-        self, shrink: Shrink, plan: pipeline.Plan, texts: Source | None, library: Library, progress: Progress
+        self,
+        shrink: Shrink,
+        plan: pipeline.Plan,
+        texts: Source | None,
+        library: Library,
+        progress: Progress,
+        judged: Texts | None,
     ) -> ShrinkPlan:
         """Plan what goes of the structure. Raises :class:`SettingError` where nothing says how much."""
         if not shrink.faster and not self.budget.is_of_quality:
@@ -191,6 +189,7 @@ class Compression:
             library=library,
             device=self.device,
             progress=progress,
+            judged=judged,
         )
 
     def _recipe(self) -> Recipe:
@@ -350,12 +349,6 @@ class CompressionPlan:
             return None, healing.press(self.pressing, None, self.healing, progress)
         with collected(self.calibration, self.output, progress, rounds.tasks) as statistics:
             return None, healing.press(self.pressing, statistics, self.healing, progress)
-
-
-def _is_same(texts: Where, data: Where) -> bool:
-    """Whether both are the same file; the parts of a data set are different ones."""
-    files = [Path(str(as_source(each).name)).expanduser() for each in (texts, data)]
-    return all(file.is_file() for file in files) and files[0].resolve() == files[1].resolve()
 
 
 @dataclass(frozen=True)

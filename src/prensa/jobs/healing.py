@@ -21,6 +21,7 @@ from prensa.ops.statistics import Statistics
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import Recipe
 from prensa.progress import Progress, silent
+from prensa.texts.columns import Texts
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
@@ -91,8 +92,9 @@ def plan_of(
     library: Library,
     device: str | None,
     progress: Progress,
+    judged: Texts | None,
 ) -> Healing:
-    """Plan to heal what ``pressing`` makes of an original.
+    """Plan to heal what ``pressing`` makes of an original, on other texts than those it is ``judged`` by.
 
     Raises :class:`SettingError` without texts, :class:`RecipeError` for a recipe that leaves nothing to heal,
     and whatever reading texts raises.
@@ -123,6 +125,7 @@ def plan_of(
         kept=kept,
         device=device,
         progress=progress,
+        judged=judged,
     )
     return Healing(plan, pressing)
 

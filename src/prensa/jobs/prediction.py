@@ -69,7 +69,7 @@ class Prediction:
         self._check(source)
         with self.permissions.granted():
             directory = locate(self.model)
-            check_to_serve(directory, self.runtime)
+            check_to_serve(directory, self.runtime, dtype_of(self.precision))
             form = form_of(
                 directory,
                 load_config(directory),
@@ -95,7 +95,6 @@ class Prediction:
             return PredictionPlan(self, directory, form, tuple(shards), output, journal)
 
     def _check(self, source: Source) -> None:
-        dtype_of(self.precision)
         self.on_workers()
         if self.max_batch_tokens < 1:
             raise SettingError(f"`max_batch_tokens` must be at least 1, found {self.max_batch_tokens}")

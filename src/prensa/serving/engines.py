@@ -19,10 +19,7 @@ ENGINES: Mapping[str, Callable[[Path, str], Engine]] = {
 """For each runtime, what loads an export in a directory in a precision."""
 
 
-def check_on_processor(runtime: str, device: str, dtype: object) -> None:
-    """Raise :class:`SettingError` where what an export is run by is wanted elsewhere, or in a dtype."""
-    if device != "cpu" or dtype is not None:
-        raise SettingError(
-            f"`runtime={runtime}`: runs on the processor, in the precision of its export; "
-            "leave `device` and `dtype` out"
-        )
+def check_on_processor(runtime: str, device: str) -> None:
+    """Raise :class:`SettingError` where what an export is run by is wanted on another device."""
+    if device != "cpu":
+        raise SettingError(f"`runtime={runtime}`: runs on the processor alone; leave `device` out")

@@ -13,12 +13,13 @@ from prensa.checkpoint.checksum import sha256
 from prensa.checkpoint.companions import companion_files
 from prensa.checkpoint.effects import DOCUMENTS, WITHOUT_EFFECT
 from prensa.checkpoint.weight_files import weight_files
-from prensa.errors import DifferentAnswersError, FormatError, OutputError
+from prensa.errors import DifferentAnswersError, FormatError, OutputError, SettingError
 from prensa.runtime.processor import MULTIPLIES_BF16, has
 from prensa.serving.cache import exports_directory
 from prensa.serving.export import plan_export, run_export
 from prensa.serving.exported import is_export, read_record
 from prensa.serving.opening import opened
+from prensa.serving.precisions import PRECISIONS, precision_named
 from prensa.serving.runtimes import RUNTIMES
 from prensa.serving.served import Served
 from prensa.sharing import building
@@ -60,6 +61,21 @@ def usual_precision(runtime: str) -> str:
     if "bf16" in RUNTIMES[runtime].PRECISIONS and has(MULTIPLIES_BF16):
         return "bf16"
     return "fp32"
+
+
+def precision_in(runtime: str, dtype: object) -> str:
+    """Return the precision that an export for ``runtime`` has for a dtype; the usual one for None.
+
+    Raises :class:`SettingError` for a dtype that the runtime does not have.
+    """
+    if dtype is None:
+        return usual_precision(runtime)
+    precision = precision_named(dtype)
+    known = [name for name in PRECISIONS if name in RUNTIMES[runtime].PRECISIONS]
+    if precision not in known:
+        found = str(dtype).removeprefix("torch.")
+        raise SettingError(f"`runtime={runtime}`: runs in {', '.join(known)}, found {found}")
+    return precision
 
 
 def digest(directory: Path) -> str:

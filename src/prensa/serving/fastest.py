@@ -23,6 +23,7 @@ from prensa.serving.exported import TOLERANCES, TORCH
 from prensa.serving.exports import export_on_the_spot, usual_precision
 from prensa.serving.in_pytorch import INT8, Dtype, check_dtype, serve_in_pytorch, some_texts
 from prensa.serving.loads import groups, shapes
+from prensa.serving.precisions import precision_named
 from prensa.serving.refusals import check_exported
 from prensa.serving.runtimes import RUNTIMES
 from prensa.serving.served import Served
@@ -32,9 +33,6 @@ from prensa.texts.encoding import Encoded
 
 # Seconds that models are timed for in all.
 _SECONDS = 1.0
-
-_PRECISIONS: dict[Dtype, str] = {INT8: INT8, torch.float32: "fp32", torch.bfloat16: "bf16"}
-"""What exports call a dtype."""
 
 _log = logging.getLogger(__name__)
 
@@ -224,7 +222,7 @@ def _ways_as_export(directory: Path, wanted: Dtype | None, notes: list[str]) -> 
         precision = usual_precision(name)
         if wanted is not None:
             # A dtype that no export has, such as float16, is left to PyTorch.
-            precision = _PRECISIONS.get(wanted, "")
+            precision = precision_named(wanted)
         if precision not in RUNTIMES[name].PRECISIONS:
             continue
         try:

@@ -73,16 +73,19 @@ def check_no_settings(settings: Mapping[str, object]) -> None:
         )
 
 
-def check_to_serve(directory: Path, runtime: str) -> None:
+def check_to_serve(directory: Path, runtime: str, dtype: Dtype | None = None) -> None:
     """Raise what :func:`load_to_serve` would, as far as it can be known before a weight is read."""
     if is_export(directory):
-        _check_runtime_of(directory, read_record(directory), runtime)
+        _check_export(directory, read_record(directory), runtime, dtype)
         return
     _check_runtime(runtime)
     from prensa.checkpoint.roles import load_config
+    from prensa.serving.exports import precision_in
     from prensa.serving.refusals import check_served
 
     check_served(directory, load_config(directory))
+    if runtime in ENGINES:
+        precision_in(runtime, dtype)
 
 
 def load_to_serve(
@@ -121,8 +124,8 @@ def load_to_compare(
 def _load_export(directory: Path, runtime: str | None, device: str, dtype: Dtype | None) -> Served:
     """Open an export, which has one runtime and one precision."""
     record = read_record(directory)
-    _check_runtime_of(directory, record, runtime)
-    check_on_processor(record.runtime, device, dtype)
+    _check_export(directory, record, runtime, dtype)
+    check_on_processor(record.runtime, device)
     return open_export(directory)
 
 
@@ -132,9 +135,15 @@ def _check_runtime(runtime: str) -> None:
         raise SettingError(f"`runtime={runtime}`: expected {expected}")
 
 
-def _check_runtime_of(directory: Path, record: Record, runtime: str | None) -> None:
+def _check_export(directory: Path, record: Record, runtime: str | None, dtype: Dtype | None) -> None:
+    """Raise :class:`SettingError` where an export is wanted in another runtime, or in any dtype."""
     if runtime not in {None, AUTO, record.runtime}:
         raise SettingError(
             f"{directory}: exported for {record.runtime}, not for {runtime}; export it again, or for PyTorch "
             "load the model it came from"
+        )
+    if dtype is not None:
+        raise SettingError(
+            f"{directory}: an export, which runs in the precision it was made in ({record.precision}); leave "
+            "`precision` or `dtype` out, or export it again"
         )

@@ -10,7 +10,7 @@ from prensa.isolation import as_usual
 from prensa.runtime.torch import load as load_pytorch
 from prensa.serving.engines import AUTO, check_on_processor
 from prensa.serving.exported import TORCH
-from prensa.serving.exports import export_on_the_spot, usual_precision
+from prensa.serving.exports import export_on_the_spot, precision_in
 from prensa.serving.fastest import serve_fastest
 from prensa.serving.in_pytorch import Dtype, serve_in_pytorch
 from prensa.serving.refusals import check_served
@@ -44,5 +44,5 @@ def load_to_answer(
         return serve_fastest(directory, device, dtype, texts)
     if runtime == TORCH:
         return serve_in_pytorch(directory, device, dtype, texts)
-    check_on_processor(runtime, device, dtype)
-    return export_on_the_spot(directory, runtime, usual_precision(runtime))
+    check_on_processor(runtime, device)
+    return export_on_the_spot(directory, runtime, precision_in(runtime, dtype))

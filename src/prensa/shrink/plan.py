@@ -17,7 +17,7 @@ from prensa.shrink.anatomy import Anatomy, anatomy_of
 from prensa.shrink.clock import PartKind
 from prensa.shrink.settings import Shrink
 from prensa.shrink.widths import even_width_key
-from prensa.texts.columns import sample
+from prensa.texts.columns import Texts, sample
 from prensa.texts.encoding import Encoded
 from prensa.texts.library import Library
 from prensa.texts.source import Source
@@ -65,8 +65,11 @@ def plan_shrinking(
     library: Library,
     device: str | None = None,
     progress: Progress = silent,
+    judged: Texts | None = None,
 ) -> ShrinkPlan:
     """Find out what can be taken away in a model, and read the texts. Reads no weights.
+
+    What the result is ``judged`` by is not distilled on.
 
     Raises :class:`~prensa.errors.ModelError` for a model that cannot be shrunk, :class:`RecipeError` where
     the recipe leaves nothing to take away, :class:`DataError` for too few texts, and whatever calibrating and
@@ -104,6 +107,7 @@ def plan_shrinking(
             seconds=settings.distill,
             library=library,
             progress=progress,
+            judged=judged,
         )
     return ShrinkPlan(
         path=path,

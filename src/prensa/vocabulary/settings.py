@@ -43,9 +43,9 @@ class TrimVocabulary:
 
 
 def trim_from(
-    amount: str | None, keep: Path | None = None, languages: str | None = None
+    amount: TrimVocabulary | int | str | None, keep: Path | None = None, languages: str | None = None
 ) -> TrimVocabulary | None:
-    """Read the options of a command line. ``amount`` is a number, ``99.9%``, or ``texts`` for all they use.
+    """Read what a command line or a caller says: a number, ``99.9%``, or ``texts`` for all they use.
 
     Raises :class:`SettingError` for anything else, and for a file that cannot be read.
     """
@@ -54,13 +54,15 @@ def trim_from(
             if value is not None:
                 raise SettingError(f"`{name}` {value} needs `trim_vocabulary`")
         return None
+    if isinstance(amount, TrimVocabulary):
+        return amount
     tokens: tuple[str, ...] = ()
     if keep is not None:
         tokens = _lines(at_home(keep))
     words: tuple[str, ...] = ()
     if languages is not None:
         words = tuple(map(str.strip, languages.lower().split(",")))
-    count, coverage = _amount(amount)
+    count, coverage = _amount(str(amount))
     return TrimVocabulary(count, coverage, tokens, words)
 
 
