@@ -109,6 +109,9 @@ def test_the_fastest_result_is_named():
         for number, own in enumerate(timings)
     ]
     assert runtimes.fastest(dataclasses.replace(EVALUATION, results=tuple(results))) == "out-1"
+    # An interrupted comparison has no times.
+    results[0] = dataclasses.replace(results[0], timings=())
+    assert runtimes.fastest(dataclasses.replace(EVALUATION, results=tuple(results))) is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 import errno
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +20,32 @@ class Unwritable:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+class Slow:
+    """A file's contents, which take a while to be written."""
+
+    def tofile(self, target):
+        time.sleep(0.2)
+        with Path(f"{target.parent.parent}-written").open("a") as file:
+            file.write("once\n")
+        target.write_bytes(b"all of it")
+
+
+def test_workers_of_a_node_that_start_together_write_one_copy(tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(ray, "get", lambda reference: reference)
+    parcel = Parcel("digest", {"model.safetensors": Slow()})
+    with ThreadPoolExecutor(4) as pool:
+        places = {task.result() for task in [pool.submit(unpacked, parcel) for _ in range(4)]}
+    (place,) = places
+    assert (place / "model.safetensors").read_bytes() == b"all of it"
+    assert Path(f"{place.parent}-written").read_text() == "once\n"
+
+
 def test_a_full_disk_keeps_nothing_of_a_model(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(ray, "get", lambda reference: reference)
     with pytest.raises(OutputError, match="No space left on device"):
         unpacked(Parcel("digest", {"model.safetensors": Unwritable()}))
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]

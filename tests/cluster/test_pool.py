@@ -105,6 +105,28 @@ def test_workers_that_never_load_end_it(joined_nodes, tmp_path):
         answered(joined_nodes, [[1]], hiring(tmp_path, loads=False))
 
 
+class Replaced:
+    """A cluster with room for workers, all of which are made up."""
+
+    def room(self, cpus):
+        return 16
+
+
+def test_a_node_that_goes_while_its_workers_load(monkeypatch):
+    """All of them end at once; that says nothing of those that are started in their place."""
+    monkeypatch.setattr("prensa.cluster.pool._end", lambda actor: None)
+    pool = Pool(Replaced(), Numbers(), lambda: (object(), object()), 16, 1)
+    for _ in range(16):
+        pool._start_one()
+    for worker in list(pool._workers):
+        pool._replace(worker, "the node died")
+    assert len(pool._workers) == 16
+    # Where those in their place do not load either, it ends.
+    pool._replace(pool._workers[0], "killed")
+    with pytest.raises(ModelError, match=r"3 workers ended while they loaded the model \(killed\)"):
+        pool._replace(pool._workers[-1], "killed")
+
+
 def test_errors_are_raised_as_they_were(joined_nodes, tmp_path):
     with pytest.raises(DataError, match=r"^no such number$"):
         answered(joined_nodes, [[1], [404]], hiring(tmp_path))

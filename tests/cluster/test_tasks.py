@@ -7,7 +7,7 @@ import pytest
 ray = pytest.importorskip("ray")
 
 from prensa.cluster.tasks import IN_TURN, OnCluster, digest_of_files  # noqa: E402
-from prensa.errors import DataError  # noqa: E402
+from prensa.errors import DataError, DeviceError  # noqa: E402
 
 
 def powers(seconds):
@@ -39,6 +39,19 @@ def test_an_error_names_its_node(joined_nodes):
 
     with pytest.raises(DataError, match=r"^node .*: no 7$"):
         list(OnCluster(joined_nodes, 2, 1).map(fail, "no", [7, 8, 9]))
+
+
+def test_an_item_that_ends_every_worker(joined_nodes):
+    def end(shared, item):
+        import os
+
+        if item == 3:
+            os._exit(1)
+        return item
+
+    found = []
+    with pytest.raises(DeviceError, match="worker after worker of the cluster ended at its task"):
+        found.extend(OnCluster(joined_nodes, 1, 1).map(end, None, [1, 2, 3, 4]))
 
 
 def test_the_same_files_have_the_same_digest(tmp_path):

@@ -10,8 +10,9 @@ import prensa
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import plan_calibration
 from prensa.cluster.tasks import OnCluster
-from prensa.errors import ModelError
+from prensa.errors import DeviceError, ModelError, SettingError
 from prensa.jobs.scale import Scale
+from prensa.search.frontier import measure_frontier
 from prensa.texts.library import Library
 from prensa.texts.source import Source
 
@@ -69,9 +70,55 @@ def test_a_frontier_has_the_same_points(nodes, original, texts, tmp_path, few_re
     assert [point.name for point in plain.points] == ["noise 0.002", "noise 0.03", "half"]
 
 
+def test_a_frontier_keeps_its_points_where_workers_end(original, texts, tmp_path, few_resamples, monkeypatch):
+    monkeypatch.setattr("prensa.search.frontier._PRESETS", ("half",))
+    monkeypatch.setattr("prensa.search.frontier.is_installed", lambda name: False)
+    exploration = prensa.Exploration(original, tmp_path / "out", data=texts, noises=(0.002, 0.03))
+    plan = exploration.plan()
+
+    def measured(points):
+        tasks = Ending(points)
+        return measure_frontier(
+            plan.pressing, plan.calibration, plan.judge, noises=(0.002, 0.03), tasks=tasks
+        )
+
+    frontier = measured(2)
+    assert [point.name for point in frontier.points] == ["noise 0.002", "noise 0.03"]
+    assert frontier.missing[-1] == "half (workers end)"
+    assert not frontier.interrupted
+    with pytest.raises(DeviceError, match="workers end"):
+        measured(0)
+
+
+class Ending:
+    """Tasks of which the first so many are done; then there are no workers any more."""
+
+    def __init__(self, points):
+        self.points = points
+
+    def map(self, function, shared, items):
+        # Statistics are collected first, in one item.
+        for number, item in enumerate(items):
+            if number == self.points and len(items) > 1:
+                raise DeviceError("workers end")
+            yield function(shared, item)
+
+
+def test_a_device_that_workers_do_not_have(original, texts, tmp_path):
+    pytest.importorskip("ray")
+    for job in (
+        lambda: prensa.compress(original, tmp_path / "out", texts=texts, on="ray", device="cuda"),
+        lambda: prensa.Exploration(
+            original, tmp_path / "out", data=texts, device="cuda", scale=Scale("ray")
+        ).plan(),
+    ):
+        with pytest.raises(SettingError, match="`device=cuda`: the workers of a cluster run on processors"):
+            job()
+
+
 def test_nodes_must_have_the_model(nodes, original, tmp_path, monkeypatch):
     monkeypatch.setattr("prensa.cluster.joined._check_versions", lambda cluster: None)
-    monkeypatch.setattr("prensa.cluster.joined.Cluster.on_each_node", lambda *_: [("there", "")])
+    monkeypatch.setattr("prensa.cluster.joined.Cluster.on_each_node", lambda *_, **__: [("there", "")])
     with pytest.raises(
         ModelError, match=r"^node there of the cluster has nothing at .*original; put it where"
     ):

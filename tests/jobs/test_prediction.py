@@ -314,6 +314,21 @@ def test_a_stopped_run_goes_on_in_an_export(classifier, lines, tmp_path, monkeyp
     assert read(out) == read(tmp_path / "at_once.jsonl")
 
 
+def test_a_file_that_appears_meanwhile_is_not_replaced(classifier, lines, tmp_path):
+    out = tmp_path / "out.jsonl"
+
+    def progress(stage, done, total):
+        if done and not out.exists():
+            out.write_text("another run's")
+
+    with pytest.raises(OutputError, match="exists; give `force` to replace it"):
+        prensa.predict(classifier, out, data=lines, progress=progress, **IN_TORCH)
+    assert out.read_text() == "another run's"
+    # Nothing is answered again.
+    out.unlink()
+    assert prensa.predict(classifier, out, data=lines, **IN_TORCH).answered_before == 30
+
+
 def test_a_precision_that_a_runtime_does_not_have(classifier, lines, tmp_path):
     # Known before a text is read.
     with pytest.raises(SettingError, match="`runtime=onnxruntime`: runs in int8, fp32, found bfloat16"):

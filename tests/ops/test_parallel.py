@@ -39,6 +39,25 @@ assert torch.get_num_threads() == 2
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_a_share_of_the_cores():
+    script = """
+import threading, torch
+from prensa.ops.parallel import map_parallel, take_threads
+
+def threads():
+    barrier = threading.Barrier(3, timeout=60)
+    return len(set(map_parallel(lambda _: barrier.wait() and None or threading.get_ident(), range(3))))
+
+take_threads(3)
+assert torch.get_num_threads() == 3
+assert threads() == 3
+take_threads(1)
+assert torch.get_num_threads() == 1
+assert len(set(map_parallel(lambda _: threading.get_ident(), range(9)))) == 1
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_a_forked_process_starts_its_own_threads():
     script = """
 import os

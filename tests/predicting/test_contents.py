@@ -63,6 +63,11 @@ def test_windows_of_long_texts_are_shorter(tmp_path, monkeypatch):
     path.write_text("\n".join(json.dumps({"text": "x" * 60}) for _ in range(6)))
     content = content_of(path, Source(path))
     assert [len(window) for window in content.windows(Columns(("text",), ()), 0)] == [2, 2, 2]
+    # What is kept beside short texts counts, what is not kept is not held.
+    path.write_text("\n".join(json.dumps({"text": "x", "page": "y" * 60}) for _ in range(6)))
+    content = content_of(path, Source(path))
+    assert [len(window) for window in content.windows(Columns(("text",), ("page",)), 0)] == [2, 2, 2]
+    assert [len(window) for window in content.windows(Columns(("text",), ()), 0)] == [6]
     monkeypatch.setattr("prensa.predicting.arrow.CHARACTERS", 100)
     table = pyarrow.table({"text": [f"{n}" * 60 for n in range(6)]})
     parquet.write_table(table, tmp_path / "t.parquet", compression="none", use_dictionary=False)

@@ -3,10 +3,12 @@
 import socket
 
 import pytest
+import torch
 
 import prensa
 from prensa.checkpoint.roles import load_config
 from prensa.errors import MissingPackageError, ModelError, SettingError
+from prensa.ops import parallel
 from prensa.predicting import workers
 from prensa.predicting.answers import Form, form_of
 from prensa.predicting.on_node import OnNode
@@ -14,6 +16,16 @@ from prensa.predicting.workers import Model, Settings, Worker
 
 IN_TORCH = {"runtime": "torch", "precision": "fp32"}
 FORM = Form("classes", "texts", ("a", "b"))
+
+
+@pytest.fixture(autouse=True)
+def own_threads(monkeypatch):
+    """A worker takes its share of the cores for good: here others use the process after it."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr(parallel, "_SHARE", parallel._Share())
+    yield
+    torch.set_num_threads(before)
+    parallel._pool.cache_clear()
 
 
 @pytest.mark.parametrize(

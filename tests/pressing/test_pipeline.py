@@ -10,6 +10,7 @@ from tests.conftest import SIZES, build_model, change_config, change_weights, di
 import prensa
 from prensa.checkpoint.directory import hidden_beside
 from prensa.errors import ModelError, OutputError, PrensaError, RecipeError
+from prensa.ops import parallel
 from prensa.ops.sparsity import count_zeros
 from prensa.passes import Half, Prune, Quantize, Threshold
 from prensa.pressing import pipeline
@@ -242,13 +243,19 @@ def test_a_name_that_the_format_needs_is_taken(model, tmp_path):
     assert "does not use 1 tensor of the checkpoint" in manifest.notes[0]
 
 
-def test_threads_do_not_change_the_bytes(tmp_path):
+def test_threads_do_not_change_the_bytes(tmp_path, monkeypatch):
+    # So that matrices of a tiny model have several blocks.
+    monkeypatch.setattr(parallel.row_blocks, "__defaults__", (1, 1 << 8))
     model = build_model("llama", tmp_path / "model")
     recipe = Recipe((Half(), Prune(), Threshold(threshold=0.01), Quantize()))
-    for name in ("one", "two", "three"):
-        prensa.compress(model, tmp_path / name, recipe=recipe)
-    assert directory_bytes(tmp_path / "one") == directory_bytes(tmp_path / "two")
-    assert directory_bytes(tmp_path / "two") == directory_bytes(tmp_path / "three")
+    for count in (1, 2, 5):
+        with monkeypatch.context() as patch:
+            patch.setattr(parallel, "_SHARE", parallel._Share(count))
+            parallel._pool.cache_clear()
+            prensa.compress(model, tmp_path / str(count), recipe=recipe)
+    parallel._pool.cache_clear()
+    assert directory_bytes(tmp_path / "1") == directory_bytes(tmp_path / "2")
+    assert directory_bytes(tmp_path / "2") == directory_bytes(tmp_path / "5")
 
 
 def test_progress_counts_every_byte(model, tmp_path):

@@ -302,5 +302,6 @@ def _print_exports(result: Result) -> None:
     if result.evaluation is None:
         return
     print_evaluation(result.evaluation)
-    if len(result.evaluation.results) > 1:
-        typer.echo(f"\nThe fastest here: prensa.load('{fastest(result.evaluation)}')")
+    best = fastest(result.evaluation)
+    if len(result.evaluation.results) > 1 and best is not None:
+        typer.echo(f"\nThe fastest here: prensa.load('{best}')")

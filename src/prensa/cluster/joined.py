@@ -23,7 +23,7 @@ from prensa.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Seconds for a connection, and for nodes to start a process each and look for Prensa.
+# Seconds for a connection, and for nodes to start a process each and look around.
 _CONNECTING = 5.0
 _LOOKING = 120.0
 # Where Ray finds the address of a running cluster before it looks for one on this machine.
@@ -84,9 +84,12 @@ class Cluster:
         # Of all nodes together: which of them has how many left Ray does not say.
         return bool(ray.available_resources().get("CPU", 0) >= cpus)
 
-    def on_each_node(self, look: Callable[..., str], *arguments: object) -> list[tuple[str, str]]:
+    def on_each_node(
+        self, look: Callable[..., str], *arguments: object, seconds: float | None = _LOOKING
+    ) -> list[tuple[str, str]]:
         """Call a function once on every node, and return the node's name and what it says there.
 
+        ``seconds`` are waited for it, None for as long as it takes: to read a large model takes minutes.
         Raises :class:`DeviceError` for nodes that do not answer.
         """
         import ray
@@ -102,7 +105,7 @@ class Cluster:
             said.append(task.options(num_cpus=0, scheduling_strategy=there).remote(*arguments))
         try:
             names = [node.name for node in nodes]
-            return list(zip(names, ray.get(said, timeout=_LOOKING), strict=True))
+            return list(zip(names, ray.get(said, timeout=seconds), strict=True))
         except ray.exceptions.RayError as error:
             raise DeviceError(f"the cluster's nodes do not answer ({first_line(error)})") from error
 

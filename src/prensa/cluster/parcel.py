@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prensa.errors import OutputError
+from prensa.files.lock import waiting_for
 
 if TYPE_CHECKING:
     import ray
@@ -49,28 +50,32 @@ def unpacked(parcel: Parcel) -> Path:
 
     Raises :class:`OutputError` where it cannot be written.
     """
-    import ray
-
     own = Path(tempfile.gettempdir()) / f"prensa-nodes-{os.getuid()}"
     place = own / f"model-{parcel.digest[:32]}"
     try:
         own.mkdir(mode=_PRIVATE, exist_ok=True)
         if own.is_symlink() or own.stat().st_uid != os.getuid():
             raise OutputError(f"{own}: belongs to somebody else; remove it, or set TMPDIR on the nodes")
-        if place.is_dir():
-            return place
-        making = Path(tempfile.mkdtemp(dir=own))
-        try:
-            for name, content in parcel.files.items():
-                target = making / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                ray.get(content).tofile(target)
-            making.rename(place)
-        except BaseException as error:
-            shutil.rmtree(making, ignore_errors=True)
-            # Another worker of this node was faster.
-            if not isinstance(error, OSError) or not place.is_dir():
-                raise
+        # Without it all workers of a node, which start together, would write a copy each.
+        with waiting_for(own / f"{place.name}.lock"):
+            if not place.is_dir():
+                _write(parcel, own, place)
     except OSError as error:
         raise OutputError(f"{place}: the model cannot be written there ({error.strerror})") from error
     return place
+
+
+def _write(parcel: Parcel, own: Path, place: Path) -> None:
+    """Write the files into a directory in ``own``, and call that ``place`` when it is whole."""
+    import ray
+
+    making = Path(tempfile.mkdtemp(dir=own))
+    try:
+        for name, content in parcel.files.items():
+            target = making / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            ray.get(content).tofile(target)
+        making.rename(place)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise

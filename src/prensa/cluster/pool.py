@@ -71,9 +71,10 @@ class _Task(Generic[Q, A]):
 
 @dataclass
 class _Worker(Generic[Q, A]):
-    """An actor, which is ``loading`` until it has its model; its tasks, the oldest first."""
+    """The ``number``-th actor, ``loading`` until it has its model; its tasks, the oldest first."""
 
     actor: ActorHandle
+    number: int
     loading: ray.ObjectRef | None
     tasks: deque[tuple[ray.ObjectRef, _Task[Q, A]]] = field(default_factory=deque)
 
@@ -101,7 +102,9 @@ class Pool(Generic[Q, A]):
         self._cpus = cpus
         self._workers: list[_Worker[Q, A]] = []
         self._waiting: deque[_Task[Q, A]] = deque()
+        self._started = 0
         self._failed_starts = 0
+        self._started_at_failure = 0
         self._given_up = 0
 
     def __enter__(self) -> Pool[Q, A]:
@@ -156,7 +159,8 @@ class Pool(Generic[Q, A]):
 
     def _start_one(self) -> None:
         actor, loading = self._hire()
-        self._workers.append(_Worker(actor, loading))
+        self._started += 1
+        self._workers.append(_Worker(actor, self._started, loading))
 
     def _hand_out(self) -> None:
         """Give what waits to those who have least to do."""
@@ -209,8 +213,10 @@ class Pool(Generic[Q, A]):
         self._waiting.extendleft(reversed(tasks[1:]))
         if tasks:
             self._suspect(tasks[0])
-        else:
+        # A node that is lost ends many at once, all of which were started before the first of them ended.
+        elif worker.number > self._started_at_failure:
             self._failed_starts += 1
+            self._started_at_failure = self._started
             if self._failed_starts == _STARTS:
                 raise ModelError(
                     f"{_STARTS} workers ended while they loaded the model ({reason}); too little memory?"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from prensa.checkpoint.allowed import allowed, allowing
+from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.checksum import model_digest
 from prensa.cluster.address import Workers
 from prensa.cluster.joined import Cluster, as_raised, joined
-from prensa.errors import ModelError, PrensaError
+from prensa.cluster.worker import as_worker
+from prensa.errors import DeviceError, ModelError, first_line
 
 if TYPE_CHECKING:
     import ray
@@ -53,7 +53,10 @@ class OnCluster:
         self._cpus = cpus
 
     def map(self, function: Callable[[S, T], R], shared: S, items: Sequence[T]) -> Iterator[R]:
-        """Yield the results; what is under way ends where nobody waits for it any more."""
+        """Yield the results; what is under way ends where nobody waits for it any more.
+
+        Raises :class:`DeviceError` for an item that several workers ended at.
+        """
         import ray
 
         # Once, however many tasks need it: it may be as large as the model.
@@ -67,8 +70,15 @@ class OnCluster:
                 while remaining and len(running) < self.size:
                     item = remaining.popleft()
                     running.append(task.remote(function, given, item, permissions, self._cpus))
-                with as_raised():
-                    result: R = ray.get(running[0])
+                try:
+                    with as_raised():
+                        result: R = ray.get(running[0])
+                except ray.exceptions.RayError as error:
+                    # Ray has given it to other workers before.
+                    raise DeviceError(
+                        f"worker after worker of the cluster ended at its task ({first_line(error)}); take "
+                        "fewer `workers` where memory is short"
+                    ) from error
                 running.popleft()
                 yield result
         finally:
@@ -79,17 +89,9 @@ class OnCluster:
 def _do(
     function: Callable[[S, T], R], shared: S, item: T, permissions: Mapping[str, bool], threads: int
 ) -> R:
-    """Do a task, on whichever node; what goes wrong names it."""
-    import torch
-
-    from prensa.isolation import as_usual
-
-    torch.set_num_threads(threads)
-    with as_usual(), allowing(**permissions):
-        try:
-            return function(shared, item)
-        except PrensaError as error:
-            raise type(error)(f"node {socket.gethostname()}: {error}") from None
+    """Do a task, on whichever node."""
+    with as_worker(permissions, threads):
+        return function(shared, item)
 
 
 @contextmanager
@@ -108,7 +110,7 @@ def tasks_on(workers: Workers, model: Path) -> Iterator[OnCluster]:
 
 def _check_shared(cluster: Cluster, model: Path) -> None:
     own = digest_of_files(model)
-    for name, found in cluster.on_each_node(digest_of_files, model):
+    for name, found in cluster.on_each_node(digest_of_files, model, seconds=None):
         if found != own:
             has = "another model" if found else "nothing"
             raise ModelError(

@@ -1,9 +1,11 @@
-"""A lock on a directory that holds while its handle is open."""
+"""Locks of files and directories: the system lets go of them when a process ends, however it ends."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -20,3 +22,14 @@ def locked(directory: Path) -> int:
         os.close(handle)
         raise
     return handle
+
+
+@contextmanager
+def waiting_for(file: Path) -> Iterator[None]:
+    """Be the only process in the block that has this file locked, and wait until that is so.
+
+    The file is made if there is none, and stays. Raises :class:`OSError` where it cannot be opened.
+    """
+    with file.open("ab") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -210,7 +210,7 @@ class Compression:
                 plan.checkpoint.path,
                 texts or Source(),
                 library=library,
-                device=self.device,
+                device=self.scale.device(self.device),
                 most=memory_from(self.memory),
                 streams=True,
                 progress=progress,
@@ -240,7 +240,7 @@ class Compression:
                 "`max_drop` and `min_agreement` need texts to judge by: give `data` or `texts`"
             )
         require("evaluate", "`runtime`" if self.runtime is not None else "a budget")
-        device = self.device
+        device = self.scale.device(self.device)
         if self.runtime is not None:
             # Exports run on the processor, and everything is compared where they run.
             device = "cpu"

@@ -62,13 +62,14 @@ class Exploration:
         texts, data = both(self.texts, self.data)
         assert data is not None  # noqa: S101  it is not optional here
         data = dataclasses.replace(data, limit=data.limit or _JUDGED)
+        device = self.scale.device(self.device)
         with self.permissions.granted():
             model = locate(self.model)
             pressing = pipeline.plan(model, load_preset("small"), output / "pressed")
             calibration = plan_calibration(
-                model, texts or Source(), library=library, device=self.device, progress=progress
+                model, texts or Source(), library=library, device=device, progress=progress
             )
-            judge = plan_judge(model, data, library=library, device=self.device, progress=progress)
+            judge = plan_judge(model, data, library=library, device=device, progress=progress)
             judge = judge.in_terms_of(budget)
         return ExplorationPlan(self, output, pressing, self.scale.sliced(calibration), Judge(judge))
 

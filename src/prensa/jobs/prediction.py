@@ -189,7 +189,15 @@ class PredictionPlan:
         """
         job = self.job
         with job.permissions.granted(), self.journal.kept(), self._answerers(progress) as answerers:
-            return predict_all(self.shards, answerers, self.form, self.journal, self.output, progress)
+            return predict_all(
+                self.shards,
+                answerers,
+                self.form,
+                self.journal,
+                self.output,
+                progress,
+                force=job.force,
+            )
 
     @contextmanager
     def _answerers(self, progress: Progress) -> Iterator[Answerers]:

@@ -143,13 +143,15 @@ def runtime_names(runtime: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def fastest(evaluation: Evaluation) -> str:
-    """Return the path of the result that answers one text soonest, over the lengths that were timed."""
+def fastest(evaluation: Evaluation) -> str | None:
+    """Return the path of the result that answers one text soonest, over the lengths that were timed.
+
+    None where not all were timed: the comparison was interrupted.
+    """
     seconds: dict[str, float] = {}
     for result in evaluation.results:
-        total = 0.0
-        for timing in result.timings:
-            if timing.batch_size == 1:
-                total += median(timing.seconds)
-        seconds[result.path] = total
+        alone = [median(timing.seconds) for timing in result.timings if timing.batch_size == 1]
+        if not alone:
+            return None
+        seconds[result.path] = sum(alone)
     return min(seconds, key=seconds.__getitem__)

@@ -40,6 +40,19 @@ class Scale:
                 raise SettingError(f"`{name}` must be at least 1, found {value}")
         return workers_from(self.on, self.workers, self.worker_cpus)
 
+    def device(self, wanted: str | None) -> str | None:
+        """Return where models run: the workers of a cluster are given processors, whatever this machine has.
+
+        Raises :class:`SettingError` where something else is wanted.
+        """
+        if self.on is None:
+            return wanted
+        if wanted not in {None, "cpu"}:
+            raise SettingError(
+                f"`device={wanted}`: the workers of a cluster run on processors; leave `device` or `on` out"
+            )
+        return "cpu"
+
     def check_used(self, calibration: CalibrationPlan | None, *, has_budget: bool, is_shrunk: bool) -> None:
         """Raise :class:`SettingError` for a part that a compression does not have."""
         if self.on is not None and is_shrunk:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
@@ -24,6 +25,16 @@ BY_COLUMNS = 1 << 22
 waits for the other: fewer rounds of it count for more than the cache (`docs/LOG.md`, 2026-11-28)."""
 
 _NAME = "prensa-worker"
+
+
+@dataclass
+class _Share:
+    """How many cores this process may use; None for all that the system gives it."""
+
+    cores: int | None = None
+
+
+_SHARE = _Share()
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,6 +63,14 @@ def map_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return list(_pool().map(function, items))
 
 
+def take_threads(count: int) -> None:
+    """Compute with so many threads from now on, PyTorch's own included: the other cores are others'."""
+    torch.set_num_threads(count)
+    if _SHARE.cores != count:
+        _SHARE.cores = count
+        _pool.cache_clear()
+
+
 def submit(function: Callable[[], R]) -> Future[R]:
     """Start ``function`` on another core."""
     return _pool().submit(function)
@@ -76,6 +95,8 @@ def _pool() -> ThreadPoolExecutor:
 
 def _number_of_cores() -> int:
     """Count the cores that this process may use, which in a container may be fewer than there are."""
+    if _SHARE.cores is not None:
+        return _SHARE.cores
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prensa.checkpoint.allowed import allowed, allowing
+from prensa.checkpoint.allowed import allowed
 from prensa.checkpoint.checksum import model_digest
 from prensa.checkpoint.effects import files_of_model
 from prensa.cluster.joined import Cluster
 from prensa.cluster.parcel import Parcel, packed, unpacked
-from prensa.errors import PrensaError
+from prensa.cluster.worker import as_worker
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class OnNode:
         path = directory.absolute()
         parcel = None
         if not cluster.is_own:
-            found = cluster.on_each_node(model_digest, path)
+            found = cluster.on_each_node(model_digest, path, seconds=None)
             if {each for _, each in found} != {digest}:
                 parcel = packed(path, files_of_model(path), digest)
         return cls(path, parcel, dataclasses.asdict(allowed()), cpus)
@@ -44,19 +43,6 @@ class OnNode:
         """Return the model's directory on this node. Raises as :func:`~prensa.cluster.parcel.unpacked`."""
         return self.path if self.parcel is None else unpacked(self.parcel)
 
-    def take_threads(self) -> None:
-        """Have this process compute with as many threads as it has CPUs; runtimes do as PyTorch does."""
-        import torch
-
-        torch.set_num_threads(self.cpus)
-
-    @contextmanager
-    def named(self) -> Iterator[None]:
-        """Do a worker's work with PyTorch as in a new process; what goes wrong names the node."""
-        from prensa.isolation import as_usual
-
-        with as_usual(), allowing(**self.permissions):
-            try:
-                yield
-            except PrensaError as error:
-                raise type(error)(f"node {socket.gethostname()}: {error}") from None
+    def at_work(self) -> AbstractContextManager[None]:
+        """Work as one of its workers, with as many threads as it has CPUs: see :func:`as_worker`."""
+        return as_worker(self.permissions, self.cpus)

@@ -13,7 +13,7 @@ from prensa.errors import DataError, OutputError, first_line
 from prensa.files.temporary import is_full
 from prensa.predicting.answers import NOTHING, Answered, Form, answer_rows, problem_of
 from prensa.predicting.journal import Journal
-from prensa.predicting.shards import Shard
+from prensa.predicting.shards import Shard, check_free
 from prensa.predicting.windows import Columns, Window
 from prensa.progress import Progress
 from prensa.serving.desk import Desk, OnBatch
@@ -86,8 +86,10 @@ def predict_all(
     journal: Journal,
     output: Path,
     progress: Progress,
+    *,
+    force: bool,
 ) -> Predicted:
-    """Answer what ``journal``, which is kept meanwhile, does not have yet.
+    """Answer what ``journal``, which is kept meanwhile, does not have yet. ``force`` replaces other files.
 
     Whoever answers, windows are read and written here, in their order: so what is written is the same, and
     the journal says of each file how many of its first rows are done.
@@ -102,7 +104,7 @@ def predict_all(
     with _naming_what_is_full(journal, output):
         for asked, answered in answerers.answers(_asked(shards, journal), step.count):
             if asked.window is None:
-                _put_in_place(asked.shard, journal)
+                _put_in_place(asked.shard, journal, force=force)
             else:
                 _write(asked.shard, asked.window, form, answered, journal)
                 step.reach(journal.rows)
@@ -139,10 +141,13 @@ def check_strictly(shard: Shard) -> None:
                 raise DataError(_strictly(shard, number, problem))
 
 
-def _put_in_place(shard: Shard, journal: Journal) -> None:
+def _put_in_place(shard: Shard, journal: Journal, *, force: bool) -> None:
     place = shard.place
     done = journal.shards[place.name]
     journal.check_unchanged(place)
+    if not force:
+        # Once more: hours may have passed, and another run may have written it.
+        check_free(place, journal.ours)
     if done.rows != shard.content.count:
         raise DataError(
             f"{place.source}: {shard.content.count:,} rows were counted and {done.rows:,} read; it has "

@@ -122,8 +122,8 @@ def check_targets(places: Sequence[Place], output: Path, ours: set[str], *, forc
             raise OutputError(f"{place.target}: is read, and cannot be written; choose another place")
         if place.target.is_dir():
             raise OutputError(f"{place.target}: expected a file, found a directory; choose another place")
-        if place.target.exists() and place.name not in ours and not force:
-            raise OutputError(f"{place.target}: exists; give `force` to replace it, or choose another place")
+        if not force:
+            check_free(place, ours)
     if output.is_dir():
         _refuse_others(places, output)
     above = _above(output)
@@ -133,6 +133,12 @@ def check_targets(places: Sequence[Place], output: Path, ours: set[str], *, forc
     for folder in folders:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(f"{output}: no permission to write in {folder}; choose another place")
+
+
+def check_free(place: Place, ours: set[str]) -> None:
+    """Raise :class:`OutputError` for a file where answers are to go, unless it is ``ours``."""
+    if place.target.exists() and place.name not in ours:
+        raise OutputError(f"{place.target}: exists; give `force` to replace it, or choose another place")
 
 
 def _refuse_others(places: Sequence[Place], output: Path) -> None:

@@ -15,7 +15,7 @@ ROWS = 2048
 """Rows of a window at most: enough for batches of like length, and few enough to answer once more."""
 
 CHARACTERS = 1 << 23
-"""Characters of a window's texts, from which on it ends: tokens take some ten times as much memory."""
+"""Characters of a window, from which on it ends: tokens take some ten times as much memory."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,10 @@ def windows_of(rows: Iterable[Mapping[str, Cell]], columns: Columns, done: int) 
     for number, row in enumerate(rows, 1):
         if number <= done:
             continue
-        some.append(row)
-        for name in columns.texts:
-            cell = row.get(name)
+        # What is not asked for, as a page beside its title, is not held.
+        own = {name: row[name] for name in columns.all if name in row}
+        some.append(own)
+        for cell in own.values():
             if isinstance(cell, str):
                 characters += len(cell)
         if len(some) == ROWS or characters >= CHARACTERS:

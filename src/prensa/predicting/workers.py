@@ -69,14 +69,13 @@ class Worker:
 
     def __init__(self, model: Model) -> None:
         """Load nothing yet."""
-        model.on_node.take_threads()
         self._model = model
         self._served: Served | None = None
 
     def load(self, as_loaded: Loaded | None) -> Loaded:
         """Load the model, as another worker has or as it is fastest. Raises what loading raises."""
         own = self._model.settings
-        with self._model.on_node.named():
+        with self._model.on_node.at_work():
             directory = self._model.on_node.directory()
             if as_loaded is None:
                 served = load_to_serve(directory, runtime=own.runtime, dtype=own.dtype, texts=own.texts)
@@ -89,7 +88,7 @@ class Worker:
     def answer(self, texts: Sequence[Sequence[Cell]]) -> Answered:
         """Answer a window. Raises what :func:`answer_rows` raises."""
         assert self._served is not None  # noqa: S101  it is loaded first
-        with self._model.on_node.named():
+        with self._model.on_node.at_work():
             return answer_rows(self._served, self._model.form, texts)
 
 
@@ -136,7 +135,7 @@ class _Windows:
         return given_up(self.form, [cells[0] for cells in question.window.texts], _REASON)
 
 
-class OnCluster:
+class ByWorkers:
     """Workers with one model, the first of which has loaded it."""
 
     def __init__(self, pool: Pool[Asked, Answered], loaded: Loaded) -> None:
@@ -152,7 +151,7 @@ class OnCluster:
 @contextmanager
 def on_cluster(
     workers: Workers, directory: Path, form: Form, settings: Settings, digest: str, progress: Progress
-) -> Iterator[OnCluster]:
+) -> Iterator[ByWorkers]:
     """Start workers while the block runs; ``digest`` is that of the model in ``directory``.
 
     Raises what joining the cluster raises, and what loading the model there raises, naming the node.
@@ -172,7 +171,7 @@ def on_cluster(
         loaded = pool.first()
         assert isinstance(loaded, Loaded)  # noqa: S101  it is what `load` returns
         hiring.loaded = loaded
-        yield OnCluster(pool, loaded)
+        yield ByWorkers(pool, loaded)
 
 
 class _Hiring:

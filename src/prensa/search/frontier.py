@@ -11,7 +11,7 @@ from pathlib import Path
 from prensa.calibration.collect import collect
 from prensa.calibration.plan import CalibrationPlan
 from prensa.cluster.tasks import IN_TURN, Tasks
-from prensa.errors import first_line
+from prensa.errors import DeviceError, first_line
 from prensa.evaluation.frontier import Frontier, Kind, Point
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.size import list_files
@@ -75,7 +75,8 @@ def measure_frontier(
     """Compress and judge every point. ``plan`` is that of calibrated compression; its output is not written.
 
     Points are measured as ``tasks``. An interruption (``KeyboardInterrupt``) ends it with the points there
-    are. A point that cannot be made is left out, with its reason in ``missing``.
+    are. A point that cannot be made is left out, with its reason in ``missing``. Raises :class:`DeviceError`
+    where a cluster gives up before there is any point.
     """
     # An original that is no measure is refused before anything is compressed.
     judge.own_quality(range(len(judge.plan.texts)), progress)
@@ -102,6 +103,11 @@ def measure_frontier(
     except KeyboardInterrupt:
         missing += [left.name for left in contenders[done:]]
         interrupted = True
+    except DeviceError as error:
+        # The cluster has given up. What was measured before stands.
+        if not points:
+            raise
+        missing += [f"{left.name} ({first_line(error)})" for left in contenders[done:]]
     judged = judge.plan
     queries = judged.texts.queries
     return Frontier(

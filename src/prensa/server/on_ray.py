@@ -43,8 +43,7 @@ class Replica:
 
 def make_replica(replica: Replica) -> ASGIApp:
     """Load the model on this node, and return what answers from it. Raises as loading does."""
-    replica.on_node.take_threads()
-    with replica.on_node.named():
+    with replica.on_node.at_work():
         served = load_to_serve(replica.on_node.directory(), runtime=replica.runtime, dtype=replica.dtype)
         service = Service(replica.name, replica.limits, replica.key)
         service.open(Front(served, replica.name, replica.limits, service.metrics))
