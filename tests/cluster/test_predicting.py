@@ -59,7 +59,9 @@ def test_the_files_are_the_same_and_a_stopped_run_goes_on(nodes, path_of, lines,
 
     monkeypatch.setattr(workers._Hiring, "__call__", hired)
     # As on a node that has no such directory: its files travel.
-    monkeypatch.setattr(Cluster, "on_each_node", lambda self, look, *_: [("there", look() if not _ else "")])
+    monkeypatch.setattr(
+        Cluster, "on_each_node", lambda _, look, *given, **__: [("there", "" if given else look())]
+    )
     result = prensa.predict(model, tmp_path / "out", data=lines, progress=kill, workers=1, **ON)
     assert len(actors) == 2
     assert (result.texts, result.problems) == (91, {"no text": 6})
