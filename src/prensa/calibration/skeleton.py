@@ -19,6 +19,7 @@ from prensa.checkpoint.reader import Checkpoint
 from prensa.checkpoint.roles import ModelShape, load_config, model_class, model_shape
 from prensa.errors import ModelError
 from prensa.ops.spec import TensorSpec
+from prensa.runtime.release import release_memory
 from prensa.sharing import building
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class Skeleton:
             yield
         finally:
             self.empty(part)
+            # Also what was computed with them: what the C library keeps would grow with the model.
+            release_memory()
 
     def _part_of_one(self, name: str) -> Part:
         prefix = f"{self._layers}."

@@ -37,6 +37,10 @@ from prensa.pressing.report import (
 )
 from prensa.pressing.tensors import TensorPlan, dense_layers
 from prensa.progress import Progress, silent
+from prensa.runtime.release import release_memory
+
+# Bytes of tensors that are read until freed memory goes back to the system: about a large layer.
+_BETWEEN_RELEASES = 1 << 28
 
 Done: TypeAlias = tuple[Pressed | None, Stored]
 """A tensor as it is written, and what its passes did; None if it was not read for them."""
@@ -103,7 +107,7 @@ def _write_weights(
     reports: list[TensorReport] = []
     weight_map: dict[str, str] = {}
     checksums: list[Future[FileReport]] = []
-    done = 0
+    done, released = 0, 0
     total = sum(tensor.spec.nbytes for tensor in plan.tensors)
     press_one = partial(_press, plan=plan, statistics=statistics)
     for file, target in plan.files.items():
@@ -117,6 +121,10 @@ def _write_weights(
                     reports.append(tensor_report(tensor, pressed, stored, target))
                 done += tensor.spec.nbytes
                 progress(tensor.spec.name, done, total)
+                if done - released > _BETWEEN_RELEASES:
+                    # What the C library keeps would grow with the model.
+                    release_memory()
+                    released = done
         # Beside the next file: reading one again takes as long as writing it.
         checksums.append(submit(partial(file_report, directory / target)))
 
