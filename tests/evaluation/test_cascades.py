@@ -11,6 +11,7 @@ from tests.sample import EVALUATION, QUALITY
 from tests.serving.test_cascade import classifier, shaken
 
 from prensa.errors import DataError, ModelError, SettingError
+from prensa.evaluation import speed
 from prensa.evaluation.cascade_threshold import Choice
 from prensa.evaluation.cascades import _chosen_to_time
 from prensa.evaluation.figures import Figure
@@ -58,8 +59,24 @@ def texts(tmp_path):
     return path
 
 
-def test_a_result_before_the_original(models, texts, evaluated):
+def test_a_result_before_the_original(models, texts, evaluated, monkeypatch):
     original, small = models
+    # Padding is looked into before the clock runs, and not by what is timed.
+    looked, at_the_clock = [], []
+    measure = speed.measure
+
+    def look(model, encoded):
+        looked.append(len(encoded.rows))
+        return True
+
+    def clocked(*arguments):
+        before = len(looked)
+        timings = measure(*arguments)
+        at_the_clock.append(len(looked) - before)
+        return timings
+
+    monkeypatch.setattr("prensa.evaluation.predict.pads_alike", look)
+    monkeypatch.setattr(speed, "measure", clocked)
     found = evaluated(original, small, data=texts, cascade="90%", batch_size=16)
     (cascade,) = found.cascades
     assert cascade.result == found.results[0].name
@@ -71,6 +88,8 @@ def test_a_result_before_the_original(models, texts, evaluated):
     assert sizes == {64}
     assert found.settings.cascade == 0.9
     assert not found.missing
+    assert looked
+    assert set(at_the_clock) == {0}
 
 
 def test_without_the_option_there_is_none(models, texts, evaluated):

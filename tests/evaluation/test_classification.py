@@ -136,13 +136,34 @@ def test_the_same_answers_differ_in_nothing():
         metrics[0].interval == metrics[1].interval != (0.0, 0.0)
     )  # resamples cannot differ, other texts may
     by_name = {metric.name: metric.interval for metric in metrics}
-    assert by_name["ROC-AUC"] == by_name["PR-AUC: a"] == by_name["calibration error"] == (0.0, 0.0)
+    assert by_name["ROC-AUC"] == by_name["PR-AUC: a"] == by_name["calibration error"] == metrics[0].interval
     with_a = int((truth.values == 0).sum())
     assert by_name["recall: a"][1] == binomtest(0, with_a).proportion_ci(0.95).high > high_of(50)
     high = binomtest(0, 50).proportion_ci(0.95).high  # no resample can differ, other texts may
     assert metrics[0].interval == (-high, high)
     assert (mcnemar.only_original, mcnemar.only_result, mcnemar.p_value) == (0, 0, 1.0)
     assert [figure.value for figure in compare_outputs(same, same, None, Draws())] == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_where_nothing_got_worse_other_texts_still_may():
+    """A result that is better, or wrong in another way, must not be surer of a budget than an unchanged one."""
+    truth = Truth(np.array([0, 1, 2, 3, 0] * 30), ["a", "b", "c", "d"])
+    one_hot = 5 * np.eye(4)
+    own = [one_hot[label] for label in truth.values]
+    own[0], own[5] = one_hot[1], one_hot[1]
+    before = answers(own, many=False)
+    high = binomtest(0, 150).proportion_ci(0.95).high
+    # Two wrong answers become other wrong ones; then one of them becomes right.
+    otherwise = answers([one_hot[2], *own[1:5], one_hot[2], *own[6:]], many=False)
+    better = answers([one_hot[0], *own[1:]], many=False)
+    for after, value in ((otherwise, 0.0), (better, -1 / 150)):
+        metrics, _ = compare_with_labels(truth, before, after, Draws(200))
+        drop = drop_of(metrics, ACCURACY)
+        assert drop.value == pytest.approx(value)
+        assert drop.interval[1] == pytest.approx(high)
+        recall = drop_of(metrics, "recall: b")
+        assert recall.none_changed
+        assert recall.interval[1] == pytest.approx(binomtest(0, 30).proportion_ci(0.95).high)
 
 
 def test_mcnemar():
@@ -164,7 +185,8 @@ def test_words_of_one_text_are_drawn_together():
     original = answers([right] * 16, many=False)
     result = answers([right] * 8 + [wrong] * 8, many=False)
     metrics, mcnemar = compare_with_labels(truth, original, result, Draws(100))
-    assert metrics[0].interval == (-1.0, 0.0)
+    # None got better, and of three texts that says little.
+    assert metrics[0].interval == (-1.0, binomtest(0, 3).proportion_ci(0.95).high)
     assert mcnemar is None  # it takes answers to be independent
 
 

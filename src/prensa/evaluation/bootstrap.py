@@ -59,14 +59,21 @@ def exact_interval(count: int, of: int) -> Interval:
     return float(interval.low), float(interval.high)
 
 
-def none_changed(of: int) -> Interval:
-    """Return an interval for a difference between models that agree on ``of`` things.
+def widened(interval: Interval, of: int) -> Interval:
+    """Return an interval of a difference with room where no resample has any.
 
-    Resamples of such things cannot differ either; but the share of other things on which the models would may
-    be as high as the exact interval of 0 of so many.
+    Where none of ``of`` things got worse, no resample of them can, and one end is exactly 0; but the share of
+    other things that would get worse may be as high as the exact interval of 0 of so many. The same goes for
+    better.
     """
-    _, high = exact_interval(0, of)
-    return -high, high
+    low, high = interval
+    _, most = exact_interval(0, max(1, of))
+    return low or -most, high or most
+
+
+def is_none_changed(interval: Interval | None) -> bool:
+    """Whether a difference is 0 on all resamples: nothing that it is made of has changed."""
+    return interval == (0.0, 0.0)
 
 
 def _middle(values: NDArray[np.float64]) -> Interval | None:

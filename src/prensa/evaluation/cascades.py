@@ -13,7 +13,7 @@ from prensa.evaluation.cascade_threshold import choose
 from prensa.evaluation.measure import Measured, Models
 from prensa.evaluation.model_names import unique_names
 from prensa.evaluation.plan import Plan
-from prensa.evaluation.predict import Output, predict
+from prensa.evaluation.predict import Output, any_mixes_padding, predict
 from prensa.evaluation.quality import Outputs
 from prensa.evaluation.results import Cascade, Timing
 from prensa.progress import Progress
@@ -85,17 +85,22 @@ def _timings(
 ) -> list[Timing]:
     """Time the original, a result, and both as a cascade on the same texts."""
     device = plan.judge.plan.device
+    # Found out beforehand: it takes several calls of a model, and serving does not repeat it either.
+    equal = {each: any_mixes_padding([models[each]], [plan.readings[each]]) for each in (0, number)}
+
+    def answered(model: int, some: Sequence[int]) -> dict[int, Output]:
+        return _answered(plan, models, model, some, equal=equal[model])
 
     def both() -> None:
-        answers = _answered(plan, models, number, texts)
+        answers = answered(number, texts)
         sure = margins(plan.judge.plan.task.kind, list(answers.values()))
         order = list(answers)
         # All that goes on goes together: a few of each batch would be small batches.
-        _answered(plan, models, 0, [order[place] for place in unsure(sure, threshold)])
+        answered(0, [order[place] for place in unsure(sure, threshold)])
         synchronize(device)
 
     def alone(model: int) -> None:
-        _answered(plan, models, model, texts)
+        answered(model, texts)
         synchronize(device)
 
     rows = [plan.readings[0].encoded.rows[index] for index in texts]
@@ -105,12 +110,15 @@ def _timings(
     return speed.measure(works, load, device, step)
 
 
-def _answered(plan: Plan, models: Models, number: int, texts: Sequence[int]) -> dict[int, Output]:
-    """Let a model answer some texts, in batches of like length."""
+def _answered(
+    plan: Plan, models: Models, number: int, texts: Sequence[int], *, equal: bool
+) -> dict[int, Output]:
+    """Let a model answer some texts, in batches of like length, or of ``equal`` length."""
     reading = plan.readings[number]
     some = dataclasses.replace(reading, encoded=take(reading.encoded, texts))
     outputs: dict[int, Output] = {}
-    batches = predict([models[number]], [plan.vectors[number]], [some], plan.judge.plan.batch_size)
+    size = plan.judge.plan.batch_size
+    batches = predict([models[number]], [plan.vectors[number]], [some], size, equal=equal)
     for places, (answers,) in batches:
         for place, answer in zip(places, answers, strict=True):
             outputs[texts[place]] = answer

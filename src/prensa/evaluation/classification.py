@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, exact_interval, intervals, none_changed
+from prensa.evaluation.bootstrap import Draws, exact_interval, intervals, is_none_changed, widened
 from prensa.evaluation.calibration_error import calibration_error
 from prensa.evaluation.figures import (
     ACCURACY,
@@ -202,21 +202,17 @@ def compare_with_labels(
         return [other[name] - one[name] for name in one]
 
     of_metrics = intervals(differences, truth.texts, draws)
-    unchanged = _unchanged(truth, original, result)
+    rests_on = _rests_on(truth, original)
     metrics = []
     for name, interval in zip(before, of_metrics, strict=True):
-        # Resamples of texts with the same answers all differ by 0, which other texts may not.
-        is_exact = bool(interval and unchanged.get(name))
-        if is_exact:
-            interval = none_changed(unchanged[name])  # noqa: PLW2901
         metric = metric_of(
             name,
             before[name],
             after[name],
-            interval,
+            None if interval is None else widened(interval, rests_on.get(name, truth.texts)),
             missing=_NO_METRIC.get(without_label(name), "not defined here"),
             higher_is_better=name != CALIBRATION_ERROR,
-            none_changed=is_exact,
+            none_changed=is_none_changed(interval),
         )
         metrics.append(metric)
 
@@ -226,26 +222,20 @@ def compare_with_labels(
     return tuple(metrics), test
 
 
-def _unchanged(truth: Truth, original: Answers, result: Answers) -> dict[str, int]:
-    """Return the metrics that no resample can change, and how many texts show that.
+def _rests_on(truth: Truth, original: Answers) -> dict[str, int]:
+    """Return how many texts the metrics of a label rest on: those that have it, are given it, or either.
 
-    Of a label those are the texts that have it, or are given it, and on which both models say the same.
+    All others rest on all texts.
     """
-    unchanged: dict[str, int] = {}
-    if same_answer(original, result).all():
-        unchanged = {ACCURACY: truth.texts, MACRO_F1: truth.texts}
+    counts: dict[str, int] = {}
     labels = len(truth.labels)
     right = flags(truth.values, labels)
-    before = flags(original.chosen, labels)
-    after = flags(result.chosen, labels)
+    given = flags(original.chosen, labels)
     for index, label in enumerate(truth.labels):
-        has_label, given, differs = right[:, index], before[:, index], before[:, index] != after[:, index]
-        if not (differs & has_label).any():
-            unchanged[of_label(RECALL, label)] = truth.count(has_label)
-        if not differs.any():
-            unchanged[of_label(PRECISION, label)] = truth.count(given)
-            unchanged[of_label(F1, label)] = truth.count(has_label | given)
-    return unchanged
+        counts[of_label(RECALL, label)] = truth.count(right[:, index])
+        counts[of_label(PRECISION, label)] = truth.count(given[:, index])
+        counts[of_label(F1, label)] = truth.count(right[:, index] | given[:, index])
+    return counts
 
 
 def compare_outputs(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, Interval, intervals
+from prensa.evaluation.bootstrap import Draws, Interval, exact_interval, intervals
 from prensa.evaluation.disagreements import Described, in_one_line, most
 from prensa.evaluation.figures import DISTANCE, Drop, Figure, Quality
 from prensa.evaluation.neighbours import Neighbours, count_in
@@ -53,7 +53,12 @@ def compare(texts: Texts, original: Vectors, result: Vectors, draws: Draws, metr
         return "", f"near: {in_one_line(texts.texts[gone])}", f"near: {in_one_line(texts.texts[come])}"
 
     return Quality(
-        drop=Drop(metric, float(lost[judged_by].mean()), _interval(lost[judged_by], draws)),
+        drop=Drop(
+            metric,
+            float(lost[judged_by].mean()),
+            _of_lost(lost[judged_by], draws),
+            none_changed=not lost[judged_by].any(),
+        ),
         figures=tuple(figures),
         disagreement=f"share of the {judged_by:,} nearest texts that are others",
         disagreements=most(texts, lost[judged_by], describe),
@@ -63,10 +68,20 @@ def compare(texts: Texts, original: Vectors, result: Vectors, draws: Draws, metr
 def _that_stay(lost: Mapping[int, Shares], draws: Draws) -> list[Figure]:
     figures = [Figure("same nearest neighbour among the texts", float(1 - lost[1].mean()), is_share=True)]
     if _TEN in lost:
-        stay = 1 - lost[_TEN]
-        interval = _interval(stay, draws)
-        figures.append(Figure("ten nearest that stay", float(stay.mean()), is_share=True, interval=interval))
+        interval = _of_lost(lost[_TEN], draws)
+        if interval is not None:
+            interval = 1 - interval[1], 1 - interval[0]
+        stay = float(1 - lost[_TEN].mean())
+        figures.append(Figure("ten nearest that stay", stay, is_share=True, interval=interval))
     return figures
+
+
+def _of_lost(lost: Shares, draws: Draws) -> Interval | None:
+    """Return the interval of the share of neighbours that are lost; where none is, other texts' may be."""
+    interval = _interval(lost, draws)
+    if interval is None or lost.any():
+        return interval
+    return exact_interval(0, len(lost))
 
 
 def _interval(shares: Shares, draws: Draws) -> Interval | None:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, intervals, none_changed
+from prensa.evaluation.bootstrap import Draws, intervals, is_none_changed, widened
 from prensa.evaluation.entities import Scheme, Tallies
 from prensa.evaluation.figures import (
     ENTITY_F1,
@@ -68,14 +68,17 @@ def entity_metrics(texts: MarkedTexts, draws: Draws) -> tuple[Metric, ...]:
         return [other[name] - one[name] for name in one]
 
     of_metrics = intervals(differences, len(everything), draws)
-    unchanged = _unchanged(texts)
+    rests_on = _rests_on(texts)
     metrics: list[Metric] = []
     for name, interval in zip(before, of_metrics, strict=True):
-        is_exact = bool(interval and unchanged.get(name))
-        if is_exact:
-            interval = none_changed(unchanged[name])  # noqa: PLW2901
-        missing = _NO_METRIC[without_label(name)]
-        metric = metric_of(name, before[name], after[name], interval, missing=missing, none_changed=is_exact)
+        metric = metric_of(
+            name,
+            before[name],
+            after[name],
+            None if interval is None else widened(interval, rests_on[name]),
+            missing=_NO_METRIC[without_label(name)],
+            none_changed=is_none_changed(interval),
+        )
         metrics.append(metric)
     return tuple(metrics)
 
@@ -100,9 +103,9 @@ def _named(tallies: Tallies, types: Sequence[str], texts: Ids) -> dict[str, floa
     return metrics
 
 
-def _unchanged(texts: MarkedTexts) -> dict[str, int]:
-    """Return the metrics that no draw of texts can change, and how many texts show that."""
-    unchanged: dict[str, int] = {}
+def _rests_on(texts: MarkedTexts) -> dict[str, int]:
+    """Return how many texts each metric rests on: those with entities that are right, given, or either."""
+    counts: dict[str, int] = {}
     types = list(enumerate(texts.scheme.types))
     # Of all types together first, which have no name.
     columns = [("", [index for index, _ in types])]
@@ -110,14 +113,10 @@ def _unchanged(texts: MarkedTexts) -> dict[str, int]:
     for name, some in columns:
         right = texts.before.right[:, some].any(axis=1)
         given = texts.before.given[:, some].any(axis=1)
-        found_same = (texts.before.found[:, some] == texts.after.found[:, some]).all()
-        given_same = (texts.before.given[:, some] == texts.after.given[:, some]).all()
-        if found_same:
-            unchanged[_of_type(ENTITY_RECALL, name)] = int(right.sum())
-        if found_same and given_same:
-            unchanged[_of_type(ENTITY_PRECISION, name)] = int(given.sum())
-            unchanged[_of_type(ENTITY_F1, name)] = int((right | given).sum())
-    return unchanged
+        counts[_of_type(ENTITY_RECALL, name)] = int(right.sum())
+        counts[_of_type(ENTITY_PRECISION, name)] = int(given.sum())
+        counts[_of_type(ENTITY_F1, name)] = int((right | given).sum())
+    return counts
 
 
 def _of_type(kind: str, name: str) -> str:

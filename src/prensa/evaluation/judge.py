@@ -213,8 +213,7 @@ class Judge:
         answers = self.answers(indices, progress)
         places = Reading(plan.encoded).take(indices).encoded.places
         outputs = Outputs(plan.task, plan.texts.take(indices), places, answers, answers, plan.terms)
-        # Where no answer changes, intervals are not drawn but known: one draw is enough.
-        quality = self.compared(outputs, Draws(1))
+        quality = self.compared(outputs, Draws())
         check_not_constant(plan.path, quality)
         if plan.terms.metric and quality.drop is None:
             raise DataError(

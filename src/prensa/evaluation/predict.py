@@ -75,19 +75,25 @@ def predict(
     vectors: Sequence[TextVector],
     readings: Sequence[Reading],
     batch_size: int,
+    *,
+    equal: bool | None = None,
 ) -> Iterator[tuple[list[int], list[list[Output]]]]:
     """Yield, batch by batch, the indices of its texts and for each model what it makes of them.
 
     The first model is the original, which language models are compared with on the spot: their outputs are
-    too large to keep.
+    too large to keep. Batches of ``equal`` length need no padding; None finds out whether it must be so.
     """
     kind = readings[0].encoded.kind
     common = None
     if kind in LANGUAGE:
         common = common_tokens(readings)
     encoded = readings[0].encoded
-    # A model that mixes padding in is served without, and is compared as it is served.
-    equal = not _is_paddable(models[0], encoded)
+    if equal is None:
+        equal = any_mixes_padding(models, readings)
+    lengths = [reading.encoded.lengths for reading in readings]
+    if equal and any(own != encoded.lengths for own in lengths):
+        # Of a trimmed vocabulary texts of one length have several.
+        batch_size = 1
     for indices in batches(encoded.lengths, batch_size, equal=equal):
         inputs: list[Batch] = []
         for reading in readings:
@@ -104,6 +110,12 @@ def predict(
             output = forward(model, batch, kind, vector)
             outputs.append(_split(output, reading.encoded, indices))
         yield indices, outputs
+
+
+def any_mixes_padding(models: Sequence[PreTrainedModel | Served], readings: Sequence[Reading]) -> bool:
+    """Whether padding changes what any of the models answers: it is served without, and so it is compared."""
+    pairs = zip(models, readings, strict=True)
+    return not all(_is_paddable(model, reading.encoded) for model, reading in pairs)
 
 
 def _is_paddable(model: PreTrainedModel | Served, encoded: Encoded) -> bool:

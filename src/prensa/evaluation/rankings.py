@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prensa.evaluation import embeddings
-from prensa.evaluation.bootstrap import Draws, exact_interval, intervals, none_changed
+from prensa.evaluation.bootstrap import Draws, exact_interval, intervals, is_none_changed, widened
 from prensa.evaluation.classification import drop_of
 from prensa.evaluation.figures import Figure, Metric, Quality, metric_of
 from prensa.evaluation.outputs import Outputs
@@ -160,13 +160,15 @@ def _metrics(
     for column, (metric, interval) in enumerate(
         zip(metrics, intervals(mean, len(difference), draws), strict=True)
     ):
-        is_exact = interval is not None and not difference[:, column].any()
-        if is_exact:
-            # No draw can differ; other queries might.
-            interval = none_changed(len(difference))  # noqa: PLW2901
-        own_before, own_after = float(before[:, column].mean()), float(after[:, column].mean())
         found.append(
-            metric_of(metric.name, own_before, own_after, interval, missing="", none_changed=is_exact)
+            metric_of(
+                metric.name,
+                float(before[:, column].mean()),
+                float(after[:, column].mean()),
+                None if interval is None else widened(interval, len(difference)),
+                missing="",
+                none_changed=is_none_changed(interval),
+            )
         )
     return tuple(found)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, intervals, none_changed
+from prensa.evaluation.bootstrap import Draws, intervals, is_none_changed, widened
 from prensa.evaluation.classification import share_changed
 from prensa.evaluation.figures import AGREEMENT, Drop, Figure, Metric, metric_of
 from prensa.evaluation.outputs import Outputs
@@ -85,11 +85,13 @@ def compare_scores(original: Scores, result: Scores, count: int, draws: Draws) -
 
     metrics: list[Metric] = []
     for name, interval in zip(before, intervals(differences, count, draws), strict=True):
-        is_exact = interval == (0.0, 0.0)
-        if is_exact:
-            interval = none_changed(count)  # noqa: PLW2901
         metric = metric_of(
-            name, before[name], after[name], interval, missing="not defined here", none_changed=is_exact
+            name,
+            before[name],
+            after[name],
+            None if interval is None else widened(interval, count),
+            missing="not defined here",
+            none_changed=is_none_changed(interval),
         )
         metrics.append(metric)
     return tuple(metrics)
