@@ -3,6 +3,7 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from tests.conftest import build_model
 from torch import nn
 
@@ -50,6 +51,18 @@ def test_scales_of_layers_and_all_vectors_learn(family, tmp_path):
     assert vectors <= {part.name for part in parts}
     # Embeddings are looked up, not multiplied, and a few texts meet few of their rows.
     assert not any(reports[part.name].role == "embedding" for part in parts)
+
+
+def test_a_tied_table_does_not_learn_by_the_name_of_the_output_layer(tmp_path):
+    """Hooks would scale what the output layer gives, and the file what is looked up as well."""
+    path = build_model("gpt2", tmp_path / "model")
+    weights = load_file(path / "model.safetensors")
+    weights["lm_head.weight"] = weights.pop("transformer.wte.weight")
+    save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
+    _, stored, parts, reports = prepared(path, tmp_path)
+    assert "lm_head.weight" in stored.scales
+    assert reports["lm_head.weight"].role == "embedding"
+    assert "lm_head.weight" not in {part.name for part in parts}
 
 
 @pytest.mark.parametrize("family", ["deberta", "gpt2"])

@@ -232,6 +232,19 @@ def test_marks_of_one_label_are_no_ids():
     assert read("multi-label", ["0", "1"], mapping={"0": "toxic", "1": "spam"}) == [[0, 1, 0], [0, 0, 1]]
 
 
+@pytest.mark.parametrize("cells", [[[0], [0, 1], []], ["0", "0,1"], ["1;0", "1"], [[1, 0], [1, 1, 0]]])
+def test_marks_among_ids_are_refused(cells):
+    table, task = DataTable("t", {"label": cells}), Task("multi-label", TWO)
+    with pytest.raises(DataError, match="lists that may be marks of 2 labels, and others that are ids"):
+        read_labels(table, ("label",), task)
+
+
+def test_ids_that_a_mapping_names_are_no_marks():
+    table, task = DataTable("t", {"label": [[0], [0, 1], [1, 0], []]}), Task("multi-label", TWO)
+    found = read_labels(table, ("label",), task, {"0": "fine", "1": "rude"})
+    assert [row.tolist() for row in found.rows] == [[1, 0], [1, 1], [1, 1], [0, 0]]
+
+
 def test_columns_of_marks():
     columns = {"a": ["1", "0", "-1", "yes"], "b": [True, False, 1, 0]}
     found = read_labels(DataTable("t", columns), ("a", "b"), Task("multi-label", ("x", "b")))

@@ -36,6 +36,8 @@ _WEIGHT = ".weight"
 _SCALE, _CHANGE = "scale_before", "scale_change"
 # Roles whose tensors learn whole where they are stored dense, whatever their shape; all vectors do anyway.
 _WHOLE = "head"
+# What is looked up row by row: few texts meet few of its rows.
+_EMBEDDING = "embedding"
 # A scale never changes its sign: half of it is as small as it becomes.
 _LEAST, _MOST = -0.5, 1.0
 
@@ -71,7 +73,8 @@ def learning_parts(model: PreTrainedModel, stored: Stored, reports: Mapping[str,
     for name, scale in stored.scales.items():
         own = own_name(name)
         layer = _layer(model, own)
-        if layer is not None:
+        # Of a table that is tied the file may have the output layer's name: its rows are looked up, too.
+        if layer is not None and reports[name].role != _EMBEDDING:
             parts.append(_scaled(name, layer, scale.to(model.device)))
     for name, dtype in stored.dense.items():
         own = own_name(name)

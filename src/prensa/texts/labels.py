@@ -12,7 +12,7 @@ from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.ids import IGNORED, as_number, is_missing, mapped, mapping_key, ways
 from prensa.texts.labelled import SHARES, Label, Labelled, Labels
-from prensa.texts.marks import read_marks, refuse_marks_of_one_label
+from prensa.texts.marks import read_marks, refuse_marks_among_ids, refuse_marks_of_one_label
 from prensa.texts.names import quoted
 from prensa.texts.reading import Reading, parses_of, words_of
 from prensa.texts.table import DataTable
@@ -46,6 +46,7 @@ def read_labels(
         return _read_numbers(table, column, mapping, skipped)
     if task.kind == "multi-label":
         refuse_marks_of_one_label(table, column, task, mapping)
+        refuse_marks_among_ids(table, column, task, mapping)
     classes = table.classes.get(column, ())
     all_ways = ways(task.labels, classes, column)
     if mapping is not None:
@@ -56,7 +57,8 @@ def read_labels(
     problem = ""
     unknown: Counter[str] = Counter()
     for way in all_ways:
-        for parse in parses_of(task):
+        # What a mapping leads from is not marks.
+        for parse in parses_of(task, has_marks=mapping is None):
             reading = Reading(way, task)
             rows = reading.rows(table.columns[column], parse, skipped)
             refused = reading.refused()

@@ -152,6 +152,21 @@ class Reading:
         return index
 
 
+def are_marks(numbers: Sequence[int | None], count: int) -> bool:
+    """Whether a list says of each of ``count`` labels whether it applies."""
+    return len(numbers) == count and set(numbers) <= {0, 1}
+
+
+def numbers_of(cell: Cell) -> list[int]:
+    """Return the whole numbers that a cell lists in one of the usual ways, none if it lists anything else."""
+    for separator in _SEPARATORS:
+        numbers = [as_int(_stripped(word)) for word in _listed(cell, separator)]
+        whole = [number for number in numbers if number is not None]
+        if whole and len(whole) == len(numbers):
+            return whole
+    return []
+
+
 def words_of(cell: Cell) -> Iterator[Cell]:
     """Give all that may be labels in a cell: itself, and what it lists in one of the usual ways."""
     yield cell
@@ -169,8 +184,11 @@ def _key(row: int, cell: Cell, skipped: Collection[int]) -> Hashable:
     return row
 
 
-def parses_of(task: Task) -> list[Parse]:
-    """Return the ways to find labels in a cell, the more usual first."""
+def parses_of(task: Task, *, has_marks: bool = True) -> list[Parse]:
+    """Return the ways to find labels in a cell, the more usual first.
+
+    ``has_marks`` says that a list of zeros and ones may mark the labels that apply.
+    """
     if task.kind == "classes":
         return [_one]
     if task.kind == "tokens":
@@ -178,7 +196,7 @@ def parses_of(task: Task) -> list[Parse]:
     count = len(task.labels)
     parses: list[Parse] = []
     for separator in _SEPARATORS:
-        parse = functools.partial(_marked, count=count, separator=separator)
+        parse = functools.partial(_marked, count=count, separator=separator, may_mark=has_marks)
         parses.append(parse)
     return parses
 
@@ -192,11 +210,11 @@ def _each(value: Cell, to_id: ToId) -> Label:
     return np.array(ids, dtype=np.int64)
 
 
-def _marked(value: Cell, to_id: ToId, *, count: int, separator: str) -> Label:
+def _marked(value: Cell, to_id: ToId, *, count: int, separator: str, may_mark: bool) -> Label:
     """Read several labels of one text as zeros and ones, which they may be already."""
     words = list(map(_stripped, _listed(value, separator)))
     numbers = list(map(as_int, words))
-    if len(words) == count and set(numbers) <= {0, 1}:
+    if may_mark and are_marks(numbers, count):
         return np.array(numbers)
     marks = np.zeros(count, dtype=np.int64)
     for index in map(to_id, words):
