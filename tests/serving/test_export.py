@@ -285,12 +285,12 @@ def planned(original, converted, few_texts, tmp_path):
 
 
 def test_whoever_approves_sees_the_finished_export_before_it_is_in_its_place(planned, tmp_path):
-    def approve(directory):
+    def approve(directory, record):
         assert directory != planned.output
         assert not planned.output.exists()
         answers = prensa.load(directory).predict(["a b", "c"])
         assert len(list(answers)) == 2
-        return 0.25
+        return dataclasses.replace(record, drop=0.25)
 
     record = run_export(planned, approve=approve)
     assert record.drop == 0.25
@@ -302,7 +302,7 @@ def test_an_export_that_is_not_approved_leaves_the_old_one(planned, tmp_path, fe
     run_export(planned)
     before = directory_bytes(tmp_path / "out")
 
-    def approve(directory):
+    def approve(directory, record):
         raise DifferentAnswersError("loses too much")
 
     with pytest.raises(DifferentAnswersError, match="loses too much"):
@@ -314,7 +314,10 @@ def test_an_export_that_is_not_approved_leaves_the_old_one(planned, tmp_path, fe
 def test_an_export_is_made_anew_and_what_else_lies_there_stays(planned, tmp_path):
     run_export(planned)
     (tmp_path / "out" / "notes.txt").write_text("mine")
-    run_export(dataclasses.replace(planned, force=True), approve=lambda directory: 0.5)
+    run_export(
+        dataclasses.replace(planned, force=True),
+        approve=lambda directory, record: dataclasses.replace(record, drop=0.5),
+    )
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
     assert read_record(tmp_path / "out").drop == 0.5
 

@@ -129,15 +129,20 @@ def print_record(record: Record, output: Path, *, as_json: bool) -> None:
         del content["answers"]
         typer.echo(json.dumps(content, indent=1))
         return
-    lost = ""
-    if record.drop is not None:
-        lost = f" It loses {number(100 * record.drop)} points."
     typer.echo(
         f"{record.precision} for {record.runtime}, {megabytes(nbytes)}. Output error on {record.texts}: "
-        f"{number(100 * record.difference)} % of the spread between texts, compared with PyTorch.{lost}\n"
-        f"{_went_back(record)}"
+        f"{number(100 * record.difference)} % of the spread between texts, compared with PyTorch.\n"
+        f"{_went_back(record)}{_said(record)}"
         f"To load it: prensa.load('{output}', runtime='{record.runtime}')."
     )
+
+
+def _said(record: Record) -> str:
+    """Return a line for each thing that was found of a budget."""
+    lines = []
+    for said in record.said:
+        lines.append(f"{said[0].upper()}{said[1:]}.\n")
+    return "".join(lines)
 
 
 def _went_back(record: Record) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,11 @@ from prensa.evaluation.budget import Budget
 from prensa.evaluation.decision import KEPT
 from prensa.evaluation.judge import Judge
 from prensa.evaluation.verdict import drop_in_words, recall_in_words, unit_of
+from prensa.search.outcome import warnings_of
 from prensa.serving.export import ExportPlan
+from prensa.serving.exported import Record
+
+_NOT_CERTAIN = "kept as measured, but not for certain"
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,8 @@ class Approval:
     budget: Budget
     export: ExportPlan
 
-    def __call__(self, directory: Path) -> float | None:
-        """Return what an export loses.
+    def __call__(self, directory: Path, record: Record) -> Record:
+        """Return the record with what the export loses, and what that proves less than it seems to.
 
         Raises :class:`DifferentAnswersError` where that is more than the budget, and :class:`DataError` where
         the texts are too few to know.
@@ -48,5 +53,15 @@ class Approval:
                 "the budget does not allow; take another `precision`"
             )
         if quality.drop is None:
-            return None
-        return quality.drop.value
+            return record
+        said = [f"{drop_in_words(quality.drop)} on {texts:,} {unit}"]
+        if decision == "doubtful":
+            beyond = self.budget.interval_reaches_beyond(quality)
+            said.append("kept as measured: the interval goes beyond the budget" if beyond else _NOT_CERTAIN)
+        if record.back:
+            said.append(
+                f"which layers go back was chosen by the same {unit}, so that others may lose a little more; "
+                "compare on those with prensa evaluate"
+            )
+        said += warnings_of(quality, self.budget)
+        return dataclasses.replace(record, drop=quality.drop.value, said=tuple(said))

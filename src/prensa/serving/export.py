@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ExportPlan", "plan_export", "run_export"]
 
-Approve = Callable[[Path], float | None]
-"""Takes the finished export, not yet in its place; returns the record's ``drop``, or raises to end it."""
+Approve = Callable[[Path, Record], Record]
+"""Takes the finished export, not yet in its place, and its record; adds to that, or raises to end it."""
 
 # The model loaded, its graph, the runtime's files, the answers compared, all written.
 _STEPS = 5
@@ -52,8 +52,8 @@ def _silent(done: int, total: int) -> None:
 def run_export(plan: ExportPlan, progress: Progress = silent, approve: Approve | None = None) -> Record:
     """Fold, trace, convert, write, and compare with PyTorch in float32.
 
-    ``approve`` sees the finished directory before it is renamed into place: what it returns is the record's
-    ``drop``, and what it raises ends the export. Raises :class:`ModelError` for a model that cannot be
+    ``approve`` sees the finished directory before it is renamed into place: it returns the record with what
+    it has found, and what it raises ends the export. Raises :class:`ModelError` for a model that cannot be
     exported, and :class:`DifferentAnswersError` where the answers are farther apart than the precision
     allows, or not approved, although the layers that cost most went back to more bits. After any error
     nothing was written.
@@ -141,9 +141,8 @@ class _Making:
         record = dataclasses.replace(record, known=learn(directory))
         record.save(directory)
         if self.approve is not None:
-            # Approving may load the export, so the record is there by then, and gets its drop afterwards.
-            drop = self.approve(directory)
-            record = dataclasses.replace(record, drop=drop)
+            # Approving may load the export, so the record is there by then, and is written once more.
+            record = self.approve(directory, record)
             record.save(directory)
         return record
 

@@ -49,9 +49,9 @@ class Record:
     """What ``prensa_export.json`` holds.
 
     ``longest`` is how many tokens are read at most. ``difference`` was measured on ``texts`` when it was
-    exported, and ``drop`` where a budget had to be kept. ``rows`` are a few of those texts, as token ids,
-    which this runtime answered as PyTorch does; ``answers`` are PyTorch's in float32,
-    :func:`~prensa.serving.distance.thinned`, and ``scale`` is what a distance of 1 is in their numbers.
+    exported, and ``drop`` where a budget had to be kept, of which ``said`` has the sentences. ``rows`` are a
+    few of those texts, as token ids, which this runtime answered as PyTorch does; ``answers`` are PyTorch's,
+    in float32, :func:`~prensa.serving.distance.thinned`, and ``scale`` is what a distance of 1 is in those.
     ``is_paddable`` says that texts were answered alike with padding behind them: those of any other model are
     answered one by one. ``back`` are the layers that have more bits than the precision says (8, or 32 for
     float32), which 8 bits or 4 cost too much, and ``share`` is the share of the weights in products that are
@@ -74,6 +74,7 @@ class Record:
     known: Known | None = None
     back: dict[str, int] = field(default_factory=dict)
     share: float | None = None
+    said: tuple[str, ...] = ()
     prensa_version: str = VERSION
 
     def length(self, tokens: int) -> int:
