@@ -272,7 +272,9 @@ def saving(monkeypatch):
     monkeypatch.setattr("prensa.distilling.trainer._SAVE", 0.0)
 
 
-def test_an_interrupted_one_goes_on_where_it_was(classifier, many_texts, tmp_path, saving):
+@pytest.mark.parametrize("step", [6, 7, 8])
+def test_an_interrupted_one_goes_on_where_it_was(classifier, many_texts, tmp_path, saving, step):
+    # Not all of these are steps at which the texts kept apart are looked at.
     plan = planned(classifier, many_texts)
     student, teacher = models(classifier)
     whole = distill(student, teacher, plan, pairs=[(0, 0)])
@@ -280,12 +282,12 @@ def test_an_interrupted_one_goes_on_where_it_was(classifier, many_texts, tmp_pat
 
     place = tmp_path / "place"
     student, teacher = models(classifier)
-    distill(student, teacher, plan, Stopping(7), pairs=[(0, 0)], place=place)
+    distill(student, teacher, plan, Stopping(step), pairs=[(0, 0)], place=place)
     student, teacher = models(classifier)
     stopping = Stopping(None)
     resumed = distill(student, teacher, plan, stopping, pairs=[(0, 0)], place=place)
-    # The seventh step was reported before it was saved.
-    assert stopping.calls[0] == ("distilling", 6, 12)
+    # The step was reported before it was saved.
+    assert stopping.calls[0] == ("distilling", step - 1, 12)
     assert same(weights_of(student), wanted)
     assert replace(resumed, seconds=0.0) == replace(whole, seconds=0.0)
 

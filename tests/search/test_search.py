@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 from tests.conftest import add_tokenizer, build_model, change_weights, directory_bytes, leftovers
@@ -16,7 +17,7 @@ from prensa.evaluation.figures import Drop, Figure, Recall
 from prensa.evaluation.judge import Judge, plan_judge
 from prensa.pressing import pipeline
 from prensa.pressing.recipe import load_preset
-from prensa.search.journal import Journal, journal_path
+from prensa.search.journal import Journal, fingerprint, journal_path
 from prensa.search.search import SEARCH_FILE, search
 from prensa.search.trial import Trial
 from prensa.texts.library import Library
@@ -285,6 +286,36 @@ def test_a_check_may_be_interrupted_twice(searched, monkeypatch):
         assert prensa.load(searched.output) is not None
 
 
+def test_what_a_check_has_refused_is_not_written_by_a_later_run(searched, monkeypatch):
+    """Also where the noise was refused by one run, and the next one is interrupted."""
+    decide, quality = Budget.decide, Judge.quality
+    first_half, checks = [], []
+
+    def judged(judge, result, texts, **settings):
+        first_half.append(texts) if not first_half else None
+        checks.append(texts != first_half[0])
+        if sum(checks) == 2:
+            raise KeyboardInterrupt
+        return quality(judge, result, texts, **settings)
+
+    monkeypatch.setattr(Judge, "quality", judged)
+    # The first check refuses.
+    monkeypatch.setattr(
+        Budget, "decide", lambda own, found: "exceeded" if checks and checks[-1] else decide(own, found)
+    )
+    found = searched(Budget(min_agreement=0.9))
+    assert found.interrupted
+    content = json.loads(journal_path(searched.output).read_text())
+    (refused,) = content["refused"]
+    assert found.winner.noise < refused
+    # And again, before its first check has ended.
+    checks.clear()
+    checks.append(True)
+    again = searched(Budget(min_agreement=0.9))
+    assert again.interrupted
+    assert again.winner.noise < refused
+
+
 def test_an_interruption_before_anything_is_kept_changes_nothing(searched):
     with pytest.raises(KeyboardInterrupt):
         searched(Budget(max_size=100), interrupt_after(1))
@@ -300,6 +331,16 @@ def test_a_journal_of_another_search_is_refused(searched, tmp_path):
     journal_path(searched.output).write_text("{")
     with pytest.raises(FormatError, match="a damaged journal"):
         searched(Budget(min_agreement=0.9))
+
+
+def test_a_fingerprint_has_all_of_the_labels(original, texts, tmp_path):
+    plan = pipeline.plan(original, load_preset("small"), tmp_path / "out")
+    calibration = plan_calibration(original, Source(texts, limit=20), library=Library())
+    labels = np.zeros((2, 3000), dtype=int)
+    changed = labels.copy()
+    changed[0, 1500] = 1
+    found = {fingerprint(plan, calibration, [list(each)]) for each in (labels, changed, labels.copy())}
+    assert len(found) == 2
 
 
 def test_a_recipe_without_noise(original, texts, tmp_path):

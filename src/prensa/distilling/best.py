@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from prensa.distilling.plan import DistillPlan
 from prensa.errors import FormatError
-from prensa.files.atomic import write_text
+from prensa.files.atomic import sync, write_text
 from prensa.files.records import from_plain, read_json, to_plain
 from prensa.version import VERSION
 
@@ -61,12 +62,20 @@ class Best:
         """Put the weights into a checkpoint's folder, and last of all the record, which says it is whole."""
         weights = {name: tensor.contiguous() for name, tensor in self._weights.items()}
         save_file(weights, folder / _WEIGHTS)
+        # After a power cut a record must not stand beside files that were never written.
+        for file in folder.iterdir():
+            sync(file)
         write_text(folder / _RECORD, json.dumps(to_plain(record), indent=1) + "\n")
 
     def read(self, folder: Path, record: Record) -> None:
-        """Take the best weights of an earlier process."""
+        """Take the best weights of an earlier process. Raises :class:`FormatError` for a damaged file."""
         self.loss, self.step = record.loss, record.best_step
-        self._weights = load_file(folder / _WEIGHTS)
+        try:
+            self._weights = load_file(folder / _WEIGHTS)
+        except (OSError, SafetensorError) as error:
+            raise FormatError(
+                f"{folder / _WEIGHTS}: a damaged checkpoint ({error}); remove it to distill anew"
+            ) from error
 
 
 def last_checkpoint(place: Path, of: str) -> tuple[Path, Record] | None:

@@ -137,7 +137,8 @@ class _Run:
             watch.before, watch.step = record.loss_before, record.step
         stopped = False
         # A checkpoint that was written at the end leaves nothing to do.
-        if not pace.is_over:
+        was_over = found is not None and found[1].is_over
+        if not (pace.is_over or was_over):
             try:
                 trainer = DistillTrainer(given, lessons, pace, watch, arguments)
                 trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))

@@ -42,6 +42,7 @@ from prensa.runtime.processor import MULTIPLIES_BF16, has
 _OF_VECTORS = 10.0
 # The share of the time after which the texts kept apart are read again, and how much time that may take.
 _LOOK, _LOOKING = 0.1, 0.1
+_HAIR = 1e-9
 # Seconds from one checkpoint to the next.
 _SAVE = 120.0
 # More than any time allows: the watch ends training before.
@@ -177,7 +178,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._of = of
         self._saves = saves
         self.loss = best.loss
-        self._next_look = pace.share + _LOOK
+        self._next_look = self._later(0.0)
         self._next_save = pace.spent + _SAVE
 
     def on_optimizer_step(
@@ -218,12 +219,17 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         # From weights that are no numbers nothing comes back.
         self.is_broken = not math.isfinite(self.loss)
         self.best.offer(self._given.student, self.loss, self.step)
-        wait = _LOOK
-        # Of a short time most would go into looking. Steps are counted without a clock.
-        if self._pace.steps is None:
-            took = agreed(time.perf_counter() - start) / self._pace.seconds
-            wait = max(_LOOK, took / _LOOKING)
-        self._next_look = self._pace.share + wait
+        self._next_look = self._later(time.perf_counter() - start)
+
+    def _later(self, took: float) -> float:
+        """Return at which share to look next, where a look has taken so many seconds."""
+        share = self._pace.share
+        if self._pace.steps is not None:
+            # On a grid, so that what was stopped and goes on looks where it would have: same steps, same
+            # bytes. A share may be a hair below its multiple.
+            return (math.floor(share / _LOOK + _HAIR) + 1) * _LOOK
+        # Of a short time most would go into looking.
+        return share + max(_LOOK, agreed(took) / self._pace.seconds / _LOOKING)
 
 
 def frozen_tables(model: PreTrainedModel) -> Sequence[nn.Parameter]:

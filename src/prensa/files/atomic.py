@@ -68,6 +68,15 @@ def replacing_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def sync(file: Path) -> None:
+    """Have the disk hold what a file holds, and not only the system's memory."""
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def umask() -> int:
     """Return the permissions that this process takes from new files.
 

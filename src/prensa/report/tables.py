@@ -144,9 +144,9 @@ def _quality(evaluation: Evaluation) -> Table:
     notes = []
     for name, metrics in _by_name(of_results).items():
         rows.append(_metric_row(name, metrics))
-        # One note for all: what a metric needs of the texts, it needs of them for every result.
-        first = metrics[0]
-        if first is not None and first.note:
+        # One note for all: what a metric needs of the texts, it needs of them for every result that has any.
+        first = next(metric for metric in metrics if metric is not None)
+        if first.note:
             notes.append(f"{name}: {first.note}.")
     for result in evaluation.results:
         quality = result.quality
@@ -297,11 +297,12 @@ def remarks(evaluation: Evaluation) -> list[str]:
 
 def _of_the_original(evaluation: Evaluation) -> list[str]:
     """Report where the original's own answers are a poor measure."""
-    # Every result was compared with the same original, so the first one that was compared knows.
+    # Every result was compared with the same original, so the first one knows; of one that gives no numbers
+    # little was compared.
     qualities = [result.quality for result in evaluation.results if result.quality]
     if not qualities:
         return []
-    quality = qualities[0]
+    quality = min(qualities, key=lambda each: bool(each.broken))
     lines = []
     if quality.alike == "constant":
         lines.append(f"{_capitalized(SAME_TO_ALL)}.")

@@ -45,7 +45,7 @@ def last_allowed(
     for _ in range(most):
         for trial in attempt(noises):
             made[trial.noise] = trial
-        kept, refused = _bracket(made.values(), allows, upwards=upwards)
+        kept, refused = bracket(made.values(), allows, upwards=upwards)
         if kept is not None and refused is not None:
             if max(kept.noise / refused, refused / kept.noise) <= NEAR:
                 break
@@ -60,7 +60,7 @@ def last_allowed(
     return kept
 
 
-def _bracket(
+def bracket(
     trials: Iterable[Trial], allows: Callable[[Trial], bool], *, upwards: bool
 ) -> tuple[Trial | None, float | None]:
     """Return the last allowed trial before the first that is not, and the noise of that one."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from prensa.calibration.plan import CalibrationPlan
 from prensa.checkpoint.checksum import sha256
@@ -28,6 +31,7 @@ class _Content:
     version: int
     fingerprint: str
     trials: tuple[Trial, ...]
+    refused: tuple[float, ...] = ()
 
 
 def journal_path(output: Path) -> Path:
@@ -42,7 +46,10 @@ def fingerprint(plan: Plan, calibration: CalibrationPlan, texts: Sequence[object
     if calibration.slices > 1:
         of_calibration.append(calibration.slices)
     calibrated_on = json.dumps(of_calibration)
-    return digest_of(plan, calibrated_on, repr(texts))
+    # Usually the middle of a long array is left out.
+    with np.printoptions(threshold=sys.maxsize):
+        judged_by = repr(texts)
+    return digest_of(plan, calibrated_on, judged_by)
 
 
 def digest_of(plan: Plan, *more: str) -> str:
@@ -58,21 +65,32 @@ def digest_of(plan: Plan, *more: str) -> str:
 
 
 class Journal:
-    """Trials by their noise."""
+    """Trials by their noise, and the noises whose results were ``refused`` by the texts to check on."""
 
     def __init__(self, path: Path, of: str) -> None:
         """Read what is there. Raises :class:`FormatError` where it is damaged or of another search."""
         self.path = path
         self.of = of
         self.trials: dict[float, Trial] = {}
+        self.refused: set[float] = set()
         if path.exists():
-            for trial in _read(path, of):
+            content = _read(path, of)
+            self.refused.update(content.refused)
+            for trial in content.trials:
                 self.trials[trial.noise] = trial
 
     def add(self, trial: Trial) -> None:
         """Remember a trial, on disk too."""
         self.trials[trial.noise] = trial
-        content = _Content(_VERSION, self.of, tuple(self.trials.values()))
+        self._write()
+
+    def refuse(self, noise: float) -> None:
+        """Remember that the result of a noise did not pass the check, on disk too."""
+        self.refused.add(noise)
+        self._write()
+
+    def _write(self) -> None:
+        content = _Content(_VERSION, self.of, tuple(self.trials.values()), tuple(sorted(self.refused)))
         write_text(self.path, json.dumps(to_plain(content), indent=1) + "\n")
 
     def remove(self) -> None:
@@ -80,7 +98,7 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def _read(path: Path, of: str) -> tuple[Trial, ...]:
+def _read(path: Path, of: str) -> _Content:
     try:
         content = from_plain(read_json(path), _Content)
     except ValueError as error:
@@ -90,4 +108,4 @@ def _read(path: Path, of: str) -> tuple[Trial, ...]:
             f"{path}: the journal of a search with another model, recipe or other texts; "
             "remove it to search anew, or choose another output"
         )
-    return content.trials
+    return content

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from prensa.calibration.collect import collected
@@ -29,7 +29,7 @@ from prensa.passes.gptq import LEAST_NOISE, MOST_NOISE
 from prensa.pressing import pipeline
 from prensa.pressing.pipeline import Plan
 from prensa.progress import Progress, silent
-from prensa.search.bisect import last_allowed
+from prensa.search.bisect import bracket, last_allowed
 from prensa.search.journal import Journal, fingerprint, journal_path
 from prensa.search.noise import check_recipe
 from prensa.search.outcome import Check, Outcome, of_data, warnings_of
@@ -79,7 +79,6 @@ class _Search:
     progress: Progress
     mend: Mend | None = None
     rounds: Rounds = ONE_BY_ONE
-    refused: set[float] = field(default_factory=set)
     pressed: tuple[float, Manifest, Path] | None = None
 
     def attempt(self, noise: float) -> Trial:
@@ -252,14 +251,16 @@ def _outcome(run: _Search, winner: Trial | None, *, best: Trial, held: bool) -> 
 
 def _interrupted(run: _Search) -> tuple[Outcome, Manifest | None]:
     """Write the smallest trial so far that keeps the budget. Goes on with the interruption if none does."""
-    kept: list[Trial] = []
-    for trial in run.journal.trials.values():
-        if run.allows(trial) and run.allows_size(trial) and trial.noise not in run.refused:
-            kept.append(trial)
+
+    def is_kept(trial: Trial) -> bool:
+        return run.allows(trial) and trial.noise not in run.journal.refused
+
+    trials = run.journal.trials.values()
+    # As the search itself: what lies beyond a noise that fails is luck.
+    smallest, _ = bracket(trials, is_kept, upwards=run.budget.is_of_quality)
     # An original in the place of the output is needed to go on.
-    if not kept or run.plan.output == run.plan.before.path:
+    if smallest is None or not run.allows_size(smallest) or run.plan.output == run.plan.before.path:
         raise KeyboardInterrupt
-    smallest = min(kept, key=lambda trial: trial.nbytes)
     outcome = _outcome(run, smallest, best=smallest, held=False)
     return _finish(run, dataclasses.replace(outcome, interrupted=True))
 
@@ -288,7 +289,7 @@ def _check(run: _Search, winner: Trial) -> tuple[Trial | None, Check]:
     for stride in _STRIDES:
         if check.decision in KEPT and run.allows(winner):
             return winner, check
-        run.refused.add(winner.noise)
+        run.journal.refuse(winner.noise)
         winner = run.attempt(max(winner.noise / stride, LEAST_NOISE))
         check = run.check(winner.noise)
     if check.decision in KEPT and run.allows(winner):
