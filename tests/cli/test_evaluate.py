@@ -19,7 +19,9 @@ from tests.conftest import (
 from tests.sample import EVALUATION
 
 import prensa
+from prensa.checkpoint.manifest import Manifest, TensorReport
 from prensa.cli.comparison import print_evaluation
+from prensa.cli.tables import print_tensors
 from prensa.evaluation import evaluate as module
 from prensa.evaluation.results_file import load_results
 
@@ -133,6 +135,15 @@ def test_a_card_that_cannot_be_written_is_a_remark(command, quick, original, pre
 
 def _full(*_, **__):
     raise prensa.OutputError("the disk is full")
+
+
+def test_names_in_a_file_do_not_control_the_terminal(capsys):
+    sizes = {"nbytes_before": 64, "nbytes": 64, "zeros": 0, "relative_squared_error": 0.0}
+    report = TensorReport("evil\x1b[2J", "linear", (4, 4), "float32", "float32", "x", "raw\x1b[2J", **sizes)
+    print_tensors(Manifest("packed", 64, 64, (), (report,), "0"))
+    out = capsys.readouterr().out
+    assert "evil" in out
+    assert "\x1b" not in out
 
 
 def test_texts_of_anybody_do_not_control_the_terminal(capsys):

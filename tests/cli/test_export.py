@@ -46,7 +46,8 @@ def test_press_export_and_compare_in_one_go(
     assert code == 0, err
     assert (tmp_path / "out" / "model.safetensors").is_file()
     assert (tmp_path / "out-openvino" / "openvino_model.xml").is_file()
-    assert "int8, openvino" in out or "out-openvino" in out
+    assert "int8 for openvino" in out
+    assert f"Written to {tmp_path / 'out-openvino'}" in out
 
 
 def test_a_precision_that_gives_other_answers_is_not_the_end(

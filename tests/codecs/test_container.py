@@ -58,7 +58,8 @@ def equal(left, right):
     if isinstance(left, Quantized):
         same = [getattr(left, key) == getattr(right, key) for key in ("levels", "transposed", "dtype")]
         parts = [(left.values, right.values), (left.scale, right.scale)]
-        if right.offset is not None:
+        same.append((left.offset is None) == (right.offset is None))
+        if left.offset is not None and right.offset is not None:
             parts.append((left.offset, right.offset))
         return all(same) and all(torch.equal(*pair) for pair in parts)
     return left.dtype == right.dtype and torch.equal(left, right)

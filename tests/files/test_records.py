@@ -16,16 +16,22 @@ class Whole:
     parts: tuple[Part, ...]
     share: float | None = None
     note: str = ""
+    is_it: bool = False
 
 
 WHOLE = Whole((Part("a", (1, 2)), Part("b", ())), 0.5)
-PLAIN = {"parts": [{"name": "a", "sizes": [1, 2]}, {"name": "b", "sizes": []}], "share": 0.5, "note": ""}
+PLAIN = {
+    "parts": [{"name": "a", "sizes": [1, 2]}, {"name": "b", "sizes": []}],
+    "share": 0.5,
+    "note": "",
+    "is_it": False,
+}
 
 
 def test_there_and_back():
     assert from_plain(PLAIN, Whole) == WHOLE
     assert from_plain(to_plain(WHOLE), Whole) == WHOLE
-    assert list(to_plain(WHOLE)) == ["parts", "share", "note"]
+    assert list(to_plain(WHOLE)) == ["parts", "share", "note", "is_it"]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +42,16 @@ def test_there_and_back():
         ({"parts": 1}, r"\$.parts"),
         ({"share": "half"}, r"\$.share"),
         ({"more": 1}, r"more"),
+        # What could be made to fit is not.
+        ({"note": None}, r"\$.note"),
+        ({"share": "0.5"}, r"\$.share"),
+        ({"share": True}, r"\$.share"),
+        ({"is_it": "false"}, r"\$.is_it"),
+        ({"is_it": 1}, r"\$.is_it"),
+        ({"parts": [{"name": 1, "sizes": []}]}, r"\$.parts\[0\].name"),
+        ({"parts": [{"name": "a", "sizes": [1.0]}]}, r"@ \$.parts\[0\].sizes\[0\]"),
+        ({"parts": [{"name": "a", "sizes": [True]}]}, r"@ \$.parts\[0\].sizes\[0\]"),
+        ({"parts": [{"name": "a", "sizes": "12"}]}, r"@ \$.parts\[0\].sizes\[0\]"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(change, reason):
@@ -48,6 +64,10 @@ def test_what_is_wrong_is_named_in_one_line(change, reason):
 def test_something_else_altogether(content):
     with pytest.raises(ValueError):  # noqa: PT011
         from_plain(content, Whole)
+
+
+def test_a_whole_number_is_a_number():
+    assert from_plain(PLAIN | {"share": 1}, Whole).share == 1.0
 
 
 def test_unknown_fields_can_be_ignored():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors import safe_open
-from tests.conftest import directory_bytes, leftovers
+from tests.conftest import build_model, directory_bytes, leftovers
 from torch import nn
 
 import prensa
@@ -517,6 +517,32 @@ def test_a_directory_that_is_in_use(small, stored, tmp_path):
         prensa.save(small, tmp_path / "photographs", force=True)
 
 
+def test_a_model_and_a_module_replace_each_other_whole(small, stored, tmp_path):
+    model = build_model("llama", tmp_path / "model")
+    prensa.compress(model, stored, preset="half", force=True)
+    assert prensa.load(stored) is not None
+    # And back: nothing is left that a model directory would be known by.
+    prensa.save(small, stored, force=True)
+    names = {path.name for path in stored.iterdir()}
+    assert "prensa_module.json" in names
+    assert not names & {"config.json", "recipe.toml", "README.md"}
+    assert answers(prensa.load_into(tagger(), stored)).equal(answers(small))
+
+
+def test_a_float_of_8_bits_comes_back(tmp_path):
+    def made():
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Linear(64, 64))
+        module.register_buffer("table", torch.arange(8.0).to(torch.float8_e4m3fn))
+        return module
+
+    prensa.save(prensa.compress_module(made(), preset="int8"), tmp_path / "out")
+    fresh = made()
+    fresh.table = torch.zeros(8).to(torch.float8_e4m3fn)
+    loaded = prensa.load_into(fresh, tmp_path / "out")
+    assert loaded.table.float().tolist() == list(range(8))
+
+
 class Other(nn.Module):
     def __init__(self):
         super().__init__()
@@ -553,7 +579,8 @@ def test_damaged_directories(stored, tmp_path):
     with pytest.raises(ModelError, match="no module that prensa.save has written"):
         prensa.load_into(tagger(), tmp_path)
     weights = stored / "model.safetensors"
-    content = bytearray(weights.read_bytes())
+    whole = weights.read_bytes()
+    content = bytearray(whole)
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(FormatError, match="damaged, expected SHA-256"):
@@ -565,6 +592,19 @@ def test_damaged_directories(stored, tmp_path):
     (stored / "prensa_module.json").write_text(json.dumps({**record, "format_version": 2}))
     with pytest.raises(FormatError, match="install a newer prensa"):
         prensa.load_into(tagger(), stored)
+    # Weights are there, and whole.
+    weights.write_bytes(whole)
+    tied = dict.fromkeys(record["tied"], "nowhere")
+    assert tied
+    (stored / "prensa_module.json").write_text(json.dumps({**record, "tied": tied}))
+    with pytest.raises(FormatError, match="ties to nowhere, which is not stored"):
+        prensa.load_into(tagger(), stored)
+    (stored / "prensa_module.json").write_text(json.dumps(record))
+    manifest = (stored / "manifest.json").read_text()
+    (stored / "manifest.json").write_text(manifest.replace('"float32"', '"float17"'))
+    with pytest.raises(FormatError, match="has the dtype 'float17', which does not exist"):
+        prensa.load_into(tagger(), stored)
+    (stored / "manifest.json").write_text(manifest)
     (stored / "prensa_module.json").write_text("{")
     with pytest.raises(FormatError, match="damaged"):
         prensa.load_into(tagger(), stored)

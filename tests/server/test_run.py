@@ -54,6 +54,8 @@ def signals():
         (["--api-key-file", "/no/such/file"], "--api-key-file: /no/such/file cannot be read"),
         (["--name", "a?b", "--port", 0], "--name 'a?b': expected letters"),
         (["--runtime", "tpu", "--port", 0], "--runtime tpu: expected auto, torch"),
+        (["--text-column", "a", "--port", 0], "--text-column needs --then"),
+        (["--limit", 5, "--port", 0], "--limit needs --then"),
     ],
 )
 def test_settings_that_cannot_be(command, models, options, reason):

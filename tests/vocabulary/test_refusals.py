@@ -57,6 +57,15 @@ def test_texts_without_a_piece(deberta, tmp_path):
     )
 
 
+@pytest.mark.parametrize("chosen", [{}, {"languages": ("en",)}])
+def test_a_token_that_only_another_file_names(tmp_path, chosen):
+    original = build("gpt2, byte bpe", tmp_path / "original")
+    path = original / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pad_token": "[PAD]"}))
+    words = r"tokenizer.json does not have the token '\[PAD\]', which tokenizer_config.json names"
+    refused(original, tmp_path / "out", TokenizerError, words, **chosen)
+
+
 def test_neither_texts_nor_languages(deberta, tmp_path):
     with pytest.raises(SettingError, match="give `texts`, or `languages`"):
         prensa.compress(deberta, tmp_path / "out", trim_vocabulary=TrimVocabulary(pieces=300))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -36,6 +36,7 @@ _REPLACED = (
     *WEIGHT_FILES,
     STATE_DICT_FILE,
     SEARCH_FILE,
+    MODULE_FILE,
     ADAPTER_CONFIG,
     *ADAPTER_WEIGHTS,
     "prensa_export.json",
@@ -120,14 +121,15 @@ def copy_companions(model: Path, directory: Path) -> None:
             shutil.copyfile(path, target)
 
 
-def keep_others(old: Path, directory: Path) -> None:
+def keep_others(old: Path, directory: Path, but: Collection[str] = ()) -> None:
     """Carry over what a replaced directory holds and the new one does not, old weights and graphs excepted.
 
-    Files are linked, not copied: it costs no space and nothing of the user's is lost.
+    Files are linked, not copied: it costs no space and nothing of the user's is lost. ``but`` are names of
+    other files that belong to what is replaced.
     """
     for path in sorted(old.iterdir()):
         target = directory / path.name
-        if target.exists() or _is_replaced(path):
+        if target.exists() or _is_replaced(path) or path.name in but:
             continue
         # A link to a directory stays a link: what it points to is not ours to copy.
         if path.is_dir() and not path.is_symlink():

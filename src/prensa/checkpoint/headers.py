@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from prensa.errors import ModelError, first_line
+from prensa.errors import FormatError, ModelError, first_line
 from prensa.ops.spec import TensorSpec
 
 _DTYPES = {
@@ -33,6 +33,18 @@ _DTYPES = {
     "C64": torch.complex64,
 }
 SAFETENSORS_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+
+_TORCH_NAMES = {str(dtype).removeprefix("torch."): dtype for dtype in SAFETENSORS_NAMES}
+
+
+def dtype_in_record(name: str, of: str) -> torch.dtype:
+    """Return the dtype that a manifest names for the tensor ``of``. Raises :class:`FormatError` for none."""
+    if name not in _TORCH_NAMES:
+        raise FormatError(
+            f"manifest.json: tensor {of} has the dtype {name!r}, which does not exist; fetch it again"
+        )
+    return _TORCH_NAMES[name]
 
 
 def read_specs(path: Path) -> list[TensorSpec]:

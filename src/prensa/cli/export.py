@@ -116,7 +116,7 @@ def export(  # noqa: PLR0913  one parameter for each option
 
 def print_record(record: Record, output: Path, *, as_json: bool) -> None:
     """Print what an export is, and how near its answers are."""
-    from prensa.wording import megabytes, number
+    from prensa.wording import megabytes, number, printable
 
     nbytes = 0
     for path in output.rglob("*"):
@@ -129,12 +129,15 @@ def print_record(record: Record, output: Path, *, as_json: bool) -> None:
         del content["answers"]
         typer.echo(json.dumps(content, indent=1))
         return
-    typer.echo(
+    summary = (
         f"{record.precision} for {record.runtime}, {megabytes(nbytes)}. Output error on {record.texts}: "
         f"{number(100 * record.difference)} % of the spread between texts, compared with PyTorch.\n"
         f"{_went_back(record)}{_said(record)}"
         f"To load it: prensa.load('{output}', runtime='{record.runtime}')."
     )
+    # Names of layers and of texts come from files.
+    for line in summary.splitlines():
+        typer.echo(printable(line))
 
 
 def _said(record: Record) -> str:

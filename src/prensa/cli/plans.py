@@ -67,12 +67,12 @@ def print_plan(
     out.print(table)
     for tensor in plan.tensors:
         if tensor.note and tensor.spec.is_float:
-            out.print(f"{tensor.spec.name}: {tensor.note}")
+            out.print(printable(f"{tensor.spec.name}: {tensor.note}"))
     if shrinking is not None:
         for line in shrinking_in_words(shrinking):
             out.print(printable(line), soft_wrap=True)
     if plan.vocabulary is not None:
-        out.print(vocabulary_in_words(plan.vocabulary.report), soft_wrap=True)
+        out.print(printable(vocabulary_in_words(plan.vocabulary.report)), soft_wrap=True)
     if calibration is not None:
         out.print(_calibration_in_words(calibration), soft_wrap=True)
     if healing is not None:

@@ -203,9 +203,18 @@ def _cascade(
     Raises what :meth:`Cascading.plan` raises.
     """
     from prensa.jobs.load import check_alone
+    from prensa.texts.source import Source
 
     if then is None:
-        check_alone(min_agreement=min_agreement, threshold=threshold, texts=texts.name)
+        check_alone(
+            min_agreement=min_agreement,
+            threshold=threshold,
+            texts=texts.name,
+            text_column=texts.text_column,
+            split=texts.split,
+            encoding=texts.encoding,
+            limit=texts.limit,
+        )
         return None
     # What judges two models is imported for two alone.
     from prensa.jobs.cascading import Cascading
@@ -215,7 +224,8 @@ def _cascade(
         then,
         min_agreement=min_agreement,
         threshold=threshold,
-        texts=None if texts.name is None else texts,
+        # Columns of no file are refused where texts are read.
+        texts=None if texts == Source(label_column="") else texts,
         runtime=runtime,
         dtype=dtype,
         permissions=permissions,

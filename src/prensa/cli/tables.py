@@ -38,13 +38,13 @@ def print_result(manifest: Manifest, output: Path) -> None:
     if manifest.shrink is not None:
         _print_structure(out, manifest.shrink)
     if manifest.vocabulary is not None:
-        out.print(vocabulary_in_words(manifest.vocabulary), soft_wrap=True)
+        out.print(printable(vocabulary_in_words(manifest.vocabulary)), soft_wrap=True)
     if manifest.calibration is not None:
-        out.print(_calibrated_on(manifest.calibration), soft_wrap=True)
+        out.print(printable(_calibrated_on(manifest.calibration)), soft_wrap=True)
     _print_healing(out, manifest)
     for report in manifest.tensors:
         if any(step.note for step in report.passes):
-            out.print(f"{report.name}: {report.note}")
+            out.print(printable(f"{report.name}: {report.note}"))
     # Nothing stands behind the path: it is there to be copied.
     out.print(f"Written to {output}", soft_wrap=True)
     out.print(_how_to_load(manifest, output), soft_wrap=True)
@@ -123,10 +123,10 @@ def print_tensors(manifest: Manifest) -> None:
         if report.zeros is not None:
             zeros = percent(report.zeros, report.numel)
         table.add_row(
-            report.name,
+            printable(report.name),
             report.role,
             "×".join(map(str, report.shape)) or "scalar",
-            report.codec,
+            printable(report.codec),
             f"{report.bits_per_weight:.2f}",
             f"{report.nbytes:,}",
             zeros,

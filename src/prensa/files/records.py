@@ -25,12 +25,41 @@ def _number_or_word(value: object, _kind: object) -> float | str:
     raise ValueError(f"expected a number or a text, found {value!r}")
 
 
+def _whole(value: object, _kind: object) -> int:
+    # True is a number to Python.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"expected a whole number, found {value!r}")
+
+
+def _number(value: object, _kind: object) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError(f"expected a number, found {value!r}")
+
+
+def _word(value: object, _kind: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"expected a text, found {value!r}")
+
+
+def _yes_or_no(value: object, _kind: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"expected true or false, found {value!r}")
+
+
 _STRICT = cattrs.Converter(forbid_extra_keys=True)
 _LENIENT = cattrs.Converter()
-# What may be anything stays what it is.
+# What may be anything stays what it is; what may not is not made to fit, as "false" would be true.
 for _converter in (_STRICT, _LENIENT):
     _converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _kind: value)
     _converter.register_structure_hook_func(lambda kind: kind == float | str, _number_or_word)
+    _converter.register_structure_hook(int, _whole)
+    _converter.register_structure_hook(float, _number)
+    _converter.register_structure_hook(str, _word)
+    _converter.register_structure_hook(bool, _yes_or_no)
 
 
 def read_json(path: Path) -> object:

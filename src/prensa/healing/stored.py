@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from prensa.checkpoint.headers import dtype_in_record
 from prensa.checkpoint.manifest import Manifest, TensorReport
 from prensa.codecs.container import unpack
 from prensa.codecs.layout import SUFFIX
@@ -53,7 +54,7 @@ def read_stored(directory: Path, manifest: Manifest) -> Stored:
                     if value.offset is None:
                         scales[report.name] = value.scale
                     continue
-                dtype = getattr(torch, report.stored_dtype)
+                dtype = dtype_in_record(report.stored_dtype, report.name)
                 if dtype in FLOATS:
                     dense[report.name] = dtype
     return Stored(scales, dense)

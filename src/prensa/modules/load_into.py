@@ -12,7 +12,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from prensa.checkpoint.checksum import check_sha256
-from prensa.checkpoint.headers import explained
+from prensa.checkpoint.companions import MODULE_FILE
+from prensa.checkpoint.headers import dtype_in_record, explained
 from prensa.checkpoint.manifest import Manifest, TensorReport, load_manifest
 from prensa.checkpoint.missing import count_of, first_of
 from prensa.checkpoint.module_file import ModuleFile, load_module_file
@@ -90,6 +91,9 @@ def _check_fits(
             reasons.append(f"has {count_of(unknown)} that this {kind} has not ({first_of(unknown)})")
         raise ModelError(f"{path}: holds a {record.class_name}, which {' and '.join(reasons)}; {advice}")
     reports = {report.name: report for report in manifest.tensors}
+    nowhere = sorted(set(record.tied.values()) - reports.keys())
+    if nowhere:
+        raise FormatError(f"{path}: {MODULE_FILE} ties to {nowhere[0]}, which is not stored; fetch it again")
     for each in held:
         report = reports[_source(each, record)]
         if each.spec.shape != report.shape:
@@ -97,16 +101,12 @@ def _check_fits(
                 f"{path}: {each.name} has the shape {list(report.shape)}, and that of this {kind} "
                 f"{list(each.spec.shape)}; {advice}"
             )
-        if _is_float(report) != each.spec.is_float:
+        stored_dtype = dtype_in_record(report.dtype, report.name)
+        if stored_dtype.is_floating_point != each.tensor.is_floating_point():
             raise ModelError(
                 f"{path}: {each.name} holds {report.dtype}, and that of this {kind} {each.tensor.dtype}; "
                 f"{advice}"
             )
-
-
-def _is_float(report: TensorReport) -> bool:
-    dtype: torch.dtype = getattr(torch, report.dtype)
-    return dtype.is_floating_point
 
 
 def _source(held: Held, record: ModuleFile) -> str:
@@ -150,7 +150,7 @@ def _value(held: Held, stored: Stored, path: Path) -> Tensor:
         raise FormatError(f"{path / WEIGHTS_FILE}: {name} has another shape than manifest.json lists")
     # Numbers of floating point are rounded to the module's; a count that does not fit would be another.
     own = stored.tensors[name]
-    if not held.spec.is_float and not value.to(own.dtype).equal(own):
+    if not held.tensor.is_floating_point() and not value.to(own.dtype).equal(own):
         raise ModelError(
             f"{path}: {held.name} holds numbers of {own.dtype} that {held.tensor.dtype} of this "
             f"{held.spec.file} does not have; give the module the dtype that was stored"

@@ -9,6 +9,8 @@ from pathlib import Path
 from torch import nn
 
 from prensa.checkpoint import companions
+from prensa.checkpoint.card import CARD_FILE
+from prensa.checkpoint.config import CONFIG_FILE
 from prensa.checkpoint.destination import check_place, check_space
 from prensa.checkpoint.directory import clean_up, replacing
 from prensa.checkpoint.headers import SAFETENSORS_NAMES
@@ -62,7 +64,8 @@ def save(module: nn.Module, directory: str | Path, *, force: bool = False) -> Ma
             tied.update(dict.fromkeys(each.names[1:], each.name))
         ModuleFile(type(module).__name__, {file.name: file.sha256}, tied).save(new)
         if output.is_dir():
-            companions.keep_others(output, new)
+            # Where it was a model, what describes that is not carried over: it would be taken for one.
+            companions.keep_others(output, new, but=(CONFIG_FILE, companions.RECIPE_FILE, CARD_FILE))
     return manifest
 
 

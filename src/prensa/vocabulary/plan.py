@@ -94,6 +94,12 @@ def plan_vocabulary(
             f"{path}: the tokenizer has {largest + 1:,} tokens, the model {rows:,} rows for them; the "
             "two do not belong together"
         )
+    unknown = [token for token in tokenizer.all_special_tokens if token not in tokens.values()]
+    if unknown:
+        raise TokenizerError(
+            f"{path}: tokenizer.json does not have the token {unknown[0]!r}, which tokenizer_config.json "
+            "names; save the tokenizer with save_pretrained, so that both say the same"
+        )
     counted = None
     if source is not None:
         limit = longest(tokenizer, config, None)
