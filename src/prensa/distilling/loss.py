@@ -19,13 +19,6 @@ from prensa.checkpoint.kinds import Kind
 Measure = Literal["softmax", "sigmoid", "numbers", "vectors"]
 """What outputs are: one of several, any number of several, numbers of their own scale, or directions."""
 
-TEMPERATURE = 1.0
-"""Logits are divided by it before they are compared.
-
-With 1 the divergence is the one that counts in the end. A DeBERTa without a third of its layers and two
-thirds of its neurons, 24 steps of 1,024 tokens: 0.081 nats on other texts, where 2 came to 0.103.
-"""
-
 # What a spread is divided by at least.
 _LEAST = 1e-12
 
@@ -47,9 +40,9 @@ def distances(student: Tensor, teacher: Tensor, measure: Measure, scale: float) 
     ``scale`` is the teacher's variance, which the squares of ``numbers`` are divided by.
     """
     if measure == "softmax":
-        return _softened(student, teacher)
+        return _of_one(student, teacher)
     if measure == "sigmoid":
-        return _each_softened(student, teacher)
+        return _of_each(student, teacher)
     squares = (student - teacher).square()
     if measure == "numbers":
         return squares.mean(dim=-1) / max(scale, _LEAST)
@@ -74,23 +67,25 @@ def variance_of(outputs: list[Tensor]) -> float:
     return float(numbers.square().mean())
 
 
-def _softened(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the Kullback–Leibler divergence of each row from the teacher's."""
-    ours = functional.log_softmax(student / TEMPERATURE, dim=-1)
-    theirs = functional.log_softmax(teacher / TEMPERATURE, dim=-1)
-    divergence = (theirs.exp() * (theirs - ours)).sum(dim=-1)
-    # Gradients of softened logits are smaller by this (section 2.1 of the paper).
-    return divergence * TEMPERATURE**2
+def _of_one(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the Kullback–Leibler divergence of each row from the teacher's.
+
+    Logits are not divided by a temperature first, as in section 2 of the paper: this is the divergence that
+    counts in the end. A DeBERTa without a third of its layers and two thirds of its neurons came to 0.081
+    nats on other texts in 24 steps of 1,024 tokens, and with a temperature of 2 to 0.103.
+    """
+    ours = functional.log_softmax(student, dim=-1)
+    theirs = functional.log_softmax(teacher, dim=-1)
+    return (theirs.exp() * (theirs - ours)).sum(dim=-1)
 
 
-def _each_softened(student: Tensor, teacher: Tensor) -> Tensor:
+def _of_each(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the divergence of labels that are there or not, each by itself, summed up over the labels."""
-    ours, theirs = student / TEMPERATURE, teacher / TEMPERATURE
-    there = functional.logsigmoid(theirs) - functional.logsigmoid(ours)
+    there = functional.logsigmoid(teacher) - functional.logsigmoid(student)
     # log(1 − sigmoid(x)) is logsigmoid(−x): the difference of 1 would lose all digits of a sure answer.
-    absent = functional.logsigmoid(-theirs) - functional.logsigmoid(-ours)
-    divergence = theirs.sigmoid() * there + (-theirs).sigmoid() * absent
-    return divergence.sum(dim=-1) * TEMPERATURE**2
+    absent = functional.logsigmoid(-teacher) - functional.logsigmoid(-student)
+    divergence = teacher.sigmoid() * there + (-teacher).sigmoid() * absent
+    return divergence.sum(dim=-1)
 
 
 def _mean_square(teacher: Tensor) -> Tensor:

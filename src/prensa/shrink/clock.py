@@ -5,10 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-PartKind = Literal["heads", "neurons"]
-"""What can be taken away inside a layer."""
+from prensa.checkpoint.shrunk import PartKind
 
 Points = Sequence[tuple[int, float]]
 """Pairs of units and seconds, both ascending."""

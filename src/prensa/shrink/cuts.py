@@ -11,6 +11,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from prensa.checkpoint.manifest import GoneReport
+from prensa.checkpoint.shrunk import PartKind
 from prensa.errors import DataError, ModelError
 from prensa.ops.statistics import Statistics
 from prensa.ops.surgeon import RemovalPath, removal_path
@@ -18,7 +19,6 @@ from prensa.progress import Progress, silent
 from prensa.runtime.deberta import fold
 from prensa.runtime.sharing import sharing_weights
 from prensa.shrink.anatomy import Anatomy, Part
-from prensa.shrink.clock import PartKind
 from prensa.shrink.layers import layer_modules
 from prensa.shrink.narrow import Kept, narrow
 from prensa.shrink.quality import Yardstick

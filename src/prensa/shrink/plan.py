@@ -9,12 +9,12 @@ from pathlib import Path
 from prensa.calibration.plan import CalibrationPlan, plan_calibration
 from prensa.checkpoint.names import check_names
 from prensa.checkpoint.roles import load_config
+from prensa.checkpoint.shrunk import PartKind
 from prensa.checkpoint.task import task_of
 from prensa.distilling.distill import DistillPlan, plan_distillation
 from prensa.errors import DataError, RecipeError
 from prensa.progress import Progress, silent
 from prensa.shrink.anatomy import Anatomy, anatomy_of
-from prensa.shrink.clock import PartKind
 from prensa.shrink.settings import Shrink
 from prensa.shrink.widths import even_width_key
 from prensa.texts.columns import Texts, sample

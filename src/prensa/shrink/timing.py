@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from prensa.checkpoint.shrunk import PartKind
 from prensa.runtime.sharing import sharing_weights
 from prensa.shrink.anatomy import Anatomy, Part
-from prensa.shrink.clock import Clock, PartKind, Points
+from prensa.shrink.clock import Clock, Points
 from prensa.shrink.narrow import Kept, narrow
 
 if TYPE_CHECKING:
