@@ -76,8 +76,8 @@ def test_a_precision_that_breaks_the_budget_is_not_taken(
     monkeypatch.setenv("PRENSA_CACHE", str(tmp_path / "cache"))
 
     class Strict(runtimes.Approval):
-        def __call__(self, directory):
-            super().__call__(directory)
+        def __call__(self, directory, record):
+            super().__call__(directory, record)
             raise DifferentAnswersError(f"{self.export.precision} loses too much")
 
     monkeypatch.setattr(runtimes, "Approval", Strict)

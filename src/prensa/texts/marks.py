@@ -10,8 +10,10 @@ from prensa.checkpoint.kinds import Task
 from prensa.errors import DataError
 from prensa.texts.ids import NOT_JUDGED, as_int, as_number, as_yes_or_no, is_missing
 from prensa.texts.labelled import SHARES, Label, Labelled, without_any, worded
-from prensa.texts.reading import are_marks, numbers_of
+from prensa.texts.reading import numbers_of
 from prensa.texts.table import Cell, DataTable
+
+_TWO = 2
 
 _Marks = list[int | None]
 """Of one label in each row, None for a row that nobody judged."""
@@ -79,25 +81,21 @@ def refuse_marks_among_ids(
 ) -> None:
     """Raise :class:`DataError` for lists some of which can only be ids, and others be marks as well.
 
-    Of a model of two labels, ``[0, 1]`` beside ``[0]`` would be read as the second label alone. With a
-    ``mapping`` all are ids.
+    Of a model of two labels, ``[0, 1]`` beside ``[0]`` would be read as the second label alone. Marks of more
+    labels repeat a number, which ids do not. With a ``mapping`` all are ids.
     """
-    if mapping is not None or len(task.labels) <= 1:
+    if mapping is not None or len(task.labels) != _TWO:
         return
-    has_marks, has_ids = False, False
+    may_mark, has_ids = False, False
     for cell in table.columns[column]:
         numbers = numbers_of(cell)
-        if not numbers or set(numbers) == {NOT_JUDGED}:
-            continue
-        if are_marks(numbers, len(task.labels)):
-            has_marks = True
-        else:
-            has_ids = True
-    if has_marks and has_ids:
+        may_mark = may_mark or sorted(numbers) == [0, 1]
+        has_ids = has_ids or (len(numbers) == 1 and numbers != [NOT_JUDGED])
+    if may_mark and has_ids:
         raise DataError(
-            f"{table.name}: column {column!r} has lists that may be marks of {len(task.labels)} labels, and "
-            "others that are ids; give `labels` 0=LABEL,1=LABEL,… if all are ids, or a column for each label "
-            "(`label_column=a,b,…`)"
+            f"{table.name}: column {column!r} has lists that may be marks of both labels, and others that "
+            "are ids; give `labels` 0=LABEL,1=LABEL if all are ids, or a column for each label "
+            "(`label_column=a,b`)"
         )
 
 

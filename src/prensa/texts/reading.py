@@ -152,11 +152,6 @@ class Reading:
         return index
 
 
-def are_marks(numbers: Sequence[int | None], count: int) -> bool:
-    """Whether a list says of each of ``count`` labels whether it applies."""
-    return len(numbers) == count and set(numbers) <= {0, 1}
-
-
 def numbers_of(cell: Cell) -> list[int]:
     """Return the whole numbers that a cell lists in one of the usual ways, none if it lists anything else."""
     for separator in _SEPARATORS:
@@ -214,7 +209,7 @@ def _marked(value: Cell, to_id: ToId, *, count: int, separator: str, may_mark: b
     """Read several labels of one text as zeros and ones, which they may be already."""
     words = list(map(_stripped, _listed(value, separator)))
     numbers = list(map(as_int, words))
-    if may_mark and are_marks(numbers, count):
+    if may_mark and len(words) == count and set(numbers) <= {0, 1}:
         return np.array(numbers)
     marks = np.zeros(count, dtype=np.int64)
     for index in map(to_id, words):
