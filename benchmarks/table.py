@@ -297,15 +297,7 @@ def healing(words: Words) -> list[str]:
         label = name
         if "heal" in judged:
             label = f"{name}, {judged['heal']['seconds'] / 60:.0f} minutes"
-        cells = [
-            label,
-            _megabytes(judged["nbytes"]),
-            _percent(judged["share"]),
-            _drop_of(judged),
-            score(judged["same answer"], is_share=True),
-            f"{judged['mean divergence (KL, nats)']:.4f}",
-        ]
-        lines.append(_row(cells))
+        lines.append(_row([label, *_kept(judged), f"{judged['mean divergence (KL, nats)']:.4f}"]))
     return lines
 
 
@@ -316,17 +308,15 @@ def smallest(words: Words) -> list[str]:
     for way, judged in _result("smallest")["results"].items():
         if not judged["held"]:
             continue
-        cells = [
-            way,
-            _megabytes(judged["nbytes"]),
-            _percent(judged["share"]),
-            _drop_of(judged),
-            score(judged["same answer"], is_share=True),
-            f"{judged.get('measured', 1.0):.2f}",
-            f"{judged['seconds'] / 60:.0f}",
-        ]
-        lines.append(_row(cells))
+        faster = f"{judged.get('measured', 1.0):.2f}"
+        lines.append(_row([way, *_kept(judged), faster, f"{judged['seconds'] / 60:.0f}"]))
     return lines
+
+
+def _kept(judged: dict[str, Any]) -> list[str]:
+    """Return a result's size, its share of the original, its drop and its share of the same answers."""
+    size, same = _megabytes(judged["nbytes"]), score(judged["same answer"], is_share=True)
+    return [size, _percent(judged["share"]), _drop_of(judged), same]
 
 
 def tasks(words: Words) -> list[str]:

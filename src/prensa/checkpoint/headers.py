@@ -33,8 +33,6 @@ _DTYPES = {
     "C64": torch.complex64,
 }
 SAFETENSORS_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-
-
 _TORCH_NAMES = {str(dtype).removeprefix("torch."): dtype for dtype in SAFETENSORS_NAMES}
 
 

@@ -71,11 +71,6 @@ def widened(interval: Interval, of: int) -> Interval:
     return low or -most, high or most
 
 
-def is_none_changed(interval: Interval | None) -> bool:
-    """Whether a difference is 0 on all resamples: nothing that it is made of has changed."""
-    return interval == (0.0, 0.0)
-
-
 def _middle(values: NDArray[np.float64]) -> Interval | None:
     if not values.size:
         return None

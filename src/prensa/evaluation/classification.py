@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, exact_interval, intervals, is_none_changed, widened
+from prensa.evaluation.bootstrap import Draws, exact_interval, intervals
 from prensa.evaluation.calibration_error import calibration_error
 from prensa.evaluation.figures import (
     ACCURACY,
@@ -209,10 +209,10 @@ def compare_with_labels(
             name,
             before[name],
             after[name],
-            None if interval is None else widened(interval, rests_on.get(name, truth.texts)),
+            interval,
             missing=_NO_METRIC.get(without_label(name), "not defined here"),
             higher_is_better=name != CALIBRATION_ERROR,
-            none_changed=is_none_changed(interval),
+            rests_on=rests_on.get(name, truth.texts),
         )
         metrics.append(metric)
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, intervals, is_none_changed, widened
+from prensa.evaluation.bootstrap import Draws, intervals
 from prensa.evaluation.entities import Scheme, Tallies
 from prensa.evaluation.figures import (
     ENTITY_F1,
@@ -75,9 +75,9 @@ def entity_metrics(texts: MarkedTexts, draws: Draws) -> tuple[Metric, ...]:
             name,
             before[name],
             after[name],
-            None if interval is None else widened(interval, rests_on[name]),
+            interval,
             missing=_NO_METRIC[without_label(name)],
-            none_changed=is_none_changed(interval),
+            rests_on=rests_on[name],
         )
         metrics.append(metric)
     return tuple(metrics)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from prensa.evaluation.bootstrap import widened
+
 ACCURACY, MACRO_F1, ROC_AUC = "accuracy", "macro F1", "ROC-AUC"
 SPEARMAN, PEARSON = "Spearman correlation", "Pearson correlation"
 BITS, DISTANCE, CHANGED = "bits per byte", "1 − cosine", "changed answers"
@@ -115,9 +117,17 @@ def metric_of(
     missing: str,
     higher_is_better: bool = True,
     is_share: bool = True,
-    none_changed: bool = False,
+    rests_on: int | None = None,
 ) -> Metric:
-    """Make a metric of two numbers; ``missing`` says why, where one of them is NaN."""
+    """Make a metric of two numbers; ``missing`` says why, where one of them is NaN.
+
+    ``interval`` is that of resamples of ``rests_on`` things, and gets room where none of them has any; where
+    that is None it stays as it is.
+    """
+    none_changed = False
+    if interval is not None and rests_on is not None:
+        none_changed = interval == (0.0, 0.0)
+        interval = widened(interval, rests_on)
     note = ""
     if math.isnan(before) or math.isnan(after):
         note = missing

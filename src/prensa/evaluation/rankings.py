@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prensa.evaluation import embeddings
-from prensa.evaluation.bootstrap import Draws, exact_interval, intervals, is_none_changed, widened
+from prensa.evaluation.bootstrap import Draws, exact_interval, intervals
 from prensa.evaluation.classification import drop_of
 from prensa.evaluation.figures import Figure, Metric, Quality, metric_of
 from prensa.evaluation.outputs import Outputs
@@ -165,9 +165,9 @@ def _metrics(
                 metric.name,
                 float(before[:, column].mean()),
                 float(after[:, column].mean()),
-                None if interval is None else widened(interval, len(difference)),
+                interval,
                 missing="",
-                none_changed=is_none_changed(interval),
+                rests_on=len(difference),
             )
         )
     return tuple(found)

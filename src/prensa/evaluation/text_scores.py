@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from prensa.evaluation.bootstrap import Draws, intervals, is_none_changed, widened
+from prensa.evaluation.bootstrap import Draws, intervals
 from prensa.evaluation.classification import share_changed
 from prensa.evaluation.figures import AGREEMENT, Drop, Figure, Metric, metric_of
 from prensa.evaluation.outputs import Outputs
@@ -89,9 +89,9 @@ def compare_scores(original: Scores, result: Scores, count: int, draws: Draws) -
             name,
             before[name],
             after[name],
-            None if interval is None else widened(interval, count),
+            interval,
             missing="not defined here",
-            none_changed=is_none_changed(interval),
+            rests_on=count,
         )
         metrics.append(metric)
     return tuple(metrics)
